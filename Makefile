@@ -1,0 +1,33 @@
+# The commands of daily work, in the active environment: `make lint test`.
+PYTHON ?= python
+
+.PHONY: help install lint format test doctor quickstart clean
+
+help:
+	@echo "make install | lint | format | test | doctor | quickstart | clean"
+
+# The second line puts the OpenCV build without windows (and without libGL) in place: see docs/get_started.md.
+install:
+	$(PYTHON) -m pip install -e ".[tests]"
+	$(PYTHON) -m pip install --force-reinstall --no-deps opencv-python-headless
+	$(PYTHON) -m pre_commit install
+
+lint:
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+
+format:
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+
+test:
+	$(PYTHON) -m pytest
+
+doctor:
+	$(PYTHON) -m cellmm.cli doctor
+
+quickstart:
+	$(PYTHON) tools/quickstart.py
+
+clean:
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,51 @@
+"""Packaging of cellmm; the dependencies are those of requirements/*.txt.
+
+configs/ and tools/ are not installed: they are read, copied and changed, so they are used from a clone.
+"""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).resolve().parent
+
+
+def read_requirements(name: str) -> list[str]:
+    """The requirement lines of requirements/<name>.txt, without comments and empty lines."""
+    lines = (ROOT / "requirements" / f"{name}.txt").read_text(encoding="utf-8").splitlines()
+    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+
+
+def read_version() -> str:
+    """``__version__`` of the package, read without importing it."""
+    text = (ROOT / "cellmm" / "__init__.py").read_text(encoding="utf-8")
+    return re.search(r'^__version__ = "([^"]+)"$', text, re.MULTILINE).group(1)
+
+
+extras = {name: read_requirements(name) for name in ("tests", "docs", "optional")}
+extras["all"] = [line for lines in extras.values() for line in lines]
+
+setup(
+    name="cellmm",
+    version=read_version(),
+    description="Instance segmentation of cells that overlap, cross and stretch",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    packages=find_packages(include=["cellmm", "cellmm.*"]),
+    python_requires=">=3.10",
+    install_requires=read_requirements("runtime"),
+    extras_require=extras,
+    entry_points={"console_scripts": ["cellmm = cellmm.cli:main"]},
+    classifiers=[
+        "Intended Audience :: Science/Research",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Bio-Informatics",
+        "Topic :: Scientific/Engineering :: Image Recognition",
+    ],
+)
