@@ -1,0 +1,3 @@
+"""cellmm: instance segmentation of cells that overlap, cross and stretch."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,31 @@
+"""One image's ground truth and predictions on their way through the model."""
+
+import torch
+from mmengine.structures import BaseDataElement
+from torch import Tensor
+from torch.nn import functional as F
+
+
+class CellSample(BaseDataElement):
+    """A BaseDataElement with these fields, each present where it is known.
+
+    - ``gt_layers``: int32 (L, H, W) in the network's frame, ids 1..M; overlapping cells on different layers.
+    - ``gt_instances``: InstanceData(labels (M,)).
+    - ``eval_instances``: InstanceData(masks (COCO RLE, original frame), labels, ignore, areas).
+    - ``pred_instances``: InstanceData(masks (COCO RLE, original frame), scores (N,) descending, labels).
+    - metainfo: ``img_id``, ``img_path``, ``img_shape``, ``ori_shape``, ``to_original``, ``draw``.
+    """
+
+    def gt_masks(self, stride: int = 1, shape: tuple[int, int] | None = None) -> Tensor:
+        """The cells' masks, float32 (M, h, w): the share of each stride x stride block that a cell covers.
+
+        ``shape``: pad with background to this (h, w), the size of a map of the padded batch.
+        """
+        layers = self.gt_layers
+        ids = torch.arange(1, len(self.gt_instances) + 1, device=layers.device, dtype=layers.dtype)
+        masks = (layers[None] == ids[:, None, None, None]).any(1).float()
+        if stride > 1:
+            masks = F.avg_pool2d(masks[None], stride, ceil_mode=True)[0]
+        if shape is not None:
+            masks = F.pad(masks, (0, shape[1] - masks.shape[2], 0, shape[0] - masks.shape[1]))
+        return masks
