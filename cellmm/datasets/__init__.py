@@ -1,0 +1,21 @@
+"""Datasets and the samplers that draw from them."""
+
+from cellmm.datasets.base import CellDataset
+from cellmm.datasets.bbbc010 import BBBC010Dataset
+from cellmm.datasets.coco import CellCocoDataset
+from cellmm.datasets.dsb2018 import DSB2018Dataset
+from cellmm.datasets.label_images import LabelImageDataset
+from cellmm.datasets.livecell import LIVECellDataset
+from cellmm.datasets.mask_folders import MaskFolderDataset
+from cellmm.datasets.samplers import DrawSampler
+
+__all__ = [
+    "BBBC010Dataset",
+    "CellCocoDataset",
+    "CellDataset",
+    "DSB2018Dataset",
+    "DrawSampler",
+    "LIVECellDataset",
+    "LabelImageDataset",
+    "MaskFolderDataset",
+]

@@ -1,0 +1,93 @@
+"""What every dataset of cellmm shares: a checked index of files, read lazily, and a numbered random draw."""
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.dataset import BaseDataset
+
+from cellmm.errors import CellMMError
+
+
+class CellDataset(BaseDataset):
+    """An index of images and where their cells are annotated; pixels are read by the pipeline.
+
+    ``load_data_list`` of a subclass returns one dict an image:
+
+    - ``img_path``: str, or list[str] when the channels (two focal planes, say) are in several files;
+    - ``img_id``: int, unique in the set;
+    - one of ``instances`` (COCO style dicts: ``segmentation``, ``label``, ``iscrowd``, ``area``),
+      ``label_path`` (a label image, one page or layers) and ``mask_paths`` (one mask a file);
+    - ``height``, ``width`` in pixels, where the annotation states them.
+
+    ``dataset[index]`` or ``dataset[index, draw]`` runs the pipeline on that dict, with ``draw`` and ``rng``
+    added: a numpy Generator that is a function of (seed, draw) alone, so that neither the process nor the
+    worker that reads an image changes what comes out. A plain index means draw = index.
+
+    ``indices``: an int keeps the first so many images, a sequence those images.
+    ``allow_empty``: accept images without any annotated cell; otherwise they are an error, because they are
+    most often a file that was forgotten.
+    """
+
+    METAINFO: dict = {"classes": ("cell",)}
+
+    def __init__(
+        self,
+        *,
+        data_root: str | os.PathLike = "",
+        ann_file: str | os.PathLike = "",
+        pipeline: Sequence[dict | Callable] = (),
+        test_mode: bool = False,
+        seed: int = 0,
+        allow_empty: bool = False,
+        metainfo: Mapping | None = None,
+        indices: int | Sequence[int] | None = None,
+        lazy_init: bool = False,
+    ) -> None:
+        self.seed = seed
+        self.allow_empty = allow_empty
+        classes = (metainfo or {}).get("classes", ("cell",))
+        if isinstance(classes, str) or not classes or not all(isinstance(name, str) for name in classes):
+            raise CellMMError(
+                f"metainfo.classes is {classes!r}: give a list of class names, such as ('cell',)"
+            )
+        if indices is not None and not (indices if isinstance(indices, int) else len(indices)):
+            raise CellMMError(f"{type(self).__name__}: indices={indices} leaves no image of {data_root}")
+        super().__init__(
+            ann_file=os.fspath(ann_file),
+            metainfo=metainfo,
+            data_root=os.fspath(data_root),
+            data_prefix={},
+            indices=indices,
+            pipeline=list(pipeline),
+            test_mode=test_mode,
+            lazy_init=lazy_init,
+        )
+
+    def resolve(self, path: str | os.PathLike) -> Path:
+        """``path`` itself if absolute, else below ``data_root``."""
+        return Path(self.data_root, path)
+
+    def filter_data(self) -> list[dict]:
+        if not self.data_list:
+            raise CellMMError(f"{type(self).__name__}: no image in {self.data_root!r}; check data_root")
+        return self.data_list
+
+    def __getitem__(self, index: int | tuple[int, int]) -> Any:
+        index, draw = index if isinstance(index, tuple) else (index, None)
+        index = range(len(self))[index]
+        results = self.get_data_info(index)
+        results["draw"] = index if draw is None else draw
+        results["rng"] = np.random.default_rng((self.seed, results["draw"]))
+        sample = self.pipeline(results)
+        if sample is None:
+            raise CellMMError(f"{results['img_path']}: a transform of the pipeline returned None")
+        return sample
+
+
+def name_some(items: Iterable, most: int = 5) -> str:
+    """'12: a, b, c, d, e, ...': the count and the first few, for messages."""
+    items = [str(item) for item in items]
+    return f"{len(items)}: {', '.join(items[:most])}{', ...' if len(items) > most else ''}"

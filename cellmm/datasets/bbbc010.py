@@ -1,0 +1,79 @@
+"""BBBC010, the C. elegans live/dead assay of the Broad Bioimage Benchmark Collection."""
+
+import json
+import os
+import re
+from collections.abc import Sequence
+
+from mmengine.logging import print_log
+
+from cellmm.datasets.base import name_some
+from cellmm.datasets.mask_folders import MaskFolderDataset
+from cellmm.errors import CellMMError
+from cellmm.registry import DATASETS
+
+
+@DATASETS.register_module()
+class BBBC010Dataset(MaskFolderDataset):
+    """Worms, up to three deep: ``images/*_<WELL>_<channel>_*.tif``, ``masks/<WELL>_<NN>_ground_truth.png``.
+
+    ``split``: a key of ``split_file``, a json {"train": [wells], "test": [wells]}, or 'all' for every well
+    in it. ``channel``: 'w2' is brightfield, 'w1' GFP; a list gives an image with these channels.
+    Wells that no split lists are left out, and one log line counts their masks. ``img_id`` counts from 1 in
+    the sorted wells of the split.
+    Source: image set BBBC010v1, Ljosa et al., Nature Methods 2012.
+    """
+
+    METAINFO: dict = {"classes": ("worm",)}
+
+    def __init__(
+        self,
+        *,
+        data_root: str | os.PathLike,
+        split: str = "train",
+        channel: str | Sequence[str] = "w2",
+        split_file: str | os.PathLike = "split.json",
+        **kwargs,
+    ) -> None:
+        self.split = split
+        self.split_file = split_file
+        channels = [channel] if isinstance(channel, str) else channel
+        super().__init__(
+            data_root=data_root,
+            img_pattern=[rf".*_(?P<image>[A-Z]\d\d)_{re.escape(name)}_.*\.tif" for name in channels],
+            mask_pattern=r"(?P<image>[A-Z]\d\d)_\d+_ground_truth\.png",
+            **kwargs,
+        )
+
+    def select(self, images: dict, masks: dict) -> tuple[dict, dict]:
+        wells, listed = self._read_split()
+        if absent := [well for well in wells if well not in images]:
+            raise CellMMError(
+                f"{self.resolve(self.img_dir)}: no image of {name_some(absent)} of {len(wells)} wells that "
+                f"{self.resolve(self.split_file)} lists in {self.split!r}"
+            )
+        if unlisted := sorted(masks.keys() - listed):
+            count = sum(len(masks[well]) for well in unlisted)
+            print_log(
+                f"{self.resolve(self.split_file)} lists no split for wells {name_some(unlisted)}: "
+                f"their {count} masks are not used",
+                logger="current",
+            )
+        return {well: images[well] for well in wells}, {well: masks[well] for well in wells if well in masks}
+
+    def _read_split(self) -> tuple[list[str], set[str]]:
+        """The sorted wells of the split, and all wells that any split lists."""
+        path = self.resolve(self.split_file)
+        try:
+            splits = json.loads(path.read_text())
+        except FileNotFoundError:
+            raise CellMMError(
+                f'{path} is absent: write it, {{"train": ["A01", ...], "test": ["C03", ...]}}'
+            ) from None
+        except ValueError as error:
+            raise CellMMError(f"{path} is no valid json: {error}") from error
+        splits = {name: wells for name, wells in splits.items() if isinstance(wells, list)}
+        splits["all"] = sorted(set().union(*splits.values()))
+        if self.split not in splits:
+            raise CellMMError(f"{path}: no split {self.split!r}; there are {', '.join(splits)}")
+        return sorted(splits[self.split]), set(splits["all"])

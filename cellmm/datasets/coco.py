@@ -1,0 +1,104 @@
+"""COCO json: polygons, uncompressed and compressed RLE."""
+
+import os
+from collections import Counter
+from pathlib import Path
+
+from mmengine.logging import print_log
+
+from cellmm.datasets.base import CellDataset, name_some
+from cellmm.datasets.coco_index import read_coco_index
+from cellmm.errors import CellMMError
+from cellmm.registry import DATASETS
+
+
+@DATASETS.register_module()
+class CellCocoDataset(CellDataset):
+    """Images and a COCO json; ``img_id`` is the id of the json.
+
+    An image whose planes are in several files has ``file_names``, a list, in place of ``file_name``.
+
+    ``img_dir``: what the file names are relative to, itself relative to ``data_root``.
+    ``metainfo.classes``: names of categories, label 0 first; without it the categories in the order of their
+    ids. One class takes the only category of a json, whatever it is called.
+    ``class_agnostic``: every category is label 0.
+    ``cache_index``: see ``cellmm.datasets.coco_index.read_coco_index``.
+    """
+
+    def __init__(
+        self,
+        *,
+        ann_file: str | os.PathLike,
+        img_dir: str | os.PathLike = "",
+        class_agnostic: bool = False,
+        cache_index: bool | None = None,
+        **kwargs,
+    ) -> None:
+        self.img_dir = img_dir
+        self.class_agnostic = class_agnostic
+        self.cache_index = cache_index
+        self.classes_are_set = "classes" in (kwargs.get("metainfo") or {})
+        super().__init__(ann_file=ann_file, **kwargs)
+
+    def find_images(self, names: list[str]) -> dict[str, Path]:
+        """{file name in the json: path}; hook for sets that keep their files in a tree."""
+        folder = self.resolve(self.img_dir)
+        return {name: folder / name for name in names}
+
+    def load_data_list(self) -> list[dict]:
+        index = read_coco_index(Path(self.ann_file), self.cache_index)
+        images = index["images"]
+        labels = self._labels(index)
+        paths = self.find_images([name for image in images for name in image["files"]])
+        if absent := [str(path) for path in paths.values() if not path.is_file()]:
+            raise CellMMError(
+                f"{self.ann_file}: image files absent, {name_some(absent)} of {len(paths)}; "
+                "check data_root and img_dir"
+            )
+        if empty := [image["files"][0] for image in images if not image["instances"]]:
+            if not self.allow_empty:
+                raise CellMMError(
+                    f"{self.ann_file}: images without annotation, {name_some(empty)} of {len(images)}; "
+                    "set allow_empty=True if they hold no cell"
+                )
+            print_log(f"{self.ann_file}: {len(empty)} of {len(images)} images hold no cell", logger="current")
+        data_list = []
+        for image in images:
+            files = [str(paths[name]) for name in image["files"]]
+            instances = [
+                {key: one[key] for key in ("segmentation", "iscrowd", "area")}
+                | {"label": labels[one["category_id"]]}
+                for one in image["instances"]
+            ]
+            data_list.append(
+                {
+                    "img_path": files[0] if len(files) == 1 else files,
+                    "img_id": image["id"],
+                    "height": image["height"],
+                    "width": image["width"],
+                    "instances": instances,
+                }
+            )
+        return data_list
+
+    def _labels(self, index: dict) -> dict[int, int]:
+        """{category id: 0-based label}; sets ``metainfo['classes']`` where the user did not."""
+        names = dict(sorted(index["categories"].items()))
+        if self.class_agnostic:
+            return dict.fromkeys(names, 0)
+        if not self.classes_are_set:
+            self._metainfo["classes"] = tuple(names.values())
+            return {number: label for label, number in enumerate(names)}
+        classes = list(self._metainfo["classes"])
+        if len(classes) == len(names) == 1:
+            return dict.fromkeys(names, 0)
+        if unknown := [name for name in classes if name not in names.values()]:
+            raise CellMMError(f"{self.ann_file} has no category {unknown}; it has {list(names.values())}")
+        labels = {number: classes.index(name) for number, name in names.items() if name in classes}
+        used = Counter(names[one["category_id"]] for image in index["images"] for one in image["instances"])
+        if dropped := {name: count for name, count in used.items() if name not in classes}:
+            raise CellMMError(
+                f"{self.ann_file}: metainfo.classes {classes} leave out annotations of {dropped}; "
+                "add these classes, or set class_agnostic=True"
+            )
+        return labels

@@ -1,0 +1,71 @@
+"""Find the files of a dataset by a pattern that says to which image each belongs."""
+
+import os
+import re
+from pathlib import Path
+
+from cellmm.datasets.base import name_some
+from cellmm.errors import CellMMError
+
+IMAGE_SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")
+
+
+def list_files(folder: Path) -> list[str]:
+    """Relative posix paths of all files below ``folder``, sorted; hidden files and folders are left out."""
+    if not folder.is_dir():
+        raise CellMMError(f"{folder} is no folder: check data_root and the folder names of the dataset")
+    files = []
+    for root, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        files += [
+            Path(root, name).relative_to(folder).as_posix() for name in names if not name.startswith(".")
+        ]
+    return sorted(files)
+
+
+def suffix_pattern(suffix: str | None) -> str:
+    """The pattern of files in one folder that end in ``suffix``, or in any image suffix when it is None."""
+    ends = [suffix] if suffix is not None else IMAGE_SUFFIXES
+    return rf"(?P<image>[^/]+)(?i:{'|'.join(re.escape(end) for end in ends)})"
+
+
+def group_files(folder: Path, pattern: str) -> tuple[dict[str, list[str]], list[str]]:
+    """Files below ``folder`` grouped by the image that they belong to.
+
+    ``pattern``: a regular expression that the whole relative posix path has to match; its group ``image`` is
+    the name of the image. Returns ({image: [path, ...]}, files that do not match), all sorted.
+    """
+    regex = re.compile(pattern)
+    if "image" not in regex.groupindex:
+        raise CellMMError(f"the file pattern {pattern!r} has no group (?P<image>...) that names the image")
+    groups: dict[str, list[str]] = {}
+    others = []
+    for name in list_files(folder):
+        if match := regex.fullmatch(name):
+            groups.setdefault(match["image"], []).append(str(folder / name))
+        else:
+            others.append(name)
+    if not groups:
+        raise CellMMError(
+            f"{folder}: none of its files ({name_some(others)}) matches the pattern {pattern!r}"
+        )
+    return groups, others
+
+
+def group_images(folder: Path, patterns: list[str]) -> dict[str, str | list[str]]:
+    """{image: its file}, or its files in the order of ``patterns`` where there are several."""
+    planes = [group_files(folder, pattern)[0] for pattern in patterns]
+    for groups, pattern in zip(planes, patterns, strict=True):
+        if several := [files for files in groups.values() if len(files) > 1]:
+            raise CellMMError(
+                f"{folder}: {len(several)} images have several files for the one pattern {pattern!r}, "
+                f"first {name_some(several[0])}; make the pattern or suffix stricter"
+            )
+    names = set().union(*planes)
+    for groups, pattern in zip(planes, patterns, strict=True):
+        if missing := sorted(names - groups.keys()):
+            raise CellMMError(
+                f"{folder}: no file {pattern!r} for {name_some(missing)} of {len(names)} images"
+            )
+    files = {name: [groups[name][0] for groups in planes] for name in sorted(names)}
+    return {name: paths[0] if len(paths) == 1 else paths for name, paths in files.items()}

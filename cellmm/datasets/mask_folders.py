@@ -1,0 +1,72 @@
+"""One mask a file: every cell of an image has its own binary image, so that overlap is kept."""
+
+import logging
+import os
+from collections.abc import Sequence
+
+from mmengine.logging import print_log
+
+from cellmm.datasets.base import CellDataset, name_some
+from cellmm.datasets.file_index import group_files, group_images
+from cellmm.errors import CellMMError
+from cellmm.registry import DATASETS
+
+
+@DATASETS.register_module()
+class MaskFolderDataset(CellDataset):
+    """Images, and one binary mask (0 and one other value) a cell.
+
+    ``img_pattern`` and ``mask_pattern`` are regular expressions of the whole path relative to ``img_dir`` and
+    ``mask_dir``, with ``/`` between folders; their group ``image`` says which image a file belongs to. A list
+    of image patterns means that many files an image, one channel (focal plane) each, in that order.
+    The defaults read ``images/a.tif`` with ``masks/a/*.png``; for ``masks/a_01.png`` set
+    ``mask_pattern=r'(?P<image>.+)_[0-9]+[.]png'``.
+
+    ``img_id`` counts from 1 in the order of the image names.
+    """
+
+    def __init__(
+        self,
+        *,
+        img_dir: str | os.PathLike = "images",
+        mask_dir: str | os.PathLike = "masks",
+        img_pattern: str | Sequence[str] = r"(?P<image>[^/]+)\.(png|tiff?|jpe?g|bmp)",
+        mask_pattern: str = r"(?P<image>[^/]+)/[^/]+\.(png|tiff?|bmp)",
+        **kwargs,
+    ) -> None:
+        self.img_dir = img_dir
+        self.mask_dir = mask_dir
+        self.img_patterns = [img_pattern] if isinstance(img_pattern, str) else list(img_pattern)
+        self.mask_pattern = mask_pattern
+        super().__init__(**kwargs)
+
+    def select(self, images: dict, masks: dict) -> tuple[dict, dict]:
+        """Hook for subsets: which of the images and which of the groups of masks belong to this dataset."""
+        return images, masks
+
+    def load_data_list(self) -> list[dict]:
+        img_dir, mask_dir = self.resolve(self.img_dir), self.resolve(self.mask_dir)
+        images = group_images(img_dir, self.img_patterns)
+        masks, others = group_files(mask_dir, self.mask_pattern)
+        if others and mask_dir != img_dir:
+            print_log(
+                f"{mask_dir}: files that are no mask of {self.mask_pattern!r}, {name_some(others)}",
+                logger="current",
+                level=logging.WARNING,
+            )
+        images, masks = self.select(images, masks)
+        if orphans := sorted(masks.keys() - images.keys()):
+            count = sum(len(masks[name]) for name in orphans)
+            raise CellMMError(
+                f"{mask_dir}: {count} masks of images that are not in {img_dir}, {name_some(orphans)}"
+            )
+        if empty := [name for name in images if name not in masks]:
+            if not self.allow_empty:
+                raise CellMMError(
+                    f"{mask_dir}: no mask for {name_some(empty)} of {len(images)} images; "
+                    "set allow_empty=True if they hold no cell"
+                )
+        return [
+            {"img_path": path, "img_id": number, "mask_paths": masks.get(name, [])}
+            for number, (name, path) in enumerate(images.items(), start=1)
+        ]

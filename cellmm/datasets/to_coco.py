@@ -1,0 +1,70 @@
+"""Write any cellmm dataset as a COCO json with RLE segmentations."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from mmengine.logging import print_log
+from pycocotools import mask as coco_mask
+
+from cellmm.datasets.base import CellDataset
+from cellmm.datasets.transforms.loading import LoadCells, LoadImage
+from cellmm.errors import CellMMError
+from cellmm.utils import atomic_path
+
+
+def dataset_to_coco(dataset: CellDataset) -> dict:
+    """The COCO dict of a dataset; every image is opened and compared in size with its annotation.
+
+    File names are relative to the ``img_dir`` of the dataset; an image of several files has ``file_names``.
+    category_id = label + 1, annotation ids count from 1, bbox is (x, y, w, h) in pixels. ``area`` is the
+    annotated one, else that of the mask.
+    """
+    load_image, load_cells = LoadImage(), LoadCells(keep_original=True)
+    img_dir = dataset.resolve(dataset.img_dir)
+    images: list[dict] = []
+    annotations: list[dict] = []
+    keys = ("masks", "labels", "ignore", "areas")
+    for i in range(len(dataset)):
+        results = load_cells(load_image(dataset.get_data_info(i)))
+        several = isinstance(results["img_path"], list)
+        paths = results["img_path"] if several else [results["img_path"]]
+        names = [Path(os.path.relpath(path, img_dir)).as_posix() for path in paths]
+        height, width = results["ori_shape"]
+        image = {"id": results["img_id"], "height": int(height), "width": int(width)}
+        images.append(image | ({"file_names": names} if several else {"file_name": names[0]}))
+        cells = results["eval_instances"]
+        for rle, label, ignore, area in zip(*(cells[key] for key in keys), strict=True):
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": results["img_id"],
+                    "category_id": int(label) + 1,
+                    "iscrowd": int(ignore),
+                    "area": float(coco_mask.area(rle)) if np.isnan(area) else float(area),
+                    "bbox": [float(value) for value in coco_mask.toBbox(rle)],
+                    "segmentation": rle,
+                }
+            )
+    categories = [{"id": i, "name": name} for i, name in enumerate(dataset.metainfo["classes"], start=1)]
+    return {"images": images, "annotations": annotations, "categories": categories}
+
+
+def convert_to_coco(make_dataset: Callable[[], CellDataset], out: str | os.PathLike) -> None:
+    """The whole of a converter: make the dataset, write it atomically, log what was written.
+
+    A ``CellMMError`` ends the program with that one line.
+    """
+    try:
+        dataset = make_dataset()
+        coco = dataset_to_coco(dataset)
+    except CellMMError as error:
+        raise SystemExit(f"error: {error}") from error
+    with atomic_path(out) as tmp:
+        tmp.write_text(json.dumps(coco, separators=(",", ":")))
+    counts = ", ".join(f"{len(coco[key])} {key}" for key in ("images", "annotations", "categories"))
+    print_log(
+        f"{out}: {counts}; file names are relative to {dataset.resolve(dataset.img_dir)}", logger="current"
+    )

@@ -1,0 +1,132 @@
+"""The first transforms of every pipeline: pixels and cells from files."""
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmengine.logging import print_log
+
+from cellmm.datasets.image_io import read_images, read_label_layers, read_mask
+from cellmm.datasets.instances import instance_rle
+from cellmm.errors import CellMMError
+from cellmm.registry import TRANSFORMS
+from cellmm.structures import LabelLayers
+
+
+@TRANSFORMS.register_module()
+class LoadImage(BaseTransform):
+    """Read ``img_path`` into ``img``, float32 (H, W, C) with the raw values of the file, C from 1 to 8.
+
+    ``num_channels``: what the model takes; another number is an error. ``channel_axis``, ``channels``,
+    ``color``: see ``cellmm.datasets.image_io.read_image``. Also sets ``img_shape`` and ``ori_shape``, (h, w),
+    and ``to_original``, the identity.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_channels: int | None = None,
+        channel_axis: int | None = None,
+        channels: Sequence[int] | None = None,
+        color: str = "unchanged",
+    ) -> None:
+        self.num_channels = num_channels
+        self.options = {"channel_axis": channel_axis, "channels": channels, "color": color}
+
+    def transform(self, results: dict) -> dict:
+        path = results["img_path"]
+        image = read_images(path, **self.options)
+        shape = image.shape[:2]
+        stated = (results.get("height", shape[0]), results.get("width", shape[1]))
+        if stated != shape:
+            raise CellMMError(f"{path} is {shape} pixels (h, w), but its annotation says {stated}")
+        if self.num_channels not in (None, image.shape[2]):
+            raise CellMMError(
+                f"{path} has {image.shape[2]} channels, num_channels is {self.num_channels}: "
+                "choose with channels=[...] or color='grayscale' or 'rgb' of LoadImage"
+            )
+        results.update(img=image, img_shape=shape, ori_shape=shape, to_original=np.eye(3))
+        return results
+
+
+@TRANSFORMS.register_module()
+class LoadCells(BaseTransform):
+    """Read the annotated cells, of whatever kind, into ``gt_layers`` and one entry a cell in ``gt_labels``
+    (int64), ``gt_ignore`` (bool, crowd regions) and ``gt_areas`` (annotated area in px^2, nan if none is).
+
+    Cells without a pixel stay, empty, and a warning counts them. After LoadImage.
+
+    ``keep_original``: also ``eval_instances`` = {masks: RLEs of the original frame, labels, ignore, areas},
+    for test pipelines.
+    ``cache``: keep the decoded cells of each image in the memory of the process, 2 bytes a pixel and layer.
+    """
+
+    def __init__(self, *, keep_original: bool = False, cache: bool = False) -> None:
+        self.keep_original = keep_original
+        self.cache: dict | None = {} if cache else None
+
+    def transform(self, results: dict) -> dict:
+        key = results["img_id"], str(results["img_path"])
+        cells = None if self.cache is None else self.cache.get(key)
+        if cells is None:
+            cells = self._load(results)
+            if self.cache is not None:
+                small = np.uint16 if cells["num"] < 2**16 else np.int32
+                cells["layers"] = cells["layers"].astype(small)
+                self.cache[key] = cells
+        results["gt_layers"] = LabelLayers(cells["layers"].astype(np.int32), num=cells["num"])
+        results.update({key: cells[key].copy() for key in ("gt_labels", "gt_ignore", "gt_areas")})
+        if self.keep_original:
+            results["eval_instances"] = {
+                "masks": list(cells["rles"]),
+                "labels": cells["gt_labels"].copy(),
+                "ignore": cells["gt_ignore"].copy(),
+                "areas": cells["gt_areas"].copy(),
+            }
+        return results
+
+    def _load(self, results: dict) -> dict:
+        shape = results["ori_shape"]
+        if results["img_shape"] != shape:
+            raise CellMMError(
+                f"LoadCells has to come right after LoadImage: {results['img_path']} is resized already"
+            )
+        instances = results.get("instances")
+        source = results["img_path"]
+        if instances is not None:
+            layers = LabelLayers.from_rles(
+                [instance_rle(one["segmentation"], shape) for one in instances], shape
+            )
+        elif "label_path" in results:
+            source = results["label_path"]
+            layers = read_label_layers(source)
+            self._check_shape(source, layers.shape, results)
+        else:
+            masks = []
+            for path in results["mask_paths"]:
+                masks.append(read_mask(path))
+                self._check_shape(path, masks[-1].shape, results)
+            layers = LabelLayers.from_masks(np.array(masks, bool).reshape(-1, *shape))
+        num = len(layers)
+        if empty := int((layers.areas() == 0).sum()):
+            print_log(
+                f"{source}: {empty} of {num} cells have no pixel", logger="current", level=logging.WARNING
+            )
+        instances = instances or [{}] * num
+        areas = [np.nan if one.get("area") is None else one["area"] for one in instances]
+        return {
+            "layers": layers.layers,
+            "num": num,
+            "rles": layers.to_rles() if self.keep_original else None,
+            "gt_labels": np.array([one.get("label", 0) for one in instances], np.int64),
+            "gt_ignore": np.array([one.get("iscrowd", 0) for one in instances], bool),
+            "gt_areas": np.array(areas, np.float64),
+        }
+
+    @staticmethod
+    def _check_shape(path: str, shape: tuple[int, int], results: dict) -> None:
+        if tuple(shape) != tuple(results["ori_shape"]):
+            raise CellMMError(
+                f"{path} is {shape} pixels, but its image {results['img_path']} {results['ori_shape']}"
+            )

@@ -1,0 +1,16 @@
+"""BBBC010 worms (images, masks, split.json) to a COCO json."""
+
+import argparse
+
+from cellmm.datasets import BBBC010Dataset
+from cellmm.datasets.to_coco import convert_to_coco
+
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("data_root", help="folder with images/, masks/ and split.json")
+parser.add_argument("out", help="the json to write")
+parser.add_argument("--split", default="train", help="train, test or all")
+parser.add_argument("--channel", nargs="+", default=["w2"], help="w2 brightfield, w1 GFP")
+args = parser.parse_args()
+convert_to_coco(
+    lambda: BBBC010Dataset(data_root=args.data_root, split=args.split, channel=args.channel), args.out
+)
