@@ -1,0 +1,133 @@
+"""COCO's average precision, for images with any number of cells.
+
+The definition is that of the COCO evaluation (Lin et al., "Microsoft COCO", ECCV 2014, and its reference
+code): greedy matching in the order of the scores, 101 recall points, ignored cells and crowd regions. What
+differs is the cost: only pairs of masks that overlap are looked at.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .overlaps import MaskPairs
+
+IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
+RECALL_POINTS = np.linspace(0.0, 1.0, 101)
+
+
+@dataclass
+class RankedMatches:
+    """One class in one image, for A area ranges, T thresholds and D predictions by falling score.
+
+    ``scores``: float64 (D,); ``matched``, ``ignored``: bool (A, T, D), an ignored prediction is neither right
+    nor wrong; ``num_gt``: int64 (A,), the cells to be found.
+    """
+
+    scores: np.ndarray
+    matched: np.ndarray
+    ignored: np.ndarray
+    num_gt: np.ndarray
+
+
+def match_by_score(pairs: MaskPairs, *, gt_ignore: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """COCO's greedy matching: int64 (T, num_pred), the cell that each prediction gets, or -1.
+
+    ``pairs``: predictions numbered by falling score, every pair with IoU >= min(thresholds). A prediction
+    takes the free cell of highest IoU (the later one of two equals); an ignored cell, ``gt_ignore`` bool
+    (num_gt,), only where no other will do; a crowd region is never used up.
+    """
+    thresholds = np.minimum(thresholds, 1 - 1e-10)
+    matches = np.full((len(thresholds), pairs.num_pred), -1, np.int64)
+    # Nearly all predictions have one candidate that nobody else wants: no order matters there.
+    alone = (np.bincount(pairs.pred, minlength=pairs.num_pred)[pairs.pred] == 1) & (
+        np.bincount(pairs.gt, minlength=pairs.num_gt)[pairs.gt] == 1
+    )
+    matches[:, pairs.pred[alone]] = np.where(
+        pairs.iou[alone] >= thresholds[:, None], pairs.gt[alone], np.int64(-1)
+    )
+    contested = np.flatnonzero(~alone)
+    order = contested[
+        np.lexsort((pairs.gt[contested], gt_ignore[pairs.gt[contested]], pairs.pred[contested]))
+    ]
+    candidates: dict[int, list[tuple[int, float]]] = {}
+    for pred, gt, iou in zip(
+        pairs.pred[order].tolist(), pairs.gt[order].tolist(), pairs.iou[order].tolist(), strict=True
+    ):
+        candidates.setdefault(pred, []).append((gt, iou))
+    ignore, crowd = gt_ignore.tolist(), pairs.crowd.tolist()
+    for row, threshold in enumerate(thresholds.tolist()):
+        taken = set()
+        for pred, cells in candidates.items():
+            best, best_iou = -1, threshold
+            for gt, iou in cells:
+                if iou < best_iou or gt in taken:
+                    continue
+                if best >= 0 and ignore[gt] and not ignore[best]:
+                    break
+                best, best_iou = gt, iou
+            if best >= 0:
+                matches[row, pred] = best
+                if not crowd[best]:
+                    taken.add(best)
+    return matches
+
+
+def rank_matches(
+    pairs: MaskPairs,
+    *,
+    scores: np.ndarray,
+    pred_areas: np.ndarray,
+    gt_areas: np.ndarray,
+    area_ranges: Sequence[tuple[float, float]],
+    thresholds: np.ndarray = IOU_THRESHOLDS,
+) -> RankedMatches:
+    """Match one class of one image in every area range (px^2, both ends included).
+
+    ``pairs``: every pair with IoU >= min(thresholds), predictions by falling score, as are ``scores`` and
+    ``pred_areas`` (D,); ``gt_areas`` (G,). Cells outside a range are ignored there, and so are predictions
+    outside it that match nothing.
+    """
+    if np.any(np.diff(scores) > 0):
+        raise ValueError("scores are not in falling order")
+    matched, ignored, num_gt = [], [], []
+    for low, high in area_ranges:
+        gt_ignore = pairs.crowd | (gt_areas < low) | (gt_areas > high)
+        matches = match_by_score(pairs, gt_ignore=gt_ignore, thresholds=thresholds)
+        found = matches >= 0
+        outside = (pred_areas < low) | (pred_areas > high)
+        # Index -1 reads the appended False: no match, nothing ignored.
+        matched.append(found)
+        ignored.append(np.append(gt_ignore, False)[matches] | (~found & outside))
+        num_gt.append(np.count_nonzero(~gt_ignore))
+    return RankedMatches(
+        scores=np.asarray(scores, np.float64),
+        matched=np.stack(matched),
+        ignored=np.stack(ignored),
+        num_gt=np.array(num_gt, np.int64),
+    )
+
+
+def precision_and_recall(
+    images: Sequence[RankedMatches], *, area: int = 0, num_thresholds: int = len(IOU_THRESHOLDS)
+) -> tuple[np.ndarray, np.ndarray]:
+    """One class over all images: precision (T, 101) at COCO's recall points, highest recall (T,).
+
+    ``area``: which of the area ranges. Precision is made non-increasing in recall, and is 0 past the highest
+    recall reached. Both are nan where no cell is to be found. Equal scores rank in the order of ``images``.
+    """
+    total = sum(int(image.num_gt[area]) for image in images)
+    if total == 0:
+        return np.full((num_thresholds, len(RECALL_POINTS)), np.nan), np.full(num_thresholds, np.nan)
+    order = np.argsort(-np.concatenate([image.scores for image in images]), kind="stable")
+    matched = np.concatenate([image.matched[area] for image in images], axis=1)[:, order]
+    counted = ~np.concatenate([image.ignored[area] for image in images], axis=1)[:, order]
+    right = np.cumsum(matched & counted, axis=1)
+    wrong = np.cumsum(~matched & counted, axis=1)
+    recall = right / total
+    precision = right / np.maximum(right + wrong, 1)
+    precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    precision = np.pad(precision, ((0, 0), (0, 1)))  # what lies past the highest recall
+    reached = np.stack([np.searchsorted(row, RECALL_POINTS, side="left") for row in recall])
+    highest = recall[:, -1] if len(order) else np.zeros(num_thresholds)
+    return np.take_along_axis(precision, reached, axis=1), highest

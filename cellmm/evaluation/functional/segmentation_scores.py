@@ -1,0 +1,66 @@
+"""S, F1 and PQ: how many cells are found, without any ranking of the predictions."""
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from .overlaps import MaskPairs
+
+SCORE_THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
+
+
+def match_most(pairs: MaskPairs, *, threshold: float) -> np.ndarray:
+    """The one-to-one matching with the most pairs of IoU >= ``threshold``, then the highest sum of IoU.
+
+    Returns int64 (M,) indices into ``pairs``. Where the masks of neither side overlap each other, a
+    threshold above 0.5 leaves a single choice; overlapping masks compete, and the Hungarian assignment
+    settles it. Crowd regions take no part.
+    """
+    index = np.flatnonzero((pairs.iou >= threshold) & ~pairs.crowd[pairs.gt])
+    pred, gt = pairs.pred[index], pairs.gt[index]
+    alone = (np.bincount(pred, minlength=1)[pred] == 1) & (np.bincount(gt, minlength=1)[gt] == 1)
+    rest = index[~alone]
+    if len(rest) == 0:
+        return index
+    _, row = np.unique(pairs.pred[rest], return_inverse=True)
+    _, column = np.unique(pairs.gt[rest], return_inverse=True)
+    shape = row.max() + 1, column.max() + 1
+    number = np.full(shape, -1, np.int64)
+    number[row, column] = rest
+    weight = np.zeros(shape)
+    weight[row, column] = min(shape) + pairs.iou[rest]  # one more pair outweighs any sum of IoU
+    chosen = number[linear_sum_assignment(weight, maximize=True)]
+    return np.sort(np.concatenate([index[alone], chosen[chosen >= 0]]))
+
+
+def count_matches(pairs: MaskPairs, *, thresholds: tuple[float, ...] = SCORE_THRESHOLDS) -> np.ndarray:
+    """True positives, false positives, false negatives and the sum of IoU of the matches: float64 (T, 4).
+
+    ``pairs``: every pair with IoU >= min(thresholds). Crowd regions are not to be found, and a prediction
+    left over that lies in one (share of its area >= threshold) is not counted.
+    """
+    counts = np.zeros((len(thresholds), 4))
+    for row, threshold in enumerate(thresholds):
+        index = match_most(pairs, threshold=threshold)
+        free = np.ones(pairs.num_pred, bool)
+        free[pairs.pred[index]] = False
+        in_crowd = pairs.pred[pairs.crowd[pairs.gt] & (pairs.iou >= threshold)]
+        free[in_crowd] = False
+        missed = np.count_nonzero(~pairs.crowd) - len(index)
+        counts[row] = len(index), np.count_nonzero(free), missed, pairs.iou[index].sum()
+    return counts
+
+
+def segmentation_scores(counts: np.ndarray) -> dict[str, np.ndarray]:
+    """S = TP/(TP+FP+FN), F1 = 2TP/(2TP+FP+FN) and PQ = sum of IoU/(TP+FP/2+FN/2) of counts (..., 4).
+
+    Each of shape (...), in [0, 1]; nan where there is neither a cell nor a prediction. Sources: S is the
+    score of the Data Science Bowl 2018 and of StarDist (there "accuracy"); PQ is Kirillov et al., CVPR 2019.
+    """
+    true, false, missed, iou = np.moveaxis(np.asarray(counts, np.float64), -1, 0)
+    total = true + false + missed
+    safe = np.where(total > 0, total, np.nan)
+    return {
+        "S": true / safe,
+        "F1": 2 * true / (safe + true),
+        "PQ": 2 * iou / (safe + true),
+    }

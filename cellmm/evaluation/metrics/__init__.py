@@ -1,0 +1,5 @@
+"""Metrics of the METRICS registry."""
+
+from .cell_coco_metric import CellCocoMetric
+
+__all__ = ["CellCocoMetric"]

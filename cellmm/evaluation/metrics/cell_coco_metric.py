@@ -1,0 +1,181 @@
+"""Average precision with every cell counted, and S, F1 and PQ."""
+
+import logging
+import math
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
+
+from cellmm.errors import CellMMError
+from cellmm.evaluation import functional as F
+from cellmm.registry import METRICS
+
+from .image_result import ImageResult, score_image
+from .result_files import threshold_key, write_coco_results, write_image_table
+
+
+@METRICS.register_module()
+class CellCocoMetric(BaseMetric):
+    """COCO's average precision of masks, all detections counted, and S, F1 and PQ by IoU threshold.
+
+    Numbers, all in [0, 1], nan where they are not defined (see docs/evaluation.md):
+
+    - ``AP`` (IoU .50:.05:.95), ``AP50``, ``AP75``, ``AP90``, ``AR``, and AP by the area of the cells,
+      ``AP_S``, ``AP_M``, ``AP_L``; averaged over the classes that have cells.
+    - ``S`` = TP/(TP+FP+FN), ``F1``, ``PQ``: mean over ``iou_thresholds``, each computed per image and then
+      averaged over the images; ``S50``, ``F1_50``, ``PQ50``, ...: at one threshold; ``S_pooled``,
+      ``S50_pooled``, ...: TP, FP and FN are summed over the images first. Matching is one-to-one and finds
+      the most matches; classes are matched apart and their counts added.
+    - with several classes ``AP/<class>``, ``AP50/<class>``, ``S/<class>``.
+
+    Args:
+        area_bounds: px^2 between small and medium, and medium and large, ends included on both sides; COCO's
+            1024 and 9216 by default, LIVECell uses (324, 961). The area is the annotation's, else the mask's.
+        score_thr: S, F1 and PQ count predictions with at least this score (0.3: those that the overlays
+            draw by default); AP needs no such choice.
+        iou_thresholds: for S, F1 and PQ.
+        max_dets: only this many predictions of a class in an image, the best scored; None counts all of them.
+        outfile_prefix: write ``<prefix>.segm.json`` (COCO results) and ``<prefix>.images.csv``.
+    """
+
+    default_prefix = ""  # plain keys, without mmengine's warning about a missing prefix
+
+    def __init__(
+        self,
+        *,
+        area_bounds: Sequence[float] = (32**2, 96**2),
+        score_thr: float = 0.3,
+        iou_thresholds: Sequence[float] = F.SCORE_THRESHOLDS,
+        max_dets: int | None = None,
+        outfile_prefix: str | None = None,
+        collect_device: str = "cpu",
+        prefix: str | None = None,
+        collect_dir: str | None = None,
+    ) -> None:
+        super().__init__(collect_device=collect_device, prefix=prefix, collect_dir=collect_dir)
+        if len(area_bounds) != 2 or not 0 < area_bounds[0] < area_bounds[1]:
+            raise ValueError(f"area_bounds is {area_bounds}: two growing areas in px^2 are needed")
+        if not iou_thresholds or any(not 0 < t <= 1 or round(100 * t, 6) % 1 for t in iou_thresholds):
+            raise ValueError(f"iou_thresholds is {iou_thresholds}: hundredths in (0, 1] are needed, as 0.75")
+        if len(set(iou_thresholds)) != len(iou_thresholds):
+            raise ValueError(f"iou_thresholds is {iou_thresholds}: one is there twice")
+        if max_dets is not None and max_dets < 1:
+            raise ValueError(f"max_dets is {max_dets}: None or a number of at least 1 is needed")
+        small, large = area_bounds
+        self.area_ranges = ((0.0, 1e10), (0.0, small), (small, large), (large, 1e10))
+        self.score_thr = score_thr
+        self.iou_thresholds = tuple(iou_thresholds)
+        self.max_dets = max_dets
+        self.outfile_prefix = outfile_prefix
+        self._size: int | None = None
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+        """Score each image: ``img_id``, ``ori_shape``, ``eval_instances`` and ``pred_instances`` are read."""
+        for sample in data_samples:
+            result = score_image(
+                sample,
+                area_ranges=self.area_ranges,
+                score_thr=self.score_thr,
+                iou_thresholds=self.iou_thresholds,
+                max_dets=self.max_dets,
+                keep_coco=self.outfile_prefix is not None,
+            )
+            self.results.append(result)
+
+    def evaluate(self, size: int) -> dict[str, float]:
+        """The numbers of all ``size`` images of the data set; an image that is missing is an error."""
+        self._size = size
+        return super().evaluate(size)
+
+    def compute_metrics(self, results: list[ImageResult]) -> dict[str, float]:
+        """All numbers by key; writes the files of ``outfile_prefix``."""
+        # COCO ranks predictions of equal score in this order.
+        results = sorted(results, key=lambda result: result.img_id)
+        self._check_images(results)
+        numbers = self._average_precisions(results)
+        numbers.update(self._scores(results))
+        if self.outfile_prefix is not None:
+            write_coco_results(Path(f"{self.outfile_prefix}.segm.json"), results)
+            write_image_table(Path(f"{self.outfile_prefix}.images.csv"), results, self.iou_thresholds)
+        return numbers
+
+    def _check_images(self, results: list[ImageResult]) -> None:
+        if not results:
+            raise CellMMError("no image was evaluated: the data set or its dataloader is empty")
+        twice = [img_id for img_id, count in Counter(r.img_id for r in results).items() if count > 1]
+        if twice:
+            names = [result.name for result in results if result.img_id == twice[0]]
+            raise CellMMError(
+                f"img_id {twice[0]} came {len(names)} times ({names[0]}): give each image its own"
+            )
+        if self._size is not None and len(results) != self._size:
+            raise CellMMError(
+                f"{len(results)} of {self._size} images were evaluated: the sampler has to deal them all out"
+            )
+        labels = {label for result in results for label in result.counts}
+        if self._classes() and not labels <= set(range(len(self._classes()))):
+            raise CellMMError(f"labels {sorted(labels)} do not fit the classes {self._classes()}")
+
+    def _classes(self) -> tuple[str, ...]:
+        return tuple((self.dataset_meta or {}).get("classes", ()))
+
+    def _labels(self, results: list[ImageResult]) -> dict[int, str]:
+        """Label -> name of the class."""
+        if self._classes():
+            return dict(enumerate(self._classes()))
+        return {label: str(label) for label in sorted({label for r in results for label in r.counts})}
+
+    def _average_precisions(self, results: list[ImageResult]) -> dict[str, float]:
+        by_area: list[list[float]] = [[] for _ in self.area_ranges]
+        by_threshold, recalls, by_class = [], [], {}
+        labels = self._labels(results)
+        for label, name in labels.items():
+            images = [result.ranked[label] for result in results if label in result.ranked]
+            for area, values in enumerate(by_area):
+                precision, recall = F.precision_and_recall(images, area=area)
+                values.append(precision.mean())
+                if area == 0:
+                    by_threshold.append(precision.mean(axis=1))
+                    recalls.append(recall.mean())
+                    by_class[f"AP/{name}"] = float(precision.mean())
+                    by_class[f"AP50/{name}"] = float(precision[0].mean())
+        at = np.stack(by_threshold) if by_threshold else np.full((1, len(F.IOU_THRESHOLDS)), np.nan)
+        numbers = {"AP": _mean(by_area[0])}
+        for percent in (50, 75, 90):
+            numbers[f"AP{percent}"] = _mean(at[:, (percent - 50) // 5])
+        numbers["AR"] = _mean(recalls)
+        numbers.update({f"AP_{size}": _mean(values) for size, values in zip("SML", by_area[1:], strict=True)})
+        return numbers | by_class if len(labels) > 1 else numbers
+
+    def _scores(self, results: list[ImageResult]) -> dict[str, float]:
+        none = np.zeros((1, len(self.iou_thresholds), 4))
+        counts = np.stack([result.total_counts(len(self.iou_thresholds)) for result in results])
+        numbers = {}
+        for suffix, table in (("", counts), ("_pooled", counts.sum(axis=0, keepdims=True))):
+            for name, values in F.segmentation_scores(table).items():  # (images, T)
+                numbers[f"{name}{suffix}"] = _mean(values)
+                for column, threshold in enumerate(self.iou_thresholds):
+                    numbers[f"{threshold_key(name, threshold)}{suffix}"] = _mean(values[:, column])
+        labels = self._labels(results)
+        for label, name in labels.items() if len(labels) > 1 else ():
+            of_class = [result.counts[label][None] for result in results if label in result.counts]
+            numbers[f"S/{name}"] = _mean(F.segmentation_scores(np.concatenate(of_class or [none]))["S"])
+        if any(result.num_predictions for result in results) and not any(r.num_counted for r in results):
+            print_log(
+                f"S, F1 and PQ count no prediction: no score reaches score_thr={self.score_thr}",
+                logger="current",
+                level=logging.WARNING,
+            )
+        return numbers
+
+
+def _mean(values: Sequence[float] | np.ndarray) -> float:
+    """The mean of the values that are defined (not nan); nan where none is."""
+    values = np.asarray(values, np.float64)
+    defined = values[~np.isnan(values)]
+    return float(defined.mean()) if defined.size else math.nan

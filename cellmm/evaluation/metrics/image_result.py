@@ -1,0 +1,144 @@
+"""What one image contributes to the metric: read, checked, matched."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from cellmm.errors import CellMMError
+from cellmm.evaluation import functional as F
+from cellmm.structures import rle as rle_ops
+
+
+@dataclass
+class ImageResult:
+    """Small enough to be sent between ranks: no masks but those of ``coco``, where files were asked for.
+
+    ``ranked``, ``counts``: by label, for the labels that the image has; ``counts`` as of ``count_matches``.
+    ``num_counted``: predictions that S, F1 and PQ count.
+    """
+
+    img_id: int
+    name: str
+    num_cells: int
+    num_ignored: int
+    num_predictions: int
+    num_counted: int
+    ranked: dict[int, F.RankedMatches] = field(default_factory=dict)
+    counts: dict[int, np.ndarray] = field(default_factory=dict)
+    coco: list[dict] | None = None
+
+    def total_counts(self, num_thresholds: int) -> np.ndarray:
+        """Counts of all classes together, (T, 4)."""
+        return sum(self.counts.values(), np.zeros((num_thresholds, 4)))
+
+
+def score_image(
+    sample: dict,
+    *,
+    area_ranges: Sequence[tuple[float, float]],
+    score_thr: float,
+    iou_thresholds: Sequence[float],
+    max_dets: int | None,
+    keep_coco: bool,
+) -> ImageResult:
+    """Match the predictions of one image with its cells, class by class.
+
+    ``sample``: ``CellSample.to_dict()``; ``img_id``, ``eval_instances`` and ``pred_instances`` are read, and
+    ``ori_shape`` and ``img_path`` where they are there. CellMMError names the image.
+    """
+    truth, predicted, name = _read_sample(sample)
+    scores, ignore = predicted["scores"], truth["ignore"]
+    counted = scores >= score_thr
+    result = ImageResult(
+        img_id=int(sample["img_id"]),
+        name=name,
+        num_cells=int(np.count_nonzero(~ignore)),
+        num_ignored=int(np.count_nonzero(ignore)),
+        num_predictions=len(scores),
+        num_counted=int(np.count_nonzero(counted)),
+    )
+    pred_areas = rle_ops.area(predicted["masks"])
+    gt_areas = np.where(np.isnan(truth["areas"]), rle_ops.area(truth["masks"]), truth["areas"])
+    for label in np.union1d(truth["labels"], predicted["labels"]).tolist():
+        gt = np.flatnonzero(truth["labels"] == label)
+        pred = np.flatnonzero(predicted["labels"] == label)
+        pred = pred[np.argsort(-scores[pred], kind="stable")][:max_dets]
+        pairs = F.overlapping_pairs(
+            [predicted["masks"][i] for i in pred],
+            [truth["masks"][i] for i in gt],
+            gt_crowd=ignore[gt],
+            min_iou=min(*iou_thresholds, F.IOU_THRESHOLDS[0]),
+        )
+        result.ranked[label] = F.rank_matches(
+            pairs,
+            scores=scores[pred],
+            pred_areas=pred_areas[pred],
+            gt_areas=gt_areas[gt],
+            area_ranges=area_ranges,
+        )
+        result.counts[label] = F.count_matches(pairs.select_pred(counted[pred]), thresholds=iou_thresholds)
+    if keep_coco:
+        result.coco = [
+            dict(
+                image_id=result.img_id,
+                category_id=int(label) + 1,
+                segmentation=mask,
+                score=float(score),
+                bbox=[float(value) for value in box],
+                area=int(area),
+            )
+            for mask, label, score, box, area in zip(
+                predicted["masks"],
+                predicted["labels"],
+                scores,
+                rle_ops.bbox(predicted["masks"]),
+                pred_areas,
+                strict=True,
+            )
+        ]
+    return result
+
+
+def _read_sample(sample: dict) -> tuple[dict, dict, str]:
+    """Ground truth and prediction as lists and numpy arrays, and the image's name."""
+    path = sample.get("img_path") or f"img_id {sample['img_id']}"
+    name = Path(path if isinstance(path, str) else path[0]).name
+    if "eval_instances" not in sample:
+        raise CellMMError(f"{name}: no eval_instances; put LoadCells(keep_original=True) into the pipeline")
+    if "pred_instances" not in sample:
+        raise CellMMError(f"{name}: no pred_instances; the model has to be run with mode='predict'")
+    truth, predicted = sample["eval_instances"], sample["pred_instances"]
+    truth = dict(
+        masks=list(truth["masks"]),
+        labels=_array(truth["labels"], np.int64),
+        ignore=_array(truth["ignore"], bool),
+        areas=_array(truth["areas"], np.float64),
+    )
+    predicted = dict(
+        masks=list(predicted["masks"]),
+        labels=_array(predicted["labels"], np.int64),
+        scores=_array(predicted["scores"], np.float64),
+    )
+    for what, instances in (("ground truth", truth), ("prediction", predicted)):
+        lengths = {key: len(value) for key, value in instances.items()}
+        if len(set(lengths.values())) > 1:
+            raise CellMMError(f"{name}: the fields of the {what} differ in length: {lengths}")
+        sizes = {tuple(rle["size"]) for rle in instances["masks"]}
+        shape = tuple(sample.get("ori_shape") or next(iter(sizes), ()))[:2]
+        if sizes - {shape}:
+            raise CellMMError(
+                f"{name}: {what} masks of size {sorted(sizes - {shape})} on an image of {shape}"
+            )
+    if not np.isfinite(predicted["scores"]).all():
+        raise CellMMError(f"{name}: a score is nan or infinite; the model has diverged")
+    return truth, predicted, name
+
+
+def _array(values: Any, dtype: type) -> np.ndarray:
+    if isinstance(values, Tensor):
+        values = values.detach().cpu().numpy()
+    return np.asarray(values, dtype)

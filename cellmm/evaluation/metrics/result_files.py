@@ -1,0 +1,46 @@
+"""The files that evaluation leaves behind: COCO results, and one line an image."""
+
+import csv
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from cellmm.evaluation.functional import segmentation_scores
+from cellmm.utils import atomic_path
+
+from .image_result import ImageResult
+
+
+def threshold_key(name: str, threshold: float) -> str:
+    """``S50`` for S at IoU 0.5; a name that ends in a digit gets an underscore: ``F1_50``."""
+    return f"{name}{'_' if name[-1].isdigit() else ''}{round(100 * threshold)}"
+
+
+def write_coco_results(path: Path, results: Sequence[ImageResult]) -> None:
+    """All predictions as COCO results: image_id, category_id (label + 1), segmentation, score, bbox, area."""
+    with atomic_path(path) as tmp:
+        tmp.write_text(json.dumps([item for result in results for item in result.coco or []]) + "\n")
+
+
+def write_image_table(path: Path, results: Sequence[ImageResult], iou_thresholds: Sequence[float]) -> None:
+    """CSV, one line an image, all classes together; a score is empty where it is not defined.
+
+    Columns: img_id, image, cells, ignored, predictions, counted (with a score of score_thr or more), then for
+    each IoU threshold t: TPt, FPt, FNt, St, F1_t, PQt.
+    """
+    names = ("TP", "FP", "FN", "S", "F1", "PQ")
+    columns = [threshold_key(name, threshold) for threshold in iou_thresholds for name in names]
+    with atomic_path(path) as tmp, open(tmp, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["img_id", "image", "cells", "ignored", "predictions", "counted", *columns])
+        for result in results:
+            row = [result.img_id, result.name, result.num_cells, result.num_ignored]
+            row += [result.num_predictions, result.num_counted]
+            counts = result.total_counts(len(iou_thresholds))
+            scores = segmentation_scores(counts)
+            for index in range(len(iou_thresholds)):
+                row += [int(value) for value in counts[index, :3]]
+                values = [float(scores[name][index]) for name in names[3:]]
+                row += ["" if math.isnan(value) else f"{value:.6f}" for value in values]
+            writer.writerow(row)
