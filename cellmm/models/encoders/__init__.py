@@ -1,0 +1,3 @@
+from cellmm.models.encoders.se_unet_encoder import SEUNetEncoder
+
+__all__ = ["SEUNetEncoder"]

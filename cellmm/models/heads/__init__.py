@@ -1,0 +1,3 @@
+from cellmm.models.heads.iam_head import IAMHead
+
+__all__ = ["IAMHead"]

@@ -1,0 +1,80 @@
+"""The convolution blocks of the U-Net family."""
+
+import torch
+from torch import Tensor, nn
+
+
+def norm_layer(name: str, channels: int) -> nn.Module:
+    """``'BN'``: batch normalisation; ``'GN'``: group normalisation, at most 8 groups."""
+    if name == "BN":
+        return nn.BatchNorm2d(channels)
+    if name == "GN":
+        return nn.GroupNorm(next(g for g in (8, 4, 2, 1) if channels % g == 0), channels)
+    raise ValueError(f"norm must be 'BN' or 'GN', got {name!r}")
+
+
+class SqueezeExcite(nn.Module):
+    """Rescale every channel by a gate in (0, 1) computed from the channels' spatial means.
+
+    (B, C, H, W) -> the same. Source: sparseseunet 4.2.1; Hu et al., Squeeze-and-Excitation Networks.
+    """
+
+    def __init__(self, channels: int, reduction: int = 8) -> None:
+        super().__init__()
+        hidden = max(channels // reduction, 4)
+        self.gate = nn.Sequential(
+            nn.Linear(channels, hidden), nn.ReLU(inplace=True), nn.Linear(hidden, channels), nn.Sigmoid()
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.gate(x.mean((2, 3)))[:, :, None, None]
+
+
+class ConvNormAct(nn.Sequential):
+    """Convolution ("same" padding), normalisation, ReLU. (B, C, H, W) -> (B, C', ceil(H/s), ceil(W/s))."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int = 3, stride: int = 1, norm: str = "BN"
+    ) -> None:
+        super().__init__(
+            nn.Conv2d(in_channels, out_channels, kernel_size, stride, kernel_size // 2, bias=False),
+            norm_layer(norm, out_channels),
+            nn.ReLU(inplace=True),
+        )
+
+
+class ConvStack(nn.Sequential):
+    """``depth`` 3x3 ConvNormAct blocks in a row, then a squeeze-and-excitation gate if ``se``."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, depth: int = 2, norm: str = "BN", se: bool = True
+    ) -> None:
+        blocks: list[nn.Module] = [
+            ConvNormAct(in_channels if i == 0 else out_channels, out_channels, norm=norm)
+            for i in range(depth)
+        ]
+        if se:
+            blocks.append(SqueezeExcite(out_channels))
+        super().__init__(*blocks)
+
+
+def coordinate_channels(x: Tensor, order: int) -> Tensor:
+    """Polynomials of the pixel position for a map like ``x`` (B, C, H, W), each about [-1, 1].
+
+    ``order`` 0: none, (B, 0, H, W); 1: x, y (coordinate convolution); 2: also x^2, x y, y^2, so that a
+    linear map of the channels can be the log of any oriented Gaussian window. float32 in ``x``'s frame:
+    -1 and 1 are the centres of the first and the last pixel of the longer side.
+    """
+    if order not in (0, 1, 2):
+        raise ValueError(f"coord_order must be 0, 1 or 2, got {order}")
+    height, width = x.shape[-2:]
+    if order == 0:
+        return x.new_zeros(x.shape[0], 0, height, width)
+    half = max(height - 1, width - 1, 1) / 2
+    ys = (torch.arange(height, device=x.device, dtype=torch.float32) - (height - 1) / 2) / half
+    xs = (torch.arange(width, device=x.device, dtype=torch.float32) - (width - 1) / 2) / half
+    grid_y, grid_x = torch.meshgrid(ys, xs, indexing="ij")
+    planes = [grid_x, grid_y]
+    if order == 2:
+        planes += [grid_x**2, grid_x * grid_y, grid_y**2]
+    return torch.stack(planes).expand(x.shape[0], -1, -1, -1)

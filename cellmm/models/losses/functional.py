@@ -1,0 +1,47 @@
+"""Dice, BCE and focal: the formulas that losses, matching costs and metrics share.
+
+Everything is computed in float32, whatever comes in: sums over the pixels of a mask overflow or lose
+their small terms in half precision.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def dice_coefficient(probs: Tensor, targets: Tensor, eps: float = 1e-6) -> Tensor:
+    """Dice with squared sums, 2 sum(p g) / (sum p^2 + sum g^2). Source: sparseseunet eq. 4.13.
+
+    ``probs``, ``targets``: (..., P), values in [0, 1], P pixels -> (...), in [0, 1]; 1 where both are empty.
+    """
+    probs, targets = probs.float(), targets.float()
+    overlap = (probs * targets).sum(-1)
+    total = probs.square().sum(-1) + targets.square().sum(-1)
+    return (2 * overlap + eps) / (total + eps)
+
+
+def pairwise_dice(probs: Tensor, targets: Tensor, eps: float = 1e-6) -> Tensor:
+    """The Dice coefficient of every prediction with every target: (N, P) and (M, P) -> (N, M)."""
+    probs, targets = probs.float(), targets.float()
+    total = probs.square().sum(-1)[:, None] + targets.square().sum(-1)[None]
+    return (2 * probs @ targets.T + eps) / (total + eps)
+
+
+def mask_bce(logits: Tensor, targets: Tensor) -> Tensor:
+    """Binary cross-entropy averaged over the pixels: (..., P) logits and targets in [0, 1] -> (...).
+
+    Source: sparseseunet eq. 4.15.
+    """
+    return F.binary_cross_entropy_with_logits(logits.float(), targets.float(), reduction="none").mean(-1)
+
+
+def sigmoid_focal(logits: Tensor, targets: Tensor, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:
+    """Focal loss of each element, -alpha_t (1 - p_t)^gamma log(p_t); targets in {0, 1}; any shape, kept.
+
+    Source: sparseseunet eq. 4.17; Lin et al., Focal Loss for Dense Object Detection.
+    """
+    logits, targets = logits.float(), targets.float()
+    bce = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    p_t = torch.sigmoid(logits) * (2 * targets - 1) + (1 - targets)
+    alpha_t = alpha * targets + (1 - alpha) * (1 - targets)
+    return alpha_t * (1 - p_t) ** gamma * bce

@@ -1,0 +1,56 @@
+"""From a list of images to one batch on the model's device."""
+
+import torch
+from mmengine.model import BaseDataPreprocessor
+from torch.nn import functional as F
+
+from cellmm.errors import CellMMError
+from cellmm.registry import MODELS
+
+
+@MODELS.register_module()
+class CellDataPreprocessor(BaseDataPreprocessor):
+    """Pad images at the bottom and right to a common size and stack them.
+
+    ``inputs``: list of float32 (C, h, w) -> (B, C, H, W), H and W multiples of ``divisor``; the value of the
+    padding is 0, the mean of a normalised image. Predictions outside (h, w) are cut off by the segmentor.
+
+    Args:
+        in_channels: channels that every image must have.
+        divisor: the coarsest stride of the network.
+        channels_last: memory format of the batch, faster for convolutions on many processors.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        divisor: int = 32,
+        channels_last: bool = False,
+        non_blocking: bool = False,
+    ) -> None:
+        super().__init__(non_blocking)
+        self.in_channels, self.divisor = in_channels, divisor
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+
+    def forward(self, data: dict, training: bool = False) -> dict:
+        samples = data.get("data_samples")
+        for i, image in enumerate(data["inputs"]):
+            if image.shape[0] != self.in_channels:
+                name = samples[i].get("img_path", f"image {i}") if samples else f"image {i}"
+                raise CellMMError(
+                    f"{name}: {image.shape[0]} channels, but the model takes {self.in_channels}; "
+                    "set in_channels in the config or choose channels when loading"
+                )
+        data = self.cast_data(data)
+        height = max(image.shape[-2] for image in data["inputs"])
+        width = max(image.shape[-1] for image in data["inputs"])
+        height += -height % self.divisor
+        width += -width % self.divisor
+        batch = torch.stack(
+            [
+                F.pad(image, (0, width - image.shape[-1], 0, height - image.shape[-2]))
+                for image in data["inputs"]
+            ]
+        )
+        batch = batch.contiguous(memory_format=self.memory_format)
+        return dict(inputs=batch, data_samples=data.get("data_samples"))

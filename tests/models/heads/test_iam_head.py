@@ -1,0 +1,152 @@
+"""The IAM head: equations, matching per image, no cells, too many cells."""
+
+import pytest
+import torch
+from mmengine.structures import InstanceData
+
+from cellmm.models.heads.iam_head import mask_logits
+from cellmm.models.layers import coordinate_channels
+from cellmm.registry import MODELS
+from cellmm.structures import CellSample
+
+CHANNELS = (6, 8)
+
+
+def build(**options):
+    torch.manual_seed(0)
+    defaults = dict(
+        type="IAMHead",
+        in_channels=CHANNELS,
+        stride=1,
+        num_queries=5,
+        feature_dim=8,
+        branch_channels=8,
+        mask_dim=4,
+        depth=1,
+    )
+    return MODELS.build(dict(defaults, **options))
+
+
+def features(batch=2, size=(16, 24)):
+    generator = torch.Generator().manual_seed(1)
+    return [
+        torch.rand(batch, c, size[0] // 2**i, size[1] // 2**i, generator=generator)
+        for i, c in enumerate(CHANNELS)
+    ]
+
+
+def sample(num_cells, size=(16, 24), num_classes=1):
+    layers = torch.zeros(1, *size, dtype=torch.int32)
+    for i in range(num_cells):
+        layers[0, 2 * (i // 8) : 2 * (i // 8) + 2, 3 * (i % 8) : 3 * (i % 8) + 3] = i + 1
+    result = CellSample()
+    result.gt_layers = layers
+    result.gt_instances = InstanceData(labels=torch.arange(num_cells) % num_classes)
+    return result
+
+
+OURS = dict(coord_order=2, spatial_prior=0.25, num_fields=2, num_refine=2, instance_level=1, match_level=1)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, dict(coord_order=0), dict(activation="softmax"), dict(norm="GN", num_classes=3), OURS],
+    ids=["published", "no coordinates", "softmax", "classes", "ours"],
+)
+def test_loss_and_gradient(options):
+    head = build(**options)
+    classes = options.get("num_classes", 1)
+    losses = head.loss(features(), [sample(3, num_classes=classes), sample(0)])
+    stages = options.get("num_refine", 0) + 1
+    assert len(losses) == 3 * stages and {"loss_dice", "loss_bce", "loss_cls"} <= set(losses)
+    total = sum(losses.values())
+    assert torch.isfinite(total)
+    total.backward()
+    for name, parameter in head.named_parameters():
+        assert parameter.grad is not None and torch.isfinite(parameter.grad).all(), name
+
+
+def test_no_cells_in_the_batch_trains_only_the_class():
+    losses = build().loss(features(), [sample(0), sample(0)])
+    assert losses["loss_dice"] == 0 and losses["loss_bce"] == 0 and losses["loss_cls"] > 0
+    sum(losses.values()).backward()
+
+
+def test_more_cells_than_queries_keeps_each_image_to_itself(caplog):
+    """3 queries, images of 5 and 2 cells: a flat index over the batch would give image 2 cells of image 1."""
+    head = build(num_queries=3)
+    seen = []
+    matcher = head.matcher
+    head.matcher = lambda *args: seen.append((args[3].shape[0], matcher(*args))) or seen[-1][1]
+    head.loss(features(), [sample(5), sample(2)])
+    assert [(cells, len(query)) for cells, (query, _) in seen] == [(5, 3), (2, 2)]
+    assert max(seen[1][1][1].tolist()) <= 1
+    assert head.num_unmatched == 2
+    head.loss(features(), [sample(5), sample(2)])
+    assert head.num_unmatched == 4
+
+
+def test_instance_features_are_the_average_under_the_activation_map():
+    """Eq. 4.9 with all weights equal: every query sees the mean of the features."""
+    head = build(coord_order=0).eval()
+    torch.nn.init.zeros_(head.iam.weight)
+    x = features()
+    outputs = head(x)
+    instance = head.instance_branch(x[0])
+    mean = head.project(torch.cat([instance, x[0]], 1).mean((2, 3)))
+    expected = head.classifier[0](mean)[:, None].expand(-1, 5, -1)
+    torch.testing.assert_close(outputs["stages"][0]["cls_logits"], expected)
+
+
+def test_fields_are_a_quadratic_around_the_centre():
+    """The multiplied-out kernel gives what the shifted quadratic says, by direct evaluation."""
+    head = build(num_fields=2, mask_dim=1)
+    generator = torch.Generator().manual_seed(2)
+    kernels = torch.randn(1, 3, 1 + 10 + 1, generator=generator)
+    centres = torch.randn(1, 3, 4, generator=generator)
+    positions = torch.randn(1, 4, 2, 2, generator=generator)
+    x, y = positions[:, 0::2], positions[:, 1::2]
+    content = torch.randn(1, 1, 2, 2, generator=generator)
+    basis = torch.cat([content, x, y, x * x, x * y, y * y], 1)
+    logits = mask_logits(head._place_kernels(kernels, centres), basis)
+    for query in range(3):
+        value = kernels[0, query, 0] * content[0, 0] + kernels[0, query, -1]
+        coefficients = 4 * kernels[0, query, 1:11].view(5, 2)
+        for field in range(2):
+            dx = x[0, field] - centres[0, query, 2 * field]
+            dy = y[0, field] - centres[0, query, 2 * field + 1]
+            px, py, pxx, pxy, pyy = coefficients[:, field]
+            value = value + px * dx + py * dy + (pxx - 4) * dx**2 + pxy * dx * dy + (pyy - 4) * dy**2
+        torch.testing.assert_close(logits[0, query], value, rtol=1e-4, atol=1e-4)
+
+
+def test_spatial_prior_starts_each_query_at_its_own_place():
+    head = build(num_queries=4, coord_order=2, spatial_prior=0.3, branch_channels=4).eval()
+    torch.nn.init.zeros_(head.iam.weight[:, :4])
+    grid = torch.zeros(1, 4, 41, 41)
+    maps = head.iam(torch.cat([grid, coordinate_channels(grid, 2)], 1))[0]
+    peaks = {divmod(m.argmax().item(), 41) for m in maps}
+    assert peaks == {(10, 10), (10, 30), (30, 10), (30, 30)}
+
+
+def test_predict_scores_are_class_times_maskness_in_order():
+    head = build(score_thr=0.0).eval()
+    with torch.no_grad():
+        results = head.predict(features(), [sample(0), sample(0)])
+        outputs = head(features())
+    for b, result in enumerate(results):
+        assert (result.scores.diff() <= 0).all()
+        logits = mask_logits(outputs["stages"][-1]["kernels"], outputs["basis"])[b]
+        cls = outputs["stages"][-1]["cls_logits"][b, :, 0].sigmoid()
+        expected = []
+        for prob, c in zip(logits.sigmoid(), cls, strict=True):
+            if (prob > 0.5).any():
+                expected.append((c * prob[prob > 0.5].mean()).item())
+        assert result.scores.tolist() == pytest.approx(sorted(expected, reverse=True), rel=1e-5)
+
+
+def test_bad_arguments():
+    with pytest.raises(ValueError, match="'sigmoid' or 'softmax', got 'relu'"):
+        build(activation="relu")
+    with pytest.raises(ValueError, match="needs coord_order=2"):
+        build(spatial_prior=0.25)
