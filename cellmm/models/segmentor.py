@@ -38,7 +38,7 @@ class CellSegmentor(BaseModel):
         channels_last: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
-        super().__init__(data_preprocessor, init_cfg)
+        super().__init__(MODELS.build(data_preprocessor), init_cfg)
         if instance_head not in heads:
             raise ValueError(f"instance_head {instance_head!r} is not among the heads {sorted(heads)}")
         self.encoder = MODELS.build(encoder)
@@ -81,7 +81,7 @@ class CellSegmentor(BaseModel):
         for sample, instances in zip(samples, head.predict(features, samples), strict=True):
             probs = instances.mask_probs
             masks, kept = masks_in_original_frame(
-                probs.float().cpu().numpy(),
+                probs.detach().float().cpu().numpy(),
                 stride=batch_shape[0] / probs.shape[-2],
                 img_shape=sample.img_shape,
                 to_original=sample.to_original,
@@ -89,6 +89,6 @@ class CellSegmentor(BaseModel):
                 mask_thr=head.mask_thr,
             )
             sample.pred_instances = InstanceData(
-                masks=masks, scores=instances.scores.cpu()[kept], labels=instances.labels.cpu()[kept]
+                masks=masks, scores=instances.scores.detach().cpu()[kept], labels=instances.labels.cpu()[kept]
             )
         return samples
