@@ -1,0 +1,56 @@
+"""`cellmm train`: run a config's training."""
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+
+from cellmm.engine.runner import build_runner, load_config
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="cellmm train", description="Train a model from a config.")
+    parser.add_argument("config", help="a Python config file, e.g. configs/sparseseunet/brightfield.py")
+    parser.add_argument("--work-dir", help="checkpoints and logs; default work_dirs/<name of the config>")
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        const="auto",
+        metavar="CKPT",
+        help="go on from CKPT, or from the newest checkpoint in the work dir",
+    )
+    parser.add_argument("--amp", action="store_true", help="mixed precision (bfloat16) on the CPU or the GPU")
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        metavar="KEY=VALUE",
+        help="change values of the config, e.g. train_dataloader.batch_size=2",
+    )
+    parser.add_argument("--launcher", choices=["none", "pytorch", "slurm"], default="none")
+    parser.add_argument("--local-rank", "--local_rank", type=int, help="given by the launcher")
+    args = parser.parse_args(argv)
+    if args.local_rank is not None:
+        os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
+    return args
+
+
+def prepare_config(args: argparse.Namespace) -> Config:
+    """The config with what the command line says put into it."""
+    cfg = load_config(args.config, args.cfg_options)
+    cfg.launcher = args.launcher
+    cfg.work_dir = args.work_dir or cfg.get("work_dir") or str(Path("work_dirs") / Path(args.config).stem)
+    if args.amp and cfg.optim_wrapper.get("type", "OptimWrapper") != "CellAmpOptimWrapper":
+        cfg.optim_wrapper.type = "CellAmpOptimWrapper"
+    if args.resume:
+        cfg.resume = True
+        if args.resume != "auto":
+            cfg.load_from = args.resume
+    return cfg
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Train; raises CellMMError for what the user can mend."""
+    build_runner(prepare_config(parse_args(argv))).train()

@@ -1,0 +1,66 @@
+"""The command ``cellmm``: one door to training, testing, prediction and the check of the installation."""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from cellmm import __version__
+from cellmm.errors import CellMMError
+
+# command -> the module whose main(argv) carries it out, and what it does
+COMMANDS = {
+    "train": ("cellmm.apis.train", "train a model from a config file"),
+    "test": ("cellmm.apis.test", "score a checkpoint on annotated images"),
+    "predict": ("cellmm.apis.predict", "find the cells in images and folders of images"),
+    "doctor": ("cellmm.doctor", "check this installation and say how to mend it"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``cellmm COMMAND ...`` and return its exit status.
+
+    A :class:`CellMMError` (a wrong file, annotation or config) is one line on stderr and status 1, and so is
+    a command whose libraries cannot be imported; anything else is a bug and keeps its traceback.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    command = _parser().parse_args(argv[:1] or ["--help"]).command
+    return run(COMMANDS[command][0], argv[1:], prog=f"cellmm {command}")
+
+
+def run(module: str, argv: Sequence[str], *, prog: str) -> int:
+    """Import ``module`` and run its ``main(argv)``, a user's error shown as one line after ``prog``."""
+    try:
+        entry = importlib.import_module(module).main
+    except (ImportError, OSError, RuntimeError) as error:  # what libraries that do not fit raise
+        return _fail(
+            prog, f"{type(error).__name__}: {error}; `cellmm doctor` looks for the cause and its cure"
+        )
+    try:
+        status = entry(list(argv))
+    except CellMMError as error:
+        return _fail(prog, str(error))
+    return status if isinstance(status, int) else 0
+
+
+def _fail(prog: str, message: str) -> int:
+    sys.stderr.write(f"{prog}: {' '.join(message.splitlines())}\n")
+    return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    commands = "\n".join(f"  {name:<9}{what}" for name, (_, what) in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog="cellmm",
+        description="Find single cells in microscope images, also where they overlap.",
+        usage="cellmm COMMAND ...",
+        epilog=f"commands:\n{commands}\n\n`cellmm COMMAND --help` lists the options of one.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"cellmm {__version__}")
+    parser.add_argument("command", choices=tuple(COMMANDS), metavar="COMMAND", help="one of those below")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+# Two brightfield focal planes, below and above focus, as two channels (sparseseunet 4.1): 18 images to train,
+# 5 to validate, 5 to test. Put your own images into data/brightfield in the same format
+# (docs/how_to/own_data.md); where that folder is missing, simulated ones are made there once.
+data_root = "data/brightfield"
+simulation = dict(splits=dict(train=18, val=5, test=5), seed=0)
+dataset_type = "SimulatedDataset"
+normalize = dict(type="Normalize", mode="mean_std")
+
+train_pipeline = [
+    dict(type="LoadImage"),
+    dict(type="LoadCells"),
+    dict(type="ResizeTo", size=(512, 512)),
+    normalize,
+    dict(
+        type="Albumentations",
+        # flip, coarse dropout and easy elastic deformation (sparseseunet 5.2)
+        transforms=[
+            dict(type="HorizontalFlip", p=0.5),
+            dict(type="VerticalFlip", p=0.5),
+            dict(type="RandomRotate90", p=1.0),
+            dict(type="ElasticTransform", alpha=100, sigma=20, border_mode=4, approximate=True, p=0.3),
+            dict(
+                type="CoarseDropout",
+                num_holes_range=(1, 8),
+                hole_height_range=(8, 32),
+                hole_width_range=(8, 32),
+                fill=0,
+                p=0.5,
+            ),
+        ],
+    ),
+    dict(type="PackCellInputs"),
+]
+test_pipeline = [
+    dict(type="LoadImage"),
+    dict(type="LoadCells", keep_original=True),
+    dict(type="ResizeTo", size=(512, 512)),
+    normalize,
+    dict(type="PackCellInputs"),
+]
+train_dataloader = dict(
+    batch_size=2,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type="DrawSampler", shuffle=True),
+    dataset=dict(
+        type=dataset_type, data_root=data_root, split="train", simulation=simulation, pipeline=train_pipeline
+    ),
+)
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=1,
+    persistent_workers=True,
+    sampler=dict(type="DefaultSampler", shuffle=False),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        split="val",
+        simulation=simulation,
+        test_mode=True,
+        pipeline=test_pipeline,
+    ),
+)
+test_dataloader = dict(
+    batch_size=1,
+    num_workers=1,
+    sampler=dict(type="DefaultSampler", shuffle=False),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        split="test",
+        simulation=simulation,
+        test_mode=True,
+        pipeline=test_pipeline,
+    ),
+)
+val_evaluator = dict(type="CellCocoMetric")
+test_evaluator = val_evaluator

@@ -1,0 +1,26 @@
+# SparseSEUNet, single-level, as published (sparseseunet 4.2, 4.5): SE-U-Net of the original U-Net's widths,
+# N = 100 instance activation maps, 256-dimensional instance features.
+model = dict(
+    type="CellSegmentor",
+    data_preprocessor=dict(type="CellDataPreprocessor", in_channels=1, divisor=16),
+    encoder=dict(type="SEUNetEncoder", in_channels=1, widths=(64, 128, 256, 512, 1024)),
+    decoder=dict(type="SEUNetDecoder", widths=(64, 128, 256, 512)),
+    heads=dict(
+        instances=dict(
+            type="IAMHead",
+            stride=1,
+            num_queries=100,
+            num_classes=1,
+            feature_dim=256,
+            branch_channels=256,
+            mask_dim=128,
+            activation="sigmoid",
+            coord_order=1,
+            matcher=dict(type="HungarianMatcher", mask_weight=0.8),
+            # weights of SparseInst, on which the thesis builds; the thesis gives none
+            loss_dice=dict(type="DiceLoss", loss_weight=2.0),
+            loss_bce=dict(type="MaskBCELoss", loss_weight=5.0),
+            loss_cls=dict(type="SigmoidFocalLoss", alpha=0.25, gamma=2.0, loss_weight=2.0),
+        )
+    ),
+)

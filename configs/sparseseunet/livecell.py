@@ -1,0 +1,36 @@
+# LIVECell on one GPU. The thesis had 100 queries and crops of at most 90 cells; matching and pooling at
+# stride 4 leave room for 800, so that whole fields fit (images with more cells are counted in a warning).
+_base_ = [
+    "../_base_/default_runtime.py",
+    "../_base_/models/sparseseunet.py",
+    "../_base_/datasets/livecell.py",
+    "../_base_/schedules/cpu.py",
+]
+max_iters = 40_000
+model = dict(
+    channels_last=True,
+    data_preprocessor=dict(divisor=64, channels_last=True),
+    encoder=dict(widths=(32, 64, 128, 256, 384, 512), stem_stride=2),
+    decoder=dict(widths=(64, 96, 128, 256, 384)),
+    heads=dict(
+        instances=dict(
+            stride=2,
+            num_queries=800,
+            branch_channels=128,
+            mask_dim=64,
+            instance_level=1,
+            match_level=1,
+            coord_order=2,
+            spatial_prior=0.05,
+            num_fields=4,
+            num_refine=2,
+        )
+    ),
+)
+optim_wrapper = dict(type="CellAmpOptimWrapper", dtype="bfloat16", optimizer=dict(lr=5e-4))
+param_scheduler = [
+    dict(type="LinearLR", start_factor=0.02, by_epoch=False, begin=0, end=500),
+    dict(type="CosineAnnealingLR", eta_min=1e-6, by_epoch=False, begin=500, end=max_iters),
+]
+train_cfg = dict(max_iters=max_iters, val_interval=4000)
+default_hooks = dict(checkpoint=dict(interval=1000, save_best="AP", rule="greater"))

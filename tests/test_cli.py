@@ -1,0 +1,94 @@
+"""The command ``cellmm``: what it calls, what it returns, what a user sees of an error."""
+
+import subprocess
+import sys
+import types
+
+import pytest
+
+from cellmm import __version__, cli
+from cellmm.errors import CellMMError
+
+
+@pytest.fixture
+def fake_command(monkeypatch):
+    """``fake_command(name, main)`` puts ``main`` in the place of the module of a command."""
+
+    def put(name, main):
+        module = types.ModuleType(cli.COMMANDS[name][0])
+        module.main = main
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+
+    return put
+
+
+@pytest.mark.parametrize("name", ["train", "test", "predict", "doctor"])
+def test_every_command_gets_its_arguments(fake_command, name):
+    seen = []
+    fake_command(name, seen.append)
+    assert cli.main([name, "config.py", "--work-dir", "x", "--help"]) == 0
+    assert seen == [["config.py", "--work-dir", "x", "--help"]]
+
+
+@pytest.mark.parametrize(("returned", "status"), [(None, 0), (0, 0), (3, 3), ({"AP": 0.5}, 0)])
+def test_status_is_the_integer_that_a_command_returns(fake_command, returned, status):
+    fake_command("test", lambda argv: returned)
+    assert cli.main(["test"]) == status
+
+
+def test_user_error_is_one_line_and_status_1(fake_command, capsys):
+    def main(argv):
+        raise CellMMError("a.json: no image\nput some there")
+
+    fake_command("train", main)
+    assert cli.main(["train", "config.py"]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == "cellmm train: a.json: no image put some there\n"
+
+
+def test_other_errors_keep_their_traceback(fake_command):
+    def main(argv):
+        raise ValueError("a bug")
+
+    fake_command("train", main)
+    with pytest.raises(ValueError, match="a bug"):
+        cli.main(["train"])
+
+
+def test_library_that_cannot_be_imported_points_to_the_doctor(monkeypatch, tmp_path, capsys):
+    (tmp_path / "cellmm_test_broken.py").write_text("raise ImportError('libGL.so.1: absent')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert cli.run("cellmm_test_broken", [], prog="cellmm train") == 1
+    err = capsys.readouterr().err
+    assert err.startswith("cellmm train: ImportError: libGL.so.1: absent; `cellmm doctor`")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("argv", [[], ["--help"]])
+def test_help_lists_the_commands(argv, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(argv)
+    assert stop.value.code == 0
+    out = capsys.readouterr().out
+    assert all(f"  {name} " in out for name in cli.COMMANDS)
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["--version"])
+    assert stop.value.code == 0
+    assert capsys.readouterr().out == f"cellmm {__version__}\n"
+
+
+def test_unknown_command_names_the_known_ones(capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["tain"])
+    assert stop.value.code == 2
+    assert "predict" in capsys.readouterr().err
+
+
+def test_help_is_there_before_any_heavy_library():
+    """--help answers at once: nothing heavy is imported for it."""
+    code = "import sys, cellmm.cli; sys.exit(bool({'torch', 'cv2', 'mmengine', 'numpy'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,8 @@
+"""The same as `cellmm train`, from a clone."""
+
+import sys
+
+from cellmm.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(["train", *sys.argv[1:]]))
