@@ -8,6 +8,7 @@ from cellmm.datasets.label_images import LabelImageDataset
 from cellmm.datasets.livecell import LIVECellDataset
 from cellmm.datasets.mask_folders import MaskFolderDataset
 from cellmm.datasets.samplers import DrawSampler
+from cellmm.datasets.simulated import SimulatedDataset
 
 __all__ = [
     "BBBC010Dataset",
@@ -18,4 +19,5 @@ __all__ = [
     "LIVECellDataset",
     "LabelImageDataset",
     "MaskFolderDataset",
+    "SimulatedDataset",
 ]

@@ -25,7 +25,7 @@ class CellSample(BaseDataElement):
         ids = torch.arange(1, len(self.gt_instances) + 1, device=layers.device, dtype=layers.dtype)
         masks = (layers[None] == ids[:, None, None, None]).any(1).float()
         if stride > 1:
-            masks = F.avg_pool2d(masks[None], stride, ceil_mode=True)[0]
+            masks = F.avg_pool2d(masks[:, None], stride, ceil_mode=True)[:, 0]
         if shape is not None:
             masks = F.pad(masks, (0, shape[1] - masks.shape[2], 0, shape[0] - masks.shape[1]))
         return masks

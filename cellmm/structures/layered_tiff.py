@@ -38,16 +38,18 @@ def read_layered_tiff(path: str | Path) -> LabelLayers:
         raise CellMMError(f"{path} is absent: check the folder and the name")
     try:
         with tifffile.TiffFile(path) as tiff:
-            pages = [page.asarray() for page in tiff.pages]
-            description = tiff.pages[0].description if pages else ""
+            pages = [series.asarray() for series in tiff.series]
+            axes = tiff.series[0].axes
+            description = tiff.pages[0].description
     except Exception as error:  # a damaged file can fail anywhere inside the decoder
         raise CellMMError(f"{path} cannot be read as a TIFF: {error}") from error
     shapes = {page.shape for page in pages}
-    if len(shapes) != 1 or pages[0].ndim != 2:
+    if len(shapes) != 1 or pages[0].ndim not in (2, 3) or axes.endswith("S"):
         raise CellMMError(
-            f"{path} has pages of shapes {sorted(shapes)}: label images of one size (H, W) are needed"
+            f"{path} has pages of shapes {sorted(shapes)}, axes {axes}: label images of one size (H, W) are "
+            "needed"
         )
-    stack = np.stack(pages)
+    stack = np.concatenate([page.reshape(-1, *page.shape[-2:]) for page in pages])
     try:
         layers = LabelLayers.from_label_image(stack)
     except CellMMError as error:

@@ -6,22 +6,26 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from cellmm.errors import CellMMError
-from cellmm.structures.rle import RLE, to_runs
+from cellmm.structures.rle import RLE, run_pixels, to_runs
 
 
 def rle_to_polygons(rle: Mapping) -> list[list[float]]:
     """One polygon [x0, y0, x1, y1, ...] for each 4-connected part of the mask, along the edges of its pixels.
 
     Pixel (y, x) is the square from (x, y) to (x + 1, y + 1), so all corners are whole numbers. A hole is
-    reached from the outline above it by a cut of no width, walked down and up again: the inside by the
-    even-odd rule, which is the one of pycocotools, is exactly the mask, also where holes hold further parts.
-    An empty mask has no polygon. Polygons drawn by annotators keep their pixels, not their corners.
+    reached from the outline above it by a cut of no width, walked down and up again, and walked the other
+    way round: the inside, by the even-odd rule of pycocotools and by winding number alike, is exactly the
+    mask, and the shoelace formula gives its area. An empty mask has no polygon. Polygons drawn by annotators
+    keep their pixels, not their corners.
     """
     mask, left = _cropped(rle)
     x, y, upright = _corners(mask)
     following = _loops(upright)
-    starts = _first_of_each_loop(following)
+    starts, loop = _first_of_each_loop(following)
     outer = mask[np.minimum(y[starts], mask.shape[0] - 1), x[starts]] & (y[starts] < mask.shape[0])
+    backwards = np.empty_like(following)
+    backwards[following] = np.arange(len(following))
+    following = np.where(outer[loop], following, backwards)
     x, y, following = _cut_to_holes(mask, x, y, following, starts[~outer])
     polygons = []
     for start in starts[outer].tolist():
@@ -48,7 +52,7 @@ def polygons_to_rle(polygons: Sequence[Sequence[float]], h: int, w: int) -> RLE:
                 f"polygon {i} of {len(polygons)} has shape {values.shape}: x and y of at least 3 points, "
                 "[x0, y0, x1, y1, x2, y2, ...], are needed"
             )
-        # COCO's own code crashes on these.
+        # pycocotools crashes on coordinates far outside; NaN fails here, too.
         if not (np.abs(values) <= 10 * (h + w)).all():
             raise CellMMError(
                 f"polygon {i} of {len(polygons)} reaches from {values.min()} to {values.max()} in an image "
@@ -68,9 +72,8 @@ def _cropped(rle: Mapping) -> tuple[np.ndarray, int]:
     if len(start) == 0:
         return np.zeros((h, 1), dtype=bool), 0
     left, right = int(start[0]) // h, int(start[-1] + length[-1] - 1) // h + 1
-    before = np.cumsum(length) - length
     mask = np.zeros((right - left) * h, dtype=bool)
-    mask[np.arange(length.sum()) + np.repeat(start - before, length) - left * h] = True
+    mask[run_pixels(start - left * h, length)] = True
     return np.ascontiguousarray(mask.reshape(right - left, h).T), left
 
 
@@ -87,15 +90,15 @@ def _corners(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     y, x = np.nonzero((nw ^ ne ^ sw ^ se) | tips)
     double = tips[y, x]
     x, y = np.repeat(x, 1 + double), np.repeat(y, 1 + double)
-    # The first of two corners has the edge to the left, and the edge upwards if the upper left pixel is of the
-    # cell; else it has the edge downwards and comes second in its column.
+    # The first of two corners has the edge to the left, and the edge upwards if the upper left pixel is of
+    # the cell; else it has the edge downwards and comes second in its column.
     second = np.concatenate([[False], (x[1:] == x[:-1]) & (y[1:] == y[:-1])]).astype(np.int64)
     swap = tips[y, x] & ~nw[y, x]
     return x, y, np.lexsort((np.where(swap, 1 - second, second), y, x))
 
 
 def _loops(upright: np.ndarray) -> np.ndarray:
-    """The corner after each one, walking all outlines: one edge along a row, one along a column, and so on."""
+    """The corner after each one, walking all outlines: one edge along a row, the next along a column."""
     along_column = np.empty(len(upright), dtype=np.int64)
     along_column[upright[0::2]], along_column[upright[1::2]] = upright[1::2], upright[0::2]
     partner = along_column.tolist()
@@ -110,31 +113,27 @@ def _loops(upright: np.ndarray) -> np.ndarray:
     return np.array(following, dtype=np.int64)
 
 
-def _first_of_each_loop(following: np.ndarray) -> np.ndarray:
-    """The first corner by rows of each outline: its upper edge starts here."""
-    seen = [False] * len(following)
-    after, starts = following.tolist(), []
+def _first_of_each_loop(following: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The first corner by rows of each outline, where its upper edge starts; the outline of each corner."""
+    after, starts, loop = following.tolist(), [], [-1] * len(following)
     for start in range(0, len(after), 2):
-        if seen[start]:
-            continue
-        starts.append(start)
         node = start
-        while not seen[node]:
-            seen[node] = True
+        while loop[node] < 0:
+            loop[node] = len(starts)
             node = after[node]
-    return np.array(starts, dtype=np.int64)
+        if loop[start] == len(starts):
+            starts.append(start)
+    return np.array(starts, dtype=np.int64), np.array(loop, dtype=np.int64)
 
 
 def _cut_to_holes(
     mask: np.ndarray, x: np.ndarray, y: np.ndarray, following: np.ndarray, holes: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, list[int]]:
-    """Join the outline of each hole, given by its first corner, to the next edge straight above that corner.
+    """Join the outline of each hole, given by its first corner, to the next edge straight above it.
 
-    The column of pixels between the two is of the cell, so the edge is of the same part: of its outer outline
-    or of a hole that starts higher up.
+    The column of pixels between the two is of the cell, so the edge is of the same part: of its outer
+    outline or of a hole that starts higher up. Holes are walked to the left along their upper edge.
     """
-    before = np.empty_like(following)
-    before[following] = np.arange(len(following))
     after = following.tolist()
     new_x, new_y = [], []
     key = y[0::2] * (mask.shape[1] + 1) + x[0::2]
@@ -153,7 +152,7 @@ def _cut_to_holes(
             new_x += [column] * 3
             new_y += [top, int(y[hole]), top]
             after[node] = down
-            after[int(before[hole])] = foot
+            after[hole ^ 1] = foot
             after += [hole, up, last]
             node = up
         after[node] = last

@@ -40,11 +40,11 @@ def encode_one(mask: np.ndarray) -> RLE:
 
 def decode(rles: Sequence[Mapping], shape: tuple[int, int] | None = None) -> np.ndarray:
     """N RLEs -> bool (N, H, W). ``shape`` (h, w) is needed for an empty list, and checked otherwise."""
-    shape = validate(rles, shape)
-    if len(rles) == 0:
-        return np.zeros((0, *shape), dtype=bool)
-    masks = coco_mask.decode(list(rles)).transpose(2, 0, 1)
-    return np.ascontiguousarray(masks).view(bool)
+    h, w = shape = _common_shape(rles, shape)
+    owner, start, length = to_runs(rles, shape)
+    columns = np.zeros((len(rles), w, h), dtype=bool)
+    columns.reshape(-1)[run_pixels(owner * (h * w) + start, length)] = True
+    return np.ascontiguousarray(columns.transpose(0, 2, 1))
 
 
 def area(rles: Sequence[Mapping]) -> np.ndarray:
@@ -95,6 +95,12 @@ def to_runs(
     start = _restarting_cumsum(counts, owner) - counts
     of_cell = (place % 2 == 1) & (counts > 0)
     return owner[of_cell], start[of_cell], counts[of_cell]
+
+
+def run_pixels(start: np.ndarray, length: np.ndarray) -> np.ndarray:
+    """The numbers of all pixels of the runs, one run after another, int64 (sum of ``length``,)."""
+    before = np.cumsum(length) - length
+    return np.arange(length.sum()) + np.repeat(start - before, length)
 
 
 def from_runs(
@@ -153,7 +159,7 @@ def _counts(rles: Sequence[Mapping], shape: tuple[int, int]) -> tuple[np.ndarray
     but one.
     """
     texts = [
-        one["counts"].encode("ascii", "replace") if isinstance(one["counts"], str) else one["counts"]
+        one["counts"].encode("utf-8", "surrogatepass") if isinstance(one["counts"], str) else one["counts"]
         for one in rles
     ]
     sizes = np.array([len(text) for text in texts], dtype=np.int64)

@@ -48,13 +48,16 @@ model = dict(
             instance_level=1,
             coord_order=2,
             spatial_prior=0.25,
-            num_refine=1,
+            num_fields=4,
+            num_refine=2,
+            match_level=1,
         )
     ),
 )
 optim_wrapper = dict(
     _delete_=True,
-    type="OptimWrapper",
+    type="CellAmpOptimWrapper",
+    dtype="auto",
     optimizer=dict(type="AdamW", lr=1e-3, weight_decay=0.05),
     paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0),
     clip_grad=dict(max_norm=5.0),

@@ -40,7 +40,7 @@ def data(*sizes, cells=2):
     samples = []
     for i, (h, w) in enumerate(sizes):
         layers = torch.zeros(1, h, w, dtype=torch.int32)
-        for c in range(cells):
+        for c in range(min(cells, h)):
             layers[0, c, : c + 1] = c + 1
         sample = CellSample(
             metainfo=dict(
@@ -48,7 +48,7 @@ def data(*sizes, cells=2):
             )
         )
         sample.gt_layers = layers
-        sample.gt_instances = InstanceData(labels=torch.zeros(cells, dtype=torch.long))
+        sample.gt_instances = InstanceData(labels=torch.zeros(min(cells, h), dtype=torch.long))
         samples.append(sample)
     return dict(inputs=[torch.rand(2, h, w) for h, w in sizes], data_samples=samples)
 

@@ -18,7 +18,7 @@ train_pipeline = [
             dict(type="HorizontalFlip", p=0.5),
             dict(type="VerticalFlip", p=0.5),
             dict(type="RandomRotate90", p=1.0),
-            dict(type="ElasticTransform", alpha=100, sigma=20, border_mode=4, approximate=True, p=0.3),
+            dict(type="ElasticTransform", alpha=100, sigma=20, p=0.3),
             dict(
                 type="CoarseDropout",
                 num_holes_range=(1, 8),

@@ -1,0 +1,43 @@
+"""A COCO set that is simulated where it is missing."""
+
+import os
+from pathlib import Path
+
+from mmengine.dist import barrier, is_main_process
+from mmengine.logging import print_log
+
+from cellmm.datasets.coco import CellCocoDataset
+from cellmm.registry import DATASETS
+from cellmm.simulation import make_dataset
+
+
+@DATASETS.register_module()
+class SimulatedDataset(CellCocoDataset):
+    """One split of ``data_root``, in the layout of ``cellmm.simulation.make_dataset``.
+
+    Where the folder ``data_root`` is missing, the first rank makes it, once, with a line in the log. A folder
+    that is there is read and never changed: put your own images there in the same layout.
+
+    Args:
+        data_root: the folder of all splits.
+        split: ``'train'``, ``'val'`` or ``'test'``.
+        simulation: arguments of ``make_dataset``: splits, scene, seed.
+    """
+
+    def __init__(
+        self, *, data_root: str | os.PathLike, split: str, simulation: dict | None = None, **kwargs
+    ) -> None:
+        if not Path(data_root).exists() and simulation is not None:
+            if is_main_process():
+                number = sum(simulation["splits"].values())
+                print_log(
+                    f"{data_root} is missing: simulating {number} images there, once, with seed "
+                    f"{simulation.get('seed', 0)} (put your own images there to train on them)",
+                    logger="current",
+                )
+                make_dataset(data_root, **simulation)
+            barrier()
+        kwargs.setdefault("allow_empty", True)
+        super().__init__(
+            data_root=data_root, ann_file=f"{split}/annotations.json", img_dir=f"{split}/images", **kwargs
+        )

@@ -1,0 +1,65 @@
+"""Random geometry, and more, by albumentations: once for the image, once for the stack of layers."""
+
+import os
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from mmcv.transforms import BaseTransform
+
+from cellmm.datasets.transforms.cells import replace_cells, to_channels
+from cellmm.errors import CellMMError
+from cellmm.registry import TRANSFORMS
+
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # or importing it asks the network for a version
+import albumentations as A  # noqa: E402
+
+
+@TRANSFORMS.register_module()
+class Albumentations(BaseTransform):
+    """A list of albumentations' transforms on ``img`` and ``gt_layers``; cells left empty are dropped.
+
+    The layers are warped as one mask of L channels with nearest-neighbour sampling, so that the cost does not
+    grow with their number. Random numbers come from ``results['rng']`` alone: the same draw gives the
+    same image in any process. CoarseDropout hides pixels and keeps the cells.
+
+    Args:
+        transforms: configs such as ``dict(type='Affine', rotate=(-180, 180), p=1.0)``. A ``border_mode``
+            other than 0 (constant) is refused: a mirrored border would show a cell twice under one id.
+            Transforms of intensity clip to [0, 1] and are refused on images beyond it: use RandomIntensity.
+        min_area: cells with fewer pixels left are dropped, px.
+    """
+
+    def __init__(self, *, transforms: Sequence[dict], min_area: int = 1) -> None:
+        parts = [_build(config) for config in transforms]
+        self.clips = [type(part).__name__ for part in parts if isinstance(part, A.ImageOnlyTransform)]
+        self.compose = A.Compose(parts)
+        self.min_area = min_area
+
+    def transform(self, results: dict) -> dict:
+        image = results["img"]
+        if self.clips and (image.min() < 0 or image.max() > 1):
+            raise CellMMError(
+                f"{', '.join(self.clips)} would clip {results.get('img_path')} to [0, 1]: "
+                "use Normalize(mode='percentile') and RandomIntensity"
+            )
+        self.compose.set_random_seed(int(results["rng"].integers(2**31)))
+        cells = results.get("gt_layers")
+        mask = {} if cells is None else dict(mask=to_channels(cells))
+        warped = self.compose(image=np.ascontiguousarray(image), **mask)
+        results["img"] = warped["image"].reshape(*warped["image"].shape[:2], image.shape[2])
+        results["img_shape"] = results["img"].shape[:2]
+        if cells is not None:
+            layers = np.array(cv2.split(np.ascontiguousarray(warped["mask"])))
+            replace_cells(results, layers, self.min_area)
+        return results
+
+
+def _build(config: dict) -> A.BasicTransform:
+    config = dict(config)
+    name = config.pop("type")
+    if config.get("border_mode", 0) != 0:
+        raise ValueError(f"{name}: border_mode must be 0 (constant), a mirrored border shows cells twice")
+    if not hasattr(A, name):
+        raise ValueError(f"albumentations {A.__version__} has no transform {name!r}")
+    return getattr(A, name)(**config)

@@ -1,0 +1,26 @@
+"""The last transform of every pipeline."""
+
+import numpy as np
+import torch
+from mmcv.transforms import BaseTransform
+from mmengine.structures import InstanceData
+
+from cellmm.registry import TRANSFORMS
+from cellmm.structures import CellSample
+
+META_KEYS = ("img_id", "img_path", "img_shape", "ori_shape", "to_original", "draw")
+
+
+@TRANSFORMS.register_module()
+class PackCellInputs(BaseTransform):
+    """``results`` -> dict(inputs: float32 tensor (C, H, W), data_samples: CellSample); see CellSample."""
+
+    def transform(self, results: dict) -> dict:
+        sample = CellSample(metainfo={key: results[key] for key in META_KEYS if key in results})
+        if "gt_layers" in results:
+            sample.gt_layers = torch.from_numpy(np.ascontiguousarray(results["gt_layers"].layers))
+            sample.gt_instances = InstanceData(labels=torch.from_numpy(results["gt_labels"]))
+        if "eval_instances" in results:
+            sample.eval_instances = InstanceData(**results["eval_instances"])
+        image = np.ascontiguousarray(results["img"].transpose(2, 0, 1), dtype=np.float32)
+        return dict(inputs=torch.from_numpy(image), data_samples=sample)

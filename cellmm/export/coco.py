@@ -1,0 +1,46 @@
+"""Predictions as one COCO json, which most annotation tools read."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from cellmm.structures import CellSample, rle
+from cellmm.utils import atomic_path
+
+
+def samples_to_coco(
+    names: Sequence[str], samples: Sequence[CellSample], classes: Sequence[str] = ("cell",)
+) -> dict:
+    """COCO content with images (1-based ids), categories (label + 1) and an annotation a cell.
+
+    Masks are RLE, so that overlaps stay whole; every annotation also has its ``score``.
+    """
+    images, annotations = [], []
+    for name, sample in zip(names, samples, strict=True):
+        height, width = sample.ori_shape
+        images.append(dict(id=len(images) + 1, file_name=name, height=int(height), width=int(width)))
+        found = sample.pred_instances
+        boxes, areas = rle.bbox(found.masks).tolist(), rle.area(found.masks).tolist()
+        for mask, score, label, box, area in zip(
+            found.masks, found.scores.tolist(), found.labels.tolist(), boxes, areas, strict=True
+        ):
+            annotations.append(
+                dict(
+                    id=len(annotations) + 1,
+                    image_id=len(images),
+                    category_id=label + 1,
+                    segmentation=mask,
+                    bbox=box,
+                    area=area,
+                    iscrowd=0,
+                    score=score,
+                )
+            )
+    categories = [dict(id=i + 1, name=name) for i, name in enumerate(classes)]
+    return dict(images=images, annotations=annotations, categories=categories)
+
+
+def write_coco(path: str | Path, content: dict) -> None:
+    """Write COCO content as json, whole or not at all."""
+    with atomic_path(path) as tmp:
+        tmp.write_text(json.dumps(content))

@@ -1,0 +1,17 @@
+"""Pictures of images, cells and predictions."""
+
+from cellmm.visualization.cell_visualizer import CellVisualizer
+from cellmm.visualization.colors import cell_colors
+from cellmm.visualization.display import to_display
+from cellmm.visualization.montage import caption, grid, save_picture
+from cellmm.visualization.overlay import draw_instances
+
+__all__ = [
+    "CellVisualizer",
+    "caption",
+    "cell_colors",
+    "draw_instances",
+    "grid",
+    "save_picture",
+    "to_display",
+]

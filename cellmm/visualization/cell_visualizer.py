@@ -1,0 +1,80 @@
+"""mmengine's visualizer for cells."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from mmengine.dist import master_only
+from mmengine.structures import InstanceData
+from mmengine.visualization import Visualizer
+
+from cellmm.datasets.image_io import read_images
+from cellmm.registry import VISUALIZERS
+from cellmm.structures import CellSample, LabelLayers
+from cellmm.visualization.colors import cell_colors
+from cellmm.visualization.montage import caption, grid, save_picture
+from cellmm.visualization.overlay import draw_instances
+
+IGNORED = (150, 150, 150)
+
+
+@VISUALIZERS.register_module()
+class CellVisualizer(Visualizer):
+    """Draws ground truth (left) beside prediction (right) in the original frame."""
+
+    @master_only
+    def add_datasample(
+        self,
+        name: str,
+        image: np.ndarray | str | Path | Sequence[str],
+        data_sample: CellSample,
+        *,
+        draw_gt: bool = True,
+        draw_pred: bool = True,
+        pred_score_thr: float = 0.3,
+        out_file: str | Path | None = None,
+        step: int = 0,
+        scale: int | None = None,
+    ) -> None:
+        """Draw what ``data_sample`` holds of eval_instances and pred_instances, else the plain image.
+
+        Crowd regions of the ground truth are grey.
+
+        Args:
+            name: of the picture in the backends.
+            image: (H, W, C) in the original frame, or the path or paths that it is read from.
+            pred_score_thr: predictions that score less are left out.
+            out_file: a PNG, written at once; without it the picture goes to the visualizer's backends.
+            step: of the training, for the backends.
+            scale: enlarge by this whole number; None: see ``draw_instances``.
+        """
+        image = image if isinstance(image, np.ndarray) else read_images(image)
+        parts = []
+        if draw_gt and "eval_instances" in data_sample:
+            parts.append(_draw_truth(image, data_sample.eval_instances, scale))
+        if draw_pred and "pred_instances" in data_sample:
+            found = data_sample.pred_instances
+            found = found[found.scores >= pred_score_thr]
+            picture = draw_instances(image, found.masks, found.scores.tolist(), scale=scale)
+            text = f"prediction: {_cells(len(found))} with score >= {pred_score_thr:g}"
+            parts.append(caption(picture, text))
+        picture = grid(parts, len(parts)) if parts else draw_instances(image, [], scale=scale)
+        if out_file is not None:
+            save_picture(out_file, picture)
+        else:
+            self.add_image(name, picture, step)
+
+
+def _draw_truth(image: np.ndarray, truth: InstanceData, scale: int | None) -> np.ndarray:
+    layers = LabelLayers.from_rles(truth.masks, image.shape[:2])
+    colors = cell_colors(layers.bboxes())
+    ignored = np.asarray(truth.get("ignore", np.zeros(len(layers))), bool)
+    colors[ignored] = IGNORED
+    text = f"ground truth: {_cells(int((~ignored).sum()))}"
+    if ignored.any():
+        text += f", {int(ignored.sum())} ignored"
+    return caption(draw_instances(image, layers, scale=scale, colors=colors), text)
+
+
+def _cells(number: int) -> str:
+    return f"{number} cell{'s' * (number != 1)}"

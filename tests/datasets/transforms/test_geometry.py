@@ -1,0 +1,166 @@
+"""Transforms that move pixels: cells follow exactly, ``to_original`` leads back, draws decide."""
+
+import numpy as np
+import pytest
+
+from cellmm.errors import CellMMError
+from cellmm.registry import TRANSFORMS
+from cellmm.structures import LabelLayers
+
+
+def scene(size=(40, 48), num=6, channels=2, seed=0):
+    rng = np.random.default_rng(seed)
+    masks = np.zeros((num, *size), bool)
+    for mask in masks:
+        y, x = rng.integers(0, size[0] - 12), rng.integers(0, size[1] - 12)
+        mask[y : y + 12, x : x + 12] = True
+    return dict(
+        img=rng.random((*size, channels)).astype(np.float32),
+        img_path="a.tif",
+        img_shape=size,
+        ori_shape=size,
+        to_original=np.eye(3),
+        gt_layers=LabelLayers.from_masks(masks, size),
+        gt_labels=np.arange(num),
+        gt_ignore=np.zeros(num, bool),
+        gt_areas=masks.sum((1, 2)).astype(float),
+        rng=np.random.default_rng(seed),
+    )
+
+
+def build(**config):
+    return TRANSFORMS.build(config)
+
+
+ALL = [
+    dict(type="HorizontalFlip", p=0.5),
+    dict(type="RandomRotate90", p=0.5),
+    dict(type="Affine", rotate=(-180, 180), scale=(0.8, 1.2), p=1.0),
+    dict(type="ElasticTransform", alpha=50, sigma=5, p=0.5),
+    dict(type="RandomCrop", height=32, width=32),
+]
+
+
+def test_flip_by_hand_and_every_layer_with_it():
+    results, before = scene(), scene()
+    build(type="Albumentations", transforms=[dict(type="HorizontalFlip", p=1.0)])(results)
+    assert np.array_equal(results["img"], before["img"][:, ::-1])
+    assert np.array_equal(results["gt_layers"].to_masks(), before["gt_layers"].to_masks()[:, :, ::-1])
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 5, 8])
+def test_layers_are_warped_as_masks_one_by_one_would_be(channels):
+    import albumentations as A
+
+    results, before = scene(channels=channels), scene(channels=channels)
+    build(type="Albumentations", transforms=ALL[:4])(results)
+    compose = A.Compose(
+        [getattr(A, c["type"])(**{k: v for k, v in c.items() if k != "type"}) for c in ALL[:4]]
+    )
+    compose.set_random_seed(int(before["rng"].integers(2**31)))
+    expected = compose(
+        image=before["img"], masks=[m.astype(np.uint8) for m in before["gt_layers"].to_masks()]
+    )
+    masks = np.array(expected["masks"], bool)
+    kept = masks.any((1, 2))
+    assert np.array_equal(results["gt_layers"].to_masks(), masks[kept])
+    assert results["gt_labels"].tolist() == np.flatnonzero(kept).tolist()
+    np.testing.assert_allclose(results["img"], expected["image"].reshape(results["img"].shape))
+    assert results["img"].dtype == np.float32
+
+
+def test_a_draw_decides_and_nothing_else():
+    transform = build(type="Albumentations", transforms=ALL)
+
+    def run(seed):
+        results = dict(scene(), rng=np.random.default_rng([7, seed]))
+        out = transform(results)
+        return out["img"], out["gt_layers"].to_masks()
+
+    first = run(3)
+    run(4)
+    run(5)
+    again, other = run(3), run(4)
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not np.array_equal(first[0], other[0])
+
+
+def test_ids_in_the_thousands_survive():
+    size = (90, 90)
+    layers = np.arange(1, 8101, dtype=np.int32).reshape(1, *size)
+    results = dict(scene(size), gt_layers=LabelLayers(layers), gt_labels=np.arange(8100))
+    results.update(gt_ignore=np.zeros(8100, bool), gt_areas=np.ones(8100))
+    build(type="Albumentations", transforms=[dict(type="VerticalFlip", p=1.0)])(results)
+    assert np.array_equal(results["gt_layers"].layers, layers[:, ::-1])
+
+
+def test_min_area_drops_slivers_from_every_key():
+    results = scene(num=3)
+    masks = np.zeros((3, 40, 48), bool)
+    masks[0, 5:15, 5:15], masks[1, 5:15, 30:41], masks[2, 30:39, 5:20] = True, True, True
+    results["gt_layers"] = LabelLayers.from_masks(masks)
+    crop = dict(type="Crop", x_min=0, y_min=0, x_max=32, y_max=25)
+    build(type="Albumentations", transforms=[crop], min_area=30)(results)
+    assert results["gt_labels"].tolist() == [0] and len(results["gt_layers"]) == 1
+    assert len(results["gt_ignore"]) == len(results["gt_areas"]) == 1
+
+
+def test_refused_transforms():
+    with pytest.raises(ValueError, match="mirrored border shows cells twice"):
+        build(type="Albumentations", transforms=[dict(type="Affine", border_mode=4)])
+    with pytest.raises(ValueError, match="no transform 'Afine'"):
+        build(type="Albumentations", transforms=[dict(type="Afine")])
+    noise = build(type="Albumentations", transforms=[dict(type="GaussNoise", p=1.0)])
+    noise(scene())
+    with pytest.raises(CellMMError, match="GaussNoise would clip a.tif"):
+        noise(dict(scene(), img=scene()["img"] * 3 - 1))
+
+
+def test_coarse_dropout_hides_pixels_and_keeps_cells():
+    results, before = scene(), scene()
+    holes = dict(type="CoarseDropout", num_holes_range=(3, 3), hole_height_range=(8, 8), fill=0, p=1.0)
+    build(type="Albumentations", transforms=[dict(holes, hole_width_range=(8, 8))])(results)
+    assert (results["img"] == 0).any()
+    assert np.array_equal(results["gt_layers"].layers, before["gt_layers"].layers)
+
+
+def test_no_cells_and_one_pixel():
+    results = dict(scene(num=0), gt_labels=np.zeros(0, int))
+    build(type="Albumentations", transforms=ALL)(results)
+    assert len(results["gt_layers"]) == 0 and results["img"].shape == (32, 32, 2)
+    point = scene()
+    point.update(img=np.ones((1, 1, 1), np.float32), gt_layers=LabelLayers(np.ones((1, 1), np.int32)))
+    point.update(gt_labels=np.zeros(1, int), gt_ignore=np.zeros(1, bool), gt_areas=np.ones(1))
+    build(type="Albumentations", transforms=[dict(type="HorizontalFlip", p=1.0)])(point)
+    assert point["gt_layers"].layers.tolist() == [[[1]]]
+
+
+def test_to_original_leads_every_pixel_back():
+    """The image holds its own coordinates: after crop, resize and pad, ``to_original`` must give them."""
+    yy, xx = np.mgrid[0:40, 0:60].astype(np.float32)
+    results = dict(scene((40, 60)), img=np.stack([xx, yy], -1))
+    for transform in (
+        build(type="CropRegion", y0=4, x0=10, y1=36, x1=58),
+        build(type="ResizeTo", size=(64, 96)),
+        build(type="PadTo", divisor=50, value=-1),
+    ):
+        transform(results)
+    assert results["img"].shape == (100, 100, 2) == (*results["img_shape"], 2)
+    assert (results["img"][64:] == -1).all() and (results["img"][:, 96:] == -1).all()
+    y, x = np.mgrid[2:62, 2:94].reshape(2, -1)
+    back = results["to_original"] @ np.stack([x, y, np.ones_like(x)])
+    np.testing.assert_allclose(back[:2], results["img"][y, x].T, atol=1e-3)
+
+
+def test_resize_keeps_the_proportions_on_request_and_the_cells():
+    results = scene((40, 60), num=1)
+    build(type="ResizeTo", size=(20, 20), keep_ratio=True)(results)
+    assert results["img_shape"] == (13, 20) and results["gt_layers"].shape == (13, 20)
+    assert results["gt_layers"].areas()[0] == pytest.approx(144 / 9, rel=0.3)
+
+
+def test_crop_beyond_the_image_names_the_file():
+    with pytest.raises(CellMMError, match="a.tif is 40x48 pixels, smaller"):
+        build(type="CropRegion", y0=0, x0=0, y1=41, x1=10)(scene())
+    with pytest.raises(ValueError, match="empty or negative"):
+        build(type="CropRegion", y0=5, x0=0, y1=5, x1=10)

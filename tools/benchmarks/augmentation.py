@@ -1,0 +1,84 @@
+"""Time augmentation of many overlapping cells: as layers, and as a list of masks, in one run.
+
+Median CPU times of flip, rotation by quarter turns, affine warp and crop of a 512x512 RGB image.
+"""
+
+import argparse
+import statistics
+import time
+
+import albumentations as A
+import cv2
+import numpy as np
+from skimage.draw import disk
+
+from cellmm.datasets.transforms import Albumentations
+from cellmm.structures import LabelLayers
+
+SIZE = 512
+TRANSFORMS = [
+    dict(type="HorizontalFlip", p=0.5),
+    dict(type="RandomRotate90", p=0.5),
+    dict(type="Affine", rotate=(-45, 45), scale=(0.8, 1.2), p=1.0),
+    dict(type="RandomCrop", height=384, width=384),
+]
+
+
+def scene(num: int, seed: int, dtype: str = "uint8") -> tuple[np.ndarray, np.ndarray]:
+    """An image (512, 512, 3) and ``num`` disks of radius 14, many of which overlap."""
+    rng = np.random.default_rng(seed)
+    masks = np.zeros((num, SIZE, SIZE), np.uint8)
+    for mask in masks:
+        mask[disk(rng.uniform(0, SIZE, 2), 14, shape=mask.shape)] = 1
+    return rng.integers(0, 256, (SIZE, SIZE, 3)).astype(dtype), masks
+
+
+def time_layers(image: np.ndarray, masks: np.ndarray, repeats: int) -> list[float]:
+    """Seconds of each call on layers; results of every call are cells that are left, with their labels."""
+    transform, layers = Albumentations(transforms=TRANSFORMS), LabelLayers.from_masks(masks)
+    times = []
+    for draw in range(repeats + 1):
+        num = len(masks)
+        results = dict(img=image, gt_layers=layers, rng=np.random.default_rng([0, draw]))
+        results.update(gt_labels=np.zeros(num, int), gt_ignore=np.zeros(num, bool), gt_areas=np.zeros(num))
+        start = time.process_time()
+        transform(results)
+        times.append(time.process_time() - start)
+    return times[1:]
+
+
+def time_masks(image: np.ndarray, masks: np.ndarray, repeats: int) -> list[float]:
+    """Seconds of each call on a list of masks, dropping the empty ones."""
+    parts = [dict(part) for part in TRANSFORMS]
+    compose = A.Compose([getattr(A, part.pop("type"))(**part) for part in parts])
+    times = []
+    for draw in range(repeats + 1):
+        compose.set_random_seed(draw)
+        start = time.process_time()
+        warped = compose(image=image, masks=list(masks))["masks"]
+        [mask for mask in warped if mask.any()]
+        times.append(time.process_time() - start)
+    return times[1:]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=30)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--dtype", choices=["uint8", "float32"], default="uint8", help="of the image")
+    args = parser.parse_args()
+    cv2.setNumThreads(1)  # as in the workers of a data loader
+    print(f"{SIZE}x{SIZE} RGB {args.dtype}, {args.repeats} repeats, seed {args.seed}; median CPU ms")
+    print("| cells | layers L | as layers | as masks | ratio |\n|---|---|---|---|---|")
+    cost = {}
+    for num in (10, 50, 100, 200, 300):
+        image, masks = scene(num, args.seed, args.dtype)
+        cost[num] = 1e3 * statistics.median(time_layers(image, masks, args.repeats))
+        slow = 1e3 * statistics.median(time_masks(image, masks, max(args.repeats // 3, 3)))
+        depth = LabelLayers.from_masks(masks).num_layers
+        print(f"| {num} | {depth} | {cost[num]:.2f} | {slow:.1f} | {slow / cost[num]:.0f} |")
+    print(f"300 cells cost {cost[300] / cost[10]:.2f} times what 10 cells cost")
+
+
+if __name__ == "__main__":
+    main()
