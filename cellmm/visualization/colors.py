@@ -1,0 +1,34 @@
+"""Colours that tell cells apart."""
+
+import cv2
+import numpy as np
+
+GOLDEN = 0.6180339887  # steps of the golden ratio spread any number of hues evenly
+LIGHTNESS, CHROMA = 70, 75  # in CIELAB: equally bright colours, seen on dark and on light images
+APART = 0.15  # of the circle of hues, between neighbours
+NEAR = 4  # pixels between the boxes of neighbours
+
+
+def cell_colors(boxes: np.ndarray) -> np.ndarray:
+    """A colour for each of N cells, RGB uint8 (N, 3), the same on every run.
+
+    ``boxes``: (x0, y0, x1, y1) in pixels, (N, 4). Cells whose boxes touch or nearly touch, and so all that
+    overlap, get hues far apart: a cell takes the first of its candidates that is, or the one that comes
+    nearest to it.
+    """
+    boxes = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
+    hues = np.zeros(len(boxes))
+    for i, (x0, y0, x1, y1) in enumerate(boxes):
+        before = boxes[:i]
+        near = (before[:, 0] <= x1 + NEAR) & (before[:, 2] >= x0 - NEAR)
+        near &= (before[:, 1] <= y1 + NEAR) & (before[:, 3] >= y0 - NEAR)
+        candidates = (GOLDEN * (i + np.arange(24))) % 1
+        between = np.abs(candidates[:, None] - hues[:i][near])
+        distance = np.minimum(between, 1 - between).min(1, initial=0.5)
+        hues[i] = candidates[np.argmax(np.minimum(distance, APART))]
+    angle = 2 * np.pi * hues
+    lab = np.stack([np.full_like(angle, LIGHTNESS), CHROMA * np.cos(angle), CHROMA * np.sin(angle)], axis=-1)
+    if len(lab) == 0:
+        return np.zeros((0, 3), np.uint8)
+    rgb = cv2.cvtColor(lab[None].astype(np.float32), cv2.COLOR_Lab2RGB)[0]
+    return (255 * np.clip(rgb, 0, 1)).round().astype(np.uint8)

@@ -1,0 +1,44 @@
+"""Pictures put together, labelled and written."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from cellmm.utils import atomic_path
+
+BAR = 22  # height of a caption
+GAP = 6
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+
+def caption(picture: np.ndarray, text: str) -> np.ndarray:
+    """RGB uint8 (H, W, 3) -> (H + 22, W, 3): one line of text above; what is too long is cut on the left."""
+    while len(text) > 1 and cv2.getTextSize(text, FONT, 0.45, 1)[0][0] > picture.shape[1] - 8:
+        text = text[1:]
+    bar = np.full((BAR, picture.shape[1], 3), 30, np.uint8)
+    cv2.putText(bar, text, (4, 15), FONT, 0.45, (255, 255, 255), 1, cv2.LINE_AA)
+    return np.vstack([bar, picture])
+
+
+def grid(pictures: Sequence[np.ndarray], columns: int) -> np.ndarray:
+    """Pictures (H, W, 3) uint8, of any sizes, row by row on one page; each in the top left of its place."""
+    if not pictures or columns < 1:
+        raise ValueError(f"{len(pictures)} pictures in {columns} columns: at least 1 of each is needed")
+    columns = min(columns, len(pictures))
+    rows = -(-len(pictures) // columns)
+    height = max(picture.shape[0] for picture in pictures)
+    width = max(picture.shape[1] for picture in pictures)
+    page = np.full((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, 3), 30, np.uint8)
+    for i, picture in enumerate(pictures):
+        y, x = (i // columns) * (height + GAP), (i % columns) * (width + GAP)
+        page[y : y + picture.shape[0], x : x + picture.shape[1]] = picture
+    return page
+
+
+def save_picture(path: str | Path, picture: np.ndarray) -> None:
+    """Write an RGB uint8 picture (H, W, 3), as PNG or what the suffix says, whole or not at all."""
+    with atomic_path(path) as tmp:
+        if not cv2.imwrite(str(tmp), picture[..., ::-1]):
+            raise OSError(f"{path}: the picture could not be written")
