@@ -1,30 +1,38 @@
 """A trained model on images, without a Runner."""
 
+import copy
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.dataset import Compose
+from mmengine.registry import init_default_scope
 
 from cellmm.engine.checkpoint import load_weights
 from cellmm.engine.runner import load_config
 from cellmm.errors import CellMMError
-from cellmm.registry import MODELS, TRANSFORMS
+from cellmm.registry import DATASETS, MODELS, TRANSFORMS
 from cellmm.structures import CellSample
 
 
 class CellInferencer:
-    """Find the cells in image files.
+    """Find the cells in image files, as testing would with the same config.
+
+    The steps are those of ``test_dataloader.dataset.pipeline`` without LoadCells. Images have one file each;
+    several focal planes are the pages of one TIFF.
 
     Args:
         config: a config file, which is code and runs as such, or a Config.
-        checkpoint: weights, read with weights_only=True.
-        device: ``'auto'``: a GPU if there is one.
-        cfg_options: changes of the config.
+        checkpoint: weights that cellmm saved, read with weights_only=True.
+        device: ``'cpu'``, ``'cuda'``, ``'cuda:1'`` ...; ``'auto'``: a GPU if there is one.
+        cfg_options: changes of the config, as {'key.subkey': value}.
+
+    Attributes:
+        classes: the names of the labels.
 
     Raises:
-        CellMMError: a file that is absent, damaged, or weights of another model.
+        CellMMError: a file that is absent or damaged, weights of another model, a device that is not there.
     """
 
     def __init__(
@@ -34,28 +42,120 @@ class CellInferencer:
         device: str = "auto",
         cfg_options: dict | None = None,
     ) -> None:
-        cfg = config if isinstance(config, Config) else load_config(config, cfg_options)
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
+        if isinstance(config, Config):
+            cfg = copy.deepcopy(config)
+            cfg.merge_from_dict(cfg_options or {})
+            init_default_scope(cfg.get("default_scope", "cellmm"))
+        else:
+            cfg = load_config(config, cfg_options)
+        dataset = (cfg.get("test_dataloader") or {}).get("dataset", {})
+        if "model" not in cfg or "pipeline" not in dataset:
+            raise CellMMError(
+                f"{cfg.filename or 'the config'}: no model or no test_dataloader.dataset.pipeline; "
+                "give the config that the model was trained with"
+            )
+        steps = [TRANSFORMS.build(step) for step in dataset.pipeline if step["type"] != "LoadCells"]
+        self._load_image, self._steps = steps[0], steps[1:]
+        metainfo = dataset.get("metainfo") or DATASETS.get(dataset.type).METAINFO
+        self.classes = tuple(metainfo["classes"])
         self.model = MODELS.build(cfg.model)
-        try:
-            self.model.load_state_dict(load_weights(checkpoint))
-        except RuntimeError as error:
-            raise CellMMError(f"{checkpoint}: not weights of this config's model ({error})") from error
-        self.model.to(device).eval()
-        steps = cfg.test_dataloader.dataset.pipeline
-        self.pipeline = Compose([TRANSFORMS.build(step) for step in steps if step["type"] != "LoadCells"])
+        _load(self.model, checkpoint)
+        _move(self.model, device)
+        self.model.eval()
 
-    @torch.no_grad()
-    def predict(self, path: str | Path, img_id: int = 0) -> CellSample:
+    def read_image(self, path: str | Path) -> np.ndarray:
+        """The image as the config reads it, before any other step: float32 (H, W, C)."""
+        return self._load_image(dict(img_path=str(path)))["img"]
+
+    def predict(self, path: str | Path, img_id: int = 1) -> CellSample:
         """The cells of one image file, as ``pred_instances`` in the frame of the file."""
-        item = self.pipeline(dict(img_path=str(path), img_id=img_id))
-        return self.model.test_step(dict(inputs=[item["inputs"]], data_samples=[item["data_samples"]]))[0]
+        return self._predict([self._prepare(path, img_id)])[0]
 
-    def __call__(self, paths: Iterable[str | Path]) -> Iterator[tuple[Path, CellSample | CellMMError]]:
-        """Each path with its sample, or with the error where the file cannot be used; the others go on."""
-        for i, path in enumerate(paths):
+    def __call__(
+        self, paths: Iterable[str | Path], batch_size: int = 1
+    ) -> Iterator[tuple[Path, CellSample | CellMMError]]:
+        """Each path, in order, with its sample, or with the error where its file cannot be used.
+
+        ``img_id`` counts the paths from 1. Only images that come to the model in the same shape share a
+        batch, so that no image is padded for the sake of another.
+        """
+        if batch_size < 1:
+            raise CellMMError(f"batch_size is {batch_size}: 1 or more is needed")
+        batch: list[tuple[Path, dict]] = []
+        for img_id, path in enumerate(map(Path, paths), start=1):
             try:
-                yield Path(path), self.predict(path, i + 1)
+                item = self._prepare(path, img_id)
             except CellMMError as error:
-                yield Path(path), error
+                yield from self._run(batch)
+                batch = []
+                yield path, error
+                continue
+            if batch and batch[0][1]["inputs"].shape != item["inputs"].shape:
+                yield from self._run(batch)
+                batch = []
+            batch.append((path, item))
+            if len(batch) == batch_size:
+                yield from self._run(batch)
+                batch = []
+        yield from self._run(batch)
+
+    def _run(self, batch: list[tuple[Path, dict]]) -> Iterator[tuple[Path, CellSample | CellMMError]]:
+        if not batch:
+            return
+        paths, items = zip(*batch, strict=True)
+        try:
+            results: list[CellSample | CellMMError] = list(self._predict(items))
+        except CellMMError as error:
+            if len(batch) > 1:  # which of them is it?
+                for one in batch:
+                    yield from self._run([one])
+                return
+            results = [error]
+        yield from zip(paths, results, strict=True)
+
+    def _prepare(self, path: str | Path, img_id: int) -> dict:
+        results = self._load_image(dict(img_path=str(path), img_id=img_id))
+        for step in self._steps:
+            results = step(results)
+        return results
+
+    @torch.inference_mode()
+    def _predict(self, items: Iterable[dict]) -> list[CellSample]:
+        return self.model.test_step(
+            dict(
+                inputs=[item["inputs"] for item in items],
+                data_samples=[item["data_samples"] for item in items],
+            )
+        )
+
+
+def _load(model: torch.nn.Module, checkpoint: str | Path) -> None:
+    """Load weights that fit to the last tensor, or say in one line what does not."""
+    weights = load_weights(checkpoint)
+    own = model.state_dict()
+    missing, unknown = sorted(own.keys() - weights.keys()), sorted(weights.keys() - own.keys())
+    other = [
+        f"{name} {list(weights[name].shape)}, not {list(own[name].shape)}"
+        for name in own.keys() & weights.keys()
+        if isinstance(own[name], torch.Tensor) and np.shape(weights[name]) != own[name].shape
+    ]
+    wrong = [
+        f"{len(names)} {what} ({', '.join(names[:2])}{', ...' if len(names) > 2 else ''})"
+        for what, names in (("missing", missing), ("unknown", unknown), ("of another shape", sorted(other)))
+        if names
+    ]
+    if wrong:
+        raise CellMMError(
+            f"{checkpoint}: not weights of this config's model; tensors: {'; '.join(wrong)}; "
+            "give the config that they were trained with"
+        )
+    model.load_state_dict(weights)
+
+
+def _move(model: torch.nn.Module, device: str) -> None:
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        model.to(device)
+    except (RuntimeError, AssertionError) as error:  # torch raises either for a device that is not there
+        raise CellMMError(f"device {device!r} cannot be used: {str(error).splitlines()[0]}") from error

@@ -1,7 +1,9 @@
 """`cellmm predict`: cells in files and folders of images."""
 
 import argparse
+import os
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,21 +11,29 @@ from mmengine.config import DictAction
 from tqdm import tqdm
 
 from cellmm.apis.inferencer import CellInferencer
-from cellmm.datasets.image_io import read_images
 from cellmm.errors import CellMMError
 from cellmm.export import samples_to_coco, write_coco
 from cellmm.visualization import draw_instances, save_picture
 
 SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp")
+OVERLAYS = "overlays"
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="cellmm predict", description="Find the cells in images.")
-    parser.add_argument("inputs", nargs="+", metavar="INPUT", help="image files and folders of them")
+    parser.add_argument(
+        "inputs",
+        nargs="+",
+        metavar="INPUT",
+        help="image files and folders of them; two focal planes are the two pages of one TIFF",
+    )
     parser.add_argument("--config", required=True, help="the config that the model was trained with")
     parser.add_argument("--checkpoint", required=True, help="a .pth file that training wrote")
     parser.add_argument("--out", required=True, type=Path, help="folder for cells.json and overlays/")
     parser.add_argument("--device", default="auto", help="cpu, cuda, ...; default: a GPU if there is one")
+    parser.add_argument(
+        "--batch-size", type=int, default=1, help="images of one shape that go through the model at once"
+    )
     parser.add_argument("--score-thr", type=float, default=0.3, help="leave out cells that score less")
     parser.add_argument("--no-overlays", action="store_true", help="write no pictures")
     parser.add_argument(
@@ -32,19 +42,25 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def find_images(inputs: Sequence[str]) -> list[Path]:
-    """The files named, and every image below the folders named, in order of their names.
+def find_images(inputs: Sequence[str | Path], leave_out: Path | None = None) -> list[Path]:
+    """The files named, and every image below the folders named, folder by folder in order of their names.
+
+    ``leave_out``: a folder that is not searched, the one that pictures go to. Hidden files are not images.
 
     Raises:
         CellMMError: a path that does not exist, or a folder without an image.
     """
     paths: list[Path] = []
-    for text in inputs:
-        path = Path(text)
+    for path in (Path(os.path.abspath(one)) for one in inputs):
         if path.is_dir():
             found = sorted(
-                p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")
+                one
+                for one in path.rglob("*")
+                if one.suffix.lower() in SUFFIXES and not one.name.startswith(".") and one.is_file()
             )
+            if leave_out is not None:
+                skip = Path(os.path.abspath(leave_out))
+                found = [one for one in found if skip not in one.parents]
             if not found:
                 raise CellMMError(f"{path}: no image in this folder (of {', '.join(SUFFIXES)})")
             paths += found
@@ -55,35 +71,45 @@ def find_images(inputs: Sequence[str]) -> list[Path]:
     return list(dict.fromkeys(paths))
 
 
-def output_names(paths: Sequence[Path]) -> list[str]:
-    """A name for each image's overlay, told apart by its folders where file names are the same."""
-    stems = [path.stem for path in paths]
-    return [
-        stem if stems.count(stem) == 1 else "_".join([*path.parent.parts[-2:], path.name]).strip("/")
-        for path, stem in zip(paths, stems, strict=True)
-    ]
+def name_images(paths: Sequence[Path]) -> tuple[list[str], list[str]]:
+    """What each image is called in the json, and its overlay.
+
+    Both are relative to the folder that holds all of the images, subfolders included, so that no two are the
+    same; of images that differ in their suffix only, the overlays keep it: a.png.png, a.tif.png.
+    """
+    root = os.path.commonpath([path.parent for path in paths])
+    names = [path.relative_to(root) for path in paths]
+    stems = [name.with_suffix("") for name in names]
+    number = Counter(stems)
+    pictures = [f"{stem if number[stem] == 1 else name}.png" for name, stem in zip(names, stems, strict=True)]
+    return [name.as_posix() for name in names], pictures
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Predict; 1 where a file could not be used (each in one line), the others are written all the same."""
+    """Predict; 1 where a file could not be used (each in one line), the others are written all the same.
+
+    Writes ``cells.json`` (COCO: images, annotations with RLE and score) and ``overlays/`` into ``--out``.
+    """
     args = parse_args(argv)
-    paths = find_images(args.inputs)
+    paths = find_images(args.inputs, leave_out=args.out / OVERLAYS)
     inferencer = CellInferencer(args.config, args.checkpoint, args.device, args.cfg_options)
     done, samples, failed = [], [], []
-    names = dict(zip(paths, output_names(paths), strict=True))
-    for path, sample in tqdm(inferencer(paths), total=len(paths), desc="predict", unit="image"):
+    results = tqdm(
+        inferencer(paths, args.batch_size), total=len(paths), desc="predict", unit="image", file=sys.stderr
+    )
+    for (path, sample), name, picture in zip(results, *name_images(paths), strict=True):
         if isinstance(sample, CellMMError):
             failed.append(sample)
             continue
         found = sample.pred_instances
-        sample.pred_instances = found[found.scores >= args.score_thr]
+        found = sample.pred_instances = found[found.scores >= args.score_thr]
         if not args.no_overlays:
-            found = sample.pred_instances
-            picture = draw_instances(read_images(str(path)), found.masks, found.scores.tolist())
-            save_picture(args.out / "overlays" / f"{names[path]}.png", picture)
-        done.append(str(path))
+            drawn = draw_instances(inferencer.read_image(path), found.masks, found.scores.tolist())
+            save_picture(args.out / OVERLAYS / picture, drawn)
+        done.append(name)
         samples.append(sample)
-    write_coco(args.out / "cells.json", samples_to_coco(done, samples))
+    if done:
+        write_coco(args.out / "cells.json", samples_to_coco(done, samples, inferencer.classes))
     for error in failed:
-        sys.stderr.write(f"cellmm predict: {error}\n")
+        sys.stderr.write(f"cellmm predict: {' '.join(str(error).splitlines())}\n")
     return 1 if failed else 0

@@ -1,4 +1,6 @@
-from cellmm.engine.amp import CellAmpOptimWrapper
-from cellmm.engine.hooks import SafeCheckpointHook
+"""What makes mmengine right on today's torch: hooks, mixed precision, loading, the Runner."""
 
-__all__ = ["CellAmpOptimWrapper", "SafeCheckpointHook"]
+from cellmm.engine.amp import CellAmpOptimWrapper
+from cellmm.engine.hooks import SafeCheckpointHook, ShowHook
+
+__all__ = ["CellAmpOptimWrapper", "SafeCheckpointHook", "ShowHook"]

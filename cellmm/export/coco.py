@@ -1,4 +1,4 @@
-"""Predictions as one COCO json, which most annotation tools read."""
+"""Predictions as one COCO json, which annotation tools read and cellmm's own COCO dataset too."""
 
 import json
 from collections.abc import Sequence
@@ -11,18 +11,29 @@ from cellmm.utils import atomic_path
 def samples_to_coco(
     names: Sequence[str], samples: Sequence[CellSample], classes: Sequence[str] = ("cell",)
 ) -> dict:
-    """COCO content with images (1-based ids), categories (label + 1) and an annotation a cell.
+    """COCO content of B images: ``images``, ``categories`` and one of ``annotations`` a cell.
 
-    Masks are RLE, so that overlaps stay whole; every annotation also has its ``score``.
+    All ids count from 1, category_id is label + 1. Masks are RLE, so that overlaps stay whole; every
+    annotation also has its ``score``, bbox (x, y, w, h) in pixels and area in px^2.
+
+    Args:
+        names: (B,) what ``file_name`` says.
+        samples: (B,) with ``pred_instances``.
+
+    Raises:
+        ValueError: a label without a class.
     """
     images, annotations = [], []
     for name, sample in zip(names, samples, strict=True):
         height, width = sample.ori_shape
         images.append(dict(id=len(images) + 1, file_name=name, height=int(height), width=int(width)))
         found = sample.pred_instances
+        labels = found.labels.tolist()
+        if labels and not 0 <= min(labels) <= max(labels) < len(classes):
+            raise ValueError(f"{name}: labels {min(labels)} to {max(labels)} for {len(classes)} classes")
         boxes, areas = rle.bbox(found.masks).tolist(), rle.area(found.masks).tolist()
         for mask, score, label, box, area in zip(
-            found.masks, found.scores.tolist(), found.labels.tolist(), boxes, areas, strict=True
+            found.masks, found.scores.tolist(), labels, boxes, areas, strict=True
         ):
             annotations.append(
                 dict(
@@ -43,4 +54,4 @@ def samples_to_coco(
 def write_coco(path: str | Path, content: dict) -> None:
     """Write COCO content as json, whole or not at all."""
     with atomic_path(path) as tmp:
-        tmp.write_text(json.dumps(content))
+        tmp.write_text(json.dumps(content, allow_nan=False), encoding="utf-8")

@@ -5,7 +5,7 @@ import numpy as np
 
 GOLDEN = 0.6180339887  # steps of the golden ratio spread any number of hues evenly
 LIGHTNESS, CHROMA = 70, 75  # in CIELAB: equally bright colours, seen on dark and on light images
-APART = 0.15  # of the circle of hues, between neighbours
+APART = 0.2  # of the circle of hues, between neighbours
 NEAR = 4  # pixels between the boxes of neighbours
 
 

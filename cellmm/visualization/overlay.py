@@ -29,9 +29,10 @@ def draw_instances(
     not drawn.
 
     Args:
-        image: (H, W) or (H, W, C) of any type and range; see ``to_display``.
+        image: (H, W) or (H, W, C) of any type and range; see ``to_display``. Of two channels (two focal
+            planes, say) only the first is shown, in grey: colours under those of the cells would hide them.
         cells: N cells, as LabelLayers or COCO RLEs of the size of the image.
-        scores: (N,), written into the cells where they fit in the cell's box.
+        scores: (N,), 0 to 1, written into the cells in per cent where they fit in the cell's box.
         scale: enlarge the picture by this whole number; None: so that small images can be looked at.
         colors: RGB uint8 (N, 3); None: ``cell_colors``.
         fill: how much of the colour covers the cell, 0 to 1.
@@ -42,7 +43,7 @@ def draw_instances(
     Raises:
         ValueError: cells of another size than the image, or another number of scores or colours than cells.
     """
-    picture = to_display(image)
+    picture = to_display(image[..., 0] if image.ndim == 3 and image.shape[2] == 2 else image)
     height, width = picture.shape[:2]
     if not isinstance(cells, LabelLayers):
         cells = LabelLayers.from_rles(cells, (height, width))
@@ -70,7 +71,7 @@ def draw_instances(
         filled[window][mask] += fill * (colors[i] - filled[window][mask])
         count[window] += mask
         drawn.append((i, mask, (int(x0) * scale, int(y0) * scale)))
-    filled[_hatching(count > 1)] = 255
+    filled[_hatching(count > 1, scale)] = 255
     picture = filled.round().astype(np.uint8)
     for i, mask, corner in drawn:
         contours = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)[0]
@@ -78,7 +79,7 @@ def draw_instances(
         cv2.drawContours(picture, contours, -1, color, 1 + (scale > 2), cv2.LINE_AA, offset=corner)
     if scores is not None:
         for i, mask, corner in drawn:
-            _write_inside(picture, f"{scores[i]:.2f}".removeprefix("0"), mask, corner)
+            _write_inside(picture, f"{100 * scores[i]:.0f}", mask, corner)
     return picture[scale:-scale, scale:-scale].copy()
 
 
@@ -88,11 +89,11 @@ def _enlarged(mask: np.ndarray, scale: int) -> np.ndarray:
     return cv2.resize(mask, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR) >= 0.5
 
 
-def _hatching(area: np.ndarray, spacing: int = 5) -> np.ndarray:
+def _hatching(area: np.ndarray, scale: int) -> np.ndarray:
     """bool (H, W): diagonal lines in ``area``."""
     y, x = np.nonzero(area)
     lines = np.zeros_like(area)
-    lines[y, x] = (x + y) % spacing == 0
+    lines[y, x] = (x + y) % (4 + 2 * scale) < 1 + (scale > 2)
     return lines
 
 

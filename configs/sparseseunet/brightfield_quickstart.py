@@ -2,7 +2,7 @@
 _base_ = ["./brightfield.py"]
 data_root = "data/brightfield_quickstart"
 simulation = dict(_delete_=True, splits=dict(train=160, val=16, test=32), scene="small", seed=0)
-max_iters = 700
+max_iters = 500
 
 normalize = dict(type="Normalize", mode="mean_std")
 train_pipeline = [
@@ -26,7 +26,7 @@ test_pipeline = [
     dict(type="PackCellInputs"),
 ]
 train_dataloader = dict(
-    batch_size=8,
+    batch_size=4,
     num_workers=1,
     dataset=dict(data_root=data_root, simulation=simulation, pipeline=train_pipeline),
 )

@@ -1,50 +1,66 @@
-"""Look at what the model sees: images after augmentation with their cells, one PNG each and one page."""
+"""Look at what the model sees: images after the pipeline of a config, plain beside their cells.
+
+Writes a PNG an image and page.png with all of them. For training these are the first images that a training
+with this config draws, augmented as there.
+"""
 
 import argparse
 import sys
+from itertools import islice
 from pathlib import Path
 
-import cv2
-import numpy as np
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 
 from cellmm.engine.runner import load_config
 from cellmm.errors import CellMMError
-from cellmm.registry import DATASETS
-from cellmm.structures import rle
-from cellmm.visualization import draw_instances, save_picture, to_display
+from cellmm.registry import DATA_SAMPLERS, DATASETS
+from cellmm.structures import LabelLayers
+from cellmm.visualization import caption, draw_instances, grid, save_picture, to_display
 
 
 def browse(cfg: Config, split: str, out: Path, number: int) -> Path:
-    """Draw the first ``number`` draws of a split, plain beside annotated; the path of the page of all."""
-    dataset = DATASETS.build(cfg[f"{split}_dataloader"].dataset)
+    """Draw the first ``number`` draws of a split; the path of the page of all."""
+    loader = cfg.get(f"{split}_dataloader")
+    if not loader:
+        raise CellMMError(f"{cfg.filename}: no {split}_dataloader in this config")
+    dataset = DATASETS.build(loader.dataset)
+    seed = cfg.get("randomness", {}).get("seed")
+    sampler = DATA_SAMPLERS.build(loader.sampler, default_args=dict(dataset=dataset, seed=seed))
     rows = []
-    for draw in range(number):
-        item = dataset[draw % len(dataset), draw]
-        image = item["inputs"].numpy().transpose(1, 2, 0)
-        masks = rle.encode(item["data_samples"].gt_masks().numpy())
-        row = np.hstack([to_display(image), draw_instances(image, masks)])
-        save_picture(out / f"{draw:03d}_{Path(str(item['data_samples'].img_path)).stem}.png", row)
-        rows.append(cv2.resize(row, (800, round(800 * row.shape[0] / row.shape[1]))))
-    height = max(len(row) for row in rows)
-    rows = [cv2.copyMakeBorder(row, 0, height - len(row), 0, 0, cv2.BORDER_CONSTANT) for row in rows]
-    rows += [np.zeros_like(rows[0])] * (len(rows) % 2)
-    page = np.vstack([np.hstack(rows[i : i + 2]) for i in range(0, len(rows), 2)])
-    save_picture(out / "page.png", page)
-    return out / "page.png"
+    for place, index in enumerate(islice(sampler, number)):
+        item = dataset[index]
+        image, sample = item["inputs"].numpy().transpose(1, 2, 0), item["data_samples"]
+        cells = LabelLayers(sample.gt_layers.numpy(), num=len(sample.gt_instances))
+        path = sample.img_path if isinstance(sample.img_path, str) else sample.img_path[0]
+        drawn = draw_instances(image, cells, scale=1)
+        row = grid([to_display(image), drawn], 2)
+        shape, overlap = " x ".join(map(str, image.shape)), int(cells.overlap().sum())
+        row = caption(row, f"{Path(path).name}  {shape}  {len(cells)} cells, {overlap} px of several")
+        save_picture(out / f"{place:03d}_{Path(path).stem}.png", row)
+        rows.append(row)
+    page = out / "page.png"
+    save_picture(page, grid(rows, columns=2))
+    return page
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("config")
     parser.add_argument("--split", choices=["train", "val", "test"], default="train")
-    parser.add_argument("--out", type=Path, default=Path("browse"))
-    parser.add_argument("--num", type=int, default=8)
-    args = parser.parse_args()
+    parser.add_argument("--out", type=Path, default=Path("browse"), help="folder of the pictures")
+    parser.add_argument("--num", type=int, default=8, help="how many images")
+    parser.add_argument(
+        "--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help="change values of the config"
+    )
+    args = parser.parse_args(argv)
+    if args.num < 1:
+        parser.error(f"--num is {args.num}: 1 or more is needed")
     try:
-        print(browse(load_config(args.config), args.split, args.out, args.num))
+        print(browse(load_config(args.config, args.cfg_options), args.split, args.out, args.num))
     except CellMMError as error:
-        print(error, file=sys.stderr)
+        print(f"browse_dataset: {error}", file=sys.stderr)
         return 1
     return 0
 
