@@ -27,6 +27,11 @@ HOOKS = _child("HOOKS", "engine")
 LOOPS = _child("LOOPS", "engine")
 OPTIM_WRAPPERS = _child("OPTIM_WRAPPERS", "engine")
 MODEL_WRAPPERS = _child("MODEL_WRAPPERS", "engine")
+OPTIMIZERS = _child("OPTIMIZERS", "engine")
+OPTIM_WRAPPER_CONSTRUCTORS = _child("OPTIM_WRAPPER_CONSTRUCTORS", "engine")
+PARAM_SCHEDULERS = _child("PARAM_SCHEDULERS", "engine")
+LOG_PROCESSORS = _child("LOG_PROCESSORS", "engine")
+VISBACKENDS = _child("VISBACKENDS", "visualization")
 VISUALIZERS = _child("VISUALIZERS", "visualization")
 
 ALL = {

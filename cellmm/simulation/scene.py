@@ -145,7 +145,7 @@ def _place(
     """Count the cell into ``covered``, unless too little of it is in the image or a cell would get hidden."""
     window, own = _windows(cell, covered.shape)
     mask = cell.mask[own]
-    if mask.size == 0 or (covered[window][mask] > 0).mean() > config.max_overlap:
+    if not mask.any() or (covered[window][mask] > 0).mean() > config.max_overlap:
         return False
     visible = np.zeros(covered.shape, bool)
     visible[window] = mask

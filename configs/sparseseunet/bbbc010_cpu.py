@@ -24,6 +24,7 @@ model = dict(
             spatial_prior=0.25,  # queries start spread over the well instead of all alike
             num_fields=4,  # pixels vote for a place in the worm: long bodies come together
             num_refine=2,
+            nms_thr=0.7,  # two queries on one cell; cells themselves share less
         )
     ),
 )

@@ -13,13 +13,18 @@ META_KEYS = ("img_id", "img_path", "img_shape", "ori_shape", "to_original", "dra
 
 @TRANSFORMS.register_module()
 class PackCellInputs(BaseTransform):
-    """``results`` -> dict(inputs: float32 tensor (C, H, W), data_samples: CellSample); see CellSample."""
+    """``results`` -> dict(inputs: float32 tensor (C, H, W), data_samples: CellSample); see CellSample.
+
+    Crowd regions (``gt_ignore``) and cells without a pixel are left out of what is trained on.
+    """
 
     def transform(self, results: dict) -> dict:
         sample = CellSample(metainfo={key: results[key] for key in META_KEYS if key in results})
         if "gt_layers" in results:
-            sample.gt_layers = torch.from_numpy(np.ascontiguousarray(results["gt_layers"].layers))
-            sample.gt_instances = InstanceData(labels=torch.from_numpy(results["gt_labels"]))
+            kept = (results["gt_layers"].areas() > 0) & ~results["gt_ignore"]
+            cells = results["gt_layers"] if kept.all() else results["gt_layers"].select(kept)
+            sample.gt_layers = torch.from_numpy(np.ascontiguousarray(cells.layers))
+            sample.gt_instances = InstanceData(labels=torch.from_numpy(results["gt_labels"][kept]))
         if "eval_instances" in results:
             sample.eval_instances = InstanceData(**results["eval_instances"])
         image = np.ascontiguousarray(results["img"].transpose(2, 0, 1), dtype=np.float32)

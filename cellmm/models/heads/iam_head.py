@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cellmm.models.layers import ConvStack, QueryRefiner, coordinate_channels, masked_average
+from cellmm.models.postprocess.mask_nms import mask_nms
 from cellmm.registry import MODELS, TASK_UTILS
 
 
@@ -80,6 +81,8 @@ class IAMHead(BaseModule):
         matcher, loss_dice, loss_bce, loss_cls: configs of the registered parts.
         mask_thr: probability above which a pixel belongs to the cell.
         score_thr: queries that score less are not returned.
+        nms_thr: queries whose mask repeats a better one with more than this IoU are not returned; None as
+            published: all are.
         norm: ``'BN'`` or ``'GN'``.
     """
 
@@ -107,6 +110,7 @@ class IAMHead(BaseModule):
         loss_cls: dict | None = None,
         mask_thr: float = 0.5,
         score_thr: float = 0.05,
+        nms_thr: float | None = None,
         norm: str = "BN",
         init_cfg: dict | None = None,
     ) -> None:
@@ -119,7 +123,7 @@ class IAMHead(BaseModule):
         self.mask_level, self.instance_level, self.match_level = mask_level, instance_level, match_level
         self.mask_dim = mask_dim
         self.activation, self.coord_order = activation, coord_order
-        self.mask_thr, self.score_thr = mask_thr, score_thr
+        self.mask_thr, self.score_thr, self.nms_thr = mask_thr, score_thr, nms_thr
         num_coords = (0, 2, 5)[coord_order]
         self.num_coords, self.num_fields = num_coords, num_fields
         instance_in = in_channels[instance_level] + num_coords
@@ -276,6 +280,8 @@ class IAMHead(BaseModule):
             scores = cls_probs[able] * (probs * inside).sum((1, 2)) / pixels.clamp(min=1)
             order = scores.argsort(descending=True)
             order = order[(scores[order] > self.score_thr) & (pixels[order] > 0)]
+            if self.nms_thr is not None:
+                order = order[mask_nms(inside[order], self.nms_thr)]
             results.append(
                 InstanceData(mask_probs=probs[order], scores=scores[order], labels=labels[able][order])
             )

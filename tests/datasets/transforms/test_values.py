@@ -86,6 +86,7 @@ def test_pack_shapes_and_fields():
         to_original=np.eye(3),
         gt_layers=layers,
         gt_labels=np.array([0, 1]),
+        gt_ignore=np.zeros(2, bool),
         eval_instances=dict(
             masks=layers.to_rles(),
             labels=np.array([0, 1]),
@@ -100,3 +101,11 @@ def test_pack_shapes_and_fields():
     assert sample.gt_layers.tolist() == [[[1, 0, 2]]] and sample.gt_instances.labels.tolist() == [0, 1]
     assert sample.img_id == 4 and len(sample.eval_instances) == 2
     assert sample.gt_masks().tolist() == [[[1, 0, 0]], [[0, 0, 1]]]
+
+
+def test_pack_leaves_out_crowds_and_empty_cells():
+    layers = LabelLayers(np.array([[[1, 0, 3]]], np.int32), num=4)
+    results = dict(img=np.zeros((1, 3, 1), np.float32), gt_layers=layers)
+    results.update(gt_labels=np.arange(4), gt_ignore=np.array([True, False, False, False]))
+    sample = TRANSFORMS.build(dict(type="PackCellInputs"))(results)["data_samples"]
+    assert sample.gt_instances.labels.tolist() == [2] and sample.gt_layers.tolist() == [[[0, 0, 1]]]

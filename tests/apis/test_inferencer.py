@@ -1,0 +1,192 @@
+"""CellInferencer with a stand-in model: a cell is a connected patch brighter than one learnt number."""
+
+import cv2
+import numpy as np
+import pytest
+import tifffile
+import torch
+from mmengine.config import Config
+from mmengine.model import BaseModel
+from mmengine.structures import InstanceData
+from torch import nn
+
+from cellmm.apis.inferencer import CellInferencer
+from cellmm.errors import CellMMError
+from cellmm.registry import MODELS
+from cellmm.structures import rle
+
+CONFIG = """
+default_scope = 'cellmm'
+preprocessor = dict(type='CellDataPreprocessor', in_channels=1, divisor=8)
+model = dict(type='PatchFinder', data_preprocessor=preprocessor)
+test_pipeline = [
+    dict(type='LoadImage'),
+    dict(type='LoadCells', keep_original=True),
+    dict(type='PackCellInputs'),
+]
+test_dataloader = dict(
+    dataset=dict(type='CellCocoDataset', metainfo=dict(classes=('worm',)), pipeline=test_pipeline)
+)
+"""
+
+
+class PatchFinder(BaseModel):
+    """Scores fall with the area; ``batches`` keeps the shape of every batch."""
+
+    def __init__(self, data_preprocessor):
+        super().__init__(MODELS.build(data_preprocessor))
+        self.level = nn.Parameter(torch.zeros(()))
+        self.batches = []
+
+    def forward(self, inputs, data_samples=None, mode="tensor"):
+        assert mode == "predict" and not self.training
+        self.batches.append(tuple(inputs.shape))
+        for image, sample in zip(inputs, data_samples, strict=True):
+            h, w = sample.ori_shape
+            number, label = cv2.connectedComponents((image[0, :h, :w] > self.level).numpy().astype(np.uint8))
+            masks = rle.encode(label == np.arange(1, number)[:, None, None])
+            masks.sort(key=lambda one: rle.area([one])[0])
+            sample.pred_instances = InstanceData(
+                masks=masks,
+                scores=1 / (1 + torch.arange(number - 1.0)),
+                labels=torch.zeros(number - 1, dtype=torch.long),
+            )
+        return data_samples
+
+
+@pytest.fixture(autouse=True)
+def registered():
+    MODELS.register_module(module=PatchFinder, force=True)
+    yield
+    MODELS.module_dict.pop("PatchFinder")
+
+
+@pytest.fixture
+def trained(tmp_path):
+    """(config, checkpoint) that find what is brighter than 100."""
+    (tmp_path / "config.py").write_text(CONFIG)
+    torch.save(dict(state_dict=dict(level=torch.tensor(100.0)), meta=dict(iter=3)), tmp_path / "w.pth")
+    return tmp_path / "config.py", tmp_path / "w.pth"
+
+
+def write_image(path, *corners, shape=(20, 30), high=200):
+    """Patches of 4x5 pixels at these corners (y, x)."""
+    image = np.full(shape, 50, np.uint16)
+    for y, x in corners:
+        image[..., y : y + 4, x : x + 5] = high
+    tifffile.imwrite(path, image)
+    return path
+
+
+def test_finds_the_cells_of_a_file_without_annotations(trained, tmp_path):
+    inferencer = CellInferencer(*trained, device="cpu")
+    path = write_image(tmp_path / "a.tif", (2, 3), (10, 20))
+    sample = inferencer.predict(path)
+    assert (sample.img_id, sample.img_path, sample.ori_shape) == (1, str(path), (20, 30))
+    assert rle.bbox(sample.pred_instances.masks).tolist() == [[3, 2, 5, 4], [20, 10, 5, 4]]
+    assert "gt_layers" not in sample and "eval_instances" not in sample
+    assert inferencer.classes == ("worm",)
+    image = inferencer.read_image(path)
+    assert image.shape == (20, 30, 1) and image.max() == 200
+
+
+def test_takes_a_config_object_and_options(trained):
+    path, checkpoint = trained
+    cfg = Config.fromfile(path)
+    options = {"test_dataloader.dataset.metainfo.classes": ("cell",)}
+    assert CellInferencer(cfg, checkpoint, "cpu", options).classes == ("cell",)
+    assert cfg.test_dataloader.dataset.metainfo.classes == ("worm",)
+    assert CellInferencer(str(path), str(checkpoint), "cpu", options).classes == ("cell",)
+
+
+def test_classes_of_the_dataset_are_the_default(trained):
+    path, checkpoint = trained
+    path.write_text(CONFIG.replace("metainfo=dict(classes=('worm',)), ", ""))
+    assert CellInferencer(path, checkpoint, "cpu").classes == ("cell",)
+
+
+def test_one_bad_file_does_not_stop_the_others(trained, tmp_path):
+    paths = [write_image(tmp_path / f"{i}.tif", (2, 3), (12, 4 * i)) for i in range(5)]
+    paths[1].write_bytes(paths[1].read_bytes()[:50])  # cut off
+    paths[2].unlink()
+    tifffile.imwrite(paths[3], np.zeros((2, 20, 30), np.uint16))  # two channels, the model takes one
+    for batch_size in (1, 2, 5):
+        results = list(CellInferencer(*trained, "cpu")(paths, batch_size=batch_size))
+        assert [path for path, _ in results] == paths
+        for number, (path, result) in enumerate(results):
+            if number in (1, 2, 3):
+                assert isinstance(result, CellMMError) and path.name in str(result)
+            else:
+                assert result.img_id == number + 1 and len(result.pred_instances) == 2
+    assert "2 channels" in str(results[3][1])
+
+
+def test_batches_hold_images_of_one_shape_in_order(trained, tmp_path):
+    shapes = [(20, 30), (20, 30), (20, 30), (24, 30), (20, 30), (20, 30)]
+    paths = [
+        write_image(tmp_path / f"{i}.tif", *[(3, 6 * j) for j in range(i % 3)], shape=shape)
+        for i, shape in enumerate(shapes)
+    ]
+    inferencer = CellInferencer(*trained, "cpu")
+    results = list(inferencer(paths, batch_size=2))
+    assert inferencer.model.batches == [(2, 1, 24, 32), (1, 1, 24, 32), (1, 1, 24, 32), (2, 1, 24, 32)]
+    assert [path for path, _ in results] == paths
+    assert [len(sample.pred_instances) for _, sample in results] == [0, 1, 2, 0, 1, 2]
+    assert list(inferencer([])) == []
+    with pytest.raises(CellMMError, match="batch_size is 0"):
+        list(inferencer(paths, batch_size=0))
+
+
+def test_a_channel_error_within_a_batch_is_of_its_file_only(trained, tmp_path):
+    inferencer = CellInferencer(*trained, "cpu")
+    good = [write_image(tmp_path / f"{i}.tif", (2, 3)) for i in range(2)]
+    failing = inferencer.model.data_preprocessor.forward
+
+    def refuse(data, training=False):
+        if any(sample.img_path == str(good[1]) for sample in data["data_samples"]):
+            raise CellMMError(f"{good[1]}: not this one")
+        return failing(data, training)
+
+    inferencer.model.data_preprocessor.forward = refuse
+    (_, first), (_, second) = inferencer(good, batch_size=2)
+    assert len(first.pred_instances) == 1
+    assert str(second) == f"{good[1]}: not this one"
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        ({}, "holds no weights"),
+        (dict(other=torch.ones(2)), r"1 missing \(level\); 1 unknown \(other\)"),
+        (dict(level=torch.ones(3)), r"1 of another shape \(level \[3\], not \[\]\)"),
+    ],
+)
+def test_weights_of_another_model_in_one_line(trained, state, message):
+    torch.save(dict(state_dict=state), trained[1])
+    with pytest.raises(CellMMError, match=message) as caught:
+        CellInferencer(*trained, "cpu")
+    assert str(trained[1]) in str(caught.value) and "\n" not in str(caught.value)
+
+
+class Evil:
+    def __reduce__(self):
+        return (eval, ("1 / 0",))
+
+
+def test_a_checkpoint_cannot_run_code(trained):
+    torch.save(dict(state_dict=dict(level=torch.ones(())), evil=Evil()), trained[1])
+    with pytest.raises(CellMMError, match="w.pth: refused"):
+        CellInferencer(*trained, "cpu")
+
+
+def test_wrong_config_and_device(trained, tmp_path):
+    config, checkpoint = trained
+    with pytest.raises(CellMMError, match="absent.py: no such config file"):
+        CellInferencer(tmp_path / "absent.py", checkpoint)
+    with pytest.raises(CellMMError, match="absent.pth: no such checkpoint"):
+        CellInferencer(config, tmp_path / "absent.pth")
+    with pytest.raises(CellMMError, match="device 'toaster' cannot be used"):
+        CellInferencer(config, checkpoint, "toaster")
+    config.write_text("default_scope = 'cellmm'\n")
+    with pytest.raises(CellMMError, match="config.py: no model or no test_dataloader"):
+        CellInferencer(config, checkpoint)

@@ -1,0 +1,172 @@
+"""`cellmm predict` from the command line to the files, with a stand-in model that thresholds at 100."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+import tifffile
+import torch
+from mmengine.model import BaseModel
+from mmengine.structures import InstanceData
+from torch import nn
+
+from cellmm import cli
+from cellmm.apis.predict import find_images, name_images
+from cellmm.datasets import CellCocoDataset
+from cellmm.errors import CellMMError
+from cellmm.registry import MODELS
+from cellmm.structures import rle
+
+CONFIG = """
+default_scope = 'cellmm'
+preprocessor = dict(type='CellDataPreprocessor', in_channels=2, divisor=1)
+model = dict(type='Threshold', data_preprocessor=preprocessor)
+pipeline = [dict(type='LoadImage'), dict(type='LoadCells'), dict(type='PackCellInputs')]
+test_dataloader = dict(dataset=dict(type='CellCocoDataset', pipeline=pipeline))
+"""
+
+
+class Threshold(BaseModel):
+    """The bright pixels of each channel are one cell; the second scores 0.4."""
+
+    def __init__(self, data_preprocessor):
+        super().__init__(MODELS.build(data_preprocessor))
+        self.level = nn.Parameter(torch.zeros(()))
+
+    def forward(self, inputs, data_samples=None, mode="tensor"):
+        for image, sample in zip(inputs, data_samples, strict=True):
+            sample.pred_instances = InstanceData(
+                masks=rle.encode((image > self.level).numpy()),
+                scores=torch.tensor([0.9, 0.4]),
+                labels=torch.zeros(2, dtype=torch.long),
+            )
+        return data_samples
+
+
+@pytest.fixture(autouse=True)
+def registered():
+    MODELS.register_module(module=Threshold, force=True)
+    yield
+    MODELS.module_dict.pop("Threshold")
+
+
+@pytest.fixture
+def predict(tmp_path):
+    """``predict(*arguments) -> status``, run through the ``cellmm`` command; results go to ``out/``."""
+    (tmp_path / "config.py").write_text(CONFIG)
+    torch.save(dict(state_dict=dict(level=torch.tensor(100.0))), tmp_path / "w.pth")
+
+    def run(*arguments):
+        options = ["--config", tmp_path / "config.py", "--checkpoint", tmp_path / "w.pth"]
+        return cli.main(
+            ["predict", *map(str, [*arguments, *options, "--out", tmp_path / "out", "--device", "cpu"])]
+        )
+
+    return run
+
+
+def write_planes(path):
+    """Two planes, 12 x 16; the two cells have 30 and 24 pixels and share 12."""
+    planes = np.zeros((2, 12, 16), np.uint16)
+    planes[0, 2:8, 3:8] = 900
+    planes[1, 5:9, 4:10] = 900
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tifffile.imwrite(path, planes, metadata={"axes": "CYX"})
+    return path
+
+
+def read(tmp_path):
+    return json.loads((tmp_path / "out" / "cells.json").read_text())
+
+
+def written(tmp_path):
+    out = tmp_path / "out"
+    return sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
+
+
+def test_folder_to_json_and_overlays(predict, tmp_path, capsys):
+    for name in ("b.tif", "a.tif", "day2/a.tif"):
+        write_planes(tmp_path / "images" / name)
+    assert predict(tmp_path / "images", "--batch-size", 2) == 0
+    assert written(tmp_path) == ["cells.json", "overlays/a.png", "overlays/b.png", "overlays/day2/a.png"]
+    content = read(tmp_path)
+    assert [one["file_name"] for one in content["images"]] == ["a.tif", "b.tif", "day2/a.tif"]
+    assert [(one["image_id"], one["area"]) for one in content["annotations"]] == [
+        *[(1, 30), (1, 24)],
+        *[(2, 30), (2, 24)],
+        *[(3, 30), (3, 24)],
+    ]
+    masks = rle.decode([one["segmentation"] for one in content["annotations"][:2]])
+    assert masks.all(0).sum() == 12  # 3 rows x 4 columns are in both
+    assert [one["score"] for one in content["annotations"][:2]] == pytest.approx([0.9, 0.4])
+    picture = cv2.imread(str(tmp_path / "out" / "overlays" / "a.png"))
+    assert picture.shape == (48, 64, 3)
+    assert "predict: 100%" in capsys.readouterr().err
+
+
+def test_results_can_be_read_as_a_dataset(predict, tmp_path):
+    write_planes(tmp_path / "images" / "a.tif")
+    assert predict(tmp_path / "images", "--no-overlays") == 0
+    dataset = CellCocoDataset(data_root=tmp_path, ann_file="out/cells.json", img_dir="images")
+    assert len(dataset) == 1 and len(dataset.get_data_info(0)["instances"]) == 2
+
+
+def test_score_threshold_and_no_overlays(predict, tmp_path):
+    path = write_planes(tmp_path / "a.tif")
+    assert predict(path, "--score-thr", 0.5, "--no-overlays") == 0
+    assert written(tmp_path) == ["cells.json"]
+    assert [one["area"] for one in read(tmp_path)["annotations"]] == [30]
+    assert predict(path, "--score-thr", 0.95) == 0
+    assert read(tmp_path)["annotations"] == [] and len(read(tmp_path)["images"]) == 1
+
+
+def test_bad_files_are_a_line_each_and_status_1(predict, tmp_path, capsys):
+    for name in "abc":
+        write_planes(tmp_path / "images" / f"{name}.tif")
+    (tmp_path / "images" / "a.tif").write_bytes(b"no image")
+    tifffile.imwrite(tmp_path / "images" / "c.tif", np.zeros((12, 16), np.uint8))
+    assert predict(tmp_path / "images") == 1
+    assert [one["file_name"] for one in read(tmp_path)["images"]] == ["b.tif"]
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("cellmm predict:")]
+    assert len(lines) == 2
+    assert "a.tif cannot be read" in lines[0] and "c.tif: 1 channels" in lines[1]
+
+
+def test_nothing_is_written_where_no_file_can_be_used(predict, tmp_path):
+    (tmp_path / "a.tif").write_bytes(b"no image")
+    assert predict(tmp_path / "a.tif") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_missing_input_is_one_line(predict, tmp_path, capsys):
+    assert predict(tmp_path / "absent") == 1
+    assert capsys.readouterr().err == f"cellmm predict: {tmp_path / 'absent'}: no such file or folder\n"
+
+
+def test_overlays_of_an_earlier_run_are_not_images(predict, tmp_path):
+    write_planes(tmp_path / "out" / "a.tif")  # results go where the images are
+    assert predict(tmp_path / "out") == 0
+    assert predict(tmp_path / "out") == 0
+    assert [one["file_name"] for one in read(tmp_path)["images"]] == ["a.tif"]
+
+
+def test_find_images(tmp_path):
+    for name in ("b.PNG", "a.tif", "sub/c.jpeg", ".hidden.tif", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    a, b, c = tmp_path / "a.tif", tmp_path / "b.PNG", tmp_path / "sub" / "c.jpeg"
+    assert find_images([tmp_path]) == [a, b, c]
+    assert find_images([b, tmp_path / "sub", tmp_path]) == [b, c, a]  # each once
+    assert find_images([tmp_path], leave_out=tmp_path / "sub") == [a, b]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(CellMMError, match="empty: no image in this folder"):
+        find_images([tmp_path / "empty"])
+
+
+def test_name_images(tmp_path):
+    paths = [tmp_path / name for name in ("1/x.tif", "1/x.png", "2/x.tif", "2/y.1.tif")]
+    names, pictures = name_images(paths)
+    assert names == ["1/x.tif", "1/x.png", "2/x.tif", "2/y.1.tif"]
+    assert pictures == ["1/x.tif.png", "1/x.png.png", "2/x.png", "2/y.1.png"]
+    assert name_images(paths[:1]) == (["x.tif"], ["x.png"])

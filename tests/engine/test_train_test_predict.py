@@ -1,0 +1,105 @@
+"""The three commands on a tiny simulated set, from the command line's own entry."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from cellmm.cli import main as cellmm
+
+ROOT = Path(__file__).parents[2]
+CONFIG = """
+_base_ = ["{root}/configs/sparseseunet/brightfield_quickstart.py"]
+data_root = "{data}"
+simulation = dict(_delete_=True, splits=dict(train=3, val=1, test=2), scene="small", seed=0)
+train_dataloader = dict(
+    batch_size=2, num_workers=0, persistent_workers=False,
+    dataset=dict(data_root=data_root, simulation=simulation),
+)
+val_dataloader = dict(
+    num_workers=0, persistent_workers=False, dataset=dict(data_root=data_root, simulation=simulation)
+)
+test_dataloader = dict(
+    num_workers=0, persistent_workers=False, dataset=dict(data_root=data_root, simulation=simulation)
+)
+model = dict(
+    data_preprocessor=dict(divisor=8),
+    encoder=dict(widths=(4, 4, 4)),
+    decoder=dict(widths=(4, 4)),
+    heads=dict(
+        instances=dict(num_queries=9, feature_dim=8, branch_channels=4, mask_dim=4, depth=1, score_thr=0.0)
+    ),
+)
+train_cfg = dict(max_iters=4, val_interval=4)
+default_hooks = dict(checkpoint=dict(interval=2), logger=dict(interval=1))
+"""
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    config = folder / "tiny.py"
+    config.write_text(CONFIG.format(root=ROOT, data=folder / "data"))
+    assert cellmm(["train", str(config), "--work-dir", str(folder / "work")]) == 0
+    return folder
+
+
+def test_training_leaves_checkpoints_that_are_plain(trained):
+    assert (trained / "data" / "test" / "annotations.json").is_file()
+    checkpoint = torch.load(trained / "work" / "iter_4.pth", weights_only=True)
+    assert checkpoint["meta"]["iter"] == 4 and "ema_state_dict" in checkpoint
+    assert "train/loss" in checkpoint["message_hub"]["log_scalars"]
+
+
+def test_resume_goes_on_where_it_stopped(trained):
+    options = ["--work-dir", str(trained / "resumed"), "--cfg-options", "train_cfg.max_iters=4"]
+    start = str(trained / "work" / "iter_2.pth")
+    assert cellmm(["train", str(trained / "tiny.py"), "--resume", start, *options]) == 0
+    one, two = (torch.load(trained / name / "iter_4.pth", weights_only=True) for name in ("work", "resumed"))
+    assert two["meta"]["iter"] == 4
+    assert len(two["message_hub"]["log_scalars"]["train/loss"][0]) == 4
+    for key, value in one["state_dict"].items():
+        torch.testing.assert_close(two["state_dict"][key], value, rtol=1e-4, atol=1e-5)
+
+
+def test_metrics_results_and_pictures(trained):
+    """Pictures are ShowHook's."""
+    checkpoint = str(trained / "work" / "iter_4.pth")
+    options = ["--work-dir", str(trained / "tested"), "--show-dir", str(trained / "tested" / "show")]
+    assert cellmm(["test", str(trained / "tiny.py"), checkpoint, *options]) == 0
+    metrics = json.loads((trained / "tested" / "metrics.json").read_text())
+    assert {"AP", "AP50", "AP75", "AP90", "S", "checkpoint", "config"} <= set(metrics)
+    results = json.loads((trained / "tested" / "results.segm.json").read_text())
+    assert {r["image_id"] for r in results} <= {1, 2}
+    assert sorted(p.name for p in (trained / "tested" / "show").iterdir()) == ["1.png", "2.png"]
+
+
+def test_predict_writes_the_cells_and_names_the_bad_file(trained, capsys):
+    images = trained / "data" / "test" / "images"
+    bad = trained / "bad.tif"
+    bad.write_bytes((images / "0001.tif").read_bytes()[:300])
+    argv = ["predict", str(images), str(bad), "--config", str(trained / "tiny.py")]
+    argv += ["--checkpoint", str(trained / "work" / "iter_4.pth"), "--out", str(trained / "out")]
+    assert cellmm(argv) == 1
+    assert "bad.tif" in capsys.readouterr().err
+    found = [p for p in (trained / "out").rglob("*.json")]
+    assert len(found) == 1
+    assert len(json.loads(found[0].read_text())["images"]) == 2
+
+
+@pytest.mark.parametrize("what", ["absent", "truncated", "pickle"])
+def test_a_bad_checkpoint_is_one_line(trained, capsys, tmp_path, what):
+    path = tmp_path / "bad.pth"
+    if what == "truncated":
+        path.write_bytes((trained / "work" / "iter_4.pth").read_bytes()[:5000])
+    elif what == "pickle":
+        torch.save(dict(state_dict={}, meta=Path), path)
+    argv = ["test", str(trained / "tiny.py"), str(path), "--work-dir", str(tmp_path)]
+    assert cellmm(argv) == 1
+    assert "bad.pth" in capsys.readouterr().err.strip().splitlines()[-1]
+
+
+def test_a_missing_config_is_one_line(capsys):
+    assert cellmm(["train", "nowhere.py"]) == 1
+    assert capsys.readouterr().err == "cellmm train: nowhere.py: no such config file\n"

@@ -1,0 +1,108 @@
+"""Scenes are reproducible and annotated; sets are written whole or not at all, and read back."""
+
+import json
+
+import numpy as np
+import pytest
+import tifffile
+
+from cellmm.datasets import SimulatedDataset
+from cellmm.errors import CellMMError
+from cellmm.simulation import SceneConfig, dataset, make_dataset, simulate_scene
+from cellmm.structures import read_layered_tiff, rle
+
+TINY = SceneConfig(size=(96, 128), pixel=0.5, cells=(5, 8), min_visible=30, neighbour_share=0.6)
+
+
+def test_the_same_generator_gives_the_same_scene():
+    one, same, other = (simulate_scene(TINY, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    assert np.array_equal(one.brightfield, same.brightfield) and np.array_equal(one.phase, same.phase)
+    assert np.array_equal(one.cells.layers, same.cells.layers)
+    assert not np.array_equal(one.brightfield, other.brightfield)
+
+
+def test_what_a_scene_holds():
+    overlapping = 0
+    for seed in range(4):
+        scene = simulate_scene(TINY, np.random.default_rng(seed))
+        assert scene.brightfield.shape == (2, 96, 128) and scene.brightfield.dtype == np.uint16
+        assert scene.phase.shape == scene.fluorescence.shape == scene.cells.shape == (96, 128)
+        assert 1 <= len(scene.cells) == len(scene.nuclei) <= 8
+        cells, nuclei = scene.cells.to_masks(), scene.nuclei.to_masks()
+        assert (cells.sum((1, 2)) >= TINY.min_visible).all()
+        assert (nuclei <= cells).all()
+        shared = cells & (cells.sum(0) > 1)
+        whole = ~(cells[:, [0, -1]].any((1, 2)) | cells[:, :, [0, -1]].any((1, 2)))
+        assert (shared[whole].sum((1, 2)) <= TINY.max_overlap * cells[whole].sum((1, 2))).all()
+        overlapping += int(shared.any((1, 2)).sum())
+        inside = scene.fluorescence[nuclei.any(0)].mean() if nuclei.any() else np.inf
+        assert inside > scene.fluorescence[~cells.any(0)].mean()
+    assert overlapping >= 4
+
+
+def test_no_cells_is_an_empty_field():
+    scene = simulate_scene(SceneConfig(size=(32, 40), cells=(0, 0)), np.random.default_rng(0))
+    assert len(scene.cells) == 0 and scene.brightfield.std() > 0
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    root = tmp_path_factory.mktemp("sets") / "tiny"
+    make_dataset(root, splits=dict(train=2, test=1), scene=TINY, seed=3, more=True)
+    return root
+
+
+def test_counts_agree_between_json_layers_and_request(made):
+    for split, number in (("train", 2), ("test", 1)):
+        content = json.loads((made / split / "annotations.json").read_text())
+        assert len(content["images"]) == number
+        for image in content["images"]:
+            own = [a for a in content["annotations"] if a["image_id"] == image["id"]]
+            layers = read_layered_tiff(made / split / "layers" / image["file_name"])
+            assert (
+                rle.decode([a["segmentation"] for a in own], (96, 128)).tolist() == layers.to_masks().tolist()
+            )
+            assert [a["area"] for a in own] == layers.areas().tolist()
+            assert tifffile.imread(made / split / "images" / image["file_name"]).shape == (2, 96, 128)
+            for extra in ("phase", "fluorescence", "nuclei"):
+                assert (made / split / extra / image["file_name"]).is_file()
+    assert min(a["id"] for a in content["annotations"]) == 1
+
+
+def test_an_image_depends_on_seed_split_and_number_alone(made, tmp_path):
+    make_dataset(tmp_path / "more", splits=dict(test=2, train=1), scene=TINY, seed=3)
+    for split in ("train", "test"):
+        name = f"{split}/images/0001.tif"
+        assert (made / name).read_bytes() == (tmp_path / "more" / name).read_bytes()
+    assert (made / "train/images/0001.tif").read_bytes() != (made / "test/images/0001.tif").read_bytes()
+
+
+def test_an_interrupted_make_leaves_nothing(tmp_path, monkeypatch):
+    def stop(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(dataset, "write_layered_tiff", stop)
+    with pytest.raises(KeyboardInterrupt):
+        make_dataset(tmp_path / "set", splits=dict(train=1), scene=TINY)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_refusals_in_one_line(tmp_path, made):
+    with pytest.raises(CellMMError, match="exists"):
+        make_dataset(made, splits=dict(train=1), scene=TINY)
+    with pytest.raises(CellMMError, match="scene must be one of"):
+        make_dataset(tmp_path / "a", splits=dict(train=1), scene="large")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CellMMError, match="cannot write there"):
+        make_dataset(tmp_path / "file" / "set", splits=dict(train=1), scene=TINY)
+
+
+def test_the_dataset_makes_a_missing_folder_once_and_reads_an_existing_one(tmp_path, made):
+    simulation = dict(splits=dict(train=1, val=1), scene=TINY, seed=0)
+    first = SimulatedDataset(data_root=tmp_path / "new", split="val", simulation=simulation)
+    stamp = (tmp_path / "new").stat().st_mtime_ns
+    again = SimulatedDataset(data_root=tmp_path / "new", split="train", simulation=simulation)
+    assert len(first) == len(again) == 1 and (tmp_path / "new").stat().st_mtime_ns == stamp
+    assert len(SimulatedDataset(data_root=made, split="train", simulation=simulation)) == 2
+    with pytest.raises(CellMMError):
+        SimulatedDataset(data_root=tmp_path / "absent", split="train")

@@ -1,0 +1,74 @@
+"""Every config builds, and its model takes a training step and predicts."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.structures import InstanceData
+
+from cellmm.engine.runner import load_config
+from cellmm.registry import METRICS, MODELS, TRANSFORMS
+from cellmm.structures import CellSample
+
+ROOT = Path(__file__).parents[1]
+CONFIGS = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "configs").glob("[!_]*/*.py"))
+
+
+def sample(size: int) -> CellSample:
+    layers = torch.zeros(2, size, size, dtype=torch.int32)
+    layers[0, 4:30, 4:30], layers[1, 20:50, 20:50] = 1, 2
+    result = CellSample(
+        metainfo=dict(
+            img_id=1, img_path="a.tif", img_shape=(size,) * 2, ori_shape=(size,) * 2, to_original=np.eye(3)
+        )
+    )
+    result.gt_layers = layers
+    result.gt_instances = InstanceData(labels=torch.zeros(2, dtype=torch.long))
+    return result
+
+
+@pytest.mark.parametrize("path", CONFIGS)
+def test_model_trains_and_predicts(path):
+    cfg = load_config(ROOT / path)
+    model = MODELS.build(cfg.model)
+    size = 64
+    data = dict(
+        inputs=[torch.rand(cfg.model.encoder.in_channels, size, size) for _ in range(2)],
+        data_samples=[sample(size), sample(size)],
+    )
+    losses = model(**model.data_preprocessor(data, True), mode="loss")
+    total, _ = model.parse_losses(losses)
+    total.backward()
+    assert torch.isfinite(total) and all(p.grad is not None for p in model.parameters())
+    model.eval()
+    head = model.heads["instances"]
+    coarse = model.data_preprocessor.divisor
+    assert coarse % model.encoder.stride == 0, "the preprocessor pads to less than the encoder needs"
+    stride = size // model.extract(data["inputs"][0][None])[head.mask_level].shape[-1]
+    assert head.stride == stride, "the head's stride is not that of the map that it reads"
+    assert all("pred_instances" in s for s in model.test_step(data))
+
+
+@pytest.mark.parametrize("path", CONFIGS)
+def test_pipelines_metric_and_schedule(path):
+    cfg = load_config(ROOT / path)
+    for loader in ("train_dataloader", "val_dataloader", "test_dataloader"):
+        steps = [TRANSFORMS.build(step) for step in cfg[loader].dataset.pipeline]
+        assert type(steps[-1]).__name__ == "PackCellInputs"
+        keep = [step.keep_original for step in steps if type(step).__name__ == "LoadCells"]
+        assert keep == [loader != "train_dataloader"]
+    METRICS.build(cfg.test_evaluator)
+    assert cfg.default_hooks.safe_checkpoint.type == "SafeCheckpointHook"
+    assert cfg.train_dataloader.sampler.type == "DrawSampler"
+    for schedule in cfg.param_scheduler:
+        assert max(schedule.get("end", 0), *schedule.get("milestones", [0])) <= cfg.train_cfg.max_iters
+
+
+def test_a_child_changes_the_data_of_its_dataloaders():
+    cfg = load_config(ROOT / "configs/sparseseunet/brightfield_quickstart.py")
+    for loader in ("train_dataloader", "val_dataloader", "test_dataloader"):
+        dataset = cfg[loader].dataset
+        assert dataset.data_root == cfg.data_root == "data/brightfield_quickstart"
+        assert dataset.simulation.scene == "small"
+        assert not any(step.type == "ResizeTo" for step in dataset.pipeline)

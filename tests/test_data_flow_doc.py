@@ -1,0 +1,48 @@
+"""The table of keys in the docs is what a pipeline really reads and writes."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from cellmm.datasets import SimulatedDataset
+from cellmm.datasets.transforms.packing import META_KEYS
+from cellmm.simulation import SceneConfig
+
+PAGE = (Path(__file__).parents[1] / "docs/concepts/data_flow.md").read_text()
+TINY = SceneConfig(size=(64, 64), pixel=0.5, cells=(2, 4), min_visible=20)
+
+
+def documented(heading: str) -> set[str]:
+    section = PAGE.split(f"## {heading}")[1].split("\n## ")[0].split("`PackCellInputs` ends")[0]
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| ") and "`" in line]
+    return {key for row in rows for key in re.findall(r"`(\w+)`", row)}
+
+
+def test_keys_of_dataset_and_transforms(tmp_path):
+    simulation = dict(splits=dict(train=1), scene=TINY)
+    dataset = SimulatedDataset(
+        data_root=tmp_path / "set",
+        split="train",
+        simulation=simulation,
+        pipeline=[
+            dict(type="LoadImage"),
+            dict(type="LoadCells", keep_original=True),
+            dict(type="ResizeTo", size=(32, 32)),
+            dict(type="Normalize"),
+            dict(type="Albumentations", transforms=[dict(type="HorizontalFlip")]),
+            dict(type="RandomIntensity", noise=0.1),
+            dict(type="PackCellInputs"),
+        ],
+    )
+    info = dataset.get_data_info(0)
+    from_dataset = documented("From the dataset to the transforms")
+    assert {"img_path", "img_id"} <= set(info) & from_dataset
+    results = dict(info, rng=np.random.default_rng(0), draw=0)
+    for step in dataset.pipeline.transforms[:-1]:
+        results = step(results)
+    ours = {key for key in results if key not in info}
+    assert ours == documented("What transforms read and write")
+    sample = dataset.pipeline.transforms[-1](results)["data_samples"]
+    assert set(sample.metainfo_keys()) == set(META_KEYS)
+    assert all(f"`{key}" in PAGE for key in [*META_KEYS, *sample.keys()])

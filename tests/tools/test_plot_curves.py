@@ -1,0 +1,71 @@
+import importlib.util
+import json
+from pathlib import Path
+
+import cv2
+import pytest
+
+from cellmm.errors import CellMMError
+
+TOOL = Path(__file__).parents[2] / "tools" / "analysis" / "plot_curves.py"
+
+
+@pytest.fixture(scope="module")
+def tool():
+    spec = importlib.util.spec_from_file_location("plot_curves", TOOL)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def train(step, loss):
+    return dict(loss=loss, loss_dice=loss / 2, loss_dice_0=loss / 4, lr=1e-3, step=step, iter=step)
+
+
+def log(work_dir, start, rows, cut=""):
+    path = work_dir / start / "vis_data" / "scalars.json"
+    path.parent.mkdir(parents=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows) + cut)
+    return path
+
+
+def test_a_resumed_run_is_one_curve(tool, tmp_path):
+    log(tmp_path, "20260101_000000", [train(10, 4.0), train(20, 3.0), dict(AP=0.1, step=20), train(30, 9.0)])
+    log(tmp_path, "20260102_000000", [train(25, 2.0), dict(AP=0.2, step=25)], cut='{"loss": 1.')
+    rows = tool.read_scalars(tmp_path)
+    assert tool.curve(rows, "loss") == ([10, 20, 25], [4.0, 3.0, 2.0])
+    assert tool.curve(rows, "AP") == ([20, 25], [0.1, 0.2])
+    assert tool.curve(rows, "AP50") == ([], [])
+    assert tool.loss_keys(rows) == ["loss", "loss_dice"]
+
+
+def test_a_run_begun_anew_replaces_the_old_one(tool, tmp_path):
+    log(tmp_path, "20260101_000000", [train(10, 4.0), train(500, 1.0)])
+    log(tmp_path, "20260102_000000", [train(10, 5.0)])
+    assert tool.curve(tool.read_scalars(tmp_path), "loss") == ([10], [5.0])
+
+
+@pytest.mark.parametrize("runs", [1, 2])
+def test_picture(tool, tmp_path, capsys, runs):
+    for i in range(runs):
+        # NaN is what mmengine writes for a metric that is not defined.
+        rows = [train(10, 4.0), dict(AP=float("nan"), S=0.3, step=10), train(20, 2.0 + i)]
+        log(tmp_path / f"run{i}", "20260101_000000", rows)
+    out = tmp_path / "made" / "curves.png"
+    assert tool.main([*(str(tmp_path / f"run{i}") for i in range(runs)), "--out", str(out)]) == 0
+    assert capsys.readouterr().out == f"{out}\n"
+    assert cv2.imread(str(out)).shape == (960, 960, 3)
+    assert [path.name for path in out.parent.iterdir()] == ["curves.png"]
+
+
+def test_what_is_no_training(tool, tmp_path, capsys):
+    assert tool.main([str(tmp_path / "absent"), "--out", str(tmp_path / "curves.png")]) == 1
+    out, err = capsys.readouterr()
+    assert out == "" and len(err.splitlines()) == 1 and "absent: no */vis_data/scalars.json" in err
+    path = log(tmp_path / "new", "20260101_000000", [])
+    with pytest.raises(CellMMError, match="nothing is logged yet"):
+        tool.read_scalars(tmp_path / "new")
+    path.write_text("{\n" + json.dumps(train(1, 2.0)) + "\n")
+    with pytest.raises(CellMMError, match="line 1 is not json"):
+        tool.read_scalars(tmp_path / "new")
+    assert not (tmp_path / "curves.png").exists()
