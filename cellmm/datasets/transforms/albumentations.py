@@ -3,11 +3,10 @@
 import os
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from cellmm.datasets.transforms.cells import replace_cells, to_channels
+from cellmm.datasets.transforms.cells import pack_layers, replace_cells, unpack_layers
 from cellmm.errors import CellMMError
 from cellmm.registry import TRANSFORMS
 
@@ -19,9 +18,9 @@ import albumentations as A  # noqa: E402
 class Albumentations(BaseTransform):
     """A list of albumentations' transforms on ``img`` and ``gt_layers``; cells left empty are dropped.
 
-    The layers are warped as one mask of L channels with nearest-neighbour sampling, so that the cost does not
-    grow with their number. Random numbers come from ``results['rng']`` alone: the same draw gives the
-    same image in any process. CoarseDropout hides pixels and keeps the cells.
+    Up to four layers are warped as one mask with nearest-neighbour sampling (``pack_layers``), so that the
+    cost does not grow with the number of cells. Random numbers come from ``results['rng']`` alone: the
+    same draw gives the same image in any process. CoarseDropout hides pixels and keeps the cells.
 
     Args:
         transforms: configs such as ``dict(type='Affine', rotate=(-180, 180), p=1.0)``. A ``border_mode``
@@ -45,12 +44,12 @@ class Albumentations(BaseTransform):
             )
         self.compose.set_random_seed(int(results["rng"].integers(2**31)))
         cells = results.get("gt_layers")
-        mask = {} if cells is None else dict(mask=to_channels(cells))
-        warped = self.compose(image=np.ascontiguousarray(image), **mask)
+        masks = {} if cells is None else dict(masks=pack_layers(cells))
+        warped = self.compose(image=np.ascontiguousarray(image), **masks)
         results["img"] = warped["image"].reshape(*warped["image"].shape[:2], image.shape[2])
         results["img_shape"] = results["img"].shape[:2]
         if cells is not None:
-            layers = np.array(cv2.split(np.ascontiguousarray(warped["mask"])))
+            layers = unpack_layers(warped["masks"], len(cells))[: cells.num_layers]
             replace_cells(results, layers, self.min_area)
         return results
 

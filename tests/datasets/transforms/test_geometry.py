@@ -1,8 +1,10 @@
 """Transforms that move pixels: cells follow exactly, ``to_original`` leads back, draws decide."""
 
+import albumentations as A
 import numpy as np
 import pytest
 
+from cellmm.datasets.transforms.cells import pack_layers, unpack_layers
 from cellmm.errors import CellMMError
 from cellmm.registry import TRANSFORMS
 from cellmm.structures import LabelLayers
@@ -50,8 +52,6 @@ def test_flip_by_hand_and_every_layer_with_it():
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 5, 8])
 def test_layers_are_warped_as_masks_one_by_one_would_be(channels):
-    import albumentations as A
-
     results, before = scene(channels=channels), scene(channels=channels)
     build(type="Albumentations", transforms=ALL[:4])(results)
     compose = A.Compose(
@@ -164,3 +164,21 @@ def test_crop_beyond_the_image_names_the_file():
         build(type="CropRegion", y0=0, x0=0, y1=41, x1=10)(scene())
     with pytest.raises(ValueError, match="empty or negative"):
         build(type="CropRegion", y0=5, x0=0, y1=5, x1=10)
+
+
+@pytest.mark.parametrize("num", [5, 255, 256, 3000, 65535, 65536])
+def test_packed_ids_of_any_size_come_through_a_warp(num):
+    """Every byte pattern that ids can make, among them those of NaN, moves like any other pixel."""
+    size = (16, 24)
+    ids = np.random.default_rng(0).integers(0, num + 1, (3, *size)).astype(np.int32)
+    ids[0, 0, 0], ids[1, 0, 1] = num, num
+    cells = LabelLayers(ids, num=num)
+    assert np.array_equal(unpack_layers(pack_layers(cells), num)[:3], ids)
+    results = dict(scene(size), gt_layers=cells, gt_labels=np.arange(num))
+    results.update(gt_ignore=np.zeros(num, bool), gt_areas=np.ones(num))
+    turn = dict(type="Affine", rotate=(30, 30), scale=(1.1, 1.1), p=1.0)
+    build(type="Albumentations", transforms=[turn, dict(type="VerticalFlip", p=1.0)])(results)
+    compose = A.Compose([A.Affine(rotate=(30, 30), scale=(1.1, 1.1), p=1.0), A.VerticalFlip(p=1.0)])
+    plain = compose(image=scene(size)["img"], masks=list(ids.astype(np.float32)))["masks"]
+    back = np.r_[0, results["gt_labels"] + 1][results["gt_layers"].layers]
+    assert np.array_equal(back, np.array(plain).astype(np.int64))
