@@ -42,6 +42,6 @@ def build_runner(cfg: Config) -> Runner:
     use_safe_loader()
     start_distributed(cfg.get("launcher", "none"))
     if cfg.get("launcher", "none") != "none" and not torch.cuda.is_available():
-        cfg.setdefault("model_wrapper_cfg", dict(type="mmengine.MMDistributedDataParallel"))
+        cfg.setdefault("model_wrapper_cfg", dict(type="cellmm.CellDistributedDataParallel"))
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
     return Runner.from_cfg(cfg)

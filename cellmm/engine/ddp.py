@@ -1,0 +1,17 @@
+"""Distributed data parallel training, also without a GPU."""
+
+from collections.abc import Sequence
+
+from mmengine.model import MMDistributedDataParallel
+from torch import nn
+
+from cellmm.registry import MODEL_WRAPPERS
+
+
+@MODEL_WRAPPERS.register_module()
+class CellDistributedDataParallel(MMDistributedDataParallel):
+    """mmengine's wrapper without the device ids where the model is on the CPU: torch refuses them there."""
+
+    def __init__(self, module: nn.Module, device_ids: Sequence[int] | None = None, **kwargs) -> None:
+        on_cpu = next(module.parameters()).device.type == "cpu"
+        super().__init__(module, device_ids=None if on_cpu else device_ids, **kwargs)
