@@ -15,20 +15,21 @@ from cellmm.simulation import make_dataset
 class SimulatedDataset(CellCocoDataset):
     """One split of ``data_root``, in the layout of ``cellmm.simulation.make_dataset``.
 
-    Where the folder ``data_root`` is missing, the first rank makes it, once, with a line in the log. A folder
-    that is there is read and never changed: put your own images there in the same layout.
+    Where the folder ``data_root`` is missing, the first rank makes it, once, with a line in the log, while
+    the others wait: every rank of a run has to build the set. A folder that is there is read and never
+    changed: put your own images there in the same layout.
 
     Args:
         data_root: the folder of all splits.
         split: ``'train'``, ``'val'`` or ``'test'``.
-        simulation: arguments of ``make_dataset``: splits, scene, seed.
+        simulation: arguments of ``make_dataset``: splits, scene, seed, workers.
     """
 
     def __init__(
         self, *, data_root: str | os.PathLike, split: str, simulation: dict | None = None, **kwargs
     ) -> None:
-        if not Path(data_root).exists() and simulation is not None:
-            if is_main_process():
+        if simulation is not None:
+            if is_main_process() and not Path(data_root).exists():
                 number = sum(simulation["splits"].values())
                 print_log(
                     f"{data_root} is missing: simulating {number} images there, once, with seed "

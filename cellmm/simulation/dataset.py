@@ -4,12 +4,15 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import tifffile
 from tqdm import tqdm
 
+from cellmm import __version__
 from cellmm.errors import CellMMError
 from cellmm.simulation.scene import SCENES, Scene, SceneConfig, simulate_scene
 from cellmm.structures import rle, write_layered_tiff
@@ -21,31 +24,31 @@ def make_dataset(
     root: str | Path,
     *,
     splits: Mapping[str, int],
-    scene: str | SceneConfig = "default",
+    scene: str | Mapping | SceneConfig = "default",
     seed: int = 0,
     more: bool = False,
+    workers: int = 1,
 ) -> None:
     """Simulate images with their annotation into a new folder ``root``; the whole folder or nothing.
 
     For each split: ``images/`` (two brightfield planes, uint16 TIFF of axes CYX), ``annotations.json`` (COCO,
     RLE masks) and ``layers/`` (label TIFF, a page a layer; instance i is id i + 1). With ``more`` also
-    ``phase/``, ``fluorescence/`` and ``nuclei/`` (layered; ids as in ``layers/``).
+    ``phase/``, ``fluorescence/`` and ``nuclei/`` (layered; ids as in ``layers/``). The json's ``info`` holds
+    seed and scene.
 
-    Image i of a split depends on (seed, split, i) alone.
+    Image i of a split depends on (seed, split, i) and the scene alone.
 
     Args:
         root: must not exist.
         splits: images by the name of the split.
-        scene: a name in SCENES or a SceneConfig.
+        scene: a name in SCENES, a SceneConfig, or a dict of what differs from the default SceneConfig.
+        workers: threads that simulate; they change the time only.
 
     Raises:
-        CellMMError: ``root`` exists, cannot be written, or ``scene`` is unknown.
+        CellMMError: ``root`` exists or cannot be written; ``scene`` is unknown, or too crowded for its cells.
     """
     root = Path(root)
-    if isinstance(scene, str):
-        if scene not in SCENES:
-            raise CellMMError(f"scene must be one of {sorted(SCENES)}, got {scene!r}")
-        scene = SCENES[scene]
+    scene = _scene_config(scene)
     if root.exists():
         raise CellMMError(f"{root} exists: simulated images go into a new folder only; move it away first")
     try:
@@ -56,47 +59,76 @@ def make_dataset(
     try:
         with tqdm(total=sum(splits.values()), desc=f"simulating {root}", unit="image") as progress:
             for split, number in splits.items():
-                _make_split(tmp / split, number, scene, [seed, *split.encode()], more, progress)
+                content = _make_split(tmp / split, number, scene, (seed, split), more, workers, progress)
+                (tmp / split / "annotations.json").write_text(json.dumps(content))
         tmp.chmod(0o755)
         tmp.rename(root)
+    except OSError as error:
+        raise CellMMError(
+            f"{root}: cannot be written ({error.strerror}); free disk or name another folder"
+        ) from error
     finally:
         shutil.rmtree(tmp, ignore_errors=True)
 
 
+def _scene_config(scene: str | Mapping | SceneConfig) -> SceneConfig:
+    if isinstance(scene, SceneConfig):
+        return scene
+    if isinstance(scene, Mapping):
+        try:
+            return SceneConfig(**scene)
+        except TypeError as error:
+            raise CellMMError(f"scene: {error}; it takes {sorted(asdict(SceneConfig()))}") from error
+    if scene not in SCENES:
+        raise CellMMError(f"scene must be one of {sorted(SCENES)}, got {scene!r}")
+    return SCENES[scene]
+
+
 def _make_split(
-    folder: Path, number: int, config: SceneConfig, seed: list[int], more: bool, progress: tqdm
-) -> None:
+    folder: Path,
+    number: int,
+    config: SceneConfig,
+    seed: tuple[int, str],
+    more: bool,
+    workers: int,
+    progress: tqdm,
+) -> dict:
+    """Write the images and layers of one split; its COCO content."""
     for name in ("images", "layers", *(MORE if more else ())):
         (folder / name).mkdir(parents=True)
+
+    def simulate(i: int) -> Scene:
+        return simulate_scene(config, np.random.default_rng([seed[0], *seed[1].encode(), i]))
+
+    height, width = config.size
     images, annotations = [], []
-    for i in range(number):
-        scene = simulate_scene(config, np.random.default_rng([*seed, i]))
-        name = f"{i + 1:04d}.tif"
-        _write_images(folder, name, scene, more)
-        height, width = config.size
-        images.append(dict(id=i + 1, file_name=name, height=height, width=width))
-        for mask, box, area in zip(
-            masks := scene.cells.to_rles(), rle.bbox(masks).tolist(), rle.area(masks).tolist(), strict=True
-        ):
-            annotations.append(
-                dict(
-                    id=len(annotations) + 1,
-                    image_id=i + 1,
-                    category_id=1,
-                    segmentation=mask,
-                    bbox=box,
-                    area=area,
-                    iscrowd=0,
-                )
-            )
-        progress.update()
-    content = dict(
-        info=dict(description="simulated by cellmm"),
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for i, scene in enumerate(pool.map(simulate, range(number)), 1):
+                name = f"{i:04d}.tif"
+                _write_images(folder, name, scene, more)
+                images.append(dict(id=i, file_name=name, height=height, width=width))
+                masks = scene.cells.to_rles()
+                boxes, areas = rle.bbox(masks).tolist(), rle.area(masks).tolist()
+                annotations += [
+                    dict(image_id=i, category_id=1, segmentation=mask, bbox=box, area=area, iscrowd=0)
+                    for mask, box, area in zip(masks, boxes, areas, strict=True)
+                ]
+                progress.update()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return dict(
+        info=dict(
+            description=f"simulated by cellmm {__version__}",
+            seed=seed[0],
+            split=seed[1],
+            scene=asdict(config),
+        ),
         images=images,
-        annotations=annotations,
+        annotations=[dict(id=i) | annotation for i, annotation in enumerate(annotations, 1)],
         categories=[dict(id=1, name="cell")],
     )
-    (folder / "annotations.json").write_text(json.dumps(content))
 
 
 def _write_images(folder: Path, name: str, scene: Scene, more: bool) -> None:

@@ -1,10 +1,11 @@
 """Scenes of overlapping cells and their images."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from scipy import ndimage
 
+from cellmm.errors import CellMMError
 from cellmm.simulation import optics
 from cellmm.simulation.shapes import CellShape, make_cell
 from cellmm.structures import LabelLayers
@@ -41,6 +42,21 @@ class SceneConfig:
     read_noise: float = 12.0  # photons
     bits: int = 12
 
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            value = getattr(self, item.name)
+            pair = isinstance(item.default, tuple)
+            if pair and (not isinstance(value, list | tuple) or len(value) != 2):
+                raise CellMMError(f"scene.{item.name} is a pair of numbers, got {value!r}")
+            if pair and item.name not in ("size", "defocus") and value[0] > value[1]:
+                raise CellMMError(f"scene.{item.name} is a range, lowest first, got {value!r}")
+        for name in ("pixel", "wavelength", "aperture", "photons"):
+            if not getattr(self, name) > 0:
+                raise CellMMError(f"scene.{name} must be positive, got {getattr(self, name)!r}")
+        for name in ("worm_share", "neighbour_share", "max_overlap"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise CellMMError(f"scene.{name} is a share between 0 and 1, got {getattr(self, name)!r}")
+
 
 SCENES = {
     "default": SceneConfig(),
@@ -70,7 +86,7 @@ def simulate_scene(config: SceneConfig, rng: np.random.Generator) -> Scene:
     """Place cells and take their images. The same generator state gives the same scene.
 
     Light is followed on a canvas that is wider by ``margin`` on each side, so that what leaves the image on
-    one side does not come back on the other.
+    one side does not come back on the other. CellMMError where the cells do not find room.
     """
     canvas, frame = _canvas(config)
     shapes = place_cells(config, rng)
@@ -136,6 +152,11 @@ def place_cells(config: SceneConfig, rng: np.random.Generator) -> list[CellShape
         if _place(cell, placed, covered, frame, config):
             placed.append(cell)
             centres.append(centre)
+    if len(placed) < config.cells[0]:
+        raise CellMMError(
+            f"scene: {len(placed)} cells found room, cells={config.cells} are asked for; ask for fewer or "
+            "smaller ones, or raise size or max_overlap"
+        )
     return placed
 
 

@@ -77,6 +77,39 @@ def test_an_image_depends_on_seed_split_and_number_alone(made, tmp_path):
     assert (made / "train/images/0001.tif").read_bytes() != (made / "test/images/0001.tif").read_bytes()
 
 
+def test_workers_change_nothing_and_the_json_tells_seed_and_scene(made, tmp_path):
+    scene = dict(size=(96, 128), pixel=0.5, cells=(5, 8), min_visible=30, neighbour_share=0.6)
+    make_dataset(tmp_path / "set", splits=dict(train=2), scene=scene, seed=3, workers=3)
+    for name in ("annotations.json", "images/0001.tif", "images/0002.tif", "layers/0002.tif"):
+        assert (made / "train" / name).read_bytes() == (tmp_path / "set/train" / name).read_bytes()
+    info = json.loads((made / "train/annotations.json").read_text())["info"]
+    assert info["seed"] == 3 and info["scene"]["cells"] == [5, 8] and info["split"] == "train"
+
+
+def test_scenes_that_cannot_be_are_refused(tmp_path):
+    for wrong, said in (
+        (dict(cell=(1, 2)), "scene: .*cell"),
+        (dict(cells=(5, 2)), "cells is a range"),
+        (dict(size=64), "size is a pair"),
+        (dict(pixel=0.0), "pixel must be positive"),
+        (dict(max_overlap=1.5), "max_overlap is a share"),
+        (dict(size=(24, 24), pixel=0.5, margin=0.0, cells=(6, 6), max_overlap=0.0), "found room"),
+    ):
+        with pytest.raises(CellMMError, match=said):
+            make_dataset(tmp_path / "set", splits=dict(train=1), scene=wrong)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, monkeypatch):
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(dataset, "write_layered_tiff", full)
+    with pytest.raises(CellMMError, match="No space left"):
+        make_dataset(tmp_path / "set", splits=dict(train=1), scene=TINY)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_interrupted_make_leaves_nothing(tmp_path, monkeypatch):
     def stop(*args):
         raise KeyboardInterrupt
@@ -95,6 +128,13 @@ def test_refusals_in_one_line(tmp_path, made):
     (tmp_path / "file").write_text("")
     with pytest.raises(CellMMError, match="cannot write there"):
         make_dataset(tmp_path / "file" / "set", splits=dict(train=1), scene=TINY)
+
+
+def test_a_rank_that_comes_late_still_meets_the_others(made, monkeypatch):
+    met = []
+    monkeypatch.setattr("cellmm.datasets.simulated.barrier", lambda: met.append(1))
+    SimulatedDataset(data_root=made, split="train", simulation=dict(splits=dict(train=2)))
+    assert met == [1]
 
 
 def test_the_dataset_makes_a_missing_folder_once_and_reads_an_existing_one(tmp_path, made):

@@ -41,8 +41,9 @@ def replace_cells(results: dict, layers: np.ndarray, min_area: int = 1) -> None:
     """
     num = len(results["gt_layers"])
     layers = layers.astype(smallest_type(num), copy=False)
-    # several times as fast as bincount, which turns all pixels into int64 first
-    areas = cv2.calcHist([layers.reshape(1, -1)], [0], None, [num + 1], [0, num + 1]).ravel()[1:]
+    if not np.issubdtype(layers.dtype, np.integer):
+        layers = layers.astype(np.int32)
+    areas = np.bincount(layers[layers > 0], minlength=num + 1)[1:]  # most pixels are background
     kept = np.flatnonzero(areas >= min_area)
     table = np.zeros(max(num + 1, 256 if layers.dtype == np.uint8 else 65536), dtype=np.int32)
     table[kept + 1] = np.arange(1, len(kept) + 1)
