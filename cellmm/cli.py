@@ -39,7 +39,8 @@ def run(module: str, argv: Sequence[str], *, prog: str) -> int:
     try:
         status = entry(list(argv))
     except CellMMError as error:
-        return _fail(prog, str(error))
+        # a worker of a data loader hands on its whole traceback as the text
+        return _fail(prog, str(error).rsplit("CellMMError: ", 1)[-1])
     return status if isinstance(status, int) else 0
 
 

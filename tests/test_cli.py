@@ -92,3 +92,15 @@ def test_help_is_there_before_any_heavy_library():
     """--help answers at once: nothing heavy is imported for it."""
     code = "import sys, cellmm.cli; sys.exit(bool({'torch', 'cv2', 'mmengine', 'numpy'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_an_error_from_a_data_loader_worker_is_one_line_too(fake_command, capsys):
+    def main(argv):
+        raise CellMMError(
+            "Caught CellMMError in DataLoader worker process 0.\nOriginal Traceback (most recent):\n"
+            '  File "x.py", line 1\ncellmm.errors.CellMMError: a.tif: cut off; copy it again\n'
+        )
+
+    fake_command("train", main)
+    assert cli.main(["train"]) == 1
+    assert capsys.readouterr().err == "cellmm train: a.tif: cut off; copy it again\n"

@@ -30,7 +30,6 @@ def test_keys_of_dataset_and_transforms(tmp_path):
             dict(type="LoadCells", keep_original=True),
             dict(type="ResizeTo", size=(32, 32)),
             dict(type="Normalize"),
-            dict(type="Albumentations", transforms=[dict(type="HorizontalFlip")]),
             dict(type="RandomIntensity", noise=0.1),
             dict(type="PackCellInputs"),
         ],

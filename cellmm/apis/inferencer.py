@@ -9,7 +9,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from cellmm.engine.checkpoint import load_weights
+from cellmm.engine.checkpoint import load_checkpoint, load_fitting
 from cellmm.engine.runner import load_config
 from cellmm.errors import CellMMError
 from cellmm.registry import DATASETS, MODELS, TRANSFORMS
@@ -56,10 +56,11 @@ class CellInferencer:
             )
         steps = [TRANSFORMS.build(step) for step in dataset.pipeline if step["type"] != "LoadCells"]
         self._load_image, self._steps = steps[0], steps[1:]
-        metainfo = dataset.get("metainfo") or DATASETS.get(dataset.type).METAINFO
-        self.classes = tuple(metainfo["classes"])
         self.model = MODELS.build(cfg.model)
-        _load(self.model, checkpoint)
+        load_fitting(self.model, checkpoint)
+        trained = load_checkpoint(checkpoint).get("meta", {}).get("dataset_meta") or {}
+        metainfo = dataset.get("metainfo") or DATASETS.get(dataset.type).METAINFO
+        self.classes = tuple(trained.get("classes") or metainfo["classes"])
         _move(self.model, device)
         self.model.eval()
 
@@ -127,29 +128,6 @@ class CellInferencer:
                 data_samples=[item["data_samples"] for item in items],
             )
         )
-
-
-def _load(model: torch.nn.Module, checkpoint: str | Path) -> None:
-    """Load weights that fit to the last tensor, or say in one line what does not."""
-    weights = load_weights(checkpoint)
-    own = model.state_dict()
-    missing, unknown = sorted(own.keys() - weights.keys()), sorted(weights.keys() - own.keys())
-    other = [
-        f"{name} {list(weights[name].shape)}, not {list(own[name].shape)}"
-        for name in own.keys() & weights.keys()
-        if isinstance(own[name], torch.Tensor) and np.shape(weights[name]) != own[name].shape
-    ]
-    wrong = [
-        f"{len(names)} {what} ({', '.join(names[:2])}{', ...' if len(names) > 2 else ''})"
-        for what, names in (("missing", missing), ("unknown", unknown), ("of another shape", sorted(other)))
-        if names
-    ]
-    if wrong:
-        raise CellMMError(
-            f"{checkpoint}: not weights of this config's model; tensors: {'; '.join(wrong)}; "
-            "give the config that they were trained with"
-        )
-    model.load_state_dict(weights)
 
 
 def _move(model: torch.nn.Module, device: str) -> None:

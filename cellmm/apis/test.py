@@ -10,6 +10,7 @@ from pathlib import Path
 from mmengine.config import Config, DictAction
 from mmengine.dist import is_main_process
 
+from cellmm.engine.checkpoint import load_fitting
 from cellmm.engine.runner import build_runner, load_config
 from cellmm.utils import atomic_path
 
@@ -36,7 +37,7 @@ def prepare_config(args: argparse.Namespace) -> Config:
     cfg = load_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get("work_dir") or str(Path("work_dirs") / Path(args.config).stem)
-    cfg.load_from = args.checkpoint
+    cfg.load_from = None  # loaded by main, which insists that every tensor fits
     for key in list(cfg):
         if key.startswith(("train_", "val_")) or key in ("optim_wrapper", "param_scheduler", "auto_scale_lr"):
             cfg.pop(key)
@@ -60,7 +61,9 @@ def main(argv: Sequence[str] | None = None) -> dict:
     """Test; returns the metrics. Raises CellMMError for what the user can mend."""
     args = parse_args(argv)
     cfg = prepare_config(args)
-    metrics = build_runner(cfg).test()
+    runner = build_runner(cfg)
+    load_fitting(getattr(runner.model, "module", runner.model), args.checkpoint)
+    metrics = runner.test()
     if is_main_process():
         write_metrics(
             Path(cfg.work_dir) / "metrics.json", metrics, config=args.config, checkpoint=args.checkpoint

@@ -42,8 +42,10 @@ def prepare_config(args: argparse.Namespace) -> Config:
     cfg = load_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get("work_dir") or str(Path("work_dirs") / Path(args.config).stem)
-    if args.amp and cfg.optim_wrapper.get("type", "OptimWrapper") != "CellAmpOptimWrapper":
+    if args.amp:
         cfg.optim_wrapper.type = "CellAmpOptimWrapper"
+        if cfg.optim_wrapper.get("dtype", "auto") == "auto":
+            cfg.optim_wrapper.dtype = "bfloat16"
     if args.resume:
         cfg.resume = True
         if args.resume != "auto":

@@ -4,6 +4,7 @@ import os
 import pickle
 from pathlib import Path
 
+import numpy as np
 import torch
 from mmengine.runner.checkpoint import CheckpointLoader
 
@@ -52,6 +53,29 @@ def load_weights(filename: str | Path) -> dict:
     if not isinstance(state, dict) or not any(isinstance(value, torch.Tensor) for value in state.values()):
         raise CellMMError(f"{filename}: holds no weights; give the .pth file that training wrote")
     return {name.removeprefix("module."): value for name, value in state.items()}
+
+
+def load_fitting(model: torch.nn.Module, checkpoint: str | Path) -> None:
+    """Load weights that fit to the last tensor, or say in one line what does not."""
+    weights = load_weights(checkpoint)
+    own = model.state_dict()
+    missing, unknown = sorted(own.keys() - weights.keys()), sorted(weights.keys() - own.keys())
+    other = [
+        f"{name} {list(weights[name].shape)}, not {list(own[name].shape)}"
+        for name in own.keys() & weights.keys()
+        if isinstance(own[name], torch.Tensor) and np.shape(weights[name]) != own[name].shape
+    ]
+    wrong = [
+        f"{len(names)} {what} ({', '.join(names[:2])}{', ...' if len(names) > 2 else ''})"
+        for what, names in (("missing", missing), ("unknown", unknown), ("of another shape", sorted(other)))
+        if names
+    ]
+    if wrong:
+        raise CellMMError(
+            f"{checkpoint}: not weights of this config's model; tensors: {'; '.join(wrong)}; "
+            "give the config that they were trained with"
+        )
+    model.load_state_dict(weights)
 
 
 def use_safe_loader() -> None:

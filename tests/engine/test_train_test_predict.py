@@ -91,13 +91,16 @@ def test_predict_writes_the_cells_and_names_the_bad_file(trained, capsys):
     assert len(json.loads(found[0].read_text())["images"]) == 2
 
 
-@pytest.mark.parametrize("what", ["absent", "truncated", "pickle"])
+@pytest.mark.parametrize("what", ["absent", "truncated", "pickle", "another model"])
 def test_a_bad_checkpoint_is_one_line(trained, capsys, tmp_path, what):
     path = tmp_path / "bad.pth"
     if what == "truncated":
         path.write_bytes((trained / "work" / "iter_4.pth").read_bytes()[:5000])
     elif what == "pickle":
         torch.save(dict(state_dict={}, meta=Path), path)
+    elif what == "another model":
+        weights = torch.load(trained / "work" / "iter_4.pth", weights_only=True)["state_dict"]
+        torch.save({name: weight for name, weight in list(weights.items())[5:]}, path)
     argv = ["test", str(trained / "tiny.py"), str(path), "--work-dir", str(tmp_path)]
     assert cellmm(argv) == 1
     assert "bad.pth" in capsys.readouterr().err.strip().splitlines()[-1]

@@ -42,6 +42,11 @@ class Albumentations(BaseTransform):
                 f"{', '.join(self.clips)} would clip {results.get('img_path')} to [0, 1]: "
                 "use Normalize(mode='percentile') and RandomIntensity"
             )
+        if "eval_instances" in results:
+            raise CellMMError(
+                "Albumentations cannot be taken back, so predictions would be put in the wrong place: "
+                "in a test pipeline use CropRegion, ResizeTo and PadTo"
+            )
         self.compose.set_random_seed(int(results["rng"].integers(2**31)))
         cells = results.get("gt_layers")
         masks = {} if cells is None else dict(masks=pack_layers(cells))

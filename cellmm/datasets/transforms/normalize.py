@@ -48,7 +48,9 @@ class Normalize(BaseTransform):
             shift, top = np.percentile(image, self.percentiles, axis=(0, 1))
             scale = top - shift
         else:
-            shift = image.mean((0, 1)) if self.mode == "mean_std" else np.median(image, (0, 1))
-            scale = image.std((0, 1))
+            shift = (
+                image.mean((0, 1), dtype=np.float64) if self.mode == "mean_std" else np.median(image, (0, 1))
+            )
+            scale = image.std((0, 1), dtype=np.float64)
         results["img"] = ((image - shift) / np.where(scale > 0, scale, 1)).astype(np.float32)
         return results

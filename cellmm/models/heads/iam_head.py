@@ -11,6 +11,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cellmm.errors import CellMMError
 from cellmm.models.layers import ConvStack, QueryRefiner, coordinate_channels, masked_average
 from cellmm.models.postprocess.mask_nms import mask_nms
 from cellmm.registry import MODELS, TASK_UTILS
@@ -119,7 +120,7 @@ class IAMHead(BaseModule):
             raise ValueError(f"activation must be 'sigmoid' or 'softmax', got {activation!r}")
         if spatial_prior and coord_order != 2:
             raise ValueError("spatial_prior needs coord_order=2")
-        self.stride, self.num_queries = stride, num_queries
+        self.stride, self.num_queries, self.num_classes = stride, num_queries, num_classes
         self.mask_level, self.instance_level, self.match_level = mask_level, instance_level, match_level
         self.mask_dim = mask_dim
         self.activation, self.coord_order = activation, coord_order
@@ -233,6 +234,7 @@ class IAMHead(BaseModule):
         coarse = [_resize(m[None], outputs["coarse_basis"])[0].flatten(1) for m in masks]
         masks = [m.flatten(1) for m in masks]
         labels = [s.gt_instances.labels for s in samples]
+        self._check_labels(labels, samples)
         self._count_unmatched(labels)
         losses: dict[str, Tensor] = {}
         for i, stage in enumerate(outputs["stages"]):
@@ -251,6 +253,15 @@ class IAMHead(BaseModule):
             losses[f"loss_bce{suffix}"] = self.loss_bce(pairs, pair_targets, normalizer)
             losses[f"loss_cls{suffix}"] = self.loss_cls(stage["cls_logits"], cls_targets, normalizer)
         return losses
+
+    def _check_labels(self, labels: list[Tensor], samples: list) -> None:
+        for label, sample in zip(labels, samples, strict=True):
+            if len(label) and int(label.max()) >= self.num_classes:
+                raise CellMMError(
+                    f"{sample.get('img_path')}: a cell of class {int(label.max())} (from 0), but the model "
+                    f"has {self.num_classes}: set model.heads.instances.num_classes, or class_agnostic=True in "
+                    "the dataset to take all classes as one"
+                )
 
     def _count_unmatched(self, labels: list[Tensor]) -> None:
         unmatched = sum(max(0, len(label) - self.num_queries) for label in labels)

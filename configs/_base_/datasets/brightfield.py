@@ -44,7 +44,12 @@ train_dataloader = dict(
     persistent_workers=True,
     sampler=dict(type="DrawSampler", shuffle=True),
     dataset=dict(
-        type=dataset_type, data_root=data_root, split="train", simulation=simulation, pipeline=train_pipeline
+        type=dataset_type,
+        data_root=data_root,
+        split="train",
+        simulation=simulation,
+        class_agnostic=True,  # all categories of a file are cells
+        pipeline=train_pipeline,
     ),
 )
 val_dataloader = dict(
@@ -57,6 +62,7 @@ val_dataloader = dict(
         data_root=data_root,
         split="val",
         simulation=simulation,
+        class_agnostic=True,
         test_mode=True,
         pipeline=test_pipeline,
     ),
@@ -70,6 +76,7 @@ test_dataloader = dict(
         data_root=data_root,
         split="test",
         simulation=simulation,
+        class_agnostic=True,
         test_mode=True,
         pipeline=test_pipeline,
     ),

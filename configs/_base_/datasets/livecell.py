@@ -10,10 +10,9 @@ train_pipeline = [
     dict(
         type="Albumentations",
         transforms=[
-            dict(type="RandomCrop", height=512, width=512),
+            # whole images: positions mean the same in training and test
             dict(type="HorizontalFlip", p=0.5),
             dict(type="VerticalFlip", p=0.5),
-            dict(type="RandomRotate90", p=1.0),
         ],
         min_area=10,
     ),

@@ -116,6 +116,11 @@ def test_refused_transforms():
         noise(dict(scene(), img=scene()["img"] * 3 - 1))
 
 
+def test_a_test_pipeline_is_refused():
+    with pytest.raises(CellMMError, match="cannot be taken back"):
+        build(type="Albumentations", transforms=ALL)(dict(scene(), eval_instances={}))
+
+
 def test_coarse_dropout_hides_pixels_and_keeps_cells():
     results, before = scene(), scene()
     holes = dict(type="CoarseDropout", num_holes_range=(3, 3), hole_height_range=(8, 8), fill=0, p=1.0)

@@ -4,6 +4,7 @@ import pytest
 import torch
 from mmengine.structures import InstanceData
 
+from cellmm.errors import CellMMError
 from cellmm.models.heads.iam_head import mask_logits
 from cellmm.models.layers import coordinate_channels
 from cellmm.registry import MODELS
@@ -143,6 +144,11 @@ def test_predict_scores_are_class_times_maskness_in_order():
             if (prob > 0.5).any():
                 expected.append((c * prob[prob > 0.5].mean()).item())
         assert result.scores.tolist() == pytest.approx(sorted(expected, reverse=True), rel=1e-5)
+
+
+def test_a_class_that_the_model_does_not_have_is_named():
+    with pytest.raises(CellMMError, match="a cell of class 1 .from 0., but the model has 1: set"):
+        build().loss(features(), [sample(3, num_classes=2), sample(0)])
 
 
 def test_bad_arguments():
