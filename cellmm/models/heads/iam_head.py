@@ -259,8 +259,8 @@ class IAMHead(BaseModule):
             if len(label) and int(label.max()) >= self.num_classes:
                 raise CellMMError(
                     f"{sample.get('img_path')}: a cell of class {int(label.max())} (from 0), but the model "
-                    f"has {self.num_classes}: set model.heads.instances.num_classes, or class_agnostic=True in "
-                    "the dataset to take all classes as one"
+                    f"has {self.num_classes}: set model.heads.instances.num_classes, or class_agnostic=True "
+                    "in the dataset to take all classes as one"
                 )
 
     def _count_unmatched(self, labels: list[Tensor]) -> None:
