@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.registry import init_default_scope
 
 torch.set_num_threads(1)
+init_default_scope("cellmm")  # as every config does
 
 _ROOT = Path(os.environ.get("CELLMM_DATA") or Path(__file__).parents[2] / "shared" / "data")
 
