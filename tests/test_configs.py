@@ -59,7 +59,7 @@ def test_pipelines_metric_and_schedule(path):
         keep = [step.keep_original for step in steps if type(step).__name__ == "LoadCells"]
         assert keep == [loader != "train_dataloader"]
     METRICS.build(cfg.test_evaluator)
-    assert cfg.default_hooks.safe_checkpoint.type == "SafeCheckpointHook"
+    assert cfg.default_hooks.plain_checkpoint.type == "PlainCheckpointHook"
     assert cfg.train_dataloader.sampler.type == "DrawSampler"
     for schedule in cfg.param_scheduler:
         assert max(schedule.get("end", 0), *schedule.get("milestones", [0])) <= cfg.train_cfg.max_iters

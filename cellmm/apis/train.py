@@ -43,7 +43,7 @@ def prepare_config(args: argparse.Namespace) -> Config:
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get("work_dir") or str(Path("work_dirs") / Path(args.config).stem)
     if args.amp:
-        cfg.optim_wrapper.type = "CellAmpOptimWrapper"
+        cfg.optim_wrapper.type = "AmpOptimWrapper"
         if cfg.optim_wrapper.get("dtype", "auto") == "auto":
             cfg.optim_wrapper.dtype = "bfloat16"
     if args.resume:

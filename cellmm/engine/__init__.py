@@ -1,7 +1,24 @@
-"""What makes mmengine right on today's torch: hooks, mixed precision, loading, the Runner."""
+"""What makes mmengine right on today's torch: exact resume, mixed precision, safe files, the Runner."""
 
-from cellmm.engine.amp import CellAmpOptimWrapper
 from cellmm.engine.ddp import CellDistributedDataParallel
-from cellmm.engine.hooks import SafeCheckpointHook, ShowHook
+from cellmm.engine.hooks import (
+    CheckpointHook,
+    EarlyStoppingHook,
+    NonFiniteHook,
+    PlainCheckpointHook,
+    ShowHook,
+)
+from cellmm.engine.loops import IterBasedTrainLoop
+from cellmm.engine.optim_wrappers import AmpOptimWrapper, OptimWrapper
 
-__all__ = ["CellAmpOptimWrapper", "CellDistributedDataParallel", "SafeCheckpointHook", "ShowHook"]
+__all__ = [
+    "AmpOptimWrapper",
+    "CellDistributedDataParallel",
+    "CheckpointHook",
+    "EarlyStoppingHook",
+    "IterBasedTrainLoop",
+    "NonFiniteHook",
+    "OptimWrapper",
+    "PlainCheckpointHook",
+    "ShowHook",
+]

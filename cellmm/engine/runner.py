@@ -1,16 +1,27 @@
 """From a config file to an mmengine Runner that is right on today's torch."""
 
 import os
+import shutil
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
 from mmengine.config import Config
+from mmengine.dist import init_dist
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
+from cellmm.engine.atomic_backend import use_atomic_files
 from cellmm.engine.checkpoint import use_safe_loader
+from cellmm.engine.config_text import use_remembered_texts
+from cellmm.engine.work_dir import find_training_state, put_earlier_training_away
 from cellmm.errors import CellMMError
+
+# hooks that every training needs, whether its config names them or not
+NEEDED_HOOKS = dict(
+    non_finite=dict(type="NonFiniteHook"),
+    plain_checkpoint=dict(type="PlainCheckpointHook"),
+)
 
 
 def load_config(path: str | Path, cfg_options: dict | None = None) -> Config:
@@ -31,17 +42,66 @@ def load_config(path: str | Path, cfg_options: dict | None = None) -> Config:
     return cfg
 
 
-def start_distributed(launcher: str) -> None:
-    """Join the process group with gloo where there is no GPU; mmengine's own start needs CUDA."""
-    if launcher == "pytorch" and not torch.cuda.is_available() and not dist.is_initialized():
+class CellRunner(Runner):
+    """mmengine's Runner; ``compile`` in a config compiles the networks, not the step around them.
+
+    mmengine compiles ``train_step``, with matching, ground truth in lists and the optimizer in it.
+    """
+
+    def _maybe_compile(self, target: str) -> None:
+        options = self.cfg.get("compile")
+        if not options:
+            return
+        if not torch.cuda.is_available() and not shutil.which(os.environ.get("CXX", "g++")):
+            raise CellMMError("compile: on the CPU it needs a C++ compiler; install g++ or leave it out")
+        model = getattr(self.model, "module", self.model)
+        model.extract = torch.compile(model.extract, **(options if isinstance(options, dict) else {}))
+        self.logger.info("The networks are compiled: the first iterations take a minute.")
+
+
+def start_distributed(cfg: Config) -> None:
+    """Join the process group that the launcher set up: gloo where there is no GPU, which mmengine refuses."""
+    if cfg.get("launcher", "none") == "none" or dist.is_initialized():
+        return
+    if torch.cuda.is_available():
+        init_dist(cfg.launcher, **cfg.get("env_cfg", {}).get("dist_cfg", dict(backend="nccl")))
+    else:
         dist.init_process_group("gloo")
+    unused = cfg.get("find_unused_parameters", False)
+    cfg.setdefault(
+        "model_wrapper_cfg", dict(type="cellmm.CellDistributedDataParallel", find_unused_parameters=unused)
+    )
 
 
-def build_runner(cfg: Config) -> Runner:
-    """A Runner whose checkpoints are read with weights_only=True and that runs DDP without a GPU too."""
+def build_runner(cfg: Config) -> CellRunner:
+    """A Runner that resumes exactly, reads checkpoints as data and runs DDP without a GPU too.
+
+    With ``cfg.resume`` and no ``cfg.load_from``, training goes on from the newest whole checkpoint of the
+    work dir; where there is none it starts. Without ``cfg.resume``, what an earlier training left in the work
+    dir is put away.
+    """
     use_safe_loader()
-    start_distributed(cfg.get("launcher", "none"))
-    if cfg.get("launcher", "none") != "none" and not torch.cuda.is_available():
-        cfg.setdefault("model_wrapper_cfg", dict(type="cellmm.CellDistributedDataParallel"))
+    use_atomic_files()
+    use_remembered_texts()
+    start_distributed(cfg)
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-    return Runner.from_cfg(cfg)
+    if "train_dataloader" in cfg:
+        _prepare_training(cfg)
+    return CellRunner.from_cfg(cfg)
+
+
+def _prepare_training(cfg: Config) -> None:
+    cfg.setdefault("randomness", dict(seed=0))
+    if not isinstance(cfg.randomness.get("seed"), int):
+        raise CellMMError("randomness.seed: give a whole number, so that the training can be repeated")
+    cfg.train_dataloader.dataset.setdefault("seed", cfg.randomness.seed)
+    hooks = cfg.setdefault("default_hooks", {})
+    for name, hook in NEEDED_HOOKS.items():
+        if not hooks.get(name):
+            hooks[name] = hook
+    work_dir = Path(cfg.work_dir)
+    if not cfg.get("resume"):
+        put_earlier_training_away(work_dir, keep=cfg.get("load_from"))
+    elif not cfg.get("load_from"):
+        cfg.load_from = find_training_state(work_dir)
+        cfg.resume = cfg.load_from is not None

@@ -11,7 +11,8 @@ default_hooks = dict(
     param_scheduler=dict(type="ParamSchedulerHook"),
     checkpoint=dict(type="CheckpointHook", by_epoch=False, interval=500, max_keep_ckpts=2),
     sampler_seed=dict(type="DistSamplerSeedHook"),
-    safe_checkpoint=dict(type="SafeCheckpointHook"),
+    non_finite=dict(type="NonFiniteHook"),  # stop where a loss is not a number
+    plain_checkpoint=dict(type="PlainCheckpointHook"),
 )
 visualizer = dict(type="CellVisualizer", vis_backends=[dict(type="LocalVisBackend")])
 log_processor = dict(by_epoch=False, window_size=20)

@@ -28,4 +28,4 @@ model = dict(
         )
     ),
 )
-optim_wrapper = dict(type="CellAmpOptimWrapper", dtype="auto")
+optim_wrapper = dict(type="AmpOptimWrapper", dtype="auto")

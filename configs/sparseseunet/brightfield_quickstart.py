@@ -57,7 +57,7 @@ model = dict(
 )
 optim_wrapper = dict(
     _delete_=True,
-    type="CellAmpOptimWrapper",
+    type="AmpOptimWrapper",
     dtype="auto",
     optimizer=dict(type="AdamW", lr=1e-3, weight_decay=0.05),
     paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0),

@@ -27,7 +27,7 @@ model = dict(
         )
     ),
 )
-optim_wrapper = dict(type="CellAmpOptimWrapper", dtype="bfloat16", optimizer=dict(lr=5e-4))
+optim_wrapper = dict(type="AmpOptimWrapper", dtype="bfloat16", optimizer=dict(lr=5e-4))
 param_scheduler = [
     dict(type="LinearLR", start_factor=0.02, by_epoch=False, begin=0, end=500),
     dict(type="CosineAnnealingLR", eta_min=1e-6, by_epoch=False, begin=500, end=max_iters),

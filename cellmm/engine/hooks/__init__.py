@@ -1,4 +1,7 @@
-from cellmm.engine.hooks.safe_checkpoint_hook import SafeCheckpointHook
+from cellmm.engine.hooks.checkpoint_hook import CheckpointHook
+from cellmm.engine.hooks.early_stopping_hook import EarlyStoppingHook
+from cellmm.engine.hooks.non_finite_hook import NonFiniteHook
+from cellmm.engine.hooks.plain_checkpoint_hook import PlainCheckpointHook
 from cellmm.engine.hooks.show_hook import ShowHook
 
-__all__ = ["SafeCheckpointHook", "ShowHook"]
+__all__ = ["CheckpointHook", "EarlyStoppingHook", "NonFiniteHook", "PlainCheckpointHook", "ShowHook"]

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from cellmm.errors import CellMMError
 from cellmm.models.layers import ConvStack, QueryRefiner, coordinate_channels, masked_average
+from cellmm.models.losses.functional import mean_over_ranks
 from cellmm.models.postprocess.mask_nms import mask_nms
 from cellmm.registry import MODELS, TASK_UTILS
 
@@ -20,14 +21,11 @@ from cellmm.registry import MODELS, TASK_UTILS
 def mask_logits(kernels: Tensor, basis: Tensor) -> Tensor:
     """kernels (B, N, D + 1), the last one a bias, on the basis (B, D, H, W) -> logits (B, N, H, W).
 
-    Linear in the basis: logits averaged over blocks are the logits on the averaged basis.
+    Linear in the basis: logits averaged over blocks are the logits on the averaged basis. In float32: the
+    quadratics of a position are large terms with a small sum.
     """
-    return torch.einsum("bnd,bdhw->bnhw", kernels[..., :-1], basis) + kernels[..., -1:, None]
-
-
-def _with_one(basis: Tensor) -> Tensor:
-    """(D, H, W) -> (D + 1, HW), the last row all ones, for the bias."""
-    return F.pad(basis.flatten(1), (0, 0, 0, 1), value=1.0)
+    with torch.autocast(basis.device.type, enabled=False):
+        return torch.einsum("bnd,bdhw->bnhw", kernels[..., :-1], basis) + kernels[..., -1:, None]
 
 
 def _monomials(positions: Tensor) -> Tensor:
@@ -182,7 +180,7 @@ class IAMHead(BaseModule):
         basis = torch.cat([self.mask_features(mask_x).float(), _monomials(positions)], 1)
         coarse_basis = _resize(basis, features[self.match_level])
 
-        maps = self.iam(torch.cat([instance, coords.to(instance.dtype)], 1)).float()
+        maps = self._activation_maps(instance, coords)
         if self.activation == "sigmoid":
             maps = maps.sigmoid()
         else:
@@ -202,6 +200,15 @@ class IAMHead(BaseModule):
             kernels = self._place_kernels(self.kernel[i](queries).float(), centres)
             stages.append(dict(cls_logits=self.classifier[i](queries).float(), kernels=kernels))
         return dict(stages=stages, basis=basis, coarse_basis=coarse_basis)
+
+    def _activation_maps(self, instance: Tensor, coords: Tensor) -> Tensor:
+        """Logits (B, N, H, W) of ``iam``, float32; its part on the positions is computed in float32 too."""
+        content, place = self.iam.weight.split([instance.shape[1], coords.shape[1]], dim=1)
+        maps = F.conv2d(instance, content, padding=1).float() + self.iam.bias[:, None, None]
+        if not self.num_coords:
+            return maps
+        with torch.autocast(instance.device.type, enabled=False):
+            return maps + F.conv2d(coords, place, padding=1)
 
     def _positions(self, mask_x: Tensor) -> Tensor:
         """Displaced pixel positions, float32 (B, 2 num_fields, H, W): x and y of every field."""
@@ -236,6 +243,7 @@ class IAMHead(BaseModule):
         labels = [s.gt_instances.labels for s in samples]
         self._check_labels(labels, samples)
         self._count_unmatched(labels)
+        normalizer = mean_over_ranks(sum(min(len(label), self.num_queries) for label in labels), masks[0])
         losses: dict[str, Tensor] = {}
         for i, stage in enumerate(outputs["stages"]):
             suffix = "" if i == len(outputs["stages"]) - 1 else f"_{i}"
@@ -245,10 +253,10 @@ class IAMHead(BaseModule):
             for b, label in enumerate(labels):
                 query, cell = self.matcher(stage["cls_logits"][b], coarse_logits[b], label, coarse[b])
                 cls_targets[b, query, label[cell]] = 1
-                logits.append(stage["kernels"][b, query] @ _with_one(outputs["basis"][b]))
+                kernels = stage["kernels"][b : b + 1, query]
+                logits.append(mask_logits(kernels, outputs["basis"][b : b + 1])[0].flatten(1))
                 targets.append(masks[b][cell])
             pairs, pair_targets = torch.cat(logits), torch.cat(targets)
-            normalizer = max(len(pairs), 1)
             losses[f"loss_dice{suffix}"] = self.loss_dice(pairs, pair_targets, normalizer)
             losses[f"loss_bce{suffix}"] = self.loss_bce(pairs, pair_targets, normalizer)
             losses[f"loss_cls{suffix}"] = self.loss_cls(stage["cls_logits"], cls_targets, normalizer)

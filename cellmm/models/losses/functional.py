@@ -5,6 +5,7 @@ their small terms in half precision.
 """
 
 import torch
+from mmengine.dist import all_reduce, get_world_size
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -45,3 +46,14 @@ def sigmoid_focal(logits: Tensor, targets: Tensor, alpha: float = 0.25, gamma: f
     p_t = torch.sigmoid(logits) * (2 * targets - 1) + (1 - targets)
     alpha_t = alpha * targets + (1 - alpha) * (1 - targets)
     return alpha_t * (1 - p_t) ** gamma * bce
+
+
+def mean_over_ranks(count: int, like: Tensor) -> Tensor:
+    """How many pairs a rank has on average, never less than one pair on all of them together.
+
+    Sums over the pairs of a rank divided by this have, averaged over the ranks, the value and the gradient
+    of one process with the whole batch. ``like``: a tensor on the device to exchange on.
+    """
+    total = torch.tensor(float(count), device=like.device)
+    all_reduce(total)
+    return total.clamp(min=1) / get_world_size()

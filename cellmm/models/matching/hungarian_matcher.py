@@ -37,7 +37,8 @@ class HungarianMatcher:
         dice = pairwise_dice(mask_logits.float().sigmoid(), masks)
         score = probs ** (1 - self.mask_weight) * dice**self.mask_weight
         if not torch.isfinite(score).all():
-            raise FloatingPointError("matching: the predictions are not finite; lower the learning rate")
+            # any pairs will do: the loss on them is not finite either, and NonFiniteHook says what to do
+            score = torch.zeros_like(score)
         query, cell = linear_sum_assignment(score.cpu().numpy(), maximize=True)
         as_tensor = lambda index: torch.as_tensor(index, dtype=torch.long, device=cls_logits.device)  # noqa: E731
         return as_tensor(query), as_tensor(cell)

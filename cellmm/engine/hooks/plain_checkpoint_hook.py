@@ -14,7 +14,7 @@ _PLAIN = (str, int, float, bool, type(None), torch.Tensor)
 
 
 @HOOKS.register_module()
-class SafeCheckpointHook(Hook):
+class PlainCheckpointHook(Hook):
     """Write the message hub as tensors and plain values, and read it back.
 
     mmengine stores HistoryBuffer and numpy objects, which weights_only loading refuses. Each buffer is also
@@ -41,15 +41,10 @@ class SafeCheckpointHook(Hook):
                 key: [torch.as_tensor(np.asarray(part, dtype=np.float64)) for part in buffer.data]
                 for key, buffer in hub["log_scalars"].items()
             },
-            runtime_info={
-                key: plain
-                for key, value in hub["runtime_info"].items()
-                if (plain := _plain(value)) is not _DROP
-            },
+            runtime_info=_plain_items(hub["runtime_info"]),
             resumed_keys=dict(hub["resumed_keys"]),
         )
-        meta = checkpoint["meta"]
-        checkpoint["meta"] = {key: plain for key, v in meta.items() if (plain := _plain(v)) is not _DROP}
+        checkpoint["meta"] = _plain_items(checkpoint["meta"])
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         hub = checkpoint.get("message_hub")
@@ -63,6 +58,10 @@ class SafeCheckpointHook(Hook):
 
 
 _DROP = object()
+
+
+def _plain_items(values: dict) -> dict:
+    return {key: plain for key, value in values.items() if (plain := _plain(value)) is not _DROP}
 
 
 def _plain(value: Any) -> Any:

@@ -19,7 +19,7 @@ def hub(name: str) -> MessageHub:
 
 
 def test_round_trip_with_weights_only(tmp_path):
-    hook = HOOKS.build(dict(type="SafeCheckpointHook"))
+    hook = HOOKS.build(dict(type="PlainCheckpointHook"))
     checkpoint = dict(message_hub=hub("one").state_dict(), meta=dict(iter=5, seed=np.int64(3)))
     hook.before_save_checkpoint(None, checkpoint)
     torch.save(checkpoint, tmp_path / "a.pth")
@@ -36,7 +36,7 @@ def test_round_trip_with_weights_only(tmp_path):
 
 
 def test_history_stays_bounded():
-    hook = HOOKS.build(dict(type="SafeCheckpointHook", max_history=3))
+    hook = HOOKS.build(dict(type="PlainCheckpointHook", max_history=3))
     runner = SimpleNamespace(message_hub=hub("three"))
     hook.after_train_iter(runner, 0)
     assert len(runner.message_hub.get_scalar("train/loss").data[0]) == 5
@@ -48,5 +48,5 @@ def test_history_stays_bounded():
 
 def test_a_checkpoint_without_a_message_hub_is_left_alone():
     checkpoint = dict(state_dict={})
-    HOOKS.build(dict(type="SafeCheckpointHook")).after_load_checkpoint(None, checkpoint)
+    HOOKS.build(dict(type="PlainCheckpointHook")).after_load_checkpoint(None, checkpoint)
     assert checkpoint == dict(state_dict={})

@@ -1,0 +1,74 @@
+"""Checkpoints that a training can go on from exactly."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import mmengine.hooks
+from mmengine.dist import is_main_process
+from mmengine.runner import Runner
+
+from cellmm.errors import CellMMError
+from cellmm.registry import HOOKS
+
+
+@HOOKS.register_module()
+class CheckpointHook(mmengine.hooks.CheckpointHook):
+    """mmengine's hook of the same name and arguments, with three differences.
+
+    - A file that is no longer kept (``max_keep_ckpts``, an earlier best) is removed after the new one is in
+      place, so that one whole checkpoint is there at any moment.
+    - Training that is stopped early leaves its last state too.
+    - ``interval`` must be a multiple of the optimizer wrapper's ``accumulative_counts``: gradients that are
+      only summed so far are not part of a checkpoint.
+    """
+
+    def before_train(self, runner: Runner) -> None:
+        super().before_train(runner)
+        counts = runner.optim_wrapper._accumulative_counts
+        if not self.by_epoch and self.interval > 0 and self.interval % counts:
+            above = self.interval + -self.interval % counts
+            raise CellMMError(
+                f"default_hooks.checkpoint.interval: {self.interval} is not a multiple of "
+                f"optim_wrapper.accumulative_counts, {counts}; training could not be resumed exactly; "
+                f"take {above}"
+            )
+        self.file_backend = _RemoveLater(self.file_backend)
+
+    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
+        super()._save_checkpoint_with_step(runner, step, meta)
+        self.file_backend.remove_now(but=[self.last_ckpt])
+
+    def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
+        # mmengine writes the last checkpoint again, to note the new best; ours is resumed at its validation
+        last, self.last_ckpt = self.last_ckpt, None
+        super()._save_best_checkpoint(runner, metrics)
+        self.last_ckpt = last
+        if self.save_best:
+            bests = getattr(self, "best_ckpt_path_dict", None) or dict(best=self.best_ckpt_path)
+            self.file_backend.remove_now(but=bests.values())
+
+    def after_train(self, runner: Runner) -> None:
+        if self.save_last and not self.by_epoch and runner.iter < runner.max_iters:
+            self._save_checkpoint_with_step(runner, runner.iter, dict(epoch=runner.epoch, iter=runner.iter))
+        super().after_train(runner)
+
+
+class _RemoveLater:
+    """A file backend that only notes what to remove until it is told to do so."""
+
+    def __init__(self, backend: Any) -> None:
+        self._backend = backend
+        self._doomed: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._backend, name)
+
+    def remove(self, path: str) -> None:
+        self._doomed.append(path)
+
+    def remove_now(self, but: Iterable[str | None]) -> None:
+        """Remove what was noted, except for the files ``but``, which were written anew."""
+        doomed, self._doomed = self._doomed, []
+        for path in set(doomed) - set(but):
+            if is_main_process() and self._backend.isfile(path):
+                self._backend.remove(path)

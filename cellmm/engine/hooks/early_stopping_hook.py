@@ -1,0 +1,26 @@
+"""Early stopping that is the same after a resume."""
+
+import mmengine.hooks
+from mmengine.runner import Runner
+
+from cellmm.registry import HOOKS
+
+
+@HOOKS.register_module()
+class EarlyStoppingHook(mmengine.hooks.EarlyStoppingHook):
+    """mmengine's hook of the same name and arguments, whose state goes into checkpoints."""
+
+    priority = "LOW"  # before a checkpoint is written
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        checkpoint.setdefault("early_stopping", {})[self.monitor] = dict(
+            wait_count=self.wait_count,
+            best_score=float(self.best_score),
+            stop_training=runner.train_loop.stop_training,
+        )
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        state = checkpoint.get("early_stopping", {}).get(self.monitor)
+        if state is not None and runner._resume:
+            self.wait_count, self.best_score = state["wait_count"], state["best_score"]
+            runner.train_loop.stop_training = state["stop_training"]

@@ -1,0 +1,93 @@
+"""What happens when a loss or a gradient is not a finite number."""
+
+import logging
+import os
+from typing import Any
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from mmengine.runner import Runner
+from torch import Tensor
+
+from cellmm.errors import CellMMError
+from cellmm.registry import HOOKS
+
+
+@HOOKS.register_module()
+class NonFiniteHook(Hook):
+    """Stop training at a loss or gradient that is not finite, with a dump from which it happens again.
+
+    The step itself is not taken (see OptimWrapper). The message names the iteration, the losses and the files
+    of the batch. The dump, ``non_finite_iter_N.pth`` in the work dir, is a checkpoint of the state before the
+    iteration, to be resumed from, with the images of the batch as tensors under ``batch``.
+
+    Args:
+        max_skips: so many such batches are left out with a warning before training stops.
+    """
+
+    priority = "VERY_HIGH"
+
+    def __init__(self, max_skips: int = 0) -> None:
+        if max_skips < 0:
+            raise ValueError(f"max_skips must be 0 or more, got {max_skips}")
+        self.max_skips, self.num_skips = max_skips, 0
+        self._buffers: dict[str, Tensor] = {}
+        self._dump: dict = {}
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        if self.max_skips:  # running means take in a batch before its loss is known
+            self._buffers = {name: buffer.clone() for name, buffer in runner.model.named_buffers()}
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict | None = None
+    ) -> None:
+        bad = [name for name, value in (outputs or {}).items() if not _is_finite(value)]
+        if not bad and not runner.optim_wrapper.refused:
+            return
+        self.num_skips += 1
+        what = ", ".join(bad[:3]) + (", ..." if len(bad) > 3 else "") if bad else "gradient"
+        where = f"iteration {runner.iter + 1}: {what} not finite; batch: {', '.join(_files(data_batch))}"
+        if self.num_skips > self.max_skips:
+            path = self._write_dump(runner, data_batch, where)
+            raise CellMMError(
+                f"{where}; lower the learning rate, set optim_wrapper.clip_grad=dict(max_norm=5.0), or take "
+                f"bfloat16 in place of float16; to see it again: --resume {path}"
+            )
+        print_log(
+            f"{where}; left out ({self.num_skips} of {self.max_skips})",
+            logger="current",
+            level=logging.WARNING,
+        )
+        runner.optim_wrapper.zero_grad()  # gradients that were summed before it
+        for name, buffer in runner.model.named_buffers():
+            buffer.copy_(self._buffers[name])
+
+    def _write_dump(self, runner: Runner, data_batch: Any, where: str) -> str:
+        since_step = runner.iter % runner.optim_wrapper._accumulative_counts
+        name = f"non_finite_iter_{runner.iter + 1}.pth"
+        self._dump = dict(what=where, files=_files(data_batch), inputs=data_batch["inputs"])
+        meta = dict(epoch=runner.epoch, iter=runner.iter - since_step)
+        runner.save_checkpoint(runner.work_dir, name, meta=meta, by_epoch=False)
+        return os.path.join(runner.work_dir, name)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        if self._dump:
+            checkpoint["batch"] = self._dump
+        checkpoint["num_skips"] = self.num_skips
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        if runner._resume:
+            self.num_skips = min(checkpoint.get("num_skips", 0), self.max_skips)
+
+
+def _is_finite(value: Any) -> bool:
+    return bool(torch.isfinite(torch.as_tensor(value)).all())
+
+
+def _files(data_batch: Any) -> list[str]:
+    """What the images of a batch are called, with the number of the draw."""
+    return [
+        f"{sample.get('img_path', '?')} (draw {sample.get('draw', '?')})"
+        for sample in data_batch["data_samples"]
+    ]

@@ -1,0 +1,101 @@
+"""A training small enough for a test, in this process or on several ranks."""
+
+import contextlib
+import multiprocessing
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cellmm.simulation import make_dataset
+
+ROOT = Path(__file__).parents[2]
+CONFIG = """
+_base_ = ["{root}/configs/sparseseunet/brightfield_quickstart.py"]
+data_root = "{data}"
+loader = dict(num_workers=0, persistent_workers=False, dataset=dict(data_root=data_root))
+train_dataloader = dict(batch_size=2, **loader)
+val_dataloader = loader
+test_dataloader = loader
+model = dict(
+    data_preprocessor=dict(divisor=8),
+    encoder=dict(widths=(4, 4, 4)),
+    decoder=dict(widths=(4, 4)),
+    heads=dict(
+        instances=dict(num_queries=9, feature_dim=8, branch_channels=4, mask_dim=4, depth=1, score_thr=0.0)
+    ),
+)
+optim_wrapper = dict(_delete_=True, type="OptimWrapper", optimizer=dict(type="AdamW", lr=1e-3))
+param_scheduler = []
+train_cfg = dict(max_iters=4, val_interval=4)
+default_hooks = dict(checkpoint=dict(interval=2), logger=dict(interval=1))
+custom_hooks = []
+"""
+PROCESS = """
+import os, sys, torch
+os.environ.update({environment})
+torch.set_num_threads(1)
+log = os.open({log!r}, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+os.dup2(log, 1)
+os.dup2(log, 2)
+from cellmm.cli import main
+sys.exit(main({argv}))
+"""
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory) -> Path:
+    """A set of 64x64 pixels: 5 images to train, 2 to validate, 3 to test."""
+    root = tmp_path_factory.mktemp("tiny") / "data"
+    scene = dict(size=(64, 64), pixel=0.5, cells=(2, 4), min_visible=20)
+    make_dataset(root, splits=dict(train=5, val=2, test=3), scene=scene, seed=0)
+    return root
+
+
+@pytest.fixture(scope="session")
+def tiny_config(tiny_data) -> Callable[..., Path]:
+    """``tiny_config(folder, more)`` writes ``folder/tiny.py``, with the lines ``more`` at its end."""
+
+    def write(folder: Path, more: str = "") -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / "tiny.py"
+        path.write_text(CONFIG.format(root=ROOT, data=tiny_data) + more)
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def launch() -> Callable[..., str]:
+    """``launch(argv, folder, ranks)`` runs ``cellmm ARGV`` in new processes, one a rank; their output."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(
+        ["torchvision", "torch._dynamo", "cellmm.apis.train", "cellmm.apis.test", "cellmm.models"]
+        + ["cellmm.datasets.transforms", "cellmm.evaluation", "cellmm.visualization", "cellmm.engine"]
+    )
+
+    def run(argv: list[str], folder: Path, ranks: int = 1) -> str:
+        with contextlib.closing(socket.socket()) as free:
+            free.bind(("127.0.0.1", 0))
+            port = str(free.getsockname()[1])
+        log = str(folder / f"{argv[0]}_{ranks}_{port}.txt")
+        processes = []
+        for rank in range(ranks):
+            environment = dict(OMP_NUM_THREADS="1")
+            if ranks > 1:
+                environment |= dict(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(ranks))
+                environment |= dict(MASTER_ADDR="127.0.0.1", MASTER_PORT=port)
+            words = argv + (["--launcher", "pytorch"] if ranks > 1 else [])
+            code = PROCESS.format(environment=environment, log=log, argv=words)
+            processes.append(context.Process(target=exec, args=(code, {})))
+            processes[-1].start()
+        for process in processes:
+            process.join(300)
+        text = Path(log).read_text()
+        assert [process.exitcode for process in processes] == [0] * ranks, text[-3000:]
+        return text
+
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    return run

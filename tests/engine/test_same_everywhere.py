@@ -1,0 +1,93 @@
+"""The same seed gives the same numbers: workers, ranks, compiled or not, order of memory."""
+
+import json
+import shutil
+
+import pytest
+import torch
+
+from cellmm.cli import main as cellmm
+
+GROUP_NORM = """
+model["encoder"]["norm"] = model["decoder"]["norm"] = model["heads"]["instances"]["norm"] = "GN"
+optim_wrapper["optimizer"] = dict(type="SGD", lr=0.01)  # Adam makes steps of a gradient that is only rounding
+"""
+
+
+def trained(config, name, *options):
+    """Train in this process; the weights and the losses of the iterations."""
+    work = config.parent / name
+    assert cellmm(["train", str(config), "--work-dir", str(work), "--cfg-options", *options]) == 0
+    return results(work)
+
+
+def results(work):
+    checkpoint = torch.load(work / "iter_4.pth", weights_only=True)
+    return checkpoint["state_dict"], checkpoint["message_hub"]["log_scalars"]["train/loss"][0]
+
+
+def test_any_number_of_workers(tiny_config, tmp_path):
+    config = tiny_config(tmp_path)
+    weights, losses = trained(config, "0", "train_dataloader.num_workers=0")
+    assert len(losses) == 4
+    for workers in (2, 8):
+        options = [f"train_dataloader.num_workers={workers}", "train_dataloader.persistent_workers=True"]
+        others, other_losses = trained(config, str(workers), *options)
+        assert torch.equal(losses, other_losses)
+        assert all(torch.equal(weight, others[name]) for name, weight in weights.items())
+
+
+def test_another_seed_is_another_training(tiny_config, tmp_path):
+    config = tiny_config(tmp_path)
+    losses = [trained(config, str(seed), f"randomness.seed={seed}")[1] for seed in (0, 1)]
+    assert not torch.isclose(*losses).any()
+
+
+def test_two_ranks_are_one_process_with_their_batches(tiny_config, tmp_path, launch):
+    """Losses to 1e-5, though the ranks' images hold different numbers of cells."""
+    config = tiny_config(tmp_path, GROUP_NORM)
+    weights, losses = trained(config, "one", "train_dataloader.batch_size=2")
+    argv = ["train", str(config), "--work-dir", str(tmp_path / "two")]
+    launch([*argv, "--cfg-options", "train_dataloader.batch_size=1"], tmp_path, ranks=2)
+    others, other_losses = results(tmp_path / "two")
+    torch.testing.assert_close(other_losses, losses, rtol=1e-5, atol=1e-5)
+    for name, weight in weights.items():
+        torch.testing.assert_close(others[name], weight, rtol=1e-5, atol=1e-5)
+
+
+def test_metrics_on_two_ranks(tiny_config, tmp_path, launch):
+    """Three images, which two ranks do not divide."""
+    config = tiny_config(tmp_path)
+    trained(config, "work", "train_cfg.max_iters=4")
+    checkpoint = str(tmp_path / "work" / "iter_4.pth")
+    metrics, found = [], []
+    for ranks in (1, 2):
+        work = tmp_path / f"ranks_{ranks}"
+        launch(["test", str(config), checkpoint, "--work-dir", str(work)], tmp_path, ranks=ranks)
+        metrics.append(json.loads((work / "metrics.json").read_text()))
+        found.append(json.loads((work / "results.segm.json").read_text()))
+    assert metrics[0] == metrics[1]
+    assert len({one["image_id"] for one in found[0]}) == 3
+    key = lambda one: (one["image_id"], one["score"], one["segmentation"]["counts"])  # noqa: E731
+    assert sorted(found[0], key=key) == sorted(found[1], key=key)
+
+
+def test_channels_last(tiny_config, tmp_path):
+    config = tiny_config(tmp_path)
+    runs = []
+    for flag in (False, True):
+        options = [f"model.channels_last={flag}", f"model.data_preprocessor.channels_last={flag}"]
+        runs.append(trained(config, str(flag), *options)[1])
+    torch.testing.assert_close(*runs, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_compiled_networks(tiny_config, tmp_path):
+    if not shutil.which("g++"):  # compiling needs a compiler: the message is the right answer then
+        assert cellmm(["train", str(tiny_config(tmp_path)), "--cfg-options", "compile=True"]) == 1
+        return
+    config = tiny_config(tmp_path)
+    eager = trained(config, "eager", "train_cfg.max_iters=4")
+    compiled = trained(config, "compiled", "compile=True")
+    torch.testing.assert_close(compiled[1], eager[1], rtol=1e-4, atol=1e-4)
+    assert eager[0].keys() == compiled[0].keys()
