@@ -1,5 +1,6 @@
 """From a config file to an mmengine Runner that is right on today's torch."""
 
+import inspect
 import os
 import shutil
 from pathlib import Path
@@ -11,11 +12,13 @@ from mmengine.dist import init_dist
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
+from cellmm.datasets.base import CellDataset
 from cellmm.engine.atomic_backend import use_atomic_files
 from cellmm.engine.checkpoint import use_safe_loader
 from cellmm.engine.config_text import use_remembered_texts
 from cellmm.engine.work_dir import find_training_state, put_earlier_training_away
 from cellmm.errors import CellMMError
+from cellmm.registry import DATASETS
 
 # hooks that every training needs, whether its config names them or not
 NEEDED_HOOKS = dict(
@@ -94,7 +97,9 @@ def _prepare_training(cfg: Config) -> None:
     cfg.setdefault("randomness", dict(seed=0))
     if not isinstance(cfg.randomness.get("seed"), int):
         raise CellMMError("randomness.seed: give a whole number, so that the training can be repeated")
-    cfg.train_dataloader.dataset.setdefault("seed", cfg.randomness.seed)
+    dataset = cfg.train_dataloader.dataset
+    if inspect.isclass(kind := DATASETS.get(dataset.type)) and issubclass(kind, CellDataset):
+        dataset.setdefault("seed", cfg.randomness.seed)
     hooks = cfg.setdefault("default_hooks", {})
     for name, hook in NEEDED_HOOKS.items():
         if not hooks.get(name):

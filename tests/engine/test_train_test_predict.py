@@ -1,9 +1,6 @@
 """The three commands on a tiny simulated set, from the command line's own entry."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -109,20 +106,3 @@ def test_a_bad_checkpoint_is_one_line(trained, capsys, tmp_path, what):
 def test_a_missing_config_is_one_line(capsys):
     assert cellmm(["train", "nowhere.py"]) == 1
     assert capsys.readouterr().err == "cellmm train: nowhere.py: no such config file\n"
-
-
-def test_two_ranks_without_a_gpu(trained):
-    """``--launcher pytorch``: gloo and CellDistributedDataParallel, training and testing."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    environment = dict(os.environ, OMP_NUM_THREADS="1", CUDA_VISIBLE_DEVICES="", PYTHONPATH=str(ROOT))
-    work = trained / "ranks"
-    for name, rest in (("train", []), ("test", [str(work / "iter_4.pth")])):
-        argv = [str(ROOT / "tools" / f"{name}.py"), str(trained / "tiny.py"), *rest]
-        argv += ["--work-dir", str(work), "--launcher", "pytorch"]
-        done = subprocess.run(
-            [*command, *argv], env=environment, cwd=trained, capture_output=True, text=True, timeout=300
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
-    results = json.loads((work / "results.segm.json").read_text())
-    assert {r["image_id"] for r in results} <= {1, 2}
-    assert "AP" in json.loads((work / "metrics.json").read_text())

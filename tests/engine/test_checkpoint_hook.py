@@ -1,0 +1,95 @@
+"""When checkpoints are written and removed, and what happens on a full disk."""
+
+import errno
+import os
+
+import pytest
+import torch
+
+from cellmm import utils
+from cellmm.cli import main as cellmm
+from cellmm.engine.atomic_backend import AtomicBackend
+from cellmm.errors import CellMMError
+
+EARLY = """
+train_cfg = dict(max_iters=8, val_interval=2)
+default_hooks["checkpoint"] = dict(interval=3, max_keep_ckpts={keep})
+custom_hooks = [
+    dict(type="EarlyStoppingHook", monitor="AP", rule="greater", min_delta=2.0, patience=2),
+]
+"""
+
+
+def train(config, work, *options):
+    return cellmm(["train", str(config), "--work-dir", str(work), *options])
+
+
+def test_interval_and_accumulated_gradients_must_fit(tiny_config, tmp_path, capsys):
+    path = tiny_config(tmp_path, 'optim_wrapper["accumulative_counts"] = 4\n')
+    assert train(path, tmp_path / "work") == 1
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "default_hooks.checkpoint.interval: 2 is not a multiple" in line and "take 4" in line
+
+
+def test_stopping_early_is_kept_and_resumed(tiny_config, tmp_path):
+    """Validations at 2, 4 and 6: the second and third are no better by 2, so training ends at 6."""
+    config = tiny_config(tmp_path, EARLY.format(keep=1))
+    assert train(config, tmp_path / "whole") == 0
+    assert [path.name for path in (tmp_path / "whole").glob("*.pth")] == ["iter_6.pth"]
+    whole = torch.load(tmp_path / "whole" / "iter_6.pth", weights_only=True)
+    assert whole["early_stopping"]["AP"]["wait_count"] == 2
+    config = tiny_config(tmp_path, EARLY.format(keep=9).replace("interval=3", "interval=1"))
+    assert train(config, tmp_path / "every") == 0
+    for start in (1, 4, 5, 6):  # 4: the checkpoint that was written before the validation of its iteration
+        work = tmp_path / f"from_{start}"
+        assert train(config, work, "--resume", str(tmp_path / "every" / f"iter_{start}.pth")) == 0
+        resumed = torch.load(work / "iter_6.pth", weights_only=True)
+        assert resumed["early_stopping"] == whole["early_stopping"]
+        for name, weight in whole["state_dict"].items():
+            assert torch.equal(weight, resumed["state_dict"][name])
+        assert not (work / "iter_7.pth").exists()
+
+
+def test_resume_without_a_checkpoint_starts_and_says_so(tiny_config, tmp_path, launch):
+    argv = ["train", str(tiny_config(tmp_path)), "--work-dir", str(tmp_path / "work"), "--resume"]
+    assert "work: no checkpoint to resume from; training starts from the beginning" in launch(argv, tmp_path)
+    assert (tmp_path / "work" / "iter_4.pth").is_file()
+
+
+def test_a_second_training_does_not_touch_the_first(tiny_config, tmp_path):
+    config = tiny_config(tmp_path)
+    assert train(config, tmp_path / "work") == 0
+    first = (tmp_path / "work" / "iter_4.pth").read_bytes()
+    options = ["--cfg-options", "randomness.seed=1", "train_cfg.max_iters=2"]
+    assert train(config, tmp_path / "work", *options) == 0
+    assert [path.name for path in (tmp_path / "work").glob("*.pth")] == ["iter_2.pth"]
+    (kept,) = (tmp_path / "work" / "earlier").glob("*/iter_4.pth")
+    assert kept.read_bytes() == first
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(tiny_config, tmp_path, capsys, monkeypatch):
+    config = tiny_config(tmp_path, 'default_hooks["checkpoint"] = dict(interval=2, max_keep_ckpts=1)\n')
+    fsync, calls = os.fsync, []
+
+    def full(handle):
+        calls.append(handle)
+        if len(calls) == 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        fsync(handle)
+
+    monkeypatch.setattr(utils.os, "fsync", full)
+    assert train(config, tmp_path / "work") == 1
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "iter_4.pth" in line and "No space left" in line and "--resume" in line
+    assert [path.name for path in (tmp_path / "work").glob("*.pth")] == ["iter_2.pth"]
+    assert torch.load(tmp_path / "work" / "iter_2.pth", weights_only=True)["meta"]["iter"] == 2
+    assert not list((tmp_path / "work").glob(".*"))
+
+
+def test_atomic_backend(tmp_path):
+    backend = AtomicBackend()
+    backend.put_text("one", tmp_path / "new" / "a.txt")
+    assert (tmp_path / "new" / "a.txt").read_text() == "one"
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CellMMError, match="b.pth: cannot be written"):
+        backend.put(b"two", tmp_path / "file" / "b.pth")

@@ -1,0 +1,96 @@
+"""dist_train.sh, dist_test.sh and slurm_train.sh, on two processes without a GPU."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TOOLS = Path(__file__).parents[2] / "tools"
+ROOT = TOOLS.parent
+CONFIG = """
+_base_ = ["{root}/configs/sparseseunet/brightfield_quickstart.py"]
+data_root = "{data}"
+simulation = dict(
+    _delete_=True,
+    splits=dict(train=3, val=1, test=3),
+    scene=dict(size=(64, 64), pixel=0.5, cells=(2, 4), min_visible=20),
+)
+loader = dict(
+    num_workers=0, persistent_workers=False, dataset=dict(data_root=data_root, simulation=simulation)
+)
+train_dataloader = dict(batch_size=1, **loader)
+val_dataloader = loader
+test_dataloader = loader
+model = dict(
+    data_preprocessor=dict(divisor=8),
+    encoder=dict(widths=(4, 4, 4)),
+    decoder=dict(widths=(4, 4)),
+    heads=dict(
+        instances=dict(num_queries=9, feature_dim=8, branch_channels=4, mask_dim=4, depth=1, score_thr=0.0)
+    ),
+)
+train_cfg = dict(max_iters=2, val_interval=2)
+"""
+SRUN = """#!/usr/bin/env bash
+while [[ $1 == --* ]]; do shift; done
+SLURM_NODEID=1 "$@" &
+SLURM_NODEID=0 "$@" && wait $!
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("launch")
+    (folder / "tiny.py").write_text(CONFIG.format(root=ROOT, data=folder / "data"))
+    return folder
+
+
+def run(folder, *command, **variables):
+    path = os.pathsep.join([str(folder), str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = dict(
+        os.environ, PATH=path, OMP_NUM_THREADS="1", CUDA_VISIBLE_DEVICES="", PYTHONPATH=str(ROOT)
+    )
+    command = [str(part) for part in command]
+    return subprocess.run(
+        command, env=environment | variables, cwd=folder, capture_output=True, text=True, timeout=300
+    )
+
+
+def test_train_and_test(folder):
+    """The simulated data are made by one of the processes."""
+    work = folder / "work"
+    done = run(folder, TOOLS / "dist_train.sh", folder / "tiny.py", 2, "--work-dir", work)
+    assert done.returncode == 0, done.stderr[-3000:]
+    done = run(folder, TOOLS / "dist_test.sh", folder / "tiny.py", work / "iter_2.pth", 2, "--work-dir", work)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "AP" in json.loads((work / "metrics.json").read_text())
+    assert {r["image_id"] for r in json.loads((work / "results.segm.json").read_text())} <= {1, 2, 3}
+
+
+def test_two_machines_of_slurm(folder):
+    """Slurm's own commands are stood in for: two machines that are both this one."""
+    for name, text in (("srun", SRUN), ("scontrol", "#!/usr/bin/env bash\necho 127.0.0.1\n")):
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
+    done = run(
+        folder,
+        *("bash", TOOLS / "slurm_train.sh", folder / "tiny.py", 1, "--work-dir", folder / "slurm"),
+        SLURM_SUBMIT_DIR=str(ROOT),
+        SLURM_NNODES="2",
+        SLURM_JOB_NODELIST="here[1-2]",
+        SLURM_JOB_ID=str(os.getpid()),
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (folder / "slurm" / "iter_2.pth").is_file()
+    (log,) = (folder / "slurm").glob("*/*.log")
+    assert "GPU number: 2" in log.read_text()  # how mmengine calls the number of ranks
+
+
+@pytest.mark.parametrize("name", ["dist_train.sh", "dist_test.sh", "slurm_train.sh"])
+def test_help(folder, name):
+    done = run(folder, TOOLS / name)
+    assert done.returncode == 2
+    assert f"tools/{name} CONFIG" in done.stderr
