@@ -7,12 +7,14 @@ from collections.abc import Sequence
 
 from cellmm import __version__
 from cellmm.errors import CellMMError
+from cellmm.utils import explain
 
 # command -> the module whose main(argv) carries it out, and what it does
 COMMANDS = {
     "train": ("cellmm.apis.train", "train a model from a config file"),
     "test": ("cellmm.apis.test", "score a checkpoint on annotated images"),
     "predict": ("cellmm.apis.predict", "find the cells in images and folders of images"),
+    "config": ("cellmm.apis.config", "print a config with its bases and check it"),
     "doctor": ("cellmm.doctor", "check this installation and say how to mend it"),
 }
 
@@ -20,8 +22,9 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``cellmm COMMAND ...`` and return its exit status.
 
-    A :class:`CellMMError` (a wrong file, annotation or config) is one line on stderr and status 1, and so is
-    a command whose libraries cannot be imported; anything else is a bug and keeps its traceback.
+    A :class:`CellMMError` (a wrong file, annotation or config) is one line on stderr and status 1, and so are
+    a disk or memory that is full, and a command whose libraries cannot be imported. Ctrl-C is status 130.
+    Anything else is a bug and keeps its traceback.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     command = _parser().parse_args(argv[:1] or ["--help"]).command
@@ -31,22 +34,29 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(module: str, argv: Sequence[str], *, prog: str) -> int:
     """Import ``module`` and run its ``main(argv)``, a user's error shown as one line after ``prog``."""
     try:
-        entry = importlib.import_module(module).main
-    except (ImportError, OSError, RuntimeError) as error:  # what libraries that do not fit raise
-        return _fail(
-            prog, f"{type(error).__name__}: {error}; `cellmm doctor` looks for the cause and its cure"
-        )
-    try:
+        try:
+            entry = importlib.import_module(module).main
+        except (ImportError, OSError, RuntimeError) as error:  # what libraries that do not fit raise
+            return _fail(
+                prog, f"{type(error).__name__}: {error}; `cellmm doctor` looks for the cause and its cure"
+            )
         status = entry(list(argv))
     except CellMMError as error:
         # a worker of a data loader hands on its whole traceback as the text
         return _fail(prog, str(error).rsplit("CellMMError: ", 1)[-1])
+    except KeyboardInterrupt:
+        return _fail(prog, "stopped", status=130)
+    except (OSError, MemoryError, RuntimeError) as error:
+        line = explain(error)
+        if line is None:
+            raise
+        return _fail(prog, line)
     return status if isinstance(status, int) else 0
 
 
-def _fail(prog: str, message: str) -> int:
+def _fail(prog: str, message: str, *, status: int = 1) -> int:
     sys.stderr.write(f"{prog}: {' '.join(message.splitlines())}\n")
-    return 1
+    return status
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,7 +1,8 @@
 """A trained model on images, without a Runner."""
 
+import contextlib
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,10 @@ from mmengine.registry import init_default_scope
 from cellmm.engine.checkpoint import load_checkpoint, load_fitting
 from cellmm.engine.runner import load_config
 from cellmm.errors import CellMMError
+from cellmm.plugins import load_plugins
 from cellmm.registry import DATASETS, MODELS, TRANSFORMS
 from cellmm.structures import CellSample
+from cellmm.utils import explain
 
 
 class CellInferencer:
@@ -46,6 +49,7 @@ class CellInferencer:
             cfg = copy.deepcopy(config)
             cfg.merge_from_dict(cfg_options or {})
             init_default_scope(cfg.get("default_scope", "cellmm"))
+            load_plugins()
         else:
             cfg = load_config(config, cfg_options)
         dataset = (cfg.get("test_dataloader") or {}).get("dataset", {})
@@ -115,19 +119,40 @@ class CellInferencer:
         yield from zip(paths, results, strict=True)
 
     def _prepare(self, path: str | Path, img_id: int) -> dict:
-        results = self._load_image(dict(img_path=str(path), img_id=img_id))
-        for step in self._steps:
-            results = step(results)
-        return results
+        with _named_after(path):
+            results = self._load_image(dict(img_path=str(path), img_id=img_id))
+            for step in self._steps:
+                results = step(results)
+            return results
 
     @torch.inference_mode()
-    def _predict(self, items: Iterable[dict]) -> list[CellSample]:
-        return self.model.test_step(
-            dict(
-                inputs=[item["inputs"] for item in items],
-                data_samples=[item["data_samples"] for item in items],
-            )
+    def _predict(self, items: Sequence[dict]) -> list[CellSample]:
+        path = items[0]["data_samples"].img_path
+        batch = dict(
+            inputs=[item["inputs"] for item in items],
+            data_samples=[item["data_samples"] for item in items],
         )
+        with _named_after(path):
+            samples = self.model.test_step(batch)
+        for sample in samples:
+            if not torch.as_tensor(sample.pred_instances.scores).isfinite().all():
+                raise CellMMError(
+                    f"{sample.img_path}: the model scores cells with NaN, its training has diverged; give "
+                    "another checkpoint"
+                )
+        return samples
+
+
+@contextlib.contextmanager
+def _named_after(path: str | Path) -> Iterator[None]:
+    """Where memory runs out, name the image."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        line = explain(error)
+        if line is None:
+            raise
+        raise CellMMError(f"{path}: {line}") from error
 
 
 def _move(model: torch.nn.Module, device: str) -> None:

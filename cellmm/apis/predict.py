@@ -13,10 +13,12 @@ from tqdm import tqdm
 from cellmm.apis.inferencer import CellInferencer
 from cellmm.errors import CellMMError
 from cellmm.export import samples_to_coco, write_coco
+from cellmm.utils import check_memory, check_writable
 from cellmm.visualization import draw_instances, save_picture
 
 SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp")
 OVERLAYS = "overlays"
+BYTES_A_PIXEL = 60  # that a picture takes while it is drawn
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -56,7 +58,7 @@ def find_images(inputs: Sequence[str | Path], leave_out: Path | None = None) -> 
             found = sorted(
                 one
                 for one in path.rglob("*")
-                if one.suffix.lower() in SUFFIXES and not one.name.startswith(".") and one.is_file()
+                if one.suffix.lower() in SUFFIXES and not one.name.startswith(".") and not one.is_dir()
             )
             if leave_out is not None:
                 skip = Path(os.path.abspath(leave_out))
@@ -91,6 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Writes ``cells.json`` (COCO: images, annotations with RLE and score) and ``overlays/`` into ``--out``.
     """
     args = parse_args(argv)
+    check_writable(args.out / "cells.json")
     paths = find_images(args.inputs, leave_out=args.out / OVERLAYS)
     inferencer = CellInferencer(args.config, args.checkpoint, args.device, args.cfg_options)
     done, samples, failed = [], [], []
@@ -104,8 +107,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         found = sample.pred_instances
         found = sample.pred_instances = found[found.scores >= args.score_thr]
         if not args.no_overlays:
-            drawn = draw_instances(inferencer.read_image(path), found.masks, found.scores.tolist())
-            save_picture(args.out / OVERLAYS / picture, drawn)
+            try:
+                check_memory("it", sample.ori_shape, BYTES_A_PIXEL)
+                drawn = draw_instances(inferencer.read_image(path), found.masks, found.scores.tolist())
+                save_picture(args.out / OVERLAYS / picture, drawn)
+            except (CellMMError, MemoryError) as error:
+                failed.append(CellMMError(f"{path}: no picture of it ({error}): take --no-overlays"))
         done.append(name)
         samples.append(sample)
     if done:

@@ -11,6 +11,7 @@ from mmengine.config import Config, DictAction
 from mmengine.dist import is_main_process
 
 from cellmm.engine.checkpoint import load_fitting
+from cellmm.engine.config_check import check_config
 from cellmm.engine.runner import build_runner, load_config
 from cellmm.utils import atomic_path
 
@@ -35,6 +36,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def prepare_config(args: argparse.Namespace) -> Config:
     """The config with what the command line says put into it; training parts are left out."""
     cfg = load_config(args.config, args.cfg_options)
+    check_config(cfg)
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get("work_dir") or str(Path("work_dirs") / Path(args.config).stem)
     cfg.load_from = None  # loaded by main, which insists that every tensor fits

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mmengine.config import Config, DictAction
 
+from cellmm.engine.config_check import check_config
 from cellmm.engine.runner import build_runner, load_config
 
 
@@ -40,6 +41,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def prepare_config(args: argparse.Namespace) -> Config:
     """The config with what the command line says put into it."""
     cfg = load_config(args.config, args.cfg_options)
+    check_config(cfg)
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get("work_dir") or str(Path("work_dirs") / Path(args.config).stem)
     if args.amp:

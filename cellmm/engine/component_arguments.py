@@ -106,13 +106,13 @@ def _passed_on(init: Callable, rest: str) -> tuple[int, set[str], set[str]] | No
 
 _KINDS = {
     str: "text",
-    int: "number",
-    float: "number",
+    int: "a number",
+    float: "a number",
     bool: "True or False",
     type(None): "None",
-    list: "list",
-    tuple: "list",
-    dict: "dict",
+    list: "a list",
+    tuple: "a list",
+    dict: "a dict",
 }
 _KINDS_BY_NAME = {"None": "None", **{t.__name__: kind for t, kind in _KINDS.items()}}
 
@@ -126,7 +126,7 @@ def wrong_kind(value: Any, parameter: inspect.Parameter) -> str | None:
     kind = next((_KINDS[t] for t in type(value).__mro__ if t in _KINDS), None)
     if allowed is None or kind is None or kind in allowed or value is parameter.default:
         return None
-    if {kind} < {"number", "True or False"} and allowed & {"number", "True or False"}:
+    if {kind} < {"a number", "True or False"} and allowed & {"a number", "True or False"}:
         return None
     return " or ".join(sorted(allowed))
 
@@ -148,9 +148,9 @@ def _allowed_kinds(annotation: Any) -> set[str] | None:
         if cls in (os.PathLike, Path):
             return {"text"}
         if cls is Mapping:
-            return {"dict"}
+            return {"a dict"}
         if cls in (Sequence, Iterable):
-            return {"list"}
+            return {"a list"}
     return None
 
 

@@ -26,7 +26,7 @@ LOOP_CURE = (
 
 
 class PartsCheck:
-    """Walks down a config; ``problems`` keeps what it found, each once, in order.
+    """Walks down a config; ``problems`` keeps what it found, the first for each key, in order.
 
     Args:
         top: the config.
@@ -35,14 +35,18 @@ class PartsCheck:
 
     def __init__(self, top: dict, lists: Mapping[str, list]) -> None:
         self.top, self.lists = top, lists
-        self.problems: dict[str, None] = {}
+        self.problems: dict[str, str] = {}
 
     def report(self, path: str, text: str) -> None:
-        self.problems[f"{path}: {text}"] = None
+        self.problems.setdefault(path, text)
 
-    def forget(self, start: str) -> None:
-        """Drop what is said of a key that a better message follows on."""
-        self.problems = {one: None for one in self.problems if not one.startswith(start)}
+    def report_instead(self, path: str, text: str) -> None:
+        """In place of what was said of this key and those below it."""
+        below = f"{path}."
+        self.problems = {
+            key: one for key, one in self.problems.items() if key != path and not key.startswith(below)
+        }
+        self.problems[path] = text
 
     def component(self, value: Any, name: str) -> Callable | None:
         """What the dict at the place ``name`` is built by; None where that cannot be found."""
@@ -74,6 +78,9 @@ class PartsCheck:
                 self.visit(one, name, f"{path}.{key}")
         elif name == "part" and "type" not in value:
             for key, one in value.items():
+                if difflib.get_close_matches("type", [str(key)], 1, 0.7) and isinstance(one, str):
+                    if find_component(one, place.registries) is not None:
+                        self.report(f"{path}.{key}", f"{one} is a component; did you mean type?")
                 self.visit(one, name, f"{path}.{key}", strict)
         else:
             self._visit_component(value, place, path, strict or place.strict)
@@ -114,7 +121,8 @@ class PartsCheck:
                 self.report(f"{path}.type", f"there is no {short(kind)}; {nearest(kind, names)}")
             return
         if place is PLACES["optim_wrapper"] and value.get("constructor") is not None:
-            place = Place(place.registries, taken=tuple(value), strict=False)  # it does as it likes
+            self.visit(dict(type=value["constructor"]), "constructor", f"{path}.constructor")
+            return  # which takes the rest as it likes
         self._check_arguments(value, component, place, path, strict)
         inside = str(getattr(component, "__module__", "")).startswith("cellmm.")
         if inspect.isclass(component) and issubclass(component, Albumentations):
@@ -142,16 +150,17 @@ class PartsCheck:
         for key, one in value.items():
             if key in by_name:
                 if wanted := wrong_kind(one, by_name[key]):
-                    self.report(f"{path}.{key}", f"{name} needs a {wanted}, got {short(one)}")
+                    self.report(f"{path}.{key}", f"{name} needs {wanted}, got {short(one)}")
             elif key == "_delete_":
                 self.report(f"{path}.{key}", "the bases hold nothing here to be deleted; leave it out")
             elif key not in ALWAYS_TAKEN and key not in place.taken:
                 near = difflib.get_close_matches(str(key), by_name, 1, 0.8)
                 if near or not arguments.is_open:
                     names = [one for one in by_name if one not in place.supplied]
+                    names += ["type"] if "type" not in value else []
                     self.report(f"{path}.{key}", f"{name} takes no such argument; {nearest(key, names)}")
         supplied = {*place.supplied, *self.top} if place is PLACES["model"] else place.supplied
-        for key in arguments.required if strict and place.strict else ():
+        for key in arguments.required if strict else ():
             if key not in value and key not in supplied:
                 self.report(f"{path}.{key}", f"missing; {name} needs it")
 
@@ -176,8 +185,16 @@ class PartsCheck:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")  # what it says of values that are allowed
                     albu._build(part)
-            except (ValueError, TypeError, ImportError) as error:
-                self.report(here, f"{cls.__name__}: {_first_error(error)}")
+            except (
+                ValueError,
+                TypeError,
+                LookupError,
+                AttributeError,
+                ArithmeticError,
+                ImportError,
+            ) as error:
+                text = _first_error(error).removeprefix(f"{cls.__name__}: ")
+                self.report(here, f"{cls.__name__}: {text}")
 
 
 def _component(value: dict, place: Place) -> Callable | None:
@@ -200,7 +217,7 @@ def _albumentations() -> Mapping[str, type]:
 
 def _first_error(error: Exception) -> str:
     """What a constructor says; of pydantic's list of errors the first, without its preamble."""
-    lines = [line.strip().split(" [type=")[0] for line in str(error).splitlines()]
+    lines = [line.strip().split(" [type=")[0] for line in (str(error) or repr(error)).splitlines()]
     return ": ".join(lines[1:3]) if "validation error" in lines[0] and len(lines) > 2 else " ".join(lines)
 
 
@@ -223,7 +240,7 @@ def nearest(word: Any, words: Iterable[str]) -> str:
     if near:
         return f"did you mean {near[0]}?"
     some = ", ".join(words[:12]) + (", ..." if len(words) > 12 else "")
-    return f"there are {some}" if words else "it takes none"
+    return f"possible: {some}" if words else "none is possible"
 
 
 def short(value: Any) -> str:

@@ -14,10 +14,17 @@ from mmengine.runner import Runner
 
 from cellmm.datasets.base import CellDataset
 from cellmm.engine.atomic_backend import use_atomic_files
-from cellmm.engine.checkpoint import use_safe_loader
+from cellmm.engine.checkpoint import (
+    check_start_weights,
+    check_training_state,
+    load_checkpoint,
+    use_safe_loader,
+)
 from cellmm.engine.config_text import use_remembered_texts
+from cellmm.engine.preflight import check_runner
 from cellmm.engine.work_dir import find_training_state, put_earlier_training_away
 from cellmm.errors import CellMMError
+from cellmm.plugins import load_plugins
 from cellmm.registry import DATASETS
 
 # hooks that every training needs, whether its config names them or not
@@ -30,26 +37,39 @@ NEEDED_HOOKS = dict(
 def load_config(path: str | Path, cfg_options: dict | None = None) -> Config:
     """Read a Python config with its ``_base_`` files. Configs are code: only read those you trust.
 
+    Plug-ins of cellmm are loaded, too.
+
     Raises:
-        CellMMError: the file is absent or is not a config.
+        CellMMError: the file is absent or is not a config, or a plug-in cannot be loaded.
     """
     if not Path(path).is_file():
         raise CellMMError(f"{path}: no such config file")
     try:
         cfg = Config.fromfile(str(path))
-    except (SyntaxError, AssertionError, OSError, KeyError, TypeError, NameError) as error:
-        raise CellMMError(f"{path}: not a usable config: {error}") from error
+    except (SyntaxError, AssertionError, OSError, KeyError, TypeError, NameError, ImportError) as error:
+        raise CellMMError(f"{path}: not a usable config: {str(error).splitlines()[0]}") from error
     if cfg_options:
         cfg.merge_from_dict(cfg_options)
     init_default_scope(cfg.get("default_scope", "cellmm"))
+    load_plugins()
     return cfg
 
 
 class CellRunner(Runner):
-    """mmengine's Runner; ``compile`` in a config compiles the networks, not the step around them.
+    """mmengine's Runner, which checks a checkpoint before it uses it, and compiles the networks alone.
 
-    mmengine compiles ``train_step``, with matching, ground truth in lists and the optimizer in it.
+    With ``compile`` in a config mmengine compiles ``train_step``, with matching, lists of ground truth and
+    the optimizer in it.
     """
+
+    def load_or_resume(self) -> None:
+        if self._load_from and not self._has_loaded:
+            model = getattr(self.model, "module", self.model)
+            if self._resume:
+                check_training_state(self._load_from, model, self.optim_wrapper)
+            else:
+                check_start_weights(self._load_from, model)
+        super().load_or_resume()
 
     def _maybe_compile(self, target: str) -> None:
         options = self.cfg.get("compile")
@@ -90,7 +110,14 @@ def build_runner(cfg: Config) -> CellRunner:
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
     if "train_dataloader" in cfg:
         _prepare_training(cfg)
-    return CellRunner.from_cfg(cfg)
+    try:
+        runner = CellRunner.from_cfg(cfg)
+    except CellMMError:
+        raise
+    except ValueError as error:  # what a component says of its arguments
+        raise CellMMError(f"{cfg.filename}: {error}") from error
+    check_runner(runner)
+    return runner
 
 
 def _prepare_training(cfg: Config) -> None:
@@ -105,6 +132,8 @@ def _prepare_training(cfg: Config) -> None:
         if not hooks.get(name):
             hooks[name] = hook
     work_dir = Path(cfg.work_dir)
+    if cfg.get("load_from"):
+        load_checkpoint(cfg.load_from)
     if not cfg.get("resume"):
         put_earlier_training_away(work_dir, keep=cfg.get("load_from"))
     elif not cfg.get("load_from"):

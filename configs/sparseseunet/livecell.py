@@ -1,5 +1,6 @@
 # LIVECell on one GPU. The thesis had 100 queries and crops of at most 90 cells; matching and pooling at
-# stride 4 leave room for 800, so that whole fields fit (images with more cells are counted in a warning).
+# stride 4 leave room for 800, so that most whole fields fit; where a training image has more cells,
+# you are told how many to take.
 _base_ = [
     "../_base_/default_runtime.py",
     "../_base_/models/sparseseunet.py",

@@ -25,8 +25,16 @@ test_pipeline = [
     dict(type='PackCellInputs'),
 ]
 test_dataloader = dict(
-    dataset=dict(type='CellCocoDataset', metainfo=dict(classes=('worm',)), pipeline=test_pipeline)
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='CellCocoDataset',
+        ann_file='cells.json',
+        metainfo=dict(classes=('worm',)),
+        pipeline=test_pipeline,
+    ),
 )
+test_cfg = dict()
+test_evaluator = dict(type='CellCocoMetric')
 """
 
 
@@ -101,7 +109,7 @@ def test_takes_a_config_object_and_options(trained):
 
 def test_classes_of_the_dataset_are_the_default(trained):
     path, checkpoint = trained
-    path.write_text(CONFIG.replace("metainfo=dict(classes=('worm',)), ", ""))
+    path.write_text(CONFIG.replace("metainfo=dict(classes=('worm',)),", ""))
     assert CellInferencer(path, checkpoint, "cpu").classes == ("cell",)
 
 
@@ -187,6 +195,6 @@ def test_wrong_config_and_device(trained, tmp_path):
         CellInferencer(config, tmp_path / "absent.pth")
     with pytest.raises(CellMMError, match="device 'toaster' cannot be used"):
         CellInferencer(config, checkpoint, "toaster")
-    config.write_text("default_scope = 'cellmm'\n")
+    config.write_text(CONFIG[: CONFIG.index("test_pipeline")])
     with pytest.raises(CellMMError, match="config.py: no model or no test_dataloader"):
         CellInferencer(config, checkpoint)

@@ -23,7 +23,12 @@ default_scope = 'cellmm'
 preprocessor = dict(type='CellDataPreprocessor', in_channels=2, divisor=1)
 model = dict(type='Threshold', data_preprocessor=preprocessor)
 pipeline = [dict(type='LoadImage'), dict(type='LoadCells'), dict(type='PackCellInputs')]
-test_dataloader = dict(dataset=dict(type='CellCocoDataset', pipeline=pipeline))
+test_dataloader = dict(
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(type='CellCocoDataset', ann_file='cells.json', pipeline=pipeline),
+)
+test_cfg = dict()
+test_evaluator = dict(type='CellCocoMetric')
 """
 
 

@@ -24,7 +24,7 @@ model = dict(
     encoder=dict(widths=(4, 4, 4)),
     decoder=dict(widths=(4, 4)),
     heads=dict(
-        instances=dict(num_queries=9, feature_dim=8, branch_channels=4, mask_dim=4, depth=1, score_thr=0.0)
+        instances=dict(num_queries=16, feature_dim=8, branch_channels=4, mask_dim=4, depth=1, score_thr=0.0)
     ),
 )
 optim_wrapper = dict(_delete_=True, type="OptimWrapper", optimizer=dict(type="AdamW", lr=1e-3))

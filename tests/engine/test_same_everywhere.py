@@ -26,13 +26,14 @@ def results(work):
     return checkpoint["state_dict"], checkpoint["message_hub"]["log_scalars"]["train/loss"][0]
 
 
-def test_any_number_of_workers(tiny_config, tmp_path):
+def test_any_number_of_workers(tiny_config, tmp_path, launch):
     config = tiny_config(tmp_path)
     weights, losses = trained(config, "0", "train_dataloader.num_workers=0")
     assert len(losses) == 4
     for workers in (2, 8):
-        options = [f"train_dataloader.num_workers={workers}", "train_dataloader.persistent_workers=True"]
-        others, other_losses = trained(config, str(workers), *options)
+        argv = ["train", str(config), "--work-dir", str(tmp_path / str(workers)), "--cfg-options"]
+        launch([*argv, f"train_dataloader.num_workers={workers}"], tmp_path)
+        others, other_losses = results(tmp_path / str(workers))
         assert torch.equal(losses, other_losses)
         assert all(torch.equal(weight, others[name]) for name, weight in weights.items())
 

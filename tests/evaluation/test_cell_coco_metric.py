@@ -61,6 +61,22 @@ def test_perfect_predictions_have_every_number_and_all_are_one():
     assert numbers.keys() == names | at | {"AP", "AP50", "AP75", "AP90", "AR", "AP_S", "AP_M", "AP_L"}
 
 
+@pytest.mark.parametrize(
+    ("classes", "options"),
+    [
+        (("cell",), {}),
+        (("cell", "worm"), {}),
+        (("cell", "worm"), dict(prefix="val", iou_thresholds=(0.5, 0.75))),
+    ],
+)
+def test_the_keys_are_known_before(classes, options):
+    metric = METRICS.build(dict(type="CellCocoMetric", **options))
+    metric.dataset_meta = dict(classes=classes)
+    stated = metric.metric_keys
+    assert sorted(stated) == sorted(run(sample(1, [A, B], [A, B]), classes=classes, **options))
+    assert len(stated) == len(set(stated))
+
+
 def test_per_image_and_pooled_by_hand():
     # Image 1: 3 cells, all found: S 1. Image 2: 1 cell, 1 wrong prediction: S 0. Pooled: 3 / (3 + 1 + 1).
     numbers = run(sample(1, [A, B, C], [A, B, C]), sample(2, [A], [D]))

@@ -1,5 +1,6 @@
 """Checkpoints that a training can go on from exactly."""
 
+import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -32,7 +33,21 @@ class CheckpointHook(mmengine.hooks.CheckpointHook):
                 f"optim_wrapper.accumulative_counts, {counts}; training could not be resumed exactly; "
                 f"take {above}"
             )
+        self._forget_other_folders()
         self.file_backend = _RemoveLater(self.file_backend)
+
+    def _forget_other_folders(self) -> None:
+        """The best checkpoint of a training that this one is resumed from elsewhere is not ours to remove."""
+        if not self.save_best:
+            return
+        if len(self.key_indicators) == 1 and self.best_ckpt_path:
+            self.best_ckpt_path = self._if_here(self.best_ckpt_path)
+        for key, path in getattr(self, "best_ckpt_path_dict", {}).items():
+            self.best_ckpt_path_dict[key] = self._if_here(path)
+
+    def _if_here(self, path: str | None) -> str | None:
+        here = path and os.path.abspath(os.path.dirname(path)) == os.path.abspath(self.out_dir)
+        return path if here else None
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         super()._save_checkpoint_with_step(runner, step, meta)
@@ -62,6 +77,9 @@ class _RemoveLater:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._backend, name)
+
+    def isdir(self, path: str) -> bool:
+        return False  # nothing of ours is a folder, so none is removed
 
     def remove(self, path: str) -> None:
         self._doomed.append(path)

@@ -74,6 +74,18 @@ class CellCocoMetric(BaseMetric):
         self.outfile_prefix = outfile_prefix
         self._size: int | None = None
 
+    @property
+    def metric_keys(self) -> list[str]:
+        """What the numbers that ``evaluate`` gives are called, known before any image is evaluated."""
+        keys = ["AP", "AP50", "AP75", "AP90", "AR", "AP_S", "AP_M", "AP_L"]
+        for suffix in ("", "_pooled"):
+            for name in ("S", "F1", "PQ"):
+                keys += [f"{name}{suffix}"]
+                keys += [f"{threshold_key(name, threshold)}{suffix}" for threshold in self.iou_thresholds]
+        if len(self._classes()) > 1:
+            keys += [f"{name}/{one}" for one in self._classes() for name in ("AP", "AP50", "S")]
+        return [f"{self.prefix}/{key}" for key in keys] if self.prefix else keys
+
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Score each image: ``img_id``, ``ori_shape``, ``eval_instances`` and ``pred_instances`` are read."""
         for sample in data_samples:

@@ -1,0 +1,265 @@
+"""What is refused between building the Runner and the first step."""
+
+import json
+import random
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from cellmm.engine import preflight
+from cellmm.engine.preflight import check_runner
+from cellmm.engine.runner import build_runner, load_config
+from cellmm.errors import CellMMError
+
+PIPELINE = "train_dataloader.dataset.pipeline"
+
+
+@pytest.fixture
+def runner_of(tiny_config, tmp_path, monkeypatch):
+    """``runner_of(options, steps)`` builds the Runner of the tiny config with these options, and with these
+    steps of the training pipeline, by their number, replaced.
+    """
+    monkeypatch.setattr("cellmm.engine.runner.check_runner", lambda runner: None)  # called by the tests
+    monkeypatch.setattr(Runner, "_log_env", lambda *args: None)
+    monkeypatch.setattr(Config, "pretty_text", "")  # most of the time of building
+
+    def build(options: dict | None = None, steps: dict | None = None, leave_out: tuple[str, ...] = ()):
+        cfg = load_config(tiny_config(tmp_path), options)
+        for number, step in (steps or {}).items():
+            cfg.train_dataloader.dataset.pipeline[number] = step
+        cfg.work_dir = str(tmp_path / "work")
+        for key in list(cfg):
+            if key.startswith(leave_out or ("-",)):
+                cfg.pop(key)
+        return build_runner(cfg)
+
+    return build
+
+
+def cells(root: Path, split: str) -> list[int]:
+    """Cells of each image."""
+    content = json.loads((root / split / "annotations.json").read_text())
+    ids = [one["image_id"] for one in content["annotations"]]
+    return [ids.count(image["id"]) for image in content["images"]]
+
+
+@pytest.fixture
+def logged(monkeypatch) -> list[str]:
+    """The lines that the check logs."""
+    lines: list[str] = []
+    monkeypatch.setattr(preflight, "print_log", lambda text, **kwargs: lines.append(text))
+    return lines
+
+
+class Draws:
+    """A step that takes from the global generators, as no step should."""
+
+    def __call__(self, results: dict) -> dict:
+        random.random(), np.random.rand(), torch.rand(1)
+        return results
+
+
+def test_a_good_config_passes_and_nothing_is_built_twice(runner_of):
+    runner = runner_of(steps={3: dict(type=Draws)})
+    random.seed(1), np.random.seed(1), torch.manual_seed(1)
+    states = random.getstate(), np.random.get_state()[1].copy(), torch.get_rng_state()
+    check_runner(runner)
+    assert random.getstate() == states[0]
+    assert (np.random.get_state()[1] == states[1]).all() and torch.equal(torch.get_rng_state(), states[2])
+    loops = runner.train_loop, runner.val_loop
+    assert loops[0].dataloader._iterator is None
+    runner.train()
+    assert (runner.train_loop, runner.val_loop) == loops and runner.iter == 4
+
+
+BEST = "default_hooks.checkpoint.save_best"
+NO_VALIDATION = {"val_evaluator": None, "val_dataloader": None, "val_cfg": None}
+PLATEAU = dict(type="ReduceOnPlateauLR", by_epoch=False)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({BEST: "AP_50"}, f"{BEST}: the metrics of val_evaluator give no 'AP_50'; did you mean AP50?"),
+        ({BEST: ["AP", "S_pooled", "F1_50", "AP_L"]}, ""),
+        ({BEST: "auto"}, ""),
+        ({BEST: "AP", "val_evaluator.prefix": "cells"}, f"{BEST}: the metrics .* did you mean cells/AP?"),
+        ({BEST: "cells/AP", "val_evaluator.prefix": "cells"}, ""),
+        ({BEST: "anything", "val_evaluator": [dict(type="DumpResults", out_file_path="a.pkl")]}, ""),
+        (
+            {BEST: "AP", "val_evaluator": None, "val_dataloader": None, "val_cfg": None},
+            f"{BEST}: 'AP' comes from",
+        ),
+        (
+            {"custom_hooks": [dict(type="EarlyStoppingHook", monitor="ap", rule="greater")]},
+            "custom_hooks.0.monitor: the metrics of val_evaluator give no 'ap'",
+        ),
+        ({"param_scheduler": [PLATEAU]}, "param_scheduler.0.monitor: the metrics .* give no 'loss'"),
+        ({"param_scheduler": [dict(monitor="AP", rule="greater", **PLATEAU)]}, ""),
+    ],
+)
+def test_what_is_watched_is_given(runner_of, options, says):
+    rule = {"default_hooks.checkpoint.rule": "greater"} if BEST in options else {}
+    runner = runner_of(options | rule)
+    if says:
+        with pytest.raises(CellMMError, match=f"^{says}"):
+            check_runner(runner)
+    else:
+        check_runner(runner)
+
+
+def test_more_cells_than_queries(runner_of, tiny_data):
+    counts = cells(tiny_data, "train")
+    most, more = max(counts), sum(count > 2 for count in counts)
+    options = {"model.heads.instances.num_queries": 2}
+    says = rf"num_queries: 2, but {more} of 5 training images have more cells, .* {most}; set it to {most} or"
+    with pytest.raises(CellMMError, match=says):
+        check_runner(runner_of(options))
+    check_runner(runner_of({"model.heads.instances.num_queries": most}))
+    crop = dict(type="Albumentations", transforms=[dict(type="RandomCrop", height=32, width=32)])
+    check_runner(runner_of(options, {3: crop}))
+
+
+def test_more_cells_in_validation_are_counted_in_the_log(runner_of, tiny_data, logged):
+    counts, val = cells(tiny_data, "train"), cells(tiny_data, "val")
+    fewest = min(counts)
+    assert max(val) > fewest  # or this data tests nothing
+    options = {
+        "train_dataloader.dataset.indices": [counts.index(fewest)],
+        "model.heads.instances.num_queries": fewest,
+    }
+    check_runner(runner_of(options))
+    more = sum(count > fewest for count in val)
+    start = f"val_dataloader: {more} of 2 images have more cells than model.heads.instances.num_queries"
+    assert [line.startswith(start) for line in logged] == [True]
+
+
+def test_a_runner_that_only_tests(runner_of, logged):
+    options = {"model.heads.instances.num_queries": 1}
+    leave_out = ("train_", "val_", "optim_wrapper", "param_scheduler")
+    check_runner(runner_of(options, leave_out=leave_out))
+    start = "test_dataloader: 3 of 3 images have more cells than model.heads.instances.num_queries (1)"
+    assert [line.startswith(start) for line in logged] == [True]
+
+
+def changed_data(tiny_data: Path, folder: Path, change) -> dict:
+    """Options for a copy of the data whose training annotation went through ``change``."""
+    shutil.copytree(tiny_data, folder)
+    path = folder / "train" / "annotations.json"
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+    return {"train_dataloader.dataset.data_root": str(folder)}
+
+
+def test_a_class_that_the_model_does_not_have(runner_of, tiny_data, tmp_path):
+    def change(content):
+        first = content["categories"][0]["id"]
+        content["categories"].append(dict(id=first + 1, name="other"))
+        content["annotations"][-1]["category_id"] = first + 1
+
+    options = changed_data(tiny_data, tmp_path / "classes", change)
+    check_runner(runner_of(options))  # class_agnostic
+    options["train_dataloader.dataset.class_agnostic"] = False
+    says = r"^model\.heads\.instances\.num_classes: 1, but .*0005.tif has a cell of class 1 \(from 0\)"
+    with pytest.raises(CellMMError, match=says):
+        check_runner(runner_of(options))
+    check_runner(runner_of({**options, "model.heads.instances.num_classes": 2}))
+
+
+def test_crowds_and_class_of_crowds_are_not_counted(runner_of, tiny_data, tmp_path):
+    def change(content):
+        for one in content["annotations"]:
+            one["iscrowd"] = 1
+
+    options = changed_data(tiny_data, tmp_path / "crowds", change)
+    check_runner(runner_of({**options, "model.heads.instances.num_queries": 1}))
+
+
+def test_an_image_that_cannot_be_read(runner_of, tiny_data, tmp_path):
+    options = changed_data(tiny_data, tmp_path / "cut", lambda content: None)
+    image = tmp_path / "cut" / "train" / "images" / "0001.tif"
+    image.write_bytes(image.read_bytes()[:200])
+    with pytest.raises(CellMMError, match=r"0001\.tif"):
+        check_runner(runner_of(options))
+
+
+DEEP = {
+    "model.encoder.widths": (4,) * 6,  # coarsest stride 64 with the stem's 2
+    "model.decoder.widths": (4,) * 5,
+    "model.data_preprocessor.divisor": 64,
+}
+
+
+def crop(rows: int, first: int = 0) -> dict:
+    return dict(type="CropRegion", y0=first, y1=rows, x0=0, x1=32)
+
+
+def random_crop(size: int) -> dict:
+    return dict(type="Albumentations", transforms=[dict(type="RandomCrop", height=size, width=size)])
+
+
+@pytest.mark.parametrize(
+    ("steps", "says"),
+    [
+        (
+            {0: dict(type="LoadImage", channels=[0])},
+            r"model\.data_preprocessor\.in_channels: 2, but .* 1 ",
+        ),
+        ({4: dict(type="RandomIntensity")}, f"{PIPELINE}: it has to end with"),
+        ({1: dict(type="RandomIntensity")}, f"{PIPELINE}: no step loads the cells"),
+        ({3: crop(5, first=5)}, "train_dataloader: an empty or negative region: rows 5 to 5"),
+        ({3: crop(65)}, r".*0001\.tif is 64x64 pixels, smaller than the region to crop"),
+        ({3: random_crop(99)}, rf"{PIPELINE}: .*0001\.tif: Crop size"),
+    ],
+)
+def test_the_first_sample(runner_of, steps, says):
+    with pytest.raises(CellMMError, match=f"^{says}"):
+        check_runner(runner_of(steps=steps))
+
+
+@pytest.mark.parametrize(
+    ("options", "steps", "says"),
+    [
+        (
+            {"train_dataloader.batch_size": 1, **DEEP},
+            {},
+            r"train_dataloader\.batch_size: 1, and .* 64x64 px",
+        ),
+        ({"train_dataloader.batch_size": 2, **DEEP}, {}, ""),
+        ({"train_dataloader.batch_size": 1, **DEEP}, {2: dict(type="ResizeTo", size=(64, 65))}, ""),
+        ({"model.data_preprocessor.divisor": 3}, {}, r"model\.data_preprocessor\.divisor: 3 is no .* to 8"),
+        ({"train_dataloader.num_batch_per_epoch": 2}, {}, ""),
+    ],
+)
+def test_the_size_of_the_first_sample(runner_of, options, steps, says):
+    runner = runner_of(options, steps)
+    if says:
+        with pytest.raises(CellMMError, match=f"^{says}"):
+            check_runner(runner)
+    else:
+        check_runner(runner)
+
+
+def test_wrapped_datasets_cannot_be_drawn_from(runner_of):
+    runner = runner_of()
+    inside = runner._train_dataloader["dataset"]
+    runner._train_dataloader["dataset"] = dict(type="RepeatDataset", times=2, dataset=inside)
+    with pytest.raises(CellMMError, match=r"^train_dataloader\.dataset\.type: RepeatDataset does not know"):
+        check_runner(runner)
+
+
+@pytest.mark.parametrize(("least", "refused"), [(64, False), (65, True), ((64, 65), True), ((64, 64), False)])
+def test_the_size_that_a_model_states(runner_of, least, refused):
+    runner = runner_of()
+    runner.model.encoder.min_size = least
+    if refused:
+        with pytest.raises(CellMMError, match=rf"^{PIPELINE}: .*64x64 px; the model needs 6\dx65 px"):
+            check_runner(runner)
+    else:
+        check_runner(runner)

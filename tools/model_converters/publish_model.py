@@ -1,0 +1,88 @@
+"""Make a file to hand on from a checkpoint: its weights as plain tensors, and a json about them."""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from cellmm import __version__
+from cellmm.engine.checkpoint import load_checkpoint, save_weights, sha256
+from cellmm.errors import CellMMError
+from cellmm.utils import atomic_path
+
+
+def publish(source: Path, out: Path, force: bool = False) -> Path:
+    """Write ``out`` (.pth or .safetensors) and ``<out>.json``; returns the path of the json.
+
+    The weights are those that testing uses: the averaged ones where training averaged them. The json holds
+    ``file``, ``sha256``, ``config`` (its name), ``config_text``, ``classes``, ``iter``, ``cellmm_version``
+    and ``metrics`` (see ``read_metrics``), null where a thing is not known.
+    """
+    if out.suffix not in (".pth", ".safetensors"):
+        raise CellMMError(f"{out}: name the file *.pth or *.safetensors")
+    about = Path(f"{out}.json")
+    for path in (out, about):
+        if path.exists() and not force:
+            raise CellMMError(f"{path} exists: give another name, or --force to replace it")
+    checkpoint, metrics = load_checkpoint(source), read_metrics(source)
+    meta = checkpoint["meta"]
+    classes = list((meta.get("dataset_meta") or {}).get("classes", ()))
+    kept = dict(cellmm_version=__version__, dataset_meta=dict(classes=classes) if classes else None)
+    if "iter" in meta:
+        kept["iter"] = meta["iter"]
+    about.unlink(missing_ok=True)  # it is of the file that is replaced
+    save_weights(out, checkpoint["state_dict"], kept)
+    text = dict(
+        file=out.name,
+        sha256=sha256(out),
+        config=re.sub(r"_?\d{8}_\d{6}$", "", str(meta.get("experiment_name", ""))) or None,
+        config_text=meta.get("cfg"),
+        classes=classes or None,
+        iter=meta.get("iter"),
+        cellmm_version=__version__,
+        metrics=metrics,
+    )
+    with atomic_path(about) as tmp:
+        tmp.write_text(json.dumps(text, indent=2) + "\n", encoding="utf-8")
+    return about
+
+
+def read_metrics(source: Path) -> dict | None:
+    """The numbers of the ``metrics.json`` beside ``source``, where it is of that checkpoint; else None."""
+    path = source.with_name("metrics.json")
+    if not path.is_file():
+        return None
+    try:
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+        tested = Path(metrics["checkpoint"]).name
+    except (ValueError, KeyError, TypeError) as error:
+        raise CellMMError(f"{path}: not what `cellmm test` writes; move it away") from error
+    if tested != source.name:
+        print(f"publish_model: {path} is of {tested}: its numbers are left out", file=sys.stderr)
+        return None
+    return {key: value for key, value in metrics.items() if key not in ("checkpoint", "config")}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="publish_model", description=__doc__)
+    parser.add_argument("source", type=Path, metavar="IN", help="a checkpoint that training wrote")
+    parser.add_argument("out", type=Path, metavar="OUT", help="a new .pth file")
+    parser.add_argument("--safetensors", action="store_true", help="write OUT as .safetensors instead")
+    parser.add_argument("--force", action="store_true", help="replace OUT where it exists")
+    args = parser.parse_args(argv)
+    out = args.out
+    if args.safetensors and out.suffix != ".safetensors":
+        out = Path(f"{str(out).removesuffix('.pth')}.safetensors")
+    try:
+        about = publish(args.source, out, args.force)
+    except CellMMError as error:
+        print(f"publish_model: {error}", file=sys.stderr)
+        return 1
+    print(f"{out}\n{about}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
