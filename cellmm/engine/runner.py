@@ -1,8 +1,10 @@
 """From a config file to an mmengine Runner that is right on today's torch."""
 
 import inspect
+import itertools
 import os
 import shutil
+import time
 from pathlib import Path
 
 import torch
@@ -32,6 +34,9 @@ NEEDED_HOOKS = dict(
     non_finite=dict(type="NonFiniteHook"),
     plain_checkpoint=dict(type="PlainCheckpointHook"),
 )
+
+
+_runs = itertools.count(1)
 
 
 def load_config(path: str | Path, cfg_options: dict | None = None) -> Config:
@@ -108,6 +113,9 @@ def build_runner(cfg: Config) -> CellRunner:
     use_remembered_texts()
     start_distributed(cfg)
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+    # mmengine's names count seconds: two trainings of a process within one would share their numbers
+    name = Path(cfg.filename or "config").stem
+    cfg.setdefault("experiment_name", f"{name}_{time.strftime('%Y%m%d_%H%M%S')}_{next(_runs)}")
     if "train_dataloader" in cfg:
         _prepare_training(cfg)
     try:
