@@ -1,7 +1,6 @@
 """`cellmm train`: run a config's training."""
 
 import argparse
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,12 +29,10 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         metavar="KEY=VALUE",
         help="change values of the config, e.g. train_dataloader.batch_size=2",
     )
-    parser.add_argument("--launcher", choices=["none", "pytorch", "slurm"], default="none")
-    parser.add_argument("--local-rank", "--local_rank", type=int, help="given by the launcher")
-    args = parser.parse_args(argv)
-    if args.local_rank is not None:
-        os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
-    return args
+    parser.add_argument(
+        "--launcher", choices=["none", "pytorch"], default="none", help="pytorch: started by torchrun"
+    )
+    return parser.parse_args(argv)
 
 
 def prepare_config(args: argparse.Namespace) -> Config:

@@ -91,6 +91,8 @@ def start_distributed(cfg: Config) -> None:
     """Join the process group that the launcher set up: gloo where there is no GPU, which mmengine refuses."""
     if cfg.get("launcher", "none") == "none" or dist.is_initialized():
         return
+    if "RANK" not in os.environ:
+        raise CellMMError("--launcher pytorch: RANK is not set; start with tools/dist_train.sh or torchrun")
     if torch.cuda.is_available():
         init_dist(cfg.launcher, **cfg.get("env_cfg", {}).get("dist_cfg", dict(backend="nccl")))
     else:

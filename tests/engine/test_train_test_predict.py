@@ -106,3 +106,9 @@ def test_a_bad_checkpoint_is_one_line(trained, capsys, tmp_path, what):
 def test_a_missing_config_is_one_line(capsys):
     assert cellmm(["train", "nowhere.py"]) == 1
     assert capsys.readouterr().err == "cellmm train: nowhere.py: no such config file\n"
+
+
+def test_a_launcher_that_did_not_launch_is_one_line(trained, capsys, monkeypatch):
+    monkeypatch.delenv("RANK", raising=False)
+    assert cellmm(["train", str(trained / "tiny.py"), "--launcher", "pytorch"]) == 1
+    assert "start with tools/dist_train.sh" in capsys.readouterr().err.splitlines()[-1]
