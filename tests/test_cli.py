@@ -56,6 +56,36 @@ def test_other_errors_keep_their_traceback(fake_command):
         cli.main(["train"])
 
 
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (OSError(28, "No space left on device", "a.json"), "a.json: No space left on device: free some disk"),
+        (PermissionError(13, "Permission denied", "a"), "a: Permission denied: get the right to use it"),
+        (OSError(30, "Read-only file system", "a"), "a: Read-only file system: the disk is read-only"),
+        (NotADirectoryError(20, "Not a directory", "a/b"), "a/b: Not a directory: a file is in the place of"),
+        (MemoryError("Unable to\nallocate 9 GiB"), "not enough memory (Unable to allocate 9 GiB): crop"),
+        (RuntimeError("CUDA out of memory.\nTried"), "not enough memory (CUDA out of memory. Tried): crop"),
+    ],
+)
+def test_full_disk_and_memory_are_one_line(fake_command, capsys, error, line):
+    def main(argv):
+        raise error
+
+    fake_command("train", main)
+    assert cli.main(["train"]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith(f"cellmm train: {line}") and err.count("\n") == 1
+
+
+def test_ctrl_c_is_status_130(fake_command, capsys):
+    def main(argv):
+        raise KeyboardInterrupt
+
+    fake_command("train", main)
+    assert cli.main(["train"]) == 130
+    assert capsys.readouterr().err == "cellmm train: stopped\n"
+
+
 def test_library_that_cannot_be_imported_points_to_the_doctor(monkeypatch, tmp_path, capsys):
     (tmp_path / "cellmm_test_broken.py").write_text("raise ImportError('libGL.so.1: absent')\n")
     monkeypatch.syspath_prepend(str(tmp_path))

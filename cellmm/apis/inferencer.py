@@ -62,6 +62,10 @@ class CellInferencer:
         self._load_image, self._steps = steps[0], steps[1:]
         self.model = MODELS.build(cfg.model)
         load_fitting(self.model, checkpoint)
+        if not all(one.isfinite().all() for one in self.model.state_dict().values()):
+            raise CellMMError(
+                f"{checkpoint}: its weights hold NaN, the training has diverged; give an earlier one"
+            )
         trained = load_checkpoint(checkpoint).get("meta", {}).get("dataset_meta") or {}
         metainfo = dataset.get("metainfo") or DATASETS.get(dataset.type).METAINFO
         self.classes = tuple(trained.get("classes") or metainfo["classes"])
@@ -133,14 +137,7 @@ class CellInferencer:
             data_samples=[item["data_samples"] for item in items],
         )
         with _named_after(path):
-            samples = self.model.test_step(batch)
-        for sample in samples:
-            if not torch.as_tensor(sample.pred_instances.scores).isfinite().all():
-                raise CellMMError(
-                    f"{sample.img_path}: the model scores cells with NaN, its training has diverged; give "
-                    "another checkpoint"
-                )
-        return samples
+            return self.model.test_step(batch)
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ import numpy as np
 from mmengine.dataset import BaseDataset
 
 from cellmm.errors import CellMMError
+from cellmm.randomness import seeded
 
 
 class CellDataset(BaseDataset):
@@ -24,7 +25,9 @@ class CellDataset(BaseDataset):
 
     ``dataset[index]`` or ``dataset[index, draw]`` runs the pipeline on that dict, with ``draw`` and ``rng``
     added: a numpy Generator that is a function of (seed, draw) alone, so that neither the process nor the
-    worker that reads an image changes what comes out. A plain index means draw = index.
+    worker that reads an image changes what comes out. A plain index means draw = index. The global generators
+    of Python, numpy and torch are seeded from the same for the time of the pipeline, for transforms that were
+    not written for cellmm.
 
     ``indices``: an int keeps the first so many images, a sequence those images.
     ``allow_empty``: accept images without any annotated cell; otherwise they are an error, because they are
@@ -73,6 +76,10 @@ class CellDataset(BaseDataset):
     def filter_data(self) -> list[dict]:
         if not self.data_list:
             raise CellMMError(f"{type(self).__name__}: no image in {self.data_root!r}; check data_root")
+        paths = [info["img_path"] for info in self.data_list]
+        files = [file for path in paths for file in ([path] if isinstance(path, str) else path)]
+        if hollow := [file for file in files if os.path.isfile(file) and not os.path.getsize(file)]:
+            raise CellMMError(f"image files of 0 bytes, {name_some(hollow)}; copy or export them again")
         return self.data_list
 
     def __getitem__(self, index: int | tuple[int, int]) -> Any:
@@ -81,7 +88,8 @@ class CellDataset(BaseDataset):
         results = self.get_data_info(index)
         results["draw"] = index if draw is None else draw
         results["rng"] = np.random.default_rng((self.seed, results["draw"]))
-        sample = self.pipeline(results)
+        with seeded(self.seed, results["draw"]):
+            sample = self.pipeline(results)
         if sample is None:
             raise CellMMError(f"{results['img_path']}: a transform of the pipeline returned None")
         return sample
@@ -89,5 +97,6 @@ class CellDataset(BaseDataset):
 
 def name_some(items: Iterable, most: int = 5) -> str:
     """'12: a, b, c, d, e, ...': the count and the first few, for messages."""
-    items = [str(item) for item in items]
+    items = [text if (text := str(item)).isprintable() else repr(text) for item in items]
+    items = [text if len(text) <= 300 else f"{text[:140]} ... {text[-140:]}" for text in items]
     return f"{len(items)}: {', '.join(items[:most])}{', ...' if len(items) > most else ''}"

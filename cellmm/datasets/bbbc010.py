@@ -65,14 +65,21 @@ class BBBC010Dataset(MaskFolderDataset):
         """The sorted wells of the split, and all wells that any split lists."""
         path = self.resolve(self.split_file)
         try:
-            splits = json.loads(path.read_text())
+            splits = json.loads(path.read_text(encoding="utf-8-sig"))
         except FileNotFoundError:
             raise CellMMError(
                 f'{path} is absent: write it, {{"train": ["A01", ...], "test": ["C03", ...]}}'
             ) from None
-        except ValueError as error:
-            raise CellMMError(f"{path} is no valid json: {error}") from error
+        except OSError as error:
+            raise CellMMError(f"{path} cannot be read ({error.strerror}): check split_file") from error
+        except (ValueError, RecursionError) as error:
+            raise CellMMError(f"{path} is no valid json ({error}): write it again") from error
+        if not isinstance(splits, dict):
+            raise CellMMError(f'{path} is no dict of splits: write {{"train": ["A01", ...], "test": [...]}}')
         splits = {name: wells for name, wells in splits.items() if isinstance(wells, list)}
+        for name, wells in splits.items():
+            if odd := [well for well in wells if not isinstance(well, str)]:
+                raise CellMMError(f"{path}: {name!r} lists {odd[0]!r}: wells are names such as 'A01'")
         splits["all"] = sorted(set().union(*splits.values()))
         if self.split not in splits:
             raise CellMMError(f"{path}: no split {self.split!r}; there are {', '.join(splits)}")

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from mmengine.logging import print_log
 
@@ -50,10 +50,13 @@ class CellCocoDataset(CellDataset):
         images = index["images"]
         labels = self._labels(index)
         paths = self.find_images([name for image in images for name in image["files"]])
-        if absent := [str(path) for path in paths.values() if not path.is_file()]:
+        if absent := [name for name, path in paths.items() if not os.path.isfile(path)]:
+            cure = "check data_root and img_dir"
+            if any("\\" in name or PurePath(name).is_absolute() for name in absent):
+                cure = "file_name has to be relative to img_dir, not a path of another computer"
             raise CellMMError(
-                f"{self.ann_file}: image files absent, {name_some(absent)} of {len(paths)}; "
-                "check data_root and img_dir"
+                f"{self.ann_file}: image files absent, {name_some(paths[name] for name in absent)} of "
+                f"{len(paths)}; {cure}"
             )
         if empty := [image["files"][0] for image in images if not image["instances"]]:
             if not self.allow_empty:
@@ -86,6 +89,11 @@ class CellCocoDataset(CellDataset):
         names = dict(sorted(index["categories"].items()))
         if self.class_agnostic:
             return dict.fromkeys(names, 0)
+        if double := [name for name, count in Counter(names.values()).items() if count > 1]:
+            raise CellMMError(
+                f"{self.ann_file}: several categories have the name {name_some(double)}; rename them, or set "
+                "class_agnostic=True"
+            )
         if not self.classes_are_set:
             self._metainfo["classes"] = tuple(names.values())
             return {number: label for label, number in enumerate(names)}

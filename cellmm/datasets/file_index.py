@@ -12,15 +12,23 @@ IMAGE_SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")
 
 def list_files(folder: Path) -> list[str]:
     """Relative posix paths of all files below ``folder``, sorted; hidden files and folders are left out."""
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise CellMMError(f"{folder} is no folder: check data_root and the folder names of the dataset")
     files = []
-    for root, folders, names in os.walk(folder, followlinks=True):
+    for root, folders, names in os.walk(folder, followlinks=True, onerror=_refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in folders:
+            link = Path(root, name)
+            if link.is_symlink() and link.resolve() in (Path(root).resolve(), *Path(root).resolve().parents):
+                raise CellMMError(f"{link} is a link to a folder that holds it: remove the link")
         files += [
             Path(root, name).relative_to(folder).as_posix() for name in names if not name.startswith(".")
         ]
     return sorted(files)
+
+
+def _refuse(error: OSError) -> None:
+    raise CellMMError(f"{error.filename} cannot be read ({error.strerror}): get the right to") from error
 
 
 def suffix_pattern(suffix: str | None) -> str:
@@ -35,9 +43,12 @@ def group_files(folder: Path, pattern: str) -> tuple[dict[str, list[str]], list[
     ``pattern``: a regular expression that the whole relative posix path has to match; its group ``image`` is
     the name of the image. Returns ({image: [path, ...]}, files that do not match), all sorted.
     """
-    regex = re.compile(pattern)
+    try:
+        regex = re.compile(pattern)
+    except re.error as error:
+        raise CellMMError(f"the file pattern {pattern!r} is no regular expression: {error}") from error
     if "image" not in regex.groupindex:
-        raise CellMMError(f"the file pattern {pattern!r} has no group (?P<image>...) that names the image")
+        raise CellMMError(f"the file pattern {pattern!r} names no image: put (?P<image>...) around that part")
     groups: dict[str, list[str]] = {}
     others = []
     for name in list_files(folder):
@@ -46,8 +57,11 @@ def group_files(folder: Path, pattern: str) -> tuple[dict[str, list[str]], list[
         else:
             others.append(name)
     if not groups:
+        if not others:
+            raise CellMMError(f"{folder} holds no file: put the images there, or check data_root")
         raise CellMMError(
-            f"{folder}: none of its files ({name_some(others)}) matches the pattern {pattern!r}"
+            f"{folder}: none of its files ({name_some(others)}) matches the pattern {pattern!r}; check the "
+            "folder, or set the suffix or the pattern to fit"
         )
     return groups, others
 
@@ -65,7 +79,8 @@ def group_images(folder: Path, patterns: list[str]) -> dict[str, str | list[str]
     for groups, pattern in zip(planes, patterns, strict=True):
         if missing := sorted(names - groups.keys()):
             raise CellMMError(
-                f"{folder}: no file {pattern!r} for {name_some(missing)} of {len(names)} images"
+                f"{folder}: no file {pattern!r} for {name_some(missing)} of {len(names)} images; add "
+                "these files, or change the pattern"
             )
     files = {name: [groups[name][0] for groups in planes] for name in sorted(names)}
     return {name: paths[0] if len(paths) == 1 else paths for name, paths in files.items()}

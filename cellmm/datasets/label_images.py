@@ -57,11 +57,17 @@ class LabelImageDataset(CellDataset):
         images = {name: path for name, path in images.items() if fnmatchcase(name, self.pattern)}
         labels = {name: path for name, path in labels.items() if fnmatchcase(name, self.pattern)}
         if not images:
-            raise CellMMError(f"{img_dir}: no image has a name like {self.pattern!r}")
+            raise CellMMError(f"{img_dir}: no image has a name like {self.pattern!r}; change pattern")
         if missing := sorted(images.keys() - labels.keys()):
-            raise CellMMError(f"{label_dir}: no label image for {name_some(missing)} of {len(images)} images")
+            raise CellMMError(
+                f"{label_dir}: no label image for {name_some(missing)} of {len(images)} images; label these, "
+                "or leave them out by pattern"
+            )
         if orphans := sorted(labels.keys() - images.keys()):
-            raise CellMMError(f"{img_dir}: no image for {name_some(orphans)} of {len(labels)} label images")
+            raise CellMMError(
+                f"{img_dir}: no image for {name_some(orphans)} of {len(labels)} label images; add these "
+                "images, or leave the labels out by pattern"
+            )
         return [
             {"img_path": path, "img_id": number, "label_path": labels[name]}
             for number, (name, path) in enumerate(images.items(), start=1)

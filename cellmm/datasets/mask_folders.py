@@ -58,7 +58,8 @@ class MaskFolderDataset(CellDataset):
         if orphans := sorted(masks.keys() - images.keys()):
             count = sum(len(masks[name]) for name in orphans)
             raise CellMMError(
-                f"{mask_dir}: {count} masks of images that are not in {img_dir}, {name_some(orphans)}"
+                f"{mask_dir}: {count} masks of images that are not in {img_dir}, {name_some(orphans)}; "
+                "add these images, or remove their masks"
             )
         if empty := [name for name in images if name not in masks]:
             if not self.allow_empty:

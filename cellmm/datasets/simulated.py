@@ -17,7 +17,7 @@ class SimulatedDataset(CellCocoDataset):
 
     Where the folder ``data_root`` is missing, the first rank makes it, once, with a line in the log, while
     the others wait: every rank of a run has to build the set. A folder that is there is read and never
-    changed: put your own images there in the same layout.
+    changed: put your own images there in the same layout, every image annotated (else set ``allow_empty``).
 
     Args:
         data_root: the folder of all splits.
@@ -38,7 +38,6 @@ class SimulatedDataset(CellCocoDataset):
                 )
                 make_dataset(data_root, **simulation)
             barrier()
-        kwargs.setdefault("allow_empty", True)
         super().__init__(
             data_root=data_root, ann_file=f"{split}/annotations.json", img_dir=f"{split}/images", **kwargs
         )

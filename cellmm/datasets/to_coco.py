@@ -12,7 +12,7 @@ from pycocotools import mask as coco_mask
 from cellmm.datasets.base import CellDataset
 from cellmm.datasets.transforms.loading import LoadCells, LoadImage
 from cellmm.errors import CellMMError
-from cellmm.utils import atomic_path
+from cellmm.utils import atomic_path, check_writable, explain
 
 
 def dataset_to_coco(dataset: CellDataset) -> dict:
@@ -55,15 +55,19 @@ def dataset_to_coco(dataset: CellDataset) -> dict:
 def convert_to_coco(make_dataset: Callable[[], CellDataset], out: str | os.PathLike) -> None:
     """The whole of a converter: make the dataset, write it atomically, log what was written.
 
-    A ``CellMMError`` ends the program with that one line.
+    A ``CellMMError``, or a disk or memory that is full, ends the program with that one line.
     """
     try:
+        check_writable(out)
         dataset = make_dataset()
         coco = dataset_to_coco(dataset)
-    except CellMMError as error:
-        raise SystemExit(f"error: {error}") from error
-    with atomic_path(out) as tmp:
-        tmp.write_text(json.dumps(coco, separators=(",", ":")))
+        with atomic_path(out) as tmp:
+            tmp.write_text(json.dumps(coco, separators=(",", ":")))
+    except (CellMMError, OSError, MemoryError) as error:
+        line = str(error) if isinstance(error, CellMMError) else explain(error)
+        if line is None:
+            raise
+        raise SystemExit(f"error: {' '.join(line.splitlines())}") from error
     counts = ", ".join(f"{len(coco[key])} {key}" for key in ("images", "annotations", "categories"))
     print_log(
         f"{out}: {counts}; file names are relative to {dataset.resolve(dataset.img_dir)}", logger="current"

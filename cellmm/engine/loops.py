@@ -10,8 +10,8 @@ from mmengine.runner import BaseLoop, Runner
 from mmengine.runner.utils import calc_dynamic_intervals
 from torch.utils.data import DataLoader
 
-from cellmm.engine.randomness import seed_all
 from cellmm.errors import CellMMError
+from cellmm.randomness import seed_all
 from cellmm.registry import LOOPS
 
 # where the message hub, and with it a checkpoint, says which validation was the last to begin

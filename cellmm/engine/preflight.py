@@ -1,16 +1,12 @@
 """What can be known of a training before its first step: one sample, numbers of cells, names of metrics."""
 
-import contextlib
 import difflib
 import inspect
 import logging
-import random
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import mmengine.hooks
-import numpy as np
-import torch
 from mmengine.dataset import ClassBalancedDataset, ConcatDataset, RepeatDataset
 from mmengine.dist import is_main_process
 from mmengine.logging import print_log
@@ -20,6 +16,7 @@ from mmengine.runner import BaseLoop, Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
+from cellmm import randomness
 from cellmm.datasets.transforms.albumentations import A
 from cellmm.engine.config_schema import find_component
 from cellmm.errors import CellMMError
@@ -45,7 +42,7 @@ def check_runner(runner: Runner) -> None:
         CellMMError: one line that names the config's key.
     """
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    with _kept_random_states():
+    with randomness.kept():
         if runner._train_loop is None:
             if runner._test_loop is not None:
                 loop = _build("test_dataloader", lambda: runner.test_loop)
@@ -58,20 +55,6 @@ def check_runner(runner: Runner) -> None:
         _check_cells(train, model)
         if val is not None:
             _warn_of_many_cells(val, model, "val_dataloader")
-
-
-@contextlib.contextmanager
-def _kept_random_states() -> Iterator[None]:
-    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    gpu = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
-    try:
-        yield
-    finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])
-        torch.set_rng_state(states[2])
-        if gpu is not None:
-            torch.cuda.set_rng_state_all(gpu)
 
 
 def _build(key: str, build: Callable[[], BaseLoop | None]) -> BaseLoop | None:

@@ -82,8 +82,8 @@ class LabelLayers:
     def from_label_image(cls, label: np.ndarray) -> "LabelLayers":
         """A label image (H, W), or a stack of them (L, H, W) with the ids counted over the whole stack.
 
-        The ids may be any positive integers; they are renumbered 1..N in ascending order. Negative, float and
-        NaN labels and an id on two layers are a CellMMError.
+        The ids may be any positive whole numbers; they are renumbered 1..N in ascending order. Negative ids,
+        fractions, NaN and an id on two layers are a CellMMError.
         """
         label = np.asarray(label)
         stack = label[None] if label.ndim == 2 else label
@@ -91,6 +91,11 @@ class LabelLayers:
             raise CellMMError(f"a label image has shape (H, W) or (L, H, W), not {label.shape}")
         if label.dtype == bool:
             stack = stack.astype(np.uint8)
+        elif np.issubdtype(label.dtype, np.floating):
+            stack = stack.astype(np.float64)
+            if not (np.abs(stack) < 2**53).all() or (stack != np.rint(stack)).any():
+                raise CellMMError("it holds fractions or NaN, not whole numbers: save the ids as 16 bit")
+            stack = stack.astype(np.int64)
         elif not np.issubdtype(label.dtype, np.integer):
             raise CellMMError(f"a label image holds integers, not {label.dtype}: save the ids as 16 bit")
         if int(stack.min()) < 0:

@@ -1,4 +1,4 @@
-"""LabelLayers as a multi-page TIFF, one layer a page: viewers of label images open it, overlap is kept."""
+"""LabelLayers in files: label images, and multi-page TIFFs with one layer a page, which keep overlap."""
 
 import json
 from pathlib import Path
@@ -7,6 +7,7 @@ import numpy as np
 import tifffile
 
 from cellmm.errors import CellMMError
+from cellmm.structures.image_file import read_pixels
 from cellmm.structures.label_layers import LabelLayers
 from cellmm.utils import atomic_path
 
@@ -27,38 +28,35 @@ def write_layered_tiff(path: str | Path, layers: LabelLayers) -> None:
         )
 
 
-def read_layered_tiff(path: str | Path) -> LabelLayers:
-    """Read a TIFF of one or more pages of labels; a single page is a label image.
+def read_label_layers(path: str | Path) -> LabelLayers:
+    """A label image (PNG, TIFF, BMP), or a TIFF whose pages are layers with ids counted over all of them.
 
-    A file of ``write_layered_tiff`` gives the same layers and ids. In others the ids, counted over all pages,
-    are renumbered 1..N in ascending order. What is no label image is a CellMMError that names the file.
+    A file of ``write_layered_tiff`` gives the same layers and ids. In others the ids, any positive whole
+    numbers, are renumbered 1..N in ascending order. What is no label image is a CellMMError that names the
+    file.
     """
     path = Path(path)
-    if not path.is_file():
-        raise CellMMError(f"{path} is absent: check the folder and the name")
-    try:
-        with tifffile.TiffFile(path) as tiff:
-            pages = [series.asarray() for series in tiff.series]
-            axes = tiff.series[0].axes
-            description = tiff.pages[0].description
-    except Exception as error:  # a damaged file can fail anywhere inside the decoder
-        raise CellMMError(f"{path} cannot be read as a TIFF: {error}") from error
-    shapes = {page.shape for page in pages}
-    if len(shapes) != 1 or pages[0].ndim not in (2, 3) or axes.endswith("S"):
+    if path.suffix.lower() in (".jpg", ".jpeg"):
+        raise CellMMError(f"{path}: JPEG changes the numbers of cells; save label images as PNG or TIFF")
+    label, axes = read_pixels(path)
+    if axes.endswith("S"):
         raise CellMMError(
-            f"{path} has pages of shapes {sorted(shapes)}, axes {axes}: label images of one size (H, W) are "
-            "needed"
+            f"{path} is a colour image of shape {label.shape}, not a label image: save the ids as 16 bit"
         )
-    stack = np.concatenate([page.reshape(-1, *page.shape[-2:]) for page in pages])
     try:
-        layers = LabelLayers.from_label_image(stack)
+        layers = LabelLayers.from_label_image(label)
     except CellMMError as error:
         raise CellMMError(f"{path}: {error}") from error
-    num = _num_cells(description)
-    return layers if num is None or stack.max() > num else LabelLayers(stack, num=num)
+    num = _num_cells(path)
+    return layers if num is None or label.max() > num else LabelLayers(label, num=num)
 
 
-def _num_cells(description: str) -> int | None:
+def _num_cells(path: Path) -> int | None:
+    """The number of cells, empty ones too, that ``write_layered_tiff`` noted; None in other files."""
+    if path.suffix.lower() not in (".tif", ".tiff"):
+        return None
+    with tifffile.TiffFile(path) as tiff:
+        description = tiff.pages[0].description
     try:
         num = json.loads(description)["num_cells"]
     except (ValueError, TypeError, KeyError):

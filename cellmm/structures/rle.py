@@ -5,6 +5,7 @@ what pycocotools offers, whole lists of RLEs are turned into run positions and b
 has to be painted in full; what is not an RLE is an error before it reaches C code.
 """
 
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -139,12 +140,15 @@ def _common_shape(rles: Sequence[Mapping], shape: tuple[int, int] | None) -> tup
                 f"RLE {i} of {len(rles)} has 'counts' of type {type(one['counts']).__name__}: compress it "
                 "with pycocotools.mask.frPyObjects(rle, h, w)"
             )
-        size = one["size"]
-        if shape is None:
-            shape = (int(size[0]), int(size[1]))
-        if len(size) != 2 or size[0] != shape[0] or size[1] != shape[1]:
+        try:
+            h, w = map(operator.index, one["size"])
+        except (TypeError, ValueError):
+            size = str(one["size"])[:60]
+            raise CellMMError(f"RLE {i} of {len(rles)} has size {size}: [h, w] is needed") from None
+        shape = (h, w) if shape is None else shape
+        if (h, w) != shape:
             raise CellMMError(
-                f"RLE {i} of {len(rles)} is for an image of {list(size)} pixels (h, w), not {list(shape)}"
+                f"RLE {i} of {len(rles)} is for an image of {[h, w]} pixels (h, w), not {list(shape)}"
             )
     if shape[0] < 1 or shape[1] < 1 or shape[0] * shape[1] >= 2**31:
         raise CellMMError(f"an image of {list(shape)} pixels (h, w) cannot hold masks")

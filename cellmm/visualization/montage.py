@@ -39,6 +39,8 @@ def grid(pictures: Sequence[np.ndarray], columns: int) -> np.ndarray:
 
 def save_picture(path: str | Path, picture: np.ndarray) -> None:
     """Write an RGB uint8 picture (H, W, 3), as PNG or what the suffix says, whole or not at all."""
+    written, data = cv2.imencode(Path(path).suffix, picture[..., ::-1])
+    if not written:
+        raise ValueError(f"{path}: a picture of shape {picture.shape} cannot be written in this format")
     with atomic_path(path) as tmp:
-        if not cv2.imwrite(str(tmp), picture[..., ::-1]):
-            raise OSError(f"{path}: the picture could not be written")
+        tmp.write_bytes(data)

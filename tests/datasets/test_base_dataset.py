@@ -1,5 +1,8 @@
+import random
+
 import numpy as np
 import pytest
+import torch
 from mmengine.runner import Runner
 
 from cellmm.datasets import CellDataset
@@ -23,6 +26,16 @@ def test_random_numbers_are_a_function_of_seed_and_draw():
     assert dataset[0, 17]["number"] == expected
     assert dataset[2, 18]["number"] != expected
     assert Numbers(pipeline=[draw_number], seed=5)[2, 17]["number"] != expected
+
+
+def test_a_step_that_uses_the_global_generators_is_repeatable_and_leaves_them_alone():
+    dataset = Numbers(pipeline=[lambda results: (random.random(), np.random.rand(), torch.rand(1).item())])
+    assert dataset[2, 17] == dataset[0, 17] != dataset[2, 18]
+    np.random.seed(0)
+    expected = np.random.rand()
+    np.random.seed(0)
+    _ = dataset[1, 3]
+    assert np.random.rand() == expected
 
 
 def test_plain_index_is_its_own_draw():

@@ -123,8 +123,8 @@ def put(coco, key, i, **values):
     ("spoil", "message"),
     [
         (lambda c: c.pop("categories"), "no COCO annotation file: categories absent"),
-        (lambda c: c.update(images=[]), "empty: 0 images and 3 annotations"),
-        (lambda c: c.update(annotations=[]), "empty: 2 images and 0 annotations"),
+        (lambda c: c.update(images=[]), "holds 0 images and 3 annotations"),
+        (lambda c: c.update(annotations=[]), "holds 2 images and 0 annotations"),
         (lambda c: put(c, "images", 1, id=7), "same image id, 1: 7"),
         (lambda c: put(c, "images", 1, id="x"), "ids have to be integers, not 1: 'x'"),
         (lambda c: put(c, "annotations", 1, id=1), "same annotation id, 1: 1"),

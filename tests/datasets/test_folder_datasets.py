@@ -137,7 +137,7 @@ def test_masks_that_do_not_match(masks):
     (masks / "images/b.png").unlink()
     with pytest.raises(CellMMError, match="masks: 3 masks of images that are not in .*images, 1: b"):
         MaskFolderDataset(data_root=masks)
-    with pytest.raises(CellMMError, match="no group"):
+    with pytest.raises(CellMMError, match="names no image"):
         MaskFolderDataset(data_root=masks, mask_pattern=".*")
 
 

@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 import tifffile
 
-from cellmm.datasets.image_io import read_image, read_images, read_label_layers, read_mask
+from cellmm.datasets.image_io import read_image, read_images, read_mask
 from cellmm.errors import CellMMError
+from cellmm.structures import read_label_layers
 
 H, W = 20, 30
 GRADIENT = np.arange(H * W, dtype=np.uint16).reshape(H, W)

@@ -9,7 +9,7 @@ import tifffile
 from cellmm.datasets import SimulatedDataset
 from cellmm.errors import CellMMError
 from cellmm.simulation import SceneConfig, dataset, make_dataset, simulate_scene
-from cellmm.structures import read_layered_tiff, rle
+from cellmm.structures import read_label_layers, rle
 
 TINY = SceneConfig(size=(96, 128), pixel=0.5, cells=(5, 8), min_visible=30, neighbour_share=0.6)
 
@@ -58,7 +58,7 @@ def test_counts_agree_between_json_layers_and_request(made):
         assert len(content["images"]) == number
         for image in content["images"]:
             own = [a for a in content["annotations"] if a["image_id"] == image["id"]]
-            layers = read_layered_tiff(made / split / "layers" / image["file_name"])
+            layers = read_label_layers(made / split / "layers" / image["file_name"])
             assert (
                 rle.decode([a["segmentation"] for a in own], (96, 128)).tolist() == layers.to_masks().tolist()
             )

@@ -170,8 +170,10 @@ def test_5000_cells():
 @pytest.mark.parametrize(
     ("label", "message"),
     [
-        (np.ones((2, 2)), "float64"),
-        (np.full((2, 2), np.nan), "float64"),
+        (np.full((2, 2), 0.5), "fractions or NaN"),
+        (np.full((2, 2), np.nan), "fractions or NaN"),
+        (np.full((2, 2), 1e300), "fractions or NaN"),
+        (np.ones((2, 2), complex), "not complex128"),
         (np.array([[0, -3]]), "label -3 is negative"),
         (np.array([[[0, 4]], [[4, 0]]]), "label 4 .* is on 2 layers"),
         (np.array([[[0, 10**9]], [[10**9, 0]]]), "label 1000000000 .* is on 2 layers"),
@@ -188,6 +190,7 @@ def test_label_images_of_other_types():
     stack = np.array([[[0, 9]], [[4, 0]]], dtype=np.uint16)
     assert LabelLayers.from_label_image(stack).layers.tolist() == [[[0, 2]], [[1, 0]]]
     assert LabelLayers.from_label_image(np.array([[True, False]])).layers.tolist() == [[[1, 0]]]
+    assert LabelLayers.from_label_image(np.array([[7.0, 0.0]])).layers.tolist() == [[[1, 0]]]
     huge = np.array([[2**63 + 1, 0, 5]], dtype=np.uint64)
     assert LabelLayers.from_label_image(huge).layers.tolist() == [[[2, 0, 1]]]
 

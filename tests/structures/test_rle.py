@@ -113,6 +113,8 @@ GOOD = {"size": [3, 2], "counts": "11101"}
         ([[0, 0, 1, 1, 2, 2]], "RLE 1 of 2 is no dict"),
         ({"size": [3, 2], "counts": [1, 5]}, "type list: compress it"),
         ({"size": [2, 3], "counts": "11101"}, r"RLE 1 of 2 .*\[2, 3\]"),
+        ({"size": 6, "counts": "11101"}, "RLE 1 of 2 has size 6"),
+        ({"size": [3, "2"], "counts": "11101"}, "RLE 1 of 2 has size"),
         ({"size": [3, 2], "counts": ""}, "RLE 1 of 2 has empty"),
         ({"size": [3, 2], "counts": "1110"}, "RLE 1 of 2 has runs of 4 pixels"),
         ({"size": [3, 2], "counts": "1110O"}, "RLE 1 of 2 has runs"),  # a last run of -1

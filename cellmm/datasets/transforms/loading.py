@@ -7,11 +7,12 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine.logging import print_log
 
-from cellmm.datasets.image_io import read_images, read_label_layers, read_mask
+from cellmm.datasets.image_io import read_images, read_mask
 from cellmm.datasets.instances import instance_rle
 from cellmm.errors import CellMMError
 from cellmm.registry import TRANSFORMS
-from cellmm.structures import LabelLayers
+from cellmm.structures import LabelLayers, read_label_layers
+from cellmm.structures.rle import encode_one
 
 
 @TRANSFORMS.register_module()
@@ -40,7 +41,10 @@ class LoadImage(BaseTransform):
         shape = image.shape[:2]
         stated = (results.get("height", shape[0]), results.get("width", shape[1]))
         if stated != shape:
-            raise CellMMError(f"{path} is {shape} pixels (h, w), but its annotation says {stated}")
+            raise CellMMError(
+                f"{path} is {shape} pixels (h, w), but its annotation says {stated}: one of them was "
+                "cropped, resized or turned, export it again"
+            )
         if self.num_channels not in (None, image.shape[2]):
             raise CellMMError(
                 f"{path} has {image.shape[2]} channels, num_channels is {self.num_channels}: "
@@ -103,11 +107,12 @@ class LoadCells(BaseTransform):
             layers = read_label_layers(source)
             self._check_shape(source, layers.shape, results)
         else:
-            masks = []
+            rles = []  # thousands of whole masks would take gigabytes
             for path in results["mask_paths"]:
-                masks.append(read_mask(path))
-                self._check_shape(path, masks[-1].shape, results)
-            layers = LabelLayers.from_masks(np.array(masks, bool).reshape(-1, *shape))
+                mask = read_mask(path)
+                self._check_shape(path, mask.shape, results)
+                rles.append(encode_one(mask))
+            layers = LabelLayers.from_rles(rles, shape)
         num = len(layers)
         if empty := int((layers.areas() == 0).sum()):
             print_log(
@@ -128,5 +133,6 @@ class LoadCells(BaseTransform):
     def _check_shape(path: str, shape: tuple[int, int], results: dict) -> None:
         if tuple(shape) != tuple(results["ori_shape"]):
             raise CellMMError(
-                f"{path} is {shape} pixels, but its image {results['img_path']} {results['ori_shape']}"
+                f"{path} is {shape} pixels (h, w), but its image {results['img_path']} "
+                f"{results['ori_shape']}: one of them was cropped, resized or turned, export it again"
             )

@@ -24,7 +24,7 @@ class PlainCheckpointHook(Hook):
 
     priority = "VERY_LOW"
 
-    def __init__(self, max_history: int = 10_000) -> None:
+    def __init__(self, max_history: int = 1_000) -> None:
         self.max_history = max_history
 
     def after_train_iter(
