@@ -123,9 +123,13 @@ def explain(error: BaseException) -> str | None:
         number = int(match[1])
     if number is None:
         return None
-    cure = CURES.get(errno.errorcode.get(number, ""), "check the disk and the path")
     if error.errno is None:
-        return f"{text}: {cure}"
+        return f"{text}: {cure_of(number)}"
     if error.filename is None:
-        return f"{error.strerror}: {cure}"
-    return f"{os.fsdecode(error.filename)}: {error.strerror}: {cure}"
+        return f"{error.strerror}: {cure_of(number)}"
+    return f"{os.fsdecode(error.filename)}: {error.strerror}: {cure_of(number)}"
+
+
+def cure_of(number: int | None) -> str:
+    """What a user can do about an error of the system with this ``errno``."""
+    return CURES.get(errno.errorcode.get(number, ""), "check the disk and the path")

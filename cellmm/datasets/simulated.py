@@ -7,6 +7,7 @@ from mmengine.dist import barrier, is_main_process
 from mmengine.logging import print_log
 
 from cellmm.datasets.coco import CellCocoDataset
+from cellmm.errors import CellMMError
 from cellmm.registry import DATASETS
 from cellmm.simulation import make_dataset
 
@@ -38,6 +39,11 @@ class SimulatedDataset(CellCocoDataset):
                 )
                 make_dataset(data_root, **simulation)
             barrier()
+            if not os.path.lexists(Path(data_root, split, "annotations.json")):
+                raise CellMMError(
+                    f"{data_root} has no {split}/annotations.json: put your annotated images there, or "
+                    "remove the folder to have images simulated"
+                )
         super().__init__(
             data_root=data_root, ann_file=f"{split}/annotations.json", img_dir=f"{split}/images", **kwargs
         )

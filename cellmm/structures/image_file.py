@@ -16,7 +16,7 @@ import tifffile
 from mmengine.logging import print_log
 
 from cellmm.errors import CellMMError
-from cellmm.utils import check_memory
+from cellmm.utils import check_memory, cure_of
 
 MAX_VALUES = 2**30  # pixels times channels of a file; OpenCV's limit, too
 BYTES_A_VALUE = 24  # as stored, as float32, and as float64 while it is normalised
@@ -45,8 +45,8 @@ def read_pixels(path: str | Path) -> tuple[np.ndarray, str]:
         image, axes = read(path)
     except CellMMError:
         raise
-    except PermissionError as error:
-        raise CellMMError(f"{path} cannot be opened: get the right to read it") from error
+    except OSError as error:
+        raise CellMMError(f"{path} cannot be read ({error.strerror}): {cure_of(error.errno)}") from error
     except MemoryError as error:
         raise CellMMError(f"{path} does not fit into memory ({error}): crop or tile it") from error
     except Exception as error:  # a damaged file can fail anywhere inside the decoder
@@ -158,13 +158,17 @@ def _complaints() -> Iterator[list[str]]:
     logger = tifffile.logger()
     with _STDERR, tempfile.TemporaryFile() as file:
         logger.addHandler(handler)
-        stderr = os.dup(2)
-        os.dup2(file.fileno(), 2)
+        try:
+            stderr = os.dup(2)
+            os.dup2(file.fileno(), 2)
+        except OSError:  # a program with windows has none
+            stderr = None
         try:
             yield texts
         finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
+            if stderr is not None:
+                os.dup2(stderr, 2)
+                os.close(stderr)
             logger.removeHandler(handler)
             file.seek(0)
             texts += file.read().decode(errors="replace").splitlines()

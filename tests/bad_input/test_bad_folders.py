@@ -77,11 +77,6 @@ def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
-def as_folder(path: Path) -> None:
-    path.unlink()
-    path.mkdir()
-
-
 def as_dead_link(path: Path) -> None:
     path.unlink()
     path.symlink_to("gone")
@@ -121,12 +116,13 @@ def test_an_annotation_that_is_refused(row, kind, tmp_path, refused):
     refused(lambda: read(tmp_path, kind), CELLS[kind].format(i=1), message)
 
 
-def test_a_missing_image(kind, tmp_path, refused):
-    for spoil in (Path.unlink, Path.mkdir):  # a folder of that name is no image either
-        spoil(write(tmp_path, kind)[0]) if spoil is Path.unlink else spoil(
-            tmp_path / IMAGES[kind].format(i=1)
-        )
-        refused(lambda: read(tmp_path, kind), "no image (for|of)|images that are not in", r"1: B?0?1\b")
+@pytest.mark.parametrize("in_its_place", ["nothing", "a folder"])
+def test_a_missing_image(in_its_place, kind, tmp_path, refused):
+    image, _ = write(tmp_path, kind)
+    image.unlink()
+    if in_its_place == "a folder":
+        image.mkdir()
+    refused(lambda: read(tmp_path, kind), "no image (for|of)|images that are not in", r"1: B?0?1\b")
 
 
 def test_a_missing_annotation(kind, tmp_path, refused):
@@ -363,11 +359,14 @@ def test_simulation_in_the_place_of_a_file(tmp_path, refused):
     (tmp_path / "data").write_text("x")
     simulation = dict(splits=dict(train=1), scene="small")
     options = dict(split="train", simulation=simulation)
-    refused(lambda: read(tmp_path / "data", SimulatedDataset, **options), "data/train/annotations.json")
+    refused(lambda: read(tmp_path / "data", SimulatedDataset, **options), "data has no train/ann.*: put")
     refused(lambda: read(tmp_path / "data/set", SimulatedDataset, **options), "data/set: cannot write")
 
 
 def test_no_simulation_into_a_folder_that_is_there(tmp_path, refused):
     (tmp_path / "data").mkdir()
     options = dict(split="train", simulation=dict(splits=dict(train=1), scene="small"))
-    refused(lambda: read(tmp_path / "data", SimulatedDataset, **options), "annotations.json is absent: .*")
+    refused(
+        lambda: read(tmp_path / "data", SimulatedDataset, **options),
+        "data has no train/annotations.json: .* remove the",
+    )

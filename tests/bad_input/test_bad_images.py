@@ -1,6 +1,8 @@
 """Images that cannot be used, and odd ones that can, through a data set and through prediction."""
 
+import errno
 import json
+import os
 import struct
 import zlib
 from collections.abc import Callable
@@ -300,20 +302,39 @@ def test_more_channels_than_the_model_takes(tmp_path, refused):
     assert dataset(tmp_path, num_channels=1, channels=[1])[0]["inputs"].shape == (1, H, W)
 
 
-def test_an_image_that_may_not_be_read(tmp_path, refused, monkeypatch):
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        (errno.EACCES, r"Permission denied\): get the right to use it"),
+        (errno.EMFILE, r"Too many open files\): raise the limit with `ulimit -n"),
+        (errno.EIO, r"Input/output error\): check the disk"),
+    ],
+)
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_a_file_that_the_system_does_not_give(
+    name, number, message, tmp_path, inferencer, monkeypatch, check_line
+):
     """The tests may run as root, who may read everything."""
-    (tmp_path / "a.png").write_bytes(b"x")
-    write_coco(tmp_path, ["a.png"])
 
     def refuse(path, *args):
-        raise PermissionError(13, "Permission denied", str(path))
+        raise OSError(number, os.strerror(number), str(path))
 
-    data = dataset(tmp_path)
+    coded(GREY)(tmp_path / name)
     with monkeypatch.context() as patch:
         patch.setattr(Path, "read_bytes", refuse)
-        with pytest.raises(ValueError) as caught:
-            data[0]
-    assert str(caught.value) == f"{tmp_path / 'a.png'} cannot be opened: get the right to read it"
+        patch.setattr(tifffile, "TiffFile", refuse)
+        ((_, error),) = inferencer([tmp_path / name])
+    check_line(str(error), rf"{name} cannot be read \({message}")
+
+
+def test_a_program_without_stderr_reads_images(tmp_path, inferencer, monkeypatch):
+    def refuse(number):
+        raise OSError(errno.EBADF, "Bad file descriptor")
+
+    coded(GREY)(tmp_path / "a.png")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "dup", refuse)
+        assert inferencer.read_image(tmp_path / "a.png").shape == (H, W, 1)
 
 
 def test_an_image_for_which_memory_is_too_small(tmp_path, inferencer, check_line, monkeypatch):

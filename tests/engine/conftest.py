@@ -13,24 +13,13 @@ from cellmm.simulation import make_dataset
 
 ROOT = Path(__file__).parents[2]
 CONFIG = """
-_base_ = ["{root}/configs/sparseseunet/brightfield_quickstart.py"]
+_base_ = ["{root}/tests/configs/tiny.py"]
 data_root = "{data}"
-loader = dict(num_workers=0, persistent_workers=False, dataset=dict(data_root=data_root))
-train_dataloader = dict(batch_size=2, **loader)
-val_dataloader = loader
-test_dataloader = loader
-model = dict(
-    data_preprocessor=dict(divisor=8),
-    encoder=dict(widths=(4, 4, 4)),
-    decoder=dict(widths=(4, 4)),
-    heads=dict(
-        instances=dict(num_queries=16, feature_dim=8, branch_channels=4, mask_dim=4, depth=1, score_thr=0.0)
-    ),
-)
+train_dataloader = dict(dataset=dict(data_root=data_root))
+val_dataloader = test_dataloader = dict(dataset=dict(data_root=data_root))
+default_hooks = dict()
 optim_wrapper = dict(_delete_=True, type="OptimWrapper", optimizer=dict(type="AdamW", lr=1e-3))
 param_scheduler = []
-train_cfg = dict(max_iters=4, val_interval=4)
-default_hooks = dict(checkpoint=dict(interval=2), logger=dict(interval=1))
 custom_hooks = []
 """
 PROCESS = """

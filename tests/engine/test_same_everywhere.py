@@ -9,7 +9,8 @@ import torch
 from cellmm.cli import main as cellmm
 
 GROUP_NORM = """
-model["encoder"]["norm"] = model["decoder"]["norm"] = model["heads"]["instances"]["norm"] = "GN"
+group = dict(norm="GN")
+model = dict(encoder=group, decoder=group, heads=dict(instances=group))
 optim_wrapper["optimizer"] = dict(type="SGD", lr=0.01)  # Adam makes steps of a gradient that is only rounding
 """
 

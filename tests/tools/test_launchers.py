@@ -11,27 +11,16 @@ import pytest
 TOOLS = Path(__file__).parents[2] / "tools"
 ROOT = TOOLS.parent
 CONFIG = """
-_base_ = ["{root}/configs/sparseseunet/brightfield_quickstart.py"]
+_base_ = ["{root}/tests/configs/tiny.py"]
 data_root = "{data}"
 simulation = dict(
     _delete_=True,
     splits=dict(train=3, val=1, test=3),
     scene=dict(size=(64, 64), pixel=0.5, cells=(2, 4), min_visible=20),
 )
-loader = dict(
-    num_workers=0, persistent_workers=False, dataset=dict(data_root=data_root, simulation=simulation)
-)
+loader = dict(dataset=dict(data_root=data_root, simulation=simulation))
 train_dataloader = dict(batch_size=1, **loader)
-val_dataloader = loader
-test_dataloader = loader
-model = dict(
-    data_preprocessor=dict(divisor=8),
-    encoder=dict(widths=(4, 4, 4)),
-    decoder=dict(widths=(4, 4)),
-    heads=dict(
-        instances=dict(num_queries=16, feature_dim=8, branch_channels=4, mask_dim=4, depth=1, score_thr=0.0)
-    ),
-)
+val_dataloader = test_dataloader = loader
 train_cfg = dict(max_iters=2, val_interval=2)
 """
 SRUN = """#!/usr/bin/env bash

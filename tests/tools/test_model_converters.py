@@ -18,21 +18,12 @@ from cellmm.errors import CellMMError
 
 ROOT = Path(__file__).parents[2]
 CONFIG = """
-_base_ = ["{root}/configs/sparseseunet/brightfield_quickstart.py"]
+_base_ = ["{root}/tests/configs/tiny.py"]
 data_root = "{data}"
 simulation = dict(_delete_=True, splits=dict(train=2, val=1, test=1), scene="small", seed=0)
 dataset = dict(data_root=data_root, simulation=simulation)
-train_dataloader = dict(batch_size=1, num_workers=0, persistent_workers=False, dataset=dataset)
-val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dataset)
-test_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dataset)
-model = dict(
-    data_preprocessor=dict(divisor=8),
-    encoder=dict(widths=(4, 4, 4)),
-    decoder=dict(widths=(4, 4)),
-    heads=dict(
-        instances=dict(num_queries=16, feature_dim=8, branch_channels=4, mask_dim=4, depth=1, score_thr=0.0)
-    ),
-)
+train_dataloader = dict(batch_size=1, dataset=dataset)
+val_dataloader = test_dataloader = dict(dataset=dataset)
 train_cfg = dict(max_iters=2, val_interval=5)
 default_hooks = dict(checkpoint=dict(interval=2))
 """
