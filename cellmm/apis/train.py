@@ -8,6 +8,7 @@ from mmengine.config import Config, DictAction
 
 from cellmm.engine.config_check import check_config
 from cellmm.engine.runner import build_runner, load_config
+from cellmm.errors import CellMMError
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -39,6 +40,8 @@ def prepare_config(args: argparse.Namespace) -> Config:
     """The config with what the command line says put into it."""
     cfg = load_config(args.config, args.cfg_options)
     check_config(cfg)
+    if cfg.get("train_dataloader") is None:
+        raise CellMMError(f"{args.config}: has no train_dataloader; it can be tested, not trained")
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get("work_dir") or str(Path("work_dirs") / Path(args.config).stem)
     if args.amp:
@@ -46,9 +49,7 @@ def prepare_config(args: argparse.Namespace) -> Config:
         if cfg.optim_wrapper.get("dtype", "auto") == "auto":
             cfg.optim_wrapper.dtype = "bfloat16"
     if args.resume:
-        cfg.resume = True
-        if args.resume != "auto":
-            cfg.load_from = args.resume
+        cfg.resume = args.resume
     return cfg
 
 

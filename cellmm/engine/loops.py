@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from mmengine.dist import all_reduce, get_rank, get_world_size
+from mmengine.dist import all_reduce, broadcast, get_rank, get_world_size
+from mmengine.hooks import EMAHook
+from mmengine.logging import print_log
 from mmengine.runner import BaseLoop, Runner
 from mmengine.runner.utils import calc_dynamic_intervals
 from torch.utils.data import DataLoader
@@ -72,6 +74,8 @@ class IterBasedTrainLoop(BaseLoop):
         self.runner.call_hook("before_train_epoch")
         if self._iter and self._validation_is_due():
             self._validate()
+        if self.stop_training:
+            print_log(f"training was stopped early, after {self._iter} iterations", logger="current")
         draws = self.dataloader.batch_size * get_world_size()
         self.dataloader.sampler.seek(self._iter * draws)
         batches = iter(self.dataloader)
@@ -107,7 +111,15 @@ class IterBasedTrainLoop(BaseLoop):
 
     def _validate(self) -> None:
         self.runner.message_hub.update_info(VALIDATED, self._iter)
+        self._share_buffers()
         self.runner.val_loop.run()
+
+    def _share_buffers(self) -> None:
+        """Give all ranks the running statistics of rank 0, which are those that checkpoints hold."""
+        averaged = [hook.ema_model for hook in self.runner.hooks if isinstance(hook, EMAHook)]
+        for model in (self.runner.model, *averaged):
+            for buffer in model.buffers():
+                broadcast(buffer)
 
 
 def _mean_over_ranks(outputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

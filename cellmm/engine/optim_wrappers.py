@@ -47,6 +47,11 @@ class OptimWrapper(mmengine.optim.OptimWrapper):
         else:
             self._take_step(**kwargs)
 
+    def drop_gradients(self) -> None:
+        """Forget what was summed since the last step, and that a loss of it was not finite."""
+        self.zero_grad()
+        self._loss_is_bad = False
+
     def _gradient_is_usable(self) -> bool:
         """Whether the norm over all gradients is finite; if so, they are clipped as configured."""
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]

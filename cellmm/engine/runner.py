@@ -24,7 +24,7 @@ from cellmm.engine.checkpoint import (
 )
 from cellmm.engine.config_text import use_remembered_texts
 from cellmm.engine.preflight import check_runner
-from cellmm.engine.work_dir import find_training_state, put_earlier_training_away
+from cellmm.engine.work_dir import find_training_state, put_other_training_away
 from cellmm.errors import CellMMError
 from cellmm.plugins import load_plugins
 from cellmm.registry import DATASETS
@@ -51,10 +51,15 @@ def load_config(path: str | Path, cfg_options: dict | None = None) -> Config:
         raise CellMMError(f"{path}: no such config file")
     try:
         cfg = Config.fromfile(str(path))
-    except (SyntaxError, AssertionError, OSError, KeyError, TypeError, NameError, ImportError) as error:
-        raise CellMMError(f"{path}: not a usable config: {str(error).splitlines()[0]}") from error
-    if cfg_options:
-        cfg.merge_from_dict(cfg_options)
+    except Exception as error:  # a config is a program, which can fail in any way
+        cause = str(error).splitlines()[0] if str(error) else ""
+        raise CellMMError(f"{path}: not a usable config: {type(error).__name__}: {cause}") from error
+    try:
+        cfg.merge_from_dict(cfg_options or {})
+    except (KeyError, TypeError, IndexError, AssertionError, AttributeError) as error:
+        raise CellMMError(
+            f"--cfg-options {' '.join(cfg_options)}: does not go with {path}: {error}; see `cellmm config`"
+        ) from error
     init_default_scope(cfg.get("default_scope", "cellmm"))
     load_plugins()
     return cfg
@@ -106,9 +111,9 @@ def start_distributed(cfg: Config) -> None:
 def build_runner(cfg: Config) -> CellRunner:
     """A Runner that resumes exactly, reads checkpoints as data and runs DDP without a GPU too.
 
-    With ``cfg.resume`` and no ``cfg.load_from``, training goes on from the newest whole checkpoint of the
-    work dir; where there is none it starts. Without ``cfg.resume``, what an earlier training left in the work
-    dir is put away.
+    ``cfg.resume``: ``'auto'`` goes on from the newest whole checkpoint of the work dir, and starts where
+    there is none; a path goes on from that file; True is mmengine's: from ``load_from`` if that is set, else
+    ``'auto'``. Checkpoints of another training in the work dir are put away.
     """
     use_safe_loader()
     use_atomic_files()
@@ -118,8 +123,8 @@ def build_runner(cfg: Config) -> CellRunner:
     # mmengine's names count seconds: two trainings of a process within one would share their numbers
     name = Path(cfg.filename or "config").stem
     cfg.setdefault("experiment_name", f"{name}_{time.strftime('%Y%m%d_%H%M%S')}_{next(_runs)}")
-    if "train_dataloader" in cfg:
-        _prepare_training(cfg)
+    trains = cfg.get("train_dataloader") is not None
+    goes_on = trains and _prepare_training(cfg)
     try:
         runner = CellRunner.from_cfg(cfg)
     except CellMMError:
@@ -127,25 +132,37 @@ def build_runner(cfg: Config) -> CellRunner:
     except ValueError as error:  # what a component says of its arguments
         raise CellMMError(f"{cfg.filename}: {error}") from error
     check_runner(runner)
+    if trains and not goes_on:  # only now that nothing is wrong
+        put_other_training_away(cfg)
     return runner
 
 
-def _prepare_training(cfg: Config) -> None:
+def _prepare_training(cfg: Config) -> bool:
+    """Fill in what training needs; whether it goes on with the training of its work dir."""
     cfg.setdefault("randomness", dict(seed=0))
     if not isinstance(cfg.randomness.get("seed"), int):
         raise CellMMError("randomness.seed: give a whole number, so that the training can be repeated")
     dataset = cfg.train_dataloader.dataset
-    if inspect.isclass(kind := DATASETS.get(dataset.type)) and issubclass(kind, CellDataset):
+    kind = dataset.type if inspect.isclass(dataset.type) else DATASETS.get(dataset.type)
+    if inspect.isclass(kind) and issubclass(kind, CellDataset):
         dataset.setdefault("seed", cfg.randomness.seed)
+    cfg.setdefault("log_processor", dict(by_epoch=False))
     hooks = cfg.setdefault("default_hooks", {})
+    counts = cfg.optim_wrapper.get("accumulative_counts", 1)
+    hooks.setdefault(
+        "checkpoint", dict(type="CheckpointHook", interval=-(-500 // counts) * counts, max_keep_ckpts=2)
+    )
     for name, hook in NEEDED_HOOKS.items():
         if not hooks.get(name):
             hooks[name] = hook
-    work_dir = Path(cfg.work_dir)
+    if cfg.get("resume") == "auto" or (cfg.get("resume") is True and not cfg.get("load_from")):
+        found = find_training_state(Path(cfg.work_dir))
+        cfg.resume = found is not None
+        cfg.load_from = found or cfg.get("load_from")
+        if found:
+            return True
+    elif isinstance(cfg.get("resume"), str):
+        cfg.load_from, cfg.resume = cfg.resume, True
     if cfg.get("load_from"):
         load_checkpoint(cfg.load_from)
-    if not cfg.get("resume"):
-        put_earlier_training_away(work_dir, keep=cfg.get("load_from"))
-    elif not cfg.get("load_from"):
-        cfg.load_from = find_training_state(work_dir)
-        cfg.resume = cfg.load_from is not None
+    return False

@@ -6,6 +6,7 @@ import shutil
 import time
 from pathlib import Path
 
+from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 
@@ -36,16 +37,27 @@ def find_training_state(work_dir: Path) -> str | None:
     return None
 
 
-def put_earlier_training_away(work_dir: Path, keep: str | None = None) -> None:
-    """Move an earlier training's checkpoints into ``work_dir/earlier/<time>``, but for the file ``keep``.
+def put_other_training_away(cfg: Config) -> None:
+    """Move checkpoints of another training than ``cfg``'s from its work dir into ``earlier/<time>`` there.
 
-    So a second training neither overwrites them nor is mixed up with them.
+    These are all of them; where training goes on from a file of the work dir, those of more iterations. So
+    nothing is overwritten, removed or taken for this training's. Files that the config names stay.
     """
     if not is_main_process():
         return
+    work_dir = Path(cfg.work_dir)
     _remove_unfinished(work_dir)
-    kept = Path(keep).absolute() if keep else None
-    paths = [path for path in work_dir.glob("*.pth") if path.absolute() != kept]
+    named = {Path(text).resolve() for text in re.findall(r"'([^']+\.pth)'", cfg.pretty_text)}
+    least = -1
+    if cfg.get("resume") and Path(cfg.load_from).resolve().parent == work_dir.resolve():
+        least = load_checkpoint(cfg.load_from)["meta"].get("iter", 0)
+    paths = [
+        path
+        for path in work_dir.glob("*.pth")
+        if (number := re.fullmatch(r"(?:|best_.*_|non_finite_)(?:iter|epoch)_(\d+)", path.stem))
+        and int(number[1]) > least
+        and path.resolve() not in named
+    ]
     if not paths:
         return
     newest = time.localtime(max(path.stat().st_mtime for path in paths))
@@ -54,7 +66,7 @@ def put_earlier_training_away(work_dir: Path, keep: str | None = None) -> None:
     for path in paths:
         shutil.move(path, folder / path.name)
     print_log(
-        f"{len(paths)} checkpoints of an earlier training are now in {folder}; to go on with one: --resume",
+        f"{len(paths)} checkpoints of another training are now in {folder}; to go on with one: --resume",
         logger="current",
         level=logging.WARNING,
     )

@@ -3,13 +3,16 @@
 import errno
 import os
 
+import numpy as np
 import pytest
 import torch
+from mmengine.evaluator import BaseMetric
 
 from cellmm import utils
 from cellmm.cli import main as cellmm
 from cellmm.engine.atomic_backend import AtomicBackend
 from cellmm.errors import CellMMError
+from cellmm.registry import METRICS
 
 EARLY = """
 train_cfg = dict(max_iters=8, val_interval=2)
@@ -93,3 +96,48 @@ def test_atomic_backend(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(CellMMError, match="b.pth: cannot be written"):
         backend.put(b"two", tmp_path / "file" / "b.pth")
+
+
+def test_resume_prefers_the_work_dir_to_the_start_weights_of_the_config(tiny_config, tmp_path):
+    """A fine-tuning that was killed; before its first checkpoint it starts from its weights again."""
+    config = tiny_config(tmp_path)
+    assert train(config, tmp_path / "first") == 0
+    config = tiny_config(tmp_path, f"load_from = {str(tmp_path / 'first' / 'iter_4.pth')!r}\n")
+    for name in ("tuned", "whole"):
+        assert train(config, tmp_path / name, "--resume") == 0
+    os.remove(tmp_path / "tuned" / "iter_4.pth")
+    assert train(config, tmp_path / "tuned", "--resume") == 0
+    states = [torch.load(tmp_path / n / "iter_4.pth", weights_only=True) for n in ("tuned", "whole", "first")]
+    tuned, whole, first = (state["state_dict"] for state in states)
+    assert all(torch.equal(tuned[name], whole[name]) for name in tuned)
+    assert not torch.equal(tuned["heads.instances.iam.weight"], first["heads.instances.iam.weight"])
+    assert states[0]["meta"]["iter"] == 4
+
+
+def test_a_refused_config_moves_nothing(tiny_config, tmp_path):
+    config = tiny_config(tmp_path)
+    assert train(config, tmp_path / "work") == 0
+    options = ["default_hooks.checkpoint.save_best=AP_50", "default_hooks.checkpoint.rule=greater"]
+    assert train(config, tmp_path / "work", "--cfg-options", *options) == 1
+    assert (tmp_path / "work" / "iter_4.pth").is_file() and not (tmp_path / "work" / "earlier").exists()
+
+
+def test_a_metric_in_numpy_numbers_and_a_plateau(tiny_config, tmp_path):
+    """What a schedule remembers of it is plain in the checkpoint."""
+    plateau = dict(type="ReduceOnPlateauLR", monitor="AP", rule="greater")
+    more = f"param_scheduler = [{plateau}]\nval_evaluator = dict(_delete_=True, type='NumpyMetric')\n"
+    more += "train_cfg = dict(val_interval=2)\n"
+    config = tiny_config(tmp_path, more)
+    assert train(config, tmp_path / "work") == 0
+    assert train(config, tmp_path / "more", "--resume", str(tmp_path / "work" / "iter_4.pth")) == 0
+
+
+@METRICS.register_module()
+class NumpyMetric(BaseMetric):
+    default_prefix = ""
+
+    def process(self, data_batch, data_samples):
+        self.results += data_samples
+
+    def compute_metrics(self, results):
+        return dict(AP=np.mean([0.5]))

@@ -43,7 +43,8 @@ def test_training_stops_and_names_the_files(tiny_config, tmp_path, capsys):
     dump = torch.load(work / "non_finite_iter_3.pth", weights_only=True)
     assert dump["meta"]["iter"] == 2
     assert [bool(image.isnan().any()) for image in dump["batch"]["inputs"]] == [False, True]
-    assert all(w.isfinite().all() for n, w in dump["ema_state_dict"].items() if "running" not in n)
+    for name in ("state_dict", "ema_state_dict"):
+        assert all(torch.isfinite(weight).all() for weight in dump[name].values())
     resume = ["--resume", str(work / "non_finite_iter_3.pth")]
     assert cellmm(["train", str(path), "--work-dir", str(tmp_path / "again"), *resume]) == 1
     again = capsys.readouterr().err.splitlines()[-1]
@@ -61,6 +62,21 @@ def test_tolerated_skips(tiny_config, tmp_path, capsys):
     path = config(tiny_config, tmp_path / "three", draws=[1, 4, 6], max_skips=2)
     assert cellmm(["train", str(path), "--work-dir", str(tmp_path / "work3")]) == 1
     assert "iteration 4" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_accumulated_gradients_are_dropped_with_the_bad_batch(tiny_config, tmp_path, capsys):
+    """Iteration 1 is bad, 2 is good and takes its step alone; 3 is one too many."""
+    path = config(tiny_config, tmp_path, draws=[1, 4], max_skips=1)
+    options = ["--cfg-options", "optim_wrapper.accumulative_counts=2"]
+    assert cellmm(["train", str(path), "--work-dir", str(tmp_path / "work"), *options]) == 1
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "iteration 3: loss" in line and "(draw 4)" in line and "again: --resume (its state" in line
+    before, after = (
+        torch.load(tmp_path / "work" / name, weights_only=True)["optimizer"]["state"]
+        for name in ("iter_2.pth", "non_finite_iter_3.pth")
+    )
+    assert [state["step"] for state in before.values()] == [state["step"] for state in after.values()]
+    assert {float(state["step"]) for state in before.values()} == {1.0}
 
 
 def test_a_diverging_training_stops(tiny_config, tmp_path, capsys):

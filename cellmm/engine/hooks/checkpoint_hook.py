@@ -11,17 +11,25 @@ from mmengine.runner import Runner
 from cellmm.errors import CellMMError
 from cellmm.registry import HOOKS
 
+GREATER_KEYS = [*mmengine.hooks.CheckpointHook._default_greater_keys, "AP", "AR", "F1", "PQ"]
+
 
 @HOOKS.register_module()
 class CheckpointHook(mmengine.hooks.CheckpointHook):
-    """mmengine's hook of the same name and arguments, with three differences.
+    """mmengine's hook of the same name and arguments, with four differences.
 
+    - It counts iterations, as training does here, and knows that more AP, AR, F1 and PQ is better.
     - A file that is no longer kept (``max_keep_ckpts``, an earlier best) is removed after the new one is in
       place, so that one whole checkpoint is there at any moment.
     - Training that is stopped early leaves its last state too.
     - ``interval`` must be a multiple of the optimizer wrapper's ``accumulative_counts``: gradients that are
       only summed so far are not part of a checkpoint.
     """
+
+    _default_greater_keys = GREATER_KEYS
+
+    def __init__(self, interval: int = -1, by_epoch: bool = False, **kwargs) -> None:
+        super().__init__(interval=interval, by_epoch=by_epoch, **kwargs)
 
     def before_train(self, runner: Runner) -> None:
         super().before_train(runner)

@@ -3,6 +3,7 @@
 import mmengine.hooks
 from mmengine.runner import Runner
 
+from cellmm.engine.hooks.checkpoint_hook import GREATER_KEYS
 from cellmm.registry import HOOKS
 
 
@@ -11,6 +12,7 @@ class EarlyStoppingHook(mmengine.hooks.EarlyStoppingHook):
     """mmengine's hook of the same name and arguments, whose state goes into checkpoints."""
 
     priority = "LOW"  # before a checkpoint is written
+    _default_greater_keys = GREATER_KEYS
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         checkpoint.setdefault("early_stopping", {})[self.monitor] = dict(

@@ -2,9 +2,11 @@
 
 import logging
 import os
+from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.dist import get_rank, is_main_process
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
@@ -12,6 +14,7 @@ from torch import Tensor
 
 from cellmm.errors import CellMMError
 from cellmm.registry import HOOKS
+from cellmm.utils import atomic_path
 
 
 @HOOKS.register_module()
@@ -19,11 +22,14 @@ class NonFiniteHook(Hook):
     """Stop training at a loss or gradient that is not finite, with a dump from which it happens again.
 
     The step itself is not taken (see OptimWrapper). The message names the iteration, the losses and the files
-    of the batch. The dump, ``non_finite_iter_N.pth`` in the work dir, is a checkpoint of the state before the
-    iteration, to be resumed from, with the images of the batch as tensors under ``batch``.
+    of the batch, each rank its own. The dump, ``non_finite_iter_N.pth`` in the work dir, is the checkpoint of
+    the state before the iteration, with the images of the batch as tensors under ``batch``; further ranks
+    write their batches beside it. Resumed from, it repeats the iteration; where gradients are accumulated,
+    whose sums no checkpoint holds, the last ordinary checkpoint does.
 
     Args:
-        max_skips: so many such batches are left out with a warning before training stops.
+        max_skips: so many such batches are left out with a warning before training stops; with them the
+            gradients that were accumulated before them since the last step.
     """
 
     priority = "VERY_HIGH"
@@ -32,12 +38,17 @@ class NonFiniteHook(Hook):
         if max_skips < 0:
             raise ValueError(f"max_skips must be 0 or more, got {max_skips}")
         self.max_skips, self.num_skips = max_skips, 0
-        self._buffers: dict[str, Tensor] = {}
+        self._buffers: list[Tensor] = []
         self._dump: dict = {}
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
-        if self.max_skips:  # running means take in a batch before its loss is known
-            self._buffers = {name: buffer.clone() for name, buffer in runner.model.named_buffers()}
+        # running means take in a batch before its loss is known
+        buffers = list(runner.model.buffers())
+        if self._buffers:
+            for kept, buffer in zip(self._buffers, buffers, strict=True):
+                kept.copy_(buffer)
+        else:
+            self._buffers = [buffer.clone() for buffer in buffers]
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict | None = None
@@ -45,30 +56,35 @@ class NonFiniteHook(Hook):
         bad = [name for name, value in (outputs or {}).items() if not _is_finite(value)]
         if not bad and not runner.optim_wrapper.refused:
             return
+        for kept, buffer in zip(self._buffers, runner.model.buffers(), strict=True):
+            buffer.copy_(kept)
         self.num_skips += 1
         what = ", ".join(bad[:3]) + (", ..." if len(bad) > 3 else "") if bad else "gradient"
         where = f"iteration {runner.iter + 1}: {what} not finite; batch: {', '.join(_files(data_batch))}"
         if self.num_skips > self.max_skips:
             path = self._write_dump(runner, data_batch, where)
+            accumulates = runner.optim_wrapper._accumulative_counts > 1
             raise CellMMError(
                 f"{where}; lower the learning rate, set optim_wrapper.clip_grad=dict(max_norm=5.0), or take "
-                f"bfloat16 in place of float16; to see it again: --resume {path}"
+                f"bfloat16 in place of float16; to see it again: --resume{'' if accumulates else f' {path}'}"
+                f"{f' (its state and images are in {path})' if accumulates else ''}"
             )
         print_log(
             f"{where}; left out ({self.num_skips} of {self.max_skips})",
             logger="current",
             level=logging.WARNING,
         )
-        runner.optim_wrapper.zero_grad()  # gradients that were summed before it
-        for name, buffer in runner.model.named_buffers():
-            buffer.copy_(self._buffers[name])
+        runner.optim_wrapper.drop_gradients()
 
     def _write_dump(self, runner: Runner, data_batch: Any, where: str) -> str:
-        since_step = runner.iter % runner.optim_wrapper._accumulative_counts
         name = f"non_finite_iter_{runner.iter + 1}.pth"
         self._dump = dict(what=where, files=_files(data_batch), inputs=data_batch["inputs"])
-        meta = dict(epoch=runner.epoch, iter=runner.iter - since_step)
-        runner.save_checkpoint(runner.work_dir, name, meta=meta, by_epoch=False)
+        if not is_main_process():
+            with atomic_path(Path(runner.work_dir, f"{Path(name).stem}_rank_{get_rank()}.pth")) as tmp:
+                torch.save(self._dump, tmp)
+        runner.save_checkpoint(
+            runner.work_dir, name, meta=dict(epoch=runner.epoch, iter=runner.iter), by_epoch=False
+        )
         return os.path.join(runner.work_dir, name)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:

@@ -8,6 +8,7 @@ from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import Runner
 
+from cellmm.errors import CellMMError
 from cellmm.registry import HOOKS
 
 _PLAIN = (str, int, float, bool, type(None), torch.Tensor)
@@ -45,6 +46,11 @@ class PlainCheckpointHook(Hook):
             resumed_keys=dict(hub["resumed_keys"]),
         )
         checkpoint["meta"] = _plain_items(checkpoint["meta"])
+        schedulers = _plain(checkpoint.get("param_schedulers"))
+        if schedulers is _DROP:
+            raise CellMMError("param_scheduler: its state holds objects, which no checkpoint may hold")
+        if schedulers is not None:
+            checkpoint["param_schedulers"] = schedulers
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         hub = checkpoint.get("message_hub")
