@@ -1,17 +1,22 @@
 """`cellmm test`: evaluate a checkpoint on a config's test set."""
 
 import argparse
+import inspect
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config, DictAction
 from mmengine.dist import is_main_process
+from mmengine.hooks import EarlyStoppingHook, EMAHook
 
 from cellmm.engine.checkpoint import load_fitting
 from cellmm.engine.config_check import check_config
+from cellmm.engine.config_schema import find_component
 from cellmm.engine.runner import build_runner, load_config
+from cellmm.errors import CellMMError
 from cellmm.utils import atomic_path
 
 
@@ -31,22 +36,52 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def prepare_config(args: argparse.Namespace) -> Config:
-    """The config with what the command line says put into it; training parts are left out."""
+    """The config with what the command line says put into it; training parts are left out.
+
+    Raises:
+        CellMMError: the config cannot be used, or has no test set.
+    """
     cfg = load_config(args.config, args.cfg_options)
     check_config(cfg)
+    if cfg.get("test_dataloader") is None:
+        raise CellMMError(
+            "test_dataloader: missing; say on which images to test, with test_cfg and test_evaluator too"
+        )
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get("work_dir") or str(Path("work_dirs") / Path(args.config).stem)
     cfg.load_from = None  # loaded by main, which insists that every tensor fits
     for key in list(cfg):
         if key.startswith(("train_", "val_")) or key in ("optim_wrapper", "param_scheduler", "auto_scale_lr"):
             cfg.pop(key)
-    cfg.custom_hooks = [hook for hook in cfg.get("custom_hooks", []) if hook["type"] != "EMAHook"]
-    for evaluator in [cfg.test_evaluator] if isinstance(cfg.test_evaluator, dict) else cfg.test_evaluator:
-        if evaluator["type"] == "CellCocoMetric":
-            evaluator.setdefault("outfile_prefix", str(Path(cfg.work_dir) / "results"))
+    cfg.custom_hooks = [hook for hook in cfg.get("custom_hooks") or [] if not _only_trains(hook)]
+    for name, hook in list((cfg.get("default_hooks") or {}).items()):
+        if _only_trains(hook):
+            cfg.default_hooks.pop(name)
+    for metric in _metrics(cfg.test_evaluator):
+        if metric.get("type") == "CellCocoMetric":
+            metric.setdefault("outfile_prefix", str(Path(cfg.work_dir) / "results"))
     if args.show_dir:
         cfg.custom_hooks.append(dict(type="ShowHook", out_dir=args.show_dir))
     return cfg
+
+
+def _only_trains(hook: Any) -> bool:
+    """Whether it averages weights or stops early, for which there must be a training."""
+    kind = hook.get("type") if isinstance(hook, dict) else type(hook)
+    cls = find_component(kind, ("HOOKS",)) if isinstance(kind, str) else kind
+    return inspect.isclass(cls) and issubclass(cls, (EMAHook, EarlyStoppingHook))
+
+
+def _metrics(evaluator: Any) -> Iterator[dict]:
+    """The configs of the metrics: of one, of a list, or of an evaluator with ``metrics``."""
+    if isinstance(evaluator, (list, tuple)):
+        for one in evaluator:
+            yield from _metrics(one)
+    elif isinstance(evaluator, dict):
+        if "metrics" in evaluator:
+            yield from _metrics(evaluator["metrics"])
+        else:
+            yield evaluator
 
 
 def write_metrics(path: Path, metrics: dict, **about: str) -> None:

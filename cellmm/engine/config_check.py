@@ -116,10 +116,14 @@ class _Check:
                     f"{cls.__name__} does not number its draws, so every epoch would repeat the same "
                     "augmentation; use dict(type='DrawSampler', shuffle=True)",
                 )
-        self._check_best_rule()
+        for path, hook, cls in self._hooks():
+            if issubclass(cls, mmengine.hooks.CheckpointHook):
+                self._check_checkpoint_hook(hook, path)
+            if issubclass(cls, tuple(WATCHED)):
+                self._check_best_rule(hook, cls, path)
 
-    def _check_best_rule(self) -> None:
-        """A hook that watches a number has to know whether it should grow."""
+    def _hooks(self) -> Iterator[tuple[str, dict, type]]:
+        """(path, config, class) of all hooks."""
         default, custom = self.top.get("default_hooks"), self.top.get("custom_hooks")
         default = default if isinstance(default, dict) else {}
         custom = custom if isinstance(custom, list) else []
@@ -127,17 +131,39 @@ class _Check:
         hooks |= {f"custom_hooks.{i}": hook for i, hook in enumerate(custom)}
         for path, hook in hooks.items():
             cls = self.parts.component(hook, "hook") if has_type(hook) else None
-            if not (inspect.isclass(cls) and issubclass(cls, tuple(WATCHED))):
-                continue
-            watched = hook.get(next(key for base, key in WATCHED.items() if issubclass(cls, base)))
-            known = [*cls._default_greater_keys, *cls._default_less_keys]
-            if hook.get("rule") is not None or "greater_keys" in hook or "less_keys" in hook:
-                continue
-            for one in watched if isinstance(watched, list) else [watched]:
-                if isinstance(one, str) and one != "auto" and not _contains(one, known):
-                    text = f"missing; say whether more of {one} is better (rule='greater') or less ('less')"
-                    self.parts.report(f"{path}.rule", text)
-                    break
+            if inspect.isclass(cls):
+                yield path, hook, cls
+
+    def _check_checkpoint_hook(self, hook: dict, path: str) -> None:
+        for key in ("out_dir", "filename_tmpl"):
+            if hook.get(key) is not None:
+                self.parts.report(
+                    f"{path}.{key}",
+                    "checkpoints are written to the work dir as iter_N.pth, where --resume finds them; "
+                    "use --work-dir",
+                )
+        self._check_whole(hook, path, "save_begin", 0)
+        wrapper = self.top.get("optim_wrapper")
+        counts = wrapper.get("accumulative_counts") if isinstance(wrapper, dict) else None
+        begin = hook.get("save_begin")
+        if isinstance(begin, int) and isinstance(counts, int) and counts > 0 and begin % counts:
+            self.parts.report(
+                f"{path}.save_begin",
+                f"{begin} is not a multiple of optim_wrapper.accumulative_counts, {counts}; training could "
+                f"not be resumed exactly; take {begin + -begin % counts}",
+            )
+
+    def _check_best_rule(self, hook: dict, cls: type, path: str) -> None:
+        """A hook that watches a number has to know whether it should grow."""
+        watched = hook.get(next(key for base, key in WATCHED.items() if issubclass(cls, base)))
+        known = [*cls._default_greater_keys, *cls._default_less_keys]
+        if hook.get("rule") is not None or "greater_keys" in hook or "less_keys" in hook:
+            return
+        for one in watched if isinstance(watched, list) else [watched]:
+            if isinstance(one, str) and one != "auto" and not _contains(one, known):
+                text = f"missing; say whether more of {one} is better (rule='greater') or less ('less')"
+                self.parts.report(f"{path}.rule", text)
+                break
 
     def _check_loaders(self) -> None:
         for path in LOADERS:
@@ -188,6 +214,9 @@ class _Check:
                 continue
             if self._was_used(name, steps):
                 continue
+            old = self.file.get(name)
+            if not name.startswith(("train", "val", "test")) and not (old and self._was_used(name, old)):
+                continue  # for something else, as the tta_pipeline of other packages
             loader = f"{start}_dataloader" if f"{start}_dataloader" in loaders else "a dataloader"
             self.parts.report(
                 name,

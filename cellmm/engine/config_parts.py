@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import mmengine.hooks
+from mmengine.optim import ReduceOnPlateauParamScheduler, _ParamScheduler
+from mmengine.runner import LogProcessor
 
 from cellmm.datasets.transforms import Albumentations
 from cellmm.datasets.transforms import albumentations as albu
@@ -20,6 +22,8 @@ from cellmm.engine.config_schema import ALWAYS_TAKEN, PLACES, Place, component_n
 DEFAULT_HOOKS = ("runtime_info", "timer", "sampler_seed", "logger", "param_scheduler", "checkpoint")
 # where a list is as good as a dict
 MANY = ("dataloader", "dataset", "transform", "scheduler", "metric", "hook", "vis_backend", "part", "init")
+# what may count epochs, which pass only at the end of a training of iterations
+COUNTS = (_ParamScheduler, mmengine.hooks.CheckpointHook, LogProcessor)
 LOOP_CURE = (
     "set type='IterBasedTrainLoop' with max_iters and no by_epoch: cellmm counts iterations, not epochs"
 )
@@ -124,6 +128,8 @@ class PartsCheck:
             self.visit(dict(type=value["constructor"]), "constructor", f"{path}.constructor")
             return  # which takes the rest as it likes
         self._check_arguments(value, component, place, path, strict)
+        if inspect.isclass(component) and self.top.get("train_cfg") is not None:
+            self._check_counts_iterations(value, component, path)
         inside = str(getattr(component, "__module__", "")).startswith("cellmm.")
         if inspect.isclass(component) and issubclass(component, Albumentations):
             self._visit_albumentations(value.get("transforms"), f"{path}.transforms")
@@ -149,7 +155,8 @@ class PartsCheck:
             by_name.pop("model", None)
         for key, one in value.items():
             if key in by_name:
-                if wanted := wrong_kind(one, by_name[key]):
+                # init_cfg may be a list of dicts, whatever is written to it
+                if key != "init_cfg" and (wanted := wrong_kind(one, by_name[key])):
                     self.report(f"{path}.{key}", f"{name} needs {wanted}, got {short(one)}")
             elif key == "_delete_":
                 self.report(f"{path}.{key}", "the bases hold nothing here to be deleted; leave it out")
@@ -163,6 +170,21 @@ class PartsCheck:
         for key in arguments.required if strict else ():
             if key not in value and key not in supplied:
                 self.report(f"{path}.{key}", f"missing; {name} needs it")
+
+    def _check_counts_iterations(self, value: dict, cls: type, path: str) -> None:
+        if issubclass(cls, mmengine.hooks.EMAHook) and value.get("begin_epoch"):
+            text = "set begin_iter in its place: cellmm counts iterations, not epochs"
+            self.report(f"{path}.begin_epoch", text)
+        if not issubclass(cls, COUNTS) or issubclass(cls, ReduceOnPlateauParamScheduler):
+            return
+        parameter = arguments_of(cls).by_name.get("by_epoch")
+        by_epoch = value.get("by_epoch", parameter is not None and parameter.default)
+        # a schedule without end would be converted to one of a single epoch
+        if by_epoch and not (value.get("convert_to_iter_based") and "end" in value):
+            is_schedule = issubclass(cls, _ParamScheduler)
+            also = ", and all its steps in iterations" if is_schedule else ""
+            text = f"set by_epoch=False{also}: cellmm counts iterations, not epochs"
+            self.report(f"{path}.by_epoch", text)
 
     def _visit_albumentations(self, parts: Any, path: str) -> None:
         for i, part in enumerate(parts if isinstance(parts, (list, tuple)) else ()):

@@ -1,6 +1,7 @@
 """What can be known of a training before its first step: one sample, numbers of cells, names of metrics."""
 
 import difflib
+import functools
 import inspect
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -27,8 +28,8 @@ WRAPPERS = (ConcatDataset, RepeatDataset, ClassBalancedDataset)
 def check_runner(runner: Runner) -> None:
     """Look for what would go wrong later, before any training: call it after ``Runner.from_cfg``.
 
-    Builds the loops with their datasets, which training then uses, and reads one training sample. Random
-    number generators are left as they were.
+    Builds the loops with their datasets, the optimizer and its schedules, which training then uses, and reads
+    one training sample. Random number generators are left as they were.
 
     - What a checkpoint hook, early stopping or a schedule watches is a number that the metrics give: those
       metrics count that have ``metric_keys``, a list or a method that returns one.
@@ -51,20 +52,33 @@ def check_runner(runner: Runner) -> None:
         train = _build("train_dataloader", lambda: runner.train_loop)
         val = _build("val_dataloader", lambda: runner.val_loop)
         _check_watched(runner, val)
+        _build_optimizer(runner)
         _check_first_sample(train.dataloader, model)
         _check_cells(train, model)
         if val is not None:
             _warn_of_many_cells(val, model, "val_dataloader")
 
 
-def _build(key: str, build: Callable[[], BaseLoop | None]) -> BaseLoop | None:
-    """``build()``; what a constructor says of a wrong value becomes one line."""
+def _build(key: str, build: Callable[[], Any], *more: type[Exception]) -> Any:
+    """``build()``; what a constructor says of a wrong value, by ``more`` errors too, becomes one line."""
     try:
         return build()
     except CellMMError:
         raise
-    except (ValueError, AssertionError) as error:
-        raise CellMMError(f"{key}: {error}") from error
+    except (ValueError, AssertionError, *more) as error:
+        raise CellMMError(f"{key}: {' '.join(str(error).split())}") from error
+
+
+def _build_optimizer(runner: Runner) -> None:
+    """What ``Runner.train`` does first; it leaves alone what is built."""
+    more = (TypeError, KeyError, ArithmeticError)
+    wrapper = _build("optim_wrapper", lambda: runner.build_optim_wrapper(runner.optim_wrapper), *more)
+    runner.optim_wrapper = wrapper
+    _build("auto_scale_lr", lambda: runner.scale_lr(wrapper, runner.auto_scale_lr), *more)
+    runner.auto_scale_lr = None  # done; train would scale a second time
+    if (schedules := runner.param_schedulers) is not None:
+        build = functools.partial(runner.build_param_scheduler, schedules)
+        runner.param_schedulers = _build("param_scheduler", build, *more)
 
 
 # what is watched

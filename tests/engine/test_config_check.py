@@ -60,6 +60,16 @@ def test_the_configs_pass(path):
         {"train_dataloader.collate_fn": dict(type="default_collate"), "train_dataloader.pin_memory": True},
         {"mode": "train", "img_scale": (3, 4), "train_dataset": {}, "dataloader": dict(num_workers=1)},
         {"test_dataloader": None, "test_cfg": None, "test_evaluator": None, "test_pipeline": None},
+        {
+            "param_scheduler": dict(
+                _delete_=True, type="StepLR", step_size=2, convert_to_iter_based=True, end=9
+            )
+        },
+        {"default_hooks.checkpoint.save_begin": 4, "optim_wrapper.accumulative_counts": 2},
+        {"default_hooks.checkpoint.save_best": "auto", "default_hooks.checkpoint.rule": None},
+        {"custom_hooks": [dict(type="EMAHook", begin_iter=5)], "log_processor": None},
+        {"model.encoder.init_cfg": [dict(type="Kaiming", layer="Conv2d")]},
+        {"tta_pipeline": [dict(type="LoadImage"), dict(type="PackCellInputs")]},
     ],
     ids=lambda options: next(iter(options)),
 )
@@ -145,7 +155,9 @@ def test_what_is_wrong_is_named_with_its_cure(key, value, says):
     assert f"{place}: {says}" in problems({key: value})
 
 
-RULE = "default_hooks.checkpoint.rule: missing; say whether more of AP is better (rule='greater') or less"
+RULE = "default_hooks.checkpoint.rule: missing; say whether more of cost is better (rule='greater') or less"
+EPOCHS = "set by_epoch=False"
+PLACE = "checkpoints are written to the work dir as iter_N.pth, where --resume finds them; use --work-dir"
 LOOP = "train_cfg: set type='IterBasedTrainLoop' with max_iters"
 
 
@@ -157,9 +169,36 @@ LOOP = "train_cfg: set type='IterBasedTrainLoop' with max_iters"
             {"optim_wrapper": None, "train_cfg": None, "train_dataloader": None},
             "param_scheduler: there is",
         ),
-        ({"default_hooks.checkpoint.rule": None}, RULE),
+        ({"default_hooks.checkpoint.save_best": "cost", "default_hooks.checkpoint.rule": None}, RULE),
+        ({"param_scheduler.0.by_epoch": True}, f"param_scheduler.0.by_epoch: {EPOCHS}"),
         (
-            {"custom_hooks": [dict(type="EarlyStoppingHook", monitor="AP")]},
+            {"param_scheduler": dict(_delete_=True, type="MultiStepLR", milestones=[5])},
+            f"param_scheduler.by_epoch: {EPOCHS}",
+        ),
+        (
+            {"param_scheduler": [dict(type="CosineAnnealingLR", T_max=5)]},
+            f"param_scheduler.0.by_epoch: {EPOCHS}",
+        ),
+        (  # without its end, mmengine would end it after one epoch
+            {"param_scheduler": [dict(type="StepLR", step_size=2, convert_to_iter_based=True)]},
+            f"param_scheduler.0.by_epoch: {EPOCHS}",
+        ),
+        ({"default_hooks.checkpoint.by_epoch": True}, f"default_hooks.checkpoint.by_epoch: {EPOCHS}"),
+        ({"log_processor.by_epoch": True}, f"log_processor.by_epoch: {EPOCHS}"),
+        ({"log_processor": dict(_delete_=True, window_size=5)}, f"log_processor.by_epoch: {EPOCHS}"),
+        (
+            {"custom_hooks": [dict(type="EMAHook", begin_epoch=2)]},
+            "custom_hooks.0.begin_epoch: set begin_iter",
+        ),
+        ({"default_hooks.checkpoint.out_dir": "x"}, f"default_hooks.checkpoint.out_dir: {PLACE}"),
+        ({"default_hooks.checkpoint.filename_tmpl": "x"}, f"default_hooks.checkpoint.filename_tmpl: {PLACE}"),
+        (
+            {"default_hooks.checkpoint.save_begin": 3, "optim_wrapper.accumulative_counts": 2},
+            "default_hooks.checkpoint.save_begin: 3 is not a multiple of optim_wrapper.accumulative_counts, "
+            "2; training could not be resumed exactly; take 4",
+        ),
+        (
+            {"custom_hooks": [dict(type="EarlyStoppingHook", monitor="cost")]},
             "custom_hooks.0.rule: missing",
         ),
         (
@@ -219,6 +258,16 @@ def test_a_pipeline_that_no_dataloader_uses(tmp_path):
     text = f"start = [{steps[:22]}]\ntrain_pipeline = [*start, {steps[24:]}]\n"
     used = "train_dataloader = dict(dataset=dict(pipeline=train_pipeline))"
     check_config(load_config(child(tmp_path, text + used)))
+
+
+def test_a_pipeline_of_another_name_that_an_option_has_changed(tmp_path):
+    text = 'steps = [dict(type="LoadImage"), dict(type="PackCellInputs")]\n'
+    path = child(
+        tmp_path, text + "train_dataloader = dict(dataset=dict(pipeline=steps))\ntrain_pipeline = None"
+    )
+    check_config(load_config(path))
+    with pytest.raises(CellMMError, match=r"^steps: no dataloader uses it"):
+        check_config(load_config(path, {"steps.0.channels": [0]}))
 
 
 def test_steps_have_the_name_of_the_list_that_they_come_from(tmp_path):

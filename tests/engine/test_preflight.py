@@ -79,7 +79,7 @@ def test_a_good_config_passes_and_nothing_is_built_twice(runner_of):
 
 BEST = "default_hooks.checkpoint.save_best"
 NO_VALIDATION = {"val_evaluator": None, "val_dataloader": None, "val_cfg": None}
-PLATEAU = dict(type="ReduceOnPlateauLR", by_epoch=False)
+PLATEAU = dict(type="ReduceOnPlateauLR")
 
 
 @pytest.mark.parametrize(
@@ -111,6 +111,45 @@ def test_what_is_watched_is_given(runner_of, options, says):
             check_runner(runner)
     else:
         check_runner(runner)
+
+
+OPTIMIZER = "optim_wrapper.optimizer"
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({f"{OPTIMIZER}.weight_decay": -1}, "optim_wrapper: .*weight_decay"),
+        ({f"{OPTIMIZER}.betas": [2, 0.9]}, "optim_wrapper: .*beta"),
+        ({f"{OPTIMIZER}.eps": "x"}, "optim_wrapper: "),
+        (
+            {OPTIMIZER: dict(type="SGD", lr=0.1, _delete_=True)}
+            | {"optim_wrapper.paramwise_cfg": dict(norm_decay_mult=0)},
+            "optim_wrapper: base_wd should not be None",
+        ),
+        ({"param_scheduler": [dict(type="LinearLR", by_epoch=False, start_factor=3)]}, "param_scheduler: "),
+        ({"param_scheduler": [dict(by_epoch=False, monitor="AP", **PLATEAU)]}, "param_scheduler: "),
+        ({"auto_scale_lr": dict(enable=True)}, "auto_scale_lr: .*base_batch_size"),
+    ],
+)
+def test_values_of_the_optimizer_and_its_schedules(runner_of, options, says):
+    with pytest.raises(CellMMError, match=f"^{says}") as error:
+        check_runner(runner_of(options))
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_the_optimizer_is_built_and_scaled_once(runner_of):
+    schedule = dict(type="ConstantLR", factor=0.5, by_epoch=False, begin=0, end=3)
+    options = {"param_scheduler": [schedule], "auto_scale_lr": dict(enable=True, base_batch_size=1)}
+    runner = runner_of(options)
+    batch = runner._train_dataloader["batch_size"]
+    assert batch > 1  # or this tests nothing
+    check_runner(runner)
+    built = runner.optim_wrapper, runner.param_schedulers[0]
+    assert built[0].get_lr()["lr"][0] == pytest.approx(1e-3 * batch * 0.5)
+    runner.train()
+    assert (runner.optim_wrapper, runner.param_schedulers[0]) == built
+    assert built[0].get_lr()["lr"][0] == pytest.approx(1e-3 * batch)
 
 
 def test_more_cells_than_queries(runner_of, tiny_data):

@@ -1,0 +1,70 @@
+"""What `cellmm test` makes of a config: without parts for training, and in one line where it cannot test."""
+
+from pathlib import Path
+
+import mmengine.hooks
+import pytest
+
+from cellmm.apis.test import parse_args, prepare_config
+from cellmm.cli import main as cellmm
+from cellmm.errors import CellMMError
+from cellmm.registry import HOOKS
+
+TINY = Path(__file__).parents[1] / "configs/tiny.py"
+METRIC = "dict(type='CellCocoMetric')"
+
+
+@HOOKS.register_module()
+class OtherEMAHook(mmengine.hooks.EMAHook):
+    """A hook of the user's own."""
+
+
+def prepared(folder: Path, more: str):
+    path = folder / "mine.py"
+    path.write_text(f"_base_ = [{str(TINY)!r}]\n{more}")
+    return prepare_config(parse_args([str(path), "x.pth", "--work-dir", str(folder)]))
+
+
+@pytest.mark.parametrize(
+    ("hooks", "kept"),
+    [
+        ("None", []),
+        ("[dict(type='EarlyStoppingHook', monitor='AP', rule='greater')]", []),
+        ("[dict(type='mmengine.hooks.EarlyStoppingHook', monitor='AP', rule='greater')]", []),
+        ("[dict(type='OtherEMAHook'), dict(type='EmptyCacheHook')]", ["EmptyCacheHook"]),
+    ],
+)
+def test_hooks_that_only_train_are_left_out(tmp_path, hooks, kept):
+    cfg = prepared(tmp_path, f"custom_hooks = {hooks}")
+    assert [hook.type for hook in cfg.custom_hooks] == kept
+
+
+def test_default_hooks_that_only_train_are_left_out(tmp_path):
+    early = "dict(type='EarlyStoppingHook', monitor='AP', rule='greater')"
+    cfg = prepared(tmp_path, f"default_hooks = dict(early={early}, ema=dict(type='EMAHook'))")
+    assert not {"early", "ema"} & set(cfg.default_hooks) and cfg.default_hooks.timer.type == "IterTimerHook"
+
+
+def test_a_config_without_a_test_set(tmp_path, capsys):
+    off = "test_dataloader = test_cfg = test_evaluator = None"
+    with pytest.raises(CellMMError, match=r"^test_dataloader: missing; "):
+        prepared(tmp_path, off)
+    assert cellmm(["test", str(tmp_path / "mine.py"), "x.pth", "--work-dir", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.startswith("cellmm test: test_dataloader: missing; ")
+
+
+@pytest.mark.parametrize(
+    ("value", "metric"),
+    [
+        (f"dict(_delete_=True, metrics=[{METRIC}])", lambda evaluator: evaluator.metrics[0]),
+        (f"dict(_delete_=True, metrics={METRIC})", lambda evaluator: evaluator.metrics),
+        (
+            f"dict(_delete_=True, type='Evaluator', metrics=[{METRIC}])",
+            lambda evaluator: evaluator.metrics[0],
+        ),
+        (f"[dict(type='DumpResults', out_file_path='a.pkl'), {METRIC}]", lambda evaluator: evaluator[1]),
+    ],
+)
+def test_evaluators_of_every_form(tmp_path, value, metric):
+    cfg = prepared(tmp_path, f"test_evaluator = {value}")
+    assert metric(cfg.test_evaluator).outfile_prefix == str(tmp_path / "results")
