@@ -1,5 +1,6 @@
 """Every checkpoint that cellmm reads comes through here, with weights_only=True."""
 
+import copy
 import hashlib
 import json
 import logging
@@ -20,7 +21,8 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from cellmm.errors import CellMMError
 from cellmm.utils import atomic_path
 
-# what the parts of a checkpoint are, where they are there
+_NUMBER = (int, float)
+# what the parts of a checkpoint are, where they are there; * is all of a dict or a list
 _FORM = {
     "state_dict": dict,
     "meta": dict,
@@ -31,16 +33,34 @@ _FORM = {
     "meta.dataset_meta.classes": (list, tuple),
     "ema_state_dict": dict,
     "optimizer": dict,
+    "optimizer.param_groups": list,
+    "optimizer.param_groups.*": dict,
+    "optimizer.param_groups.*.params": list,
+    "optimizer.param_groups.*.params.*": int,
+    "optimizer.param_groups.*.lr": _NUMBER,
+    "optimizer.state": dict,
+    "optimizer.state.*": dict,
+    "optimizer.base_param_settings": (dict, type(None)),
+    "optimizer.base_param_settings.lr": _NUMBER,
+    "optimizer.loss_scaler": dict,
+    "optimizer.loss_scaler.*": _NUMBER,
     "param_schedulers": (list, dict),
+    "param_schedulers.*": (list, dict),
     "early_stopping": dict,
+    "early_stopping.*": dict,
+    "early_stopping.*.wait_count": int,
+    "early_stopping.*.best_score": _NUMBER,
+    "early_stopping.*.stop_training": bool,
     "num_skips": int,
     "message_hub": dict,
     "message_hub.log_scalars": dict,
     "message_hub.runtime_info": dict,
+    "message_hub.runtime_info.last_validation": int,
     "message_hub.resumed_keys": dict,
 }
+_SCALER_PARTS = {"scale", "growth_factor", "backoff_factor", "growth_interval", "_growth_tracker"}
 _HUB_PARTS = ("log_scalars", "runtime_info", "resumed_keys")
-_ABSENT = object()
+_LIMITS = dict(iter=10**12, epoch=10**12, seed=2**32 - 1)  # of what meta counts, from 0
 
 
 class RefusedCheckpointError(CellMMError):
@@ -125,13 +145,17 @@ def check_training_state(filename: str | Path, model: torch.nn.Module, optim_wra
             f"{filename}: weights only, no training state ({', '.join(absent)} absent); to start a new "
             f"training from them: --cfg-options load_from={filename}"
         )
-    if checkpoint["meta"]["iter"] < 0:
-        raise CellMMError(f"{filename}: meta.iter is {checkpoint['meta']['iter']}, less than 0")
+    for key, limit in _LIMITS.items():
+        if not 0 <= (checkpoint["meta"].get(key) or 0) <= limit:
+            raise CellMMError(f"{filename}: meta.{key} is not from 0 to {limit}; use an earlier checkpoint")
     _refuse_misfits(model, checkpoint["state_dict"], filename)
     averaged = checkpoint.get("ema_state_dict", {})
     averaged = {k.removeprefix("module."): v for k, v in averaged.items() if k.startswith("module.")}
     if averaged:
         _refuse_misfits(model, averaged, filename)
+    schedulers = checkpoint.get("param_schedulers", [])
+    if not isinstance(schedulers, list) or not all(isinstance(one, dict) for one in schedulers):
+        raise CellMMError(f"{filename}: its param_schedulers are no list of dicts; use an earlier checkpoint")
     _check_optimizer(checkpoint["optimizer"], optim_wrapper, filename)
 
 
@@ -244,11 +268,12 @@ def _check_hash(filename: str) -> None:
 
 def _check_form(checkpoint: dict, filename: str) -> None:
     for path, types in _FORM.items():
-        value: Any = checkpoint
-        for key in path.split("."):
-            value = value.get(key, _ABSENT) if isinstance(value, dict) else _ABSENT
-        if value is not _ABSENT and not isinstance(value, types):
-            raise _no_weights(filename, f"its {path} is a {type(value).__name__}")
+        for value in _values_at(checkpoint, path.split(".")):
+            if not isinstance(value, types):
+                raise _no_weights(filename, f"its {path} is a {type(value).__name__}")
+    for name, state in checkpoint.get("early_stopping", {}).items():
+        if not state.keys() >= {"wait_count", "best_score", "stop_training"}:
+            raise _no_weights(filename, f"its early_stopping of {name!r} is not whole")
     for part in ("state_dict", "ema_state_dict"):
         for name, value in checkpoint.get(part, {}).items():
             if not isinstance(name, str) or not isinstance(value, torch.Tensor):
@@ -258,10 +283,25 @@ def _check_form(checkpoint: dict, filename: str) -> None:
     hub = checkpoint.get("message_hub", dict.fromkeys(_HUB_PARTS, {}))
     if absent := [part for part in _HUB_PARTS if part not in hub]:
         raise _no_weights(filename, f"its message_hub has no {' and no '.join(absent)}")
+    for key, value in hub["runtime_info"].items():
+        if str(key).startswith("best_score") and not isinstance(value, _NUMBER):
+            raise _no_weights(filename, f"its {key} is a {type(value).__name__}")
     for name, pair in hub["log_scalars"].items():
         parts = pair if isinstance(pair, (list, tuple)) else ()
         if [part.ndim for part in parts if isinstance(part, torch.Tensor)] != [1, 1]:
             raise _no_weights(filename, f"its log of {name!r} is not two rows of numbers")
+
+
+def _values_at(value: Any, keys: list[str]) -> list:
+    """What is there under the keys, one after the other."""
+    values = [value]
+    for key in keys:
+        if key == "*":
+            parts = (part.values() if isinstance(part, dict) else part for part in values)
+            values = [one for part in parts for one in part]
+        else:
+            values = [part[key] for part in values if isinstance(part, dict) and key in part]
+    return values
 
 
 def _no_weights(filename: str, why: str) -> CellMMError:
@@ -304,18 +344,40 @@ def _refuse_misfits(
 
 
 def _check_optimizer(state: dict, optim_wrapper: OptimWrapper, filename: str | Path) -> None:
-    """As many groups, parameters in each and moments as this optimizer has."""
-    groups, moments = state.get("param_groups"), state.get("state")
-    params = [group.get("params") if isinstance(group, dict) else None for group in groups or ()]
-    sizes = [len(one) if isinstance(one, list) else None for one in params]
-    own = [len(group["params"]) for group in optim_wrapper.optimizer.param_groups]
-    if (
-        sizes != own
-        or not isinstance(moments, dict)
-        or not moments.keys() <= set(sum(params, []))
-        or not all(isinstance(one, dict) for one in moments.values())
-    ):
+    """What is there must be of this optimizer's form; a step of a copy, without gradient, shows the rest."""
+    optimizer = optim_wrapper.optimizer
+    groups, moments = state.get("param_groups", []), state.get("state", {})
+    fits = [len(group.get("params", ())) for group in groups] == [
+        len(group["params"]) for group in optimizer.param_groups
+    ] and moments.keys() <= {number for group in groups for number in group["params"]}
+    fits = fits and all(
+        _numbers_in(group.get(key, value)) == _numbers_in(value)
+        for group, own in zip(groups, optimizer.param_groups, strict=True)
+        for key, value in own.items()
+        if key != "params" and _numbers_in(value)
+    )
+    fits = fits and set(state.get("loss_scaler", ())) in (set(), _SCALER_PARTS)
+    fits = fits and "lr" in (state.get("base_param_settings") or {"lr"})
+    cause = None
+    if fits:
+        trial = copy.deepcopy(optimizer)
+        try:
+            trial.load_state_dict({key: state[key] for key in ("state", "param_groups")})
+            every = [one for group in trial.param_groups for one in group["params"]]
+            for parameter in trial.state or every:  # one without a gradient so far has no state
+                parameter.grad = torch.zeros_like(parameter)
+            trial.step()
+        except Exception as error:  # whatever an optimizer does with a state that is not its own
+            cause = error
+    if cause or not fits:
         raise CellMMError(
             f"{filename}: its optimizer state is not of this config's optimizer and model; resume with the "
             f"config that it was trained with, or start anew: --cfg-options load_from={filename}"
-        )
+        ) from cause
+
+
+def _numbers_in(value: Any) -> str:
+    """``n`` for a number, ``(nn)`` for a pair of them; empty for anything else."""
+    if isinstance(value, (list, tuple)):
+        return f"({''.join(map(_numbers_in, value))})"
+    return "n" if isinstance(value, _NUMBER) else ""

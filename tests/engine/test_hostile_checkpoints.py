@@ -184,6 +184,31 @@ NO_STATE = {
     "averaged weights of another model": lambda good: good | dict(ema_state_dict={"module.w": torch.ones(1)}),
     "half of the weights": lambda good: good | dict(state_dict=dict(list(good["state_dict"].items())[::2])),
 }
+# where in a good checkpoint -> what is put there
+ALTERED = {
+    "optimizer.param_groups.0.params.0": [1],
+    "optimizer.param_groups.0.params": "0",
+    "optimizer.param_groups.0.lr": "x",
+    "optimizer.param_groups.0.weight_decay": torch.ones(2),
+    "optimizer.param_groups.0.betas": 0.9,
+    "optimizer.param_groups.0.eps": None,
+    "optimizer.state.0.exp_avg": torch.ones(7, 3),
+    "optimizer.state.1.exp_avg_sq": "x",
+    "optimizer.state.0.step": "x",
+    "optimizer.state.0": dict(step=torch.tensor(1.0)),
+    "optimizer.base_param_settings": dict(lr="x"),
+    "message_hub.runtime_info.best_score": "x",
+    "message_hub.runtime_info.last_validation": torch.ones(2),
+    "early_stopping": {"AP": 3},
+    "early_stopping.AP": dict(wait_count="x", best_score=0.5, stop_training=False),
+    "early_stopping.BP": dict(wait_count=1, best_score=0.5),
+    "param_schedulers": [3],
+    "param_schedulers.0": "x",
+    "meta.iter": 10**30,
+    "meta.epoch": -1,
+    "meta.seed": 10**30,
+    "optimizer.loss_scaler": dict(scale=1.0),
+}
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -207,6 +232,20 @@ def test_what_cannot_be_resumed(whole, run, tmp_path, kind):
         assert "weights only, no training state (" in error and f"load_from={file}" in error
         assert run("load_from", file)[0] == 0
         assert run("test", file)[0] == 0
+
+
+@pytest.mark.parametrize("where", ALTERED)
+def test_an_altered_training_state(whole, run, tmp_path, where):
+    good = checkpoint_of(whole)
+    good.setdefault("early_stopping", {})
+    *parents, last = (int(key) if key.isdigit() else key for key in where.split("."))
+    place = good
+    for key in parents:
+        place = place[key]
+    place[last] = ALTERED[where]
+    torch.save(good, tmp_path / "bad.pth")
+    status, error = run("resume", tmp_path / "bad.pth")
+    assert refused_in_one_line(status, error, tmp_path / "bad.pth"), error
 
 
 @pytest.mark.parametrize("command", COMMANDS)
