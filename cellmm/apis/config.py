@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import logging
 import os
 import sys
 import tempfile
@@ -30,8 +31,12 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     """Print to stdout, then check; raises CellMMError where the config cannot be used."""
     args = parse_args(argv)
-    cfg = load_config(args.config, args.cfg_options)
-    names, bases = load_bases(args.config)
+    logging.disable(logging.INFO)  # mmengine logs to stdout, which is for the config alone
+    try:
+        cfg = load_config(args.config, args.cfg_options)
+        names, bases = load_bases(args.config)
+    finally:
+        logging.disable(logging.NOTSET)
     text = "" if args.diff else f"{cfg.pretty_text.rstrip()}\n\n"
     text += f"# difference from {', '.join(names) or 'nothing: there is no _base_'}\n"
     text += "".join(f"{line}\n" for line in difference(bases, cfg.to_dict()))

@@ -1,5 +1,6 @@
 """`cellmm config`: what it prints, in which words, and what it makes of a wrong config."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -77,5 +78,8 @@ def test_a_missing_config_is_one_line(capsys):
 
 def test_a_reader_that_goes_away_is_no_error():
     command = f"{sys.executable} -m cellmm.cli config {CHILD} --diff | true; exit ${{PIPESTATUS[0]}}"
-    done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
+    environment = dict(os.environ, CELLMM_DATA="somewhere")  # which mmengine logs
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0 and "Traceback" not in done.stderr
