@@ -11,6 +11,8 @@ class CellSample(BaseDataElement):
 
     - ``gt_layers``: int32 (L, H, W) in the network's frame, ids 1..M; overlapping cells on different layers.
     - ``gt_instances``: InstanceData(labels (M,)).
+    - ``ignore`` bool (H, W), ``gt_points`` float32 (M, 2), ``gt_disks`` int32 (h, w) and ``gt_disk_weight``
+      float32 (h, w): see docs/concepts/data_flow.md.
     - ``eval_instances``: InstanceData(masks (COCO RLE, original frame), labels, ignore, areas).
     - ``pred_instances``: InstanceData(masks (COCO RLE, original frame), scores (N,) descending, labels).
     - metainfo: ``img_id``, ``img_path``, ``img_shape``, ``ori_shape``, ``to_original``, ``draw``.

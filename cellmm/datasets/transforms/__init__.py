@@ -1,20 +1,29 @@
 """From files to what the model takes; each transform states the keys that it reads and writes."""
 
 from cellmm.datasets.transforms.albumentations import Albumentations
-from cellmm.datasets.transforms.framing import CropRegion, PadTo, ResizeTo
+from cellmm.datasets.transforms.disk_targets import DiskTargets
+from cellmm.datasets.transforms.framing import CropRegion, MirrorPad, PadTo, ResizeTo
 from cellmm.datasets.transforms.intensity import RandomIntensity
 from cellmm.datasets.transforms.loading import LoadCells, LoadImage
 from cellmm.datasets.transforms.normalize import Normalize
 from cellmm.datasets.transforms.packing import PackCellInputs
+from cellmm.datasets.transforms.random_warp import RandomWarp
+from cellmm.datasets.transforms.reference_points import ReferencePoints
+from cellmm.datasets.transforms.sampling_density import SamplingDensity
 
 __all__ = [
     "Albumentations",
     "CropRegion",
+    "DiskTargets",
     "LoadCells",
     "LoadImage",
+    "MirrorPad",
     "Normalize",
     "PackCellInputs",
     "PadTo",
     "RandomIntensity",
+    "RandomWarp",
+    "ReferencePoints",
     "ResizeTo",
+    "SamplingDensity",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from cellmm.datasets.transforms.cells import pack_layers, replace_cells, unpack_layers
+from cellmm.datasets.transforms.cells import pack_layers, refuse_moved_targets, replace_cells, unpack_layers
 from cellmm.errors import CellMMError
 from cellmm.registry import TRANSFORMS
 
@@ -37,6 +37,12 @@ class Albumentations(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         image = results["img"]
+        refuse_moved_targets(results, "Albumentations")
+        if "ignore" in results:
+            raise CellMMError(
+                "Albumentations would leave the ignored pixels behind: put it before the step that writes "
+                "them, or use RandomWarp alone"
+            )
         if self.clips and (image.min() < 0 or image.max() > 1):
             raise CellMMError(
                 f"{', '.join(self.clips)} would clip {results.get('img_path')} to [0, 1]: "

@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 
+from cellmm.errors import CellMMError
 from cellmm.structures import LabelLayers
 
 LOOK_UP_BYTES = 2 if cv2.__version__ >= "5" else 1  # what cv2.LUT looks up, several times as fast as NumPy
@@ -31,6 +32,14 @@ def unpack_layers(images: list[np.ndarray], num: int) -> np.ndarray:
     """The way back: float32 images (H, W) -> ids (L, H, W), L rounded up to whole images."""
     images = [np.ascontiguousarray(image)[..., None].view(smallest_type(num)) for image in images]
     return np.array([layer for image in images for layer in cv2.split(image)])
+
+
+def refuse_moved_targets(results: dict, step: str) -> None:
+    """Raise CellMMError where there is already what ``step``, which moves pixels, would leave behind."""
+    writers = dict(gt_points="ReferencePoints", gt_disks="DiskTargets", sampling_density="SamplingDensity")
+    for key, writer in writers.items():
+        if key in results:
+            raise CellMMError(f"{step} comes after {writer}, whose {key} it does not move: put it before")
 
 
 def replace_cells(results: dict, layers: np.ndarray, min_area: int = 1) -> None:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from cellmm.datasets.transforms.cells import replace_cells, smallest_type
+from cellmm.datasets.transforms.cells import refuse_moved_targets, replace_cells, smallest_type
 from cellmm.errors import CellMMError
 from cellmm.registry import TRANSFORMS
 from cellmm.structures import LabelLayers
@@ -34,6 +34,8 @@ class CropRegion(BaseTransform):
         results["img"] = results["img"][self.y0 : self.y1, self.x0 : self.x1]
         if "gt_layers" in results:
             replace_cells(results, results["gt_layers"].layers[:, self.y0 : self.y1, self.x0 : self.x1])
+        if "ignore" in results:
+            results["ignore"] = results["ignore"][self.y0 : self.y1, self.x0 : self.x1]
         _moved(results, np.array([[1, 0, self.x0], [0, 1, self.y0], [0, 0, 1]]))
         return results
 
@@ -67,6 +69,10 @@ class ResizeTo(BaseTransform):
                 for layer in cells.layers.astype(smallest_type(len(cells)))
             ]
             replace_cells(results, np.stack(layers))
+        if "ignore" in results:
+            ignore = results["ignore"].astype(np.uint8)
+            ignore = cv2.resize(ignore, new[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+            results["ignore"] = ignore.astype(bool)
         fy, fx = old[0] / new[0], old[1] / new[1]
         _moved(results, np.array([[fx, 0, (fx - 1) / 2], [0, fy, (fy - 1) / 2], [0, 0, 1]]))
         return results
@@ -87,7 +93,35 @@ class PadTo(BaseTransform):
         if "gt_layers" in results:
             layers = np.pad(results["gt_layers"].layers, ((0, 0), (0, bottom), (0, right)))
             results["gt_layers"] = LabelLayers(layers, num=len(results["gt_layers"]))
+        if "ignore" in results:
+            results["ignore"] = np.pad(results["ignore"], ((0, bottom), (0, right)))
         _moved(results, np.eye(3))
+        return results
+
+
+@TRANSFORMS.register_module()
+class MirrorPad(BaseTransform):
+    """Mirror ``top_left`` and ``bottom_right`` px of the image at its borders; cells end where they end.
+
+    For nets without padding, which give less than they take (the overlap-tile strategy, diskmask 2.2.2). What
+    is mirrored is in ``ignore``, bool (H, W). The outermost pixel is not repeated.
+    """
+
+    def __init__(self, *, top_left: int, bottom_right: int) -> None:
+        if min(top_left, bottom_right) < 0:
+            raise ValueError(f"MirrorPad: {top_left} and {bottom_right} px: 0 or more is needed")
+        self.pad = (top_left, bottom_right)
+
+    def transform(self, results: dict) -> dict:
+        shape = results["img"].shape[:2]
+        results["img"] = np.pad(results["img"], (self.pad, self.pad, (0, 0)), mode="reflect")
+        ignore = results.get("ignore", np.zeros(shape, dtype=bool))
+        results["ignore"] = np.pad(ignore, self.pad, constant_values=True)
+        if "gt_layers" in results:
+            layers = np.pad(results["gt_layers"].layers, ((0, 0), self.pad, self.pad))
+            results["gt_layers"] = LabelLayers(layers, num=len(results["gt_layers"]))
+        top_left = self.pad[0]
+        _moved(results, np.array([[1, 0, -top_left], [0, 1, -top_left], [0, 0, 1]]))
         return results
 
 
@@ -97,5 +131,6 @@ def _planes(image: np.ndarray) -> list[np.ndarray]:
 
 def _moved(results: dict, to_previous: np.ndarray) -> None:
     """Note the new size; compose ``to_original`` with the way back of this step, (x, y, 1) to (x, y, 1)."""
+    refuse_moved_targets(results, "a step that crops, resizes or pads")
     results["img_shape"] = results["img"].shape[:2]
     results["to_original"] = results.get("to_original", np.eye(3)) @ to_previous

@@ -23,8 +23,16 @@ class PackCellInputs(BaseTransform):
         if "gt_layers" in results:
             kept = (results["gt_layers"].areas() > 0) & ~results["gt_ignore"]
             cells = results["gt_layers"] if kept.all() else results["gt_layers"].select(kept)
+            if "gt_points" in results:
+                sample.gt_points = torch.from_numpy(results["gt_points"][kept])
+            if "gt_disks" in results:
+                ids = np.concatenate([[0], np.where(kept, np.cumsum(kept), 0)])
+                sample.gt_disks = torch.from_numpy(ids.astype(np.int32)[results["gt_disks"]])
+                sample.gt_disk_weight = torch.from_numpy(results["gt_disk_weight"])
             sample.gt_layers = torch.from_numpy(np.ascontiguousarray(cells.layers))
             sample.gt_instances = InstanceData(labels=torch.from_numpy(results["gt_labels"][kept]))
+        if "ignore" in results:
+            sample.ignore = torch.from_numpy(np.ascontiguousarray(results["ignore"]))
         if "eval_instances" in results:
             sample.eval_instances = InstanceData(**results["eval_instances"])
         image = np.ascontiguousarray(results["img"].transpose(2, 0, 1), dtype=np.float32)

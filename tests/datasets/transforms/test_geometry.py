@@ -164,6 +164,44 @@ def test_resize_keeps_the_proportions_on_request_and_the_cells():
     assert results["gt_layers"].areas()[0] == pytest.approx(144 / 9, rel=0.3)
 
 
+def test_mirror_pad_mirrors_the_image_and_ignores_what_it_added():
+    results = scene((10, 12), num=0)
+    results["img"][..., 0] = np.arange(12)
+    before = results["img"].copy()
+    build(type="MirrorPad", top_left=3, bottom_right=14)(results)
+    assert results["img"].shape == (27, 29, 2) == (*results["img_shape"], 2)
+    assert results["img"][3, :5, 0].tolist() == [3, 2, 1, 0, 1]  # the outermost pixel once
+    assert np.array_equal(results["img"][3:13, 3:15], before)
+    assert not results["ignore"][3:13, 3:15].any() and results["ignore"].sum() == 27 * 29 - 10 * 12
+    assert (results["to_original"] @ [3, 3, 1]).tolist() == [0, 0, 1]
+    results = scene((24, 24), num=1)
+    build(type="MirrorPad", top_left=5, bottom_right=0)(results)
+    assert results["gt_layers"].areas().tolist() == [144], "a mirrored cell is not a second one"
+    one = dict(scene((1, 1), num=0), img=np.ones((1, 1, 1), np.float32))
+    assert build(type="MirrorPad", top_left=2, bottom_right=2)(one)["img"].tolist() == [[[1.0]] * 5] * 5
+    with pytest.raises(ValueError, match="0 or more"):
+        build(type="MirrorPad", top_left=-1, bottom_right=0)
+
+
+def test_ignored_pixels_move_along_and_targets_may_not_be_left_behind():
+    ignore = np.zeros((40, 60), bool)
+    ignore[:10, 20:30] = True
+    results = dict(scene((40, 60)), ignore=ignore)
+    build(type="CropRegion", y0=4, x0=10, y1=36, x1=58)(results)
+    assert np.array_equal(results["ignore"], ignore[4:36, 10:58])
+    build(type="ResizeTo", size=(64, 96))(results)
+    assert results["ignore"].sum() == 4 * 6 * 10
+    build(type="PadTo", divisor=50)(results)
+    assert results["ignore"].shape == (100, 100) and results["ignore"].sum() == 240
+    flip = build(type="Albumentations", transforms=[dict(type="HorizontalFlip", p=1.0)])
+    with pytest.raises(CellMMError, match="would leave the ignored pixels behind"):
+        flip(results)
+    for key, writer in dict(gt_points="ReferencePoints", sampling_density="SamplingDensity").items():
+        for step in (flip, build(type="PadTo", divisor=50)):
+            with pytest.raises(CellMMError, match=f"after {writer}, whose {key}"):
+                step(dict(scene(), **{key: 1}))
+
+
 def test_crop_beyond_the_image_names_the_file():
     with pytest.raises(CellMMError, match="a.tif is 40x48 pixels, smaller"):
         build(type="CropRegion", y0=0, x0=0, y1=41, x1=10)(scene())

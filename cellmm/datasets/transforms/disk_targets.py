@@ -1,0 +1,291 @@
+"""Disks that mark the cells, and the weights with which DiskMask learns them."""
+
+import logging
+from collections.abc import Callable, Sequence
+
+import cv2
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmengine.logging import print_log
+from scipy.spatial import cKDTree
+
+from cellmm.errors import CellMMError
+from cellmm.registry import TRANSFORMS
+
+TILE = 8  # grid pixels: where disks are near each other is found out by tiles first
+BETWEEN_REACH = 3.0  # sigmas: farther apart the weight between disks is below 1.2 % of its highest
+
+
+@TRANSFORMS.register_module()
+class DiskTargets(BaseTransform):
+    """Write ``gt_disks`` and ``gt_disk_weight`` at ``stride``; needs ``ReferencePoints`` before it.
+
+    Reads ``gt_points``, ``gt_layers`` and, where present, ``ignore``. Grid pixel k stands for the input's
+    rows (columns) stride k to stride (k + 1) - 1. Source: diskmask 3.1.3, 3.1.4, figure 5; U-Net for the
+    weight between disks.
+
+    ``gt_disks``: int32 (ceil(H / stride), ceil(W / stride)), cell i (from 0) has id i + 1 in its disk
+    y^2 + x^2 <= r_i^2 round the grid pixel of its point, 0 outside. r_i is the largest whole number up to
+    ``radius`` at which its disk and one of the same radius round any other point have a background pixel
+    between them, corners included. Where points fall on the same or on neighbouring grid pixels, the one with
+    the higher id loses its disk: its ``gt_points`` become nan, ``num_lost_disks`` (int, always written)
+    counts it, and a warning names the first image of that kind.
+
+    ``gt_disk_weight``: float32, same shape. 1 in the background; ``disk_weight`` in disks, times
+    ``radius`` - r_i + 1 with ``size_weight``; on background near two disks plus
+    ``between_weight`` exp(-(d1 + d2)^2 / (2 ``between_sigma``^2)), d1 and d2 the distances |p - c_i| - r_i to
+    the two nearest disks, as far as d1 + d2 <= 3 ``between_sigma``; 0 where a pixel of the block is in
+    ``ignore``, and outside of disks where one belongs to a cell whose point is nan as it comes.
+
+    Args:
+        stride: input pixels a grid pixel.
+        radius: grid pixels.
+        disk_weight: a number, or 'balance': background / disk pixels of those that are learned.
+        size_weight: small disks weigh more.
+        between_weight, between_sigma: U-Net's w0 and sigma (grid pixels); 0 weight: none.
+        balance_range: bounds of 'balance'.
+    """
+
+    def __init__(
+        self,
+        *,
+        stride: int = 1,
+        radius: int = 6,
+        disk_weight: float | str = 1.0,
+        size_weight: bool = True,
+        between_weight: float = 10.0,
+        between_sigma: float = 5.0,
+        balance_range: Sequence[float] = (1.0, 100.0),
+    ) -> None:
+        if stride < 1 or radius < 0 or int(radius) != radius:
+            raise ValueError(f"stride {stride} and radius {radius}: whole numbers from 1 and from 0")
+        if isinstance(disk_weight, str) and disk_weight != "balance":
+            raise ValueError(f"disk_weight is {disk_weight!r}: a number or 'balance' is allowed")
+        if not isinstance(disk_weight, str) and not disk_weight > 0:
+            raise ValueError(f"disk_weight is {disk_weight}: a number above 0 is needed")
+        if between_weight < 0 or between_sigma <= 0:
+            raise ValueError(
+                f"between_weight {between_weight} and between_sigma {between_sigma}: "
+                "at least 0, and above 0 are allowed"
+            )
+        low, high = balance_range
+        if not 0 < low <= high:
+            raise ValueError(f"balance_range is {tuple(balance_range)}: 0 < lowest <= highest is needed")
+        self.stride, self.radius = stride, int(radius)
+        self.disk_weight, self.size_weight = disk_weight, size_weight
+        self.between_weight, self.between_sigma = between_weight, between_sigma
+        self.balance_range = (low, high)
+        self.offsets, self.sizes = disk_offsets(self.radius)
+        self.limits = radius_limits(self.radius)
+        self._warned = False
+
+    def transform(self, results: dict) -> dict:
+        if "gt_points" not in results:
+            raise CellMMError("DiskTargets finds no gt_points: put ReferencePoints before it in the config")
+        cells, points = results["gt_layers"], results["gt_points"]
+        if len(points) != len(cells):
+            raise CellMMError(
+                f"DiskTargets finds {len(points)} gt_points of {len(cells)} cells: "
+                "put ReferencePoints right before it in the config"
+            )
+        shape = tuple(-(-n // self.stride) for n in cells.shape)
+        absent = np.isnan(points).any(1)
+        ids = np.flatnonzero(~absent)
+        centres = np.floor((points[ids].astype(np.float64) + 0.5) / self.stride).astype(np.int64)
+        kept, radii = self._radii(centres)
+        self._report_lost(results, ids[~kept])
+        ids, centres = ids[kept], centres[kept]
+
+        disks = np.zeros(shape, np.int32)
+        flat = disks.reshape(-1)
+        index, pixels = self._stamp(centres, radii, shape)
+        flat[pixels] = (ids + 1)[index]
+
+        learned = self._learned(results, absent, disks)
+        weight = learned.astype(np.float32)
+        factors = np.full(len(ids), 1.0 if self.disk_weight == "balance" else self.disk_weight)
+        if self.disk_weight == "balance":
+            num_disk = np.count_nonzero(learned.reshape(-1)[pixels])
+            if num_disk:
+                factors *= np.clip(np.count_nonzero(learned) / num_disk - 1, *self.balance_range)
+        if self.size_weight:
+            factors *= self.radius - radii + 1
+        flat_weight = weight.reshape(-1)
+        if self.between_weight and len(ids) > 1:
+            at, apart = near_two_disks(centres, radii, shape, BETWEEN_REACH * self.between_sigma)
+            more = self.between_weight * np.exp(-(apart**2) / (2 * self.between_sigma**2))
+            flat_weight[at] += more.astype(np.float32) * flat_weight[at]  # the disks' pixels are set below
+        flat_weight[pixels] = factors.astype(np.float32)[index] * learned.reshape(-1)[pixels]
+        results["gt_disks"], results["gt_disk_weight"] = disks, weight
+        return results
+
+    def _radii(self, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Which points have a disk, bool (K,), and the radii of those."""
+        kept = np.ones(len(centres), bool)
+        if len(centres) < 2:
+            return kept, np.full(len(centres), self.radius)
+        pairs = cKDTree(centres).query_pairs(2 * self.radius + 2.5, output_type="ndarray")
+        gap = np.minimum(np.abs(centres[pairs[:, 0]] - centres[pairs[:, 1]]), len(self.limits) - 1)
+        limit = self.limits[gap[:, 0], gap[:, 1]]
+        close = pairs[limit < 0]
+        for i, j in close[np.lexsort((close[:, 0], close[:, 1]))]:  # i < j
+            kept[j] &= not kept[i]
+        used = kept[pairs].all(1)
+        radii = np.full(len(centres), self.radius)
+        np.minimum.at(radii, pairs[used].ravel(), np.repeat(limit[used], 2))
+        return kept, radii[kept]
+
+    def _report_lost(self, results: dict, lost: np.ndarray) -> None:
+        results["num_lost_disks"] = len(lost)
+        if len(lost) == 0:
+            return
+        results["gt_points"] = results["gt_points"].copy()
+        results["gt_points"][lost] = np.nan
+        if not self._warned:
+            self._warned = True
+            print_log(
+                f"{results.get('img_path')}: {len(lost)} cells get no disk, their reference points are on or "
+                f"next to another's pixel at stride {self.stride}; further images are not named",
+                logger="current",
+                level=logging.WARNING,
+            )
+
+    def _stamp(self, centres: np.ndarray, radii: np.ndarray, shape: tuple) -> tuple[np.ndarray, np.ndarray]:
+        """The disks' pixels inside ``shape``: index of the disk and flat index of the pixel, each (P,)."""
+        sizes = self.sizes[radii]
+        index = np.repeat(np.arange(len(radii)), sizes)
+        number = np.arange(len(index)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        y, x = (centres[index] + self.offsets[number]).T
+        inside = (y >= 0) & (y < shape[0]) & (x >= 0) & (x < shape[1])
+        return index[inside], (y * shape[1] + x)[inside]
+
+    def _learned(self, results: dict, absent: np.ndarray, disks: np.ndarray) -> np.ndarray:
+        """bool (h, w): neither ignored nor of a cell without a point, disks excepted."""
+        learned = np.ones(disks.shape, bool)
+        if absent.any():
+            table = np.concatenate([[False], absent])
+            for layer in results["gt_layers"].layers:
+                learned &= ~any_in_block(table.take(layer), self.stride)
+            learned |= disks > 0
+        ignore = results.get("ignore")
+        if ignore is not None and ignore.any():
+            learned &= ~any_in_block(ignore.astype(bool), self.stride)
+        return learned
+
+
+def disk_offsets(radius: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels (y, x) of the disk y^2 + x^2 <= radius^2 from the middle outwards, and how many each r takes.
+
+    The first ``sizes[r]`` of them are the disk of radius r = 0 to ``radius``: MATLAB's strel('disk', r) at r
+    = 1 and 2.
+    """
+    offsets = np.stack(np.mgrid[-radius : radius + 1, -radius : radius + 1], axis=-1).reshape(-1, 2)
+    squares = (offsets**2).sum(1)
+    order = np.argsort(squares, kind="stable")
+    sizes = np.searchsorted(squares[order], np.arange(radius + 1) ** 2, side="right")
+    return offsets[order[: sizes[-1]]], sizes
+
+
+def radius_limits(radius: int) -> np.ndarray:
+    """int64 (2 radius + 3, 2 radius + 3): for centres (|dy|, |dx|) apart, the largest r up to ``radius`` at
+    which two disks of radius r do not touch, not even at a corner; -1 where single pixels do.
+    """
+    num = 2 * radius + 3
+    limits = np.full((num, num), -1)
+    for r in range(radius + 1):
+        offsets, _ = disk_offsets(r)
+        reach = np.zeros((2 * num + 1, 2 * num + 1), np.uint8)
+        reach[tuple((offsets + num).T)] = 1
+        kernel = reach[num - r : num + r + 1, num - r : num + r + 1].copy()
+        touched = cv2.dilate(cv2.dilate(reach, kernel), np.ones((3, 3), np.uint8))
+        limits[touched[num : 2 * num, num : 2 * num] == 0] = r
+    return limits
+
+
+def any_in_block(mask: np.ndarray, stride: int) -> np.ndarray:
+    """bool (H, W) -> (ceil(H / stride), ceil(W / stride)): whether any pixel of the block is set."""
+    if stride == 1:
+        return mask
+    height, width = mask.shape
+    mask = np.pad(mask, ((0, -height % stride), (0, -width % stride)))
+    found = mask[::stride, ::stride].copy()
+    for k in range(1, stride**2):
+        found |= mask[k // stride :: stride, k % stride :: stride]
+    return found
+
+
+def near_two_disks(
+    centres: np.ndarray, radii: np.ndarray, shape: tuple[int, int], reach: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels whose distances d1, d2 to the two nearest disks add up to ``reach`` at most.
+
+    d_i(p) = |p - c_i| - r_i. Tiles of 8x8 pixels are compared with the disks first (d_i changes by no more
+    than half their diagonal from their middle), so that the cost depends on where disks are near each other
+    and not on their number.
+
+    Returns:
+        Flat indices of the pixels, int64 (P,), and d1 + d2, float64 (P,). Pixels of disks may be among them.
+    """
+    middle = (TILE - 1) / 2
+    half = np.sqrt(2) * middle
+    apart = cKDTree(centres).query_pairs(reach + 2 * radii.max() + 1, output_type="ndarray")
+    close = np.unique(apart)
+    centres, radii = centres[close].astype(np.float64), radii[close].astype(np.float64)
+    tiles = tuple(-(-n // TILE) for n in shape)
+    span = int((reach + radii.max(initial=0) + half + middle) / TILE)
+    step = np.arange(-span, span + 1)
+    ty, tx = ((centres // TILE).astype(np.int64).T)[:, :, None] + step
+    dy, dx = TILE * ty + middle - centres[:, :1], TILE * tx + middle - centres[:, 1:]
+    distance = np.sqrt(dy[:, :, None] ** 2 + dx[:, None] ** 2) - radii[:, None, None]
+    near = distance <= reach + half
+    near &= ((ty >= 0) & (ty < tiles[0]))[:, :, None] & ((tx >= 0) & (tx < tiles[1]))[:, None]
+    disk, row, column = np.nonzero(near)
+    tile, distance = ty[disk, row] * tiles[1] + tx[disk, column], distance[near]
+    order = np.argsort(tile, kind="stable")
+    tile, disk, distance = tile[order], disk[order], distance[order]
+    if len(tile) == 0:
+        return np.zeros(0, np.int64), np.zeros(0)
+    first, second = _two_smallest(tile, lambda rows: distance[rows])
+    bound = reach + 2 * half
+    fits = (distance + first <= bound) & (first + second <= bound)
+    tile, disk = tile[fits], disk[fits]
+    starts = np.flatnonzero(np.diff(tile, prepend=-1))
+    y, x = np.divmod(tile, tiles[1])
+    inner = np.arange(TILE)
+    dy2 = (TILE * y[:, None] + inner - centres[disk, :1]) ** 2
+    dx2 = (TILE * x[:, None] + inner - centres[disk, 1:]) ** 2
+
+    def distances(rows: np.ndarray) -> np.ndarray:
+        squares = dy2[rows][:, :, None] + dx2[rows][:, None]
+        return np.sqrt(squares, out=squares) - radii[disk[rows], None, None]
+
+    both = sum(_two_smallest(tile, distances, spread=False))
+    rows = TILE * y[starts][:, None, None] + inner[:, None]
+    columns = TILE * x[starts][:, None, None] + inner
+    wanted = (both <= reach) & (rows < shape[0]) & (columns < shape[1])
+    return (rows * shape[1] + columns)[wanted], both[wanted]
+
+
+def _two_smallest(
+    runs: np.ndarray, values: Callable[[np.ndarray], np.ndarray], spread: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
+    """The lowest and second lowest (inf: there is none) of ``values(rows)`` in each run of equal ``runs``.
+
+    (rows, ...) with ``spread``, else (runs, ...). The k-th rows of all runs are taken together, longest runs
+    first so that they are the first n of the result: few steps, no array of all values.
+    """
+    starts = np.flatnonzero(np.diff(runs, prepend=-1))
+    counts = np.diff(starts, append=len(runs))
+    order = np.argsort(-counts, kind="stable")
+    first = values(starts[order])
+    second = np.full_like(first, np.inf)
+    for k in range(1, counts.max()):
+        num = np.searchsorted(-counts[order], -k, side="left")
+        value = values(starts[order[:num]] + k)
+        np.minimum(second[:num], np.maximum(first[:num], value), out=second[:num])
+        np.minimum(first[:num], value, out=first[:num])
+    back = np.empty_like(order)
+    back[order] = np.arange(len(order))
+    if spread:
+        back = np.repeat(back, counts)
+    return first[back], second[back]

@@ -1,0 +1,207 @@
+"""Random rotation, shift, flip, scale, elastic deformation and crop: one sampling map, one resampling."""
+
+from collections.abc import Iterator, Sequence
+
+import cv2
+import numpy as np
+from mmcv.transforms import BaseTransform
+
+from cellmm.datasets.transforms.cells import pack_layers, replace_cells, unpack_layers
+from cellmm.errors import CellMMError
+from cellmm.registry import TRANSFORMS
+
+BLOCK = 2048  # px a side that are resampled at once: cv2.remap takes less than 32767 px, in and out
+SMALLEST_SCALE = 0.1  # a block then reads at most BLOCK * sqrt(2) / 0.1 = 28963 px
+
+
+@TRANSFORMS.register_module()
+class RandomWarp(BaseTransform):
+    """Rotate, shift, flip, scale, bend and crop ``img`` and ``gt_layers`` at once, and write ``ignore``.
+
+    Output pixel p = (x, y) shows the position c + s + R F (p - m) / scale + e(p) of the image: c the centre
+    of the crop, m the middle of the output, s the shift, R a rotation, F a flip left to right or nothing,
+    e(p) the elastic displacement. The image is interpolated linearly; of the cells the nearest pixel is
+    taken, four, two or one layers at a time, so that the cost does not grow with the number of cells.
+
+    ``ignore``, bool (h, w), is True where the nearest pixel lies outside the image, or was True before.
+    The image may be mirrored there, the cells are not: no cell is shown twice under one id, and a mirrored
+    cell without annotation is not learned as background. Random numbers come from ``results['rng']`` alone.
+    Takes ``sampling_density`` away, whose pixels have moved. diskmask 3.1.1.
+
+    Args:
+        size: (h, w) of the output, px; None: that of the image.
+        rotate: range of the angle in degrees, counter-clockwise as in ``np.rot90``.
+        scale: range of the magnification, at least 0.1; 2 shows everything twice as large.
+        shift: the most that the centre moves along x and along y, px of the image.
+        flip: probability of a flip left to right.
+        elastic_spacing: distance of the random displacements, px of the output; bicubic in between.
+        elastic_magnitude: their standard deviation along x and along y, px of the image; 0: none.
+        centre: ``'middle'`` of the image, ``'uniform'``: any of its pixels, ``'density'``: a pixel drawn from
+            ``sampling_density`` (see SamplingDensity).
+        border: what the image shows outside: ``'mirror'`` (the outermost pixel is not repeated) or a value.
+        min_area: cells with fewer pixels left are dropped, px.
+
+    Raises CellMMError in test pipelines (``eval_instances``: it cannot be taken back), after ReferencePoints
+    or DiskTargets, and where ``sampling_density`` is missing or of another shape than the image.
+    """
+
+    def __init__(
+        self,
+        *,
+        size: Sequence[int] | None = None,
+        rotate: Sequence[float] = (-180, 180),
+        scale: Sequence[float] = (1, 1),
+        shift: float = 0,
+        flip: float = 0.5,
+        elastic_spacing: float = 64,
+        elastic_magnitude: float = 0,
+        centre: str = "middle",
+        border: str | float = "mirror",
+        min_area: int = 1,
+    ) -> None:
+        for name, pair in (("rotate", rotate), ("scale", scale)):
+            if np.shape(pair) != (2,) or pair[0] > pair[1]:
+                raise ValueError(f"RandomWarp: {name} must be (lowest, highest), got {pair!r}")
+        if scale[0] < SMALLEST_SCALE:
+            raise ValueError(f"RandomWarp: scale must be at least {SMALLEST_SCALE}, got {scale!r}")
+        if size is not None and (np.shape(size) != (2,) or min(size) < 1):
+            raise ValueError(f"RandomWarp: size must be (h, w) of at least 1 px or None, got {size!r}")
+        if not 0 <= flip <= 1:
+            raise ValueError(f"RandomWarp: flip is a probability from 0 to 1, got {flip!r}")
+        if min(shift, elastic_magnitude) < 0 or elastic_spacing < 1:
+            raise ValueError(
+                "RandomWarp: shift and elastic_magnitude must be at least 0 px and elastic_spacing 1 px, "
+                f"got {shift}, {elastic_magnitude} and {elastic_spacing}"
+            )
+        if centre not in ("middle", "uniform", "density"):
+            raise ValueError(f"RandomWarp: centre must be 'middle', 'uniform' or 'density', got {centre!r}")
+        if border != "mirror" and not isinstance(border, (int, float)):
+            raise ValueError(f"RandomWarp: border must be 'mirror' or a number, got {border!r}")
+        self.size = None if size is None else tuple(size)
+        self.rotate, self.scale, self.shift, self.flip = tuple(rotate), tuple(scale), shift, flip
+        self.elastic_spacing, self.elastic_magnitude = elastic_spacing, elastic_magnitude
+        self.centre, self.border, self.min_area = centre, border, min_area
+
+    def transform(self, results: dict) -> dict:
+        self._check(results)
+        image = results["img"]
+        xs, ys = self._map(results)
+        outside = results.get("ignore")
+        valid = np.ones(image.shape[:2], np.uint8) if outside is None else (~outside).astype(np.uint8)
+        cells = results.get("gt_layers")
+        exact = [valid] if cells is None else [valid, *pack_layers(cells)]
+        smooth = [np.ascontiguousarray(image[..., c : c + 4]) for c in range(0, image.shape[2], 4)]
+        smooth, (valid, *packed) = _resample(smooth, exact, xs, ys, self.border)
+        results["img"] = np.concatenate([part.reshape(*xs.shape, -1) for part in smooth], axis=2)
+        results["img_shape"] = xs.shape
+        results["ignore"] = valid == 0
+        results.pop("sampling_density", None)
+        if cells is not None:
+            replace_cells(results, unpack_layers(packed, len(cells))[: cells.num_layers], self.min_area)
+        return results
+
+    def _check(self, results: dict) -> None:
+        path = results.get("img_path")
+        if "eval_instances" in results:
+            raise CellMMError(
+                "RandomWarp cannot be taken back, so predictions would be put in the wrong place: "
+                "in a test pipeline use CropRegion, ResizeTo and PadTo"
+            )
+        if late := [key for key in ("gt_points", "gt_disks") if key in results]:
+            raise CellMMError(
+                f"RandomWarp would leave {late[0]} of {path} where it was: put it before "
+                "ReferencePoints and DiskTargets in the pipeline"
+            )
+        if self.centre == "density":
+            if "sampling_density" not in results:
+                raise CellMMError(
+                    "RandomWarp(centre='density') needs SamplingDensity before it in the pipeline"
+                )
+            shape, expected = results["sampling_density"].shape, results["img"].shape[:2]
+            if shape != expected:
+                raise CellMMError(
+                    f"sampling_density of {path} is {shape} pixels (h, w), the image {expected}: put "
+                    "SamplingDensity right before RandomWarp in the pipeline"
+                )
+
+    def _map(self, results: dict) -> tuple[np.ndarray, np.ndarray]:
+        """x and y in the image of each output pixel, float32 (h, w) each, px."""
+        rng, shape = results["rng"], results["img"].shape[:2]
+        height, width = size = self.size or shape
+        angle = np.deg2rad(rng.uniform(*self.rotate))
+        scale = rng.uniform(*self.scale)
+        shift_x, shift_y = rng.uniform(-self.shift, self.shift, 2)
+        mirror = -1 if rng.random() < self.flip else 1
+        centre_y, centre_x = self._centre_pixel(results, size)
+        # the middle of an even output lies between two pixels: without rotation, whole pixels are copied
+        centre_y, centre_x = centre_y + (height - 1) % 2 / 2, centre_x + (width - 1) % 2 / 2
+        u = mirror * (np.arange(width) - (width - 1) / 2) / scale
+        v = (np.arange(height) - (height - 1) / 2)[:, None] / scale
+        cos, sin = np.cos(angle), np.sin(angle)
+        xs = (cos * u + centre_x + shift_x).astype(np.float32) - (sin * v).astype(np.float32)
+        ys = (sin * u + centre_y + shift_y).astype(np.float32) + (cos * v).astype(np.float32)
+        if self.elastic_magnitude:
+            nodes = [int(np.ceil(n / self.elastic_spacing)) for n in size]
+            for positions in (xs, ys):
+                coarse = rng.normal(0, self.elastic_magnitude, nodes).astype(np.float32)
+                positions += cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+        return xs, ys
+
+    def _centre_pixel(self, results: dict, size: tuple[int, int]) -> tuple[int, int]:
+        rng, shape = results["rng"], results["img"].shape[:2]
+        if self.centre == "middle":
+            return tuple((old - new) // 2 + (new - 1) // 2 for old, new in zip(shape, size, strict=True))
+        if self.centre == "uniform":
+            return tuple(rng.integers(0, shape))
+        y = _draw(results["sampling_density"].sum(axis=1, dtype=np.float64), rng)
+        return y, _draw(results["sampling_density"][y], rng)
+
+
+def _draw(weights: np.ndarray, rng: np.random.Generator) -> int:
+    """An index, with a probability in proportion to its weight."""
+    total = np.cumsum(weights, dtype=np.float64)
+    return min(int(np.searchsorted(total, rng.random() * total[-1], side="right")), len(weights) - 1)
+
+
+def _resample(
+    smooth: list[np.ndarray], exact: list[np.ndarray], xs: np.ndarray, ys: np.ndarray, border: str | float
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """``smooth`` images linearly with ``border`` outside, ``exact`` ones nearest with 0, at (xs, ys)."""
+    mirrors = border == "mirror"
+    options = dict(borderMode=cv2.BORDER_REFLECT_101) if mirrors else dict(borderValue=(float(border),) * 4)
+    shape = exact[0].shape
+    parts = []
+    for block in _blocks(xs.shape):
+        x, y = xs[block], ys[block]
+        rows, columns = _source(y, shape[0], mirrors), _source(x, shape[1], mirrors)
+        x, y = x - np.float32(columns.start), y - np.float32(rows.start)
+        parts.append(
+            [cv2.remap(image[rows, columns], x, y, cv2.INTER_LINEAR, **options) for image in smooth]
+            + [cv2.remap(image[rows, columns], x, y, cv2.INTER_NEAREST) for image in exact]
+        )
+    warped = parts[0]
+    if len(parts) > 1:
+        warped = [np.empty((*xs.shape, *part.shape[2:]), part.dtype) for part in parts[0]]
+        for block, images in zip(_blocks(xs.shape), parts, strict=True):
+            for whole, part in zip(warped, images, strict=True):
+                whole[block] = part
+    return warped[: len(smooth)], warped[len(smooth) :]
+
+
+def _blocks(shape: tuple[int, int]) -> Iterator[tuple[slice, slice]]:
+    for y in range(0, shape[0], BLOCK):
+        for x in range(0, shape[1], BLOCK):
+            yield slice(y, y + BLOCK), slice(x, x + BLOCK)
+
+
+def _source(positions: np.ndarray, length: int, mirrors: bool) -> slice:
+    """The pixels of one axis of the image that ``positions`` read, those that are mirrored included."""
+    low, high = int(np.floor(positions.min())) - 1, int(np.ceil(positions.max())) + 1
+    first, last = low, high
+    if mirrors and low < 0:
+        last = max(high, -low)
+    if mirrors and high > length - 1:
+        first = min(low, 2 * (length - 1) - high)
+    first, last = max(first, 0), min(last, length - 1)
+    first = min(first, length - 1)
+    return slice(first, max(last, first) + 1)
