@@ -5,38 +5,51 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from mmengine.structures import InstanceData
+from mmengine.config import Config
 
 from cellmm.engine.runner import load_config
 from cellmm.registry import METRICS, MODELS, TRANSFORMS
-from cellmm.structures import CellSample
+from cellmm.structures import LabelLayers
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "configs").glob("[!_]*/*.py"))
 
 
-def sample(size: int) -> CellSample:
-    layers = torch.zeros(2, size, size, dtype=torch.int32)
-    layers[0, 4:30, 4:30], layers[1, 20:50, 20:50] = 1, 2
-    result = CellSample(
-        metainfo=dict(
-            img_id=1, img_path="a.tif", img_shape=(size,) * 2, ori_shape=(size,) * 2, to_original=np.eye(3)
-        )
+TARGETS = ("ReferencePoints", "DiskTargets", "PackCellInputs")
+
+
+def item(cfg: Config, size: int) -> dict:
+    """What the config's pipeline makes of two cells that overlap, in the middle of noise."""
+    layers = np.zeros((2, size, size), np.int32)
+    middle = size // 2
+    layers[0, middle - 28 : middle, middle - 28 : middle] = 1
+    layers[1, middle - 12 : middle + 18, middle - 12 : middle + 18] = 2
+    rng = np.random.default_rng(0)
+    results = dict(
+        img=rng.random((size, size, cfg.model.encoder.in_channels), np.float32),
+        img_id=1,
+        img_path="a.tif",
+        img_shape=(size,) * 2,
+        ori_shape=(size,) * 2,
+        to_original=np.eye(3),
+        gt_layers=LabelLayers(layers, num=2),
+        gt_labels=np.zeros(2, np.int64),
+        gt_ignore=np.zeros(2, bool),
+        rng=rng,
     )
-    result.gt_layers = layers
-    result.gt_instances = InstanceData(labels=torch.zeros(2, dtype=torch.long))
-    return result
+    for step in cfg.train_dataloader.dataset.pipeline:
+        if step.type in TARGETS:
+            results = TRANSFORMS.build(step)(results)
+    return results
 
 
 @pytest.mark.parametrize("path", CONFIGS)
 def test_model_trains_and_predicts(path):
     cfg = load_config(ROOT / path)
     model = MODELS.build(cfg.model)
-    size = 64
-    data = dict(
-        inputs=[torch.rand(cfg.model.encoder.in_channels, size, size) for _ in range(2)],
-        data_samples=[sample(size), sample(size)],
-    )
+    size = 388 if cfg.model.encoder.get("padding") == "valid" else 192 if "diskmask" in path else 64
+    items = [item(cfg, size) for _ in range(2)]
+    data = {key: [one[key] for one in items] for key in ("inputs", "data_samples")}
     losses = model(**model.data_preprocessor(data, True), mode="loss")
     total, _ = model.parse_losses(losses)
     total.backward()
@@ -45,8 +58,10 @@ def test_model_trains_and_predicts(path):
     head = model.heads["instances"]
     coarse = model.data_preprocessor.divisor
     assert coarse % model.encoder.stride == 0, "the preprocessor pads to less than the encoder needs"
-    stride = size // model.extract(data["inputs"][0][None])[head.mask_level].shape[-1]
-    assert head.stride == stride, "the head's stride is not that of the map that it reads"
+    finest = model.extract(data["inputs"][0][None])[getattr(head, "mask_level", 0)].shape[-1]
+    assert head.stride == round(size / (finest + 2 * getattr(head, "origin", 0))), (
+        "the head's stride is not that of the map that it reads"
+    )
     assert all("pred_instances" in s for s in model.test_step(data))
 
 

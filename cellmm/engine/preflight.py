@@ -264,6 +264,12 @@ def _check_first_sample(loader: DataLoader, model: nn.Module) -> None:
         raise CellMMError(f"{where}.pipeline: it has to end with dict(type='PackCellInputs')")
     if "gt_layers" not in sample["data_samples"]:
         raise CellMMError(f"{where}.pipeline: no step loads the cells; add dict(type='LoadCells')")
+    for name, head in getattr(model, "heads", {}).items():
+        for key, steps in getattr(head, "needs", {}).items():
+            if key not in sample["data_samples"]:
+                raise CellMMError(
+                    f"{where}.pipeline: no step writes {key}, which model.heads.{name} learns; add {steps}"
+                )
     channels, height, width = sample["inputs"].shape
     name = _name(dataset.get_data_info(0))
     takes = getattr(getattr(model, "data_preprocessor", None), "in_channels", channels)

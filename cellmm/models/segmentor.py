@@ -1,11 +1,17 @@
 """The one model: an encoder, a decoder and a dict of heads."""
 
+import logging
+
+import numpy as np
 import torch
+from mmengine.logging import print_log
 from mmengine.model import BaseModel
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
+from cellmm.models.postprocess.mask_windows import MaskWindows
 from cellmm.models.postprocess.original_frame import masks_in_original_frame
+from cellmm.models.postprocess.tiles import cut_into_tiles, without_repeats
 from cellmm.registry import MODELS
 from cellmm.structures import CellSample
 
@@ -26,6 +32,9 @@ class CellSegmentor(BaseModel):
         heads: config of each head by its name.
         instance_head: the head whose ``predict`` gives the instances.
         channels_last: keep the convolutions' weights in channels_last order.
+        tile: predict larger images in tiles of this many pixels a side, rounded up to the network's coarsest
+            stride; None: whole. An instance belongs to the tile in whose core its point or centroid lies.
+        tile_overlap: pixels that neighbouring tiles share; more than the largest cell, or it may be cut.
     """
 
     def __init__(
@@ -36,6 +45,8 @@ class CellSegmentor(BaseModel):
         data_preprocessor: dict,
         instance_head: str = "instances",
         channels_last: bool = False,
+        tile: int | None = None,
+        tile_overlap: int = 0,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(MODELS.build(data_preprocessor), init_cfg)
@@ -52,6 +63,9 @@ class CellSegmentor(BaseModel):
             }
         )
         self.instance_head = instance_head
+        if tile is not None and not 0 <= tile_overlap < tile:
+            raise ValueError(f"tile_overlap must be 0 or more and less than tile, {tile}: got {tile_overlap}")
+        self.tile, self.tile_overlap = tile, tile_overlap
         if channels_last:
             self.to(memory_format=torch.channels_last)
 
@@ -62,33 +76,82 @@ class CellSegmentor(BaseModel):
     def forward(
         self, inputs: Tensor, data_samples: list[CellSample] | None = None, mode: str = "tensor"
     ) -> dict | list[CellSample]:
+        if mode == "predict":
+            return self._predict(inputs, data_samples)
         features = self.extract(inputs)
         if mode == "loss":
             losses = {name: head.loss(features, data_samples) for name, head in self.heads.items()}
             if len(losses) == 1:
                 return next(iter(losses.values()))
             return {f"{name}.{key}": value for name, part in losses.items() for key, value in part.items()}
-        if mode == "predict":
-            return self._predict(features, data_samples, inputs.shape[-2:])
         if mode == "tensor":
             return {name: head(features) for name, head in self.heads.items()}
         raise ValueError(f"mode must be 'loss', 'predict' or 'tensor', got {mode!r}")
 
-    def _predict(
-        self, features: list[Tensor], samples: list[CellSample], batch_shape: tuple[int, int]
-    ) -> list[CellSample]:
-        head = self.heads[self.instance_head]
-        for sample, instances in zip(samples, head.predict(features, samples), strict=True):
-            probs = instances.mask_probs
-            masks, kept = masks_in_original_frame(
-                probs.detach().float().cpu().numpy(),
-                stride=batch_shape[0] / probs.shape[-2],
-                img_shape=sample.img_shape,
-                to_original=sample.to_original,
-                ori_shape=sample.ori_shape,
-                mask_thr=head.mask_thr,
-            )
-            sample.pred_instances = InstanceData(
-                masks=masks, scores=instances.scores.detach().cpu()[kept], labels=instances.labels.cpu()[kept]
-            )
+    def _predict(self, inputs: Tensor, samples: list[CellSample]) -> list[CellSample]:
+        head, shape = self.heads[self.instance_head], inputs.shape[-2:]
+        if self.tile is None or max(shape) <= self.tile:
+            found = head.predict(self.extract(inputs), samples)
+            for sample, instances in zip(samples, found, strict=True):
+                windows = MaskWindows.of(instances, shape, head.stride, head.mask_thr)
+                sample.pred_instances = self._in_original_frame(windows, instances, sample)
+        else:
+            for image, sample in zip(inputs.split(1), samples, strict=True):
+                sample.pred_instances = self._predict_tiles(image, sample)
         return samples
+
+    def _predict_tiles(self, image: Tensor, sample: CellSample) -> InstanceData:
+        """The instances of one image (1, C, H, W), one tile after the other in the network."""
+        head, shape = self.heads[self.instance_head], image.shape[-2:]
+        step = getattr(self.encoder, "stride", 1)
+        tiles = cut_into_tiles(shape, -(-self.tile // step) * step, self.tile_overlap, step)
+        parts, num_cut = [], 0
+        for tile in tiles:
+            part = image[..., tile.top : tile.bottom, tile.left : tile.right]
+            instances = head.predict(self.extract(part), [sample])[0]
+            windows = MaskWindows.of(instances, part.shape[-2:], head.stride, head.mask_thr)
+            windows = windows.in_tile(tile.top, tile.left, shape)
+            own = np.flatnonzero(tile.owns(windows.points))
+            windows = windows.select(own)
+            num_cut += int(tile.cuts(windows.boxes(head.mask_thr), shape).sum())
+            parts.append(self._in_original_frame(windows, instances, sample, own))
+        if num_cut:
+            print_log(
+                f"{sample.get('img_path')}: {num_cut} cells end at the border of a tile and may be cut; set "
+                f"tile_overlap (now {self.tile_overlap} px) to the length of the longest cell or more",
+                logger="current",
+                level=logging.WARNING,
+            )
+        scores = torch.cat([part.scores for part in parts])
+        stays = without_repeats(tiles, [part.masks for part in parts], scores.numpy())
+        order = scores.argsort(descending=True, stable=True).numpy()
+        order = order[stays[order]]
+        masks = [mask for part in parts for mask in part.masks]
+        return InstanceData(
+            masks=[masks[i] for i in order],
+            scores=scores[order],
+            labels=torch.cat([part.labels for part in parts])[order],
+        )
+
+    def _in_original_frame(
+        self,
+        windows: MaskWindows,
+        instances: InstanceData,
+        sample: CellSample,
+        index: np.ndarray | None = None,
+    ) -> InstanceData:
+        """RLE masks, scores and labels of the windows; they are those ``index`` of ``instances``."""
+        masks, kept = masks_in_original_frame(
+            windows.probs,
+            stride=windows.stride,
+            img_shape=sample.img_shape,
+            to_original=sample.to_original,
+            ori_shape=sample.ori_shape,
+            mask_thr=self.heads[self.instance_head].mask_thr,
+            origins=windows.origins,
+            grid_shape=windows.grid_shape,
+        )
+        kept = kept if index is None else index[kept]
+        return InstanceData(
+            masks=masks, scores=instances.scores.detach().cpu()[kept], labels=instances.labels.cpu()[kept]
+        )

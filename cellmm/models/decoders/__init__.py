@@ -1,3 +1,4 @@
+from cellmm.models.decoders.enco_net_decoder import EncoNetDecoder
 from cellmm.models.decoders.unet_decoder import SEUNetDecoder
 
-__all__ = ["SEUNetDecoder"]
+__all__ = ["EncoNetDecoder", "SEUNetDecoder"]

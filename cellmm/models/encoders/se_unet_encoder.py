@@ -14,7 +14,8 @@ class SEUNetEncoder(BaseModule):
     """U-Net encoder with squeeze-and-excitation in every level.
 
     (B, C, H, W) -> one map a level, finest first: level i has ``widths[i]`` channels at stride
-    ``stem_stride * 2**i``. H and W must be multiples of ``stride``, the coarsest one (the preprocessor pads).
+    ``stem_stride * 2**i``. H and W must be multiples of ``stride``, the coarsest one (the preprocessor pads);
+    without padding any size will do that leaves a pixel on the coarsest map.
     Source: sparseseunet 4.2.1.
 
     Args:
@@ -22,8 +23,10 @@ class SEUNetEncoder(BaseModule):
         widths: channels of each level.
         stem_stride: 1 as published; 2 starts with a 5x5 convolution of stride 2, four times cheaper.
         depth: 3x3 convolutions a level.
-        norm: ``'BN'`` or ``'GN'``.
+        norm: ``'BN'``, ``'GN'`` or ``'none'``.
         se: squeeze-and-excitation gates.
+        padding: ``'same'``; ``'valid'``: convolutions without padding, and a map loses an odd row before it
+            is pooled. DiskMask's EncoNet goes down like that, without normalisation and gates (diskmask 3.2).
     """
 
     def __init__(
@@ -34,21 +37,24 @@ class SEUNetEncoder(BaseModule):
         depth: int = 2,
         norm: str = "BN",
         se: bool = True,
+        padding: str = "same",
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
         if stem_stride not in (1, 2):
             raise ValueError(f"stem_stride must be 1 or 2, got {stem_stride}")
         self.out_channels = tuple(widths)
-        self.stride = stem_stride * 2 ** (len(widths) - 1)
+        self.stride = stem_stride * 2 ** (len(widths) - 1) if padding == "same" else 1
         first = in_channels
         self.stem: nn.Module = nn.Identity()
         if stem_stride == 2:
-            self.stem = ConvNormAct(in_channels, widths[0], kernel_size=5, stride=2, norm=norm)
+            self.stem = ConvNormAct(
+                in_channels, widths[0], kernel_size=5, stride=2, norm=norm, padding=padding
+            )
             first = widths[0]
         inputs = (first, *widths[:-1])
         self.levels = nn.ModuleList(
-            ConvStack(cin, cout, depth=depth, norm=norm, se=se)
+            ConvStack(cin, cout, depth=depth, norm=norm, se=se, padding=padding)
             for cin, cout in zip(inputs, widths, strict=True)
         )
         self.pool = nn.MaxPool2d(2)

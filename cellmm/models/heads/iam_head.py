@@ -11,7 +11,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cellmm.errors import CellMMError
+from cellmm.models.heads.labels import check_labels
 from cellmm.models.layers import ConvStack, QueryRefiner, coordinate_channels, masked_average
 from cellmm.models.losses.functional import mean_over_ranks
 from cellmm.models.postprocess.mask_nms import mask_nms
@@ -241,7 +241,8 @@ class IAMHead(BaseModule):
         coarse = [_resize(m[None], outputs["coarse_basis"])[0].flatten(1) for m in masks]
         masks = [m.flatten(1) for m in masks]
         labels = [s.gt_instances.labels for s in samples]
-        self._check_labels(labels, samples)
+        for label, sample in zip(labels, samples, strict=True):
+            check_labels(label, self.num_classes, sample)
         self._count_unmatched(labels)
         normalizer = mean_over_ranks(sum(min(len(label), self.num_queries) for label in labels), masks[0])
         losses: dict[str, Tensor] = {}
@@ -261,15 +262,6 @@ class IAMHead(BaseModule):
             losses[f"loss_bce{suffix}"] = self.loss_bce(pairs, pair_targets, normalizer)
             losses[f"loss_cls{suffix}"] = self.loss_cls(stage["cls_logits"], cls_targets, normalizer)
         return losses
-
-    def _check_labels(self, labels: list[Tensor], samples: list) -> None:
-        for label, sample in zip(labels, samples, strict=True):
-            if len(label) and int(label.max()) >= self.num_classes:
-                raise CellMMError(
-                    f"{sample.get('img_path')}: a cell of class {int(label.max())} (from 0), but the model "
-                    f"has {self.num_classes}: set model.heads.instances.num_classes, or class_agnostic=True "
-                    "in the dataset to take all classes as one"
-                )
 
     def _count_unmatched(self, labels: list[Tensor]) -> None:
         unmatched = sum(max(0, len(label) - self.num_queries) for label in labels)

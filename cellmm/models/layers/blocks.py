@@ -5,12 +5,14 @@ from torch import Tensor, nn
 
 
 def norm_layer(name: str, channels: int) -> nn.Module:
-    """``'BN'``: batch normalisation; ``'GN'``: group normalisation, at most 8 groups."""
+    """``'BN'``: batch normalisation; ``'GN'``: group normalisation, at most 8 groups; ``'none'``."""
     if name == "BN":
         return nn.BatchNorm2d(channels)
     if name == "GN":
         return nn.GroupNorm(next(g for g in (8, 4, 2, 1) if channels % g == 0), channels)
-    raise ValueError(f"norm must be 'BN' or 'GN', got {name!r}")
+    if name == "none":
+        return nn.Identity()
+    raise ValueError(f"norm must be 'BN', 'GN' or 'none', got {name!r}")
 
 
 class SqueezeExcite(nn.Module):
@@ -31,13 +33,26 @@ class SqueezeExcite(nn.Module):
 
 
 class ConvNormAct(nn.Sequential):
-    """Convolution ("same" padding), normalisation, ReLU. (B, C, H, W) -> (B, C', ceil(H/s), ceil(W/s))."""
+    """Convolution, normalisation, ReLU; the convolution has a bias where ``norm`` is ``'none'``.
+
+    (B, C, H, W) -> (B, C', ceil(H/s), ceil(W/s)) with ``padding='same'``; ``'valid'`` convolves only where
+    there are pixels: ceil((H - k + 1)/s).
+    """
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel_size: int = 3, stride: int = 1, norm: str = "BN"
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int = 3,
+        stride: int = 1,
+        norm: str = "BN",
+        padding: str = "same",
     ) -> None:
+        if padding not in ("same", "valid"):
+            raise ValueError(f"padding must be 'same' or 'valid', got {padding!r}")
+        pixels = kernel_size // 2 if padding == "same" else 0
         super().__init__(
-            nn.Conv2d(in_channels, out_channels, kernel_size, stride, kernel_size // 2, bias=False),
+            nn.Conv2d(in_channels, out_channels, kernel_size, stride, pixels, bias=norm == "none"),
             norm_layer(norm, out_channels),
             nn.ReLU(inplace=True),
         )
@@ -47,15 +62,40 @@ class ConvStack(nn.Sequential):
     """``depth`` 3x3 ConvNormAct blocks in a row, then a squeeze-and-excitation gate if ``se``."""
 
     def __init__(
-        self, in_channels: int, out_channels: int, depth: int = 2, norm: str = "BN", se: bool = True
+        self,
+        in_channels: int,
+        out_channels: int,
+        depth: int = 2,
+        norm: str = "BN",
+        se: bool = True,
+        padding: str = "same",
     ) -> None:
         blocks: list[nn.Module] = [
-            ConvNormAct(in_channels if i == 0 else out_channels, out_channels, norm=norm)
+            ConvNormAct(in_channels if i == 0 else out_channels, out_channels, norm=norm, padding=padding)
             for i in range(depth)
         ]
         if se:
             blocks.append(SqueezeExcite(out_channels))
         super().__init__(*blocks)
+
+
+class Upsample(nn.Module):
+    """Twice as many rows and columns: a 2x2 transposed convolution to ``out_channels`` (``'deconv'``), or
+    each pixel four times (``'nearest'``, which keeps the channels)."""
+
+    def __init__(self, in_channels: int, out_channels: int, mode: str = "deconv") -> None:
+        super().__init__()
+        if mode not in ("deconv", "nearest"):
+            raise ValueError(f"upsample must be 'deconv' or 'nearest', got {mode!r}")
+        self.out_channels = out_channels if mode == "deconv" else in_channels
+        self.up = (
+            nn.ConvTranspose2d(in_channels, out_channels, 2, 2)
+            if mode == "deconv"
+            else nn.Upsample(scale_factor=2, mode="nearest")
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.up(x)
 
 
 def coordinate_channels(x: Tensor, order: int) -> Tensor:

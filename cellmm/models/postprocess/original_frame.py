@@ -1,5 +1,7 @@
 """Masks from the network's grid back to the pixels of the file."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -7,12 +9,14 @@ from cellmm.structures import rle
 
 
 def masks_in_original_frame(
-    probs: np.ndarray,
+    probs: np.ndarray | Sequence[np.ndarray],
     stride: float,
     img_shape: tuple[int, int],
     to_original: np.ndarray,
     ori_shape: tuple[int, int],
     mask_thr: float = 0.5,
+    origins: np.ndarray | None = None,
+    grid_shape: tuple[int, int] | None = None,
 ) -> tuple[list[dict], np.ndarray]:
     """Resample probabilities bilinearly at the original pixels, threshold, encode.
 
@@ -20,11 +24,14 @@ def masks_in_original_frame(
     (h, w), without padding) stays background.
 
     Args:
-        probs: float32 (N, h', w') in [0, 1].
+        probs: float32 (N, h', w') in [0, 1], or N windows (h_i, w_i) of such maps.
         stride: input pixels a pixel of ``probs`` stands for.
         to_original: 3x3, (x, y, 1) of the input -> of the original image, pixel centres at whole numbers.
         ori_shape: (h, w) of the file.
         mask_thr: a pixel belongs to the cell above this.
+        origins: (N, 2), row and column on the whole map of each window's first pixel; outside of its window a
+            cell has probability 0. None: ``probs`` are whole maps.
+        grid_shape: (h', w') of the whole map, with ``origins``: a window that ends there goes on as it ends.
 
     Returns:
         COCO RLEs of the masks that keep a pixel, and their indices, int64.
@@ -33,7 +40,6 @@ def masks_in_original_frame(
         [[stride, 0, (stride - 1) / 2], [0, stride, (stride - 1) / 2], [0, 0, 1]], dtype=np.float64
     )
     to_original = np.asarray(to_original, dtype=np.float64)
-    grid_to_original = to_original @ grid_to_input
     input_box = _mapped_box(to_original, -0.5, -0.5, img_shape[1] - 0.5, img_shape[0] - 0.5)
     limits = _clip(input_box, ori_shape)
     masks, kept = [], []
@@ -41,7 +47,12 @@ def masks_in_original_frame(
         rows, cols = np.flatnonzero((prob > mask_thr).any(1)), np.flatnonzero((prob > mask_thr).any(0))
         if not len(rows):
             continue
+        row, col = (0, 0) if origins is None else origins[i]
+        grid_to_original = to_original @ grid_to_input @ np.array([[1, 0, col], [0, 1, row], [0, 0, 1]])
         box = _mapped_box(grid_to_original, cols[0] - 1, rows[0] - 1, cols[-1] + 1, rows[-1] + 1)
+        if origins is not None:
+            prob = _with_border(prob, (row, col), grid_shape)
+            grid_to_original = grid_to_original @ np.array([[1, 0, -1], [0, 1, -1], [0, 0, 1]])
         x0, y0, x1, y1 = _clip(box, ori_shape)
         x0, y0 = max(x0, limits[0]), max(y0, limits[1])
         x1, y1 = min(x1, limits[2]), min(y1, limits[3])
@@ -64,6 +75,23 @@ def masks_in_original_frame(
         masks.append(rle.encode_one(full))
         kept.append(i)
     return masks, np.asarray(kept, dtype=np.int64)
+
+
+def _with_border(window: np.ndarray, origin: Sequence[int], grid_shape: tuple[int, int]) -> np.ndarray:
+    """One pixel more on each side: zero, but at the border of the map the window's own last row or column."""
+    ends = [
+        (first <= 0, first + side >= whole)
+        for first, side, whole in zip(origin, window.shape, grid_shape, strict=True)
+    ]
+    padded = np.pad(window, 1)
+    for axis, (low, high) in enumerate(ends):
+        padded = padded.swapaxes(0, axis)
+        if low:
+            padded[0] = padded[1]
+        if high:
+            padded[-1] = padded[-2]
+        padded = padded.swapaxes(0, axis)
+    return np.ascontiguousarray(padded)
 
 
 def _mapped_box(matrix: np.ndarray, x0: float, y0: float, x1: float, y1: float) -> np.ndarray:

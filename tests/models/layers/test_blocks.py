@@ -31,7 +31,7 @@ def test_conv_blocks_keep_or_halve_the_size(size):
 
 def test_norm_layer_refuses_an_unknown_name():
     assert norm_layer("GN", 12).num_groups == 4
-    with pytest.raises(ValueError, match="'BN' or 'GN'"):
+    with pytest.raises(ValueError, match="'BN', 'GN' or 'none'"):
         norm_layer("LN", 8)
 
 

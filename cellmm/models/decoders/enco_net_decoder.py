@@ -1,0 +1,67 @@
+"""The way up of DiskMask's EncoNet."""
+
+from collections.abc import Sequence
+
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from cellmm.models.layers import ConvStack, PixelGrid, UNetGrids, Upsample
+from cellmm.registry import MODELS
+
+
+@MODELS.register_module()
+class EncoNetDecoder(BaseModule):
+    """U-Net's way up without its skips: what is known of an object has to pass through all layers.
+
+    Takes the encoder's maps, finest first, the finest at stride 2, and gives one map at stride 1, which
+    becomes the feature map F and the disk logits, and then the encoder's maps as they came: the skips between
+    the nets, which DecoNet takes. Source: diskmask 2.3.2, 3.2.
+
+    With ``padding='valid'`` and two convolutions a block, 516x516 pixels go down as 256, 252 | 126, 122 | 61,
+    57 | 28, 24 and up as 48, 44 | 88, 84 | 168, 164 | 328, 324: F is 324x324, its first pixel lies at
+    ``origin`` = (92, 92) of the image, and the encoder's maps are cropped by 44, 21, 9 and 3 to start where a
+    DecoNet of the same shape on F wants them (9.5 and 3.75 would be exact: less than a pixel of theirs).
+
+    Args:
+        in_channels: channels of the encoder's maps, finest first.
+        widths: channels of the maps on the way up, finest first, the first at stride 1; as many as
+            ``in_channels``.
+        depth, norm, padding: as in the encoder.
+        upsample: ``'deconv'`` or ``'nearest'``, see Upsample.
+    """
+
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        widths: Sequence[int] = (64, 64, 128, 256),
+        depth: int = 2,
+        norm: str = "none",
+        padding: str = "valid",
+        upsample: str = "deconv",
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        if len(widths) != len(in_channels):
+            raise ValueError(f"widths must have as many entries as in_channels, got {widths}, {in_channels}")
+        self.out_channels = (widths[0], *in_channels)
+        self.upsamples, self.levels = nn.ModuleList(), nn.ModuleList()
+        below = in_channels[-1]
+        for width in reversed(widths):
+            up = Upsample(below, width, upsample)
+            self.upsamples.append(up)
+            self.levels.append(
+                ConvStack(up.out_channels, width, depth=depth, norm=norm, se=False, padding=padding)
+            )
+            below = width
+        self.origin, self.crops = 0, (0,) * len(in_channels)
+        if padding == "valid":
+            own = UNetGrids.of(PixelGrid(), len(widths), depth)
+            deco_net = UNetGrids.of(own.up[-1], len(widths), depth)
+            self.origin = own.up[-1].origin
+            self.crops = tuple(grid.crop_of(skip) for grid, skip in zip(deco_net.into, own.down, strict=True))
+
+    def forward(self, features: list[Tensor]) -> list[Tensor]:
+        x = features[-1]
+        for up, level in zip(self.upsamples, self.levels, strict=True):
+            x = level(up(x))
+        return [x, *(one[..., crop:, crop:] for one, crop in zip(features, self.crops, strict=True))]

@@ -1,0 +1,93 @@
+"""Large images in tiles: where to cut, which tile an instance belongs to, and what two tiles both found."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+SAME = 0.5  # masks of two tiles with more IoU than this are one instance
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Pixels ``top`` to ``bottom`` and ``left`` to ``right`` (ends excluded) of an image, and its core.
+
+    ``core``: (top, left, bottom, right); the cores of an image's tiles share no pixel and leave none out.
+    """
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+    core: tuple[float, float, float, float]
+
+    def owns(self, points: np.ndarray) -> np.ndarray:
+        """Which (y, x) of ``points`` (N, 2), pixels of the image, lie in the core: bool (N,)."""
+        y, x = points.T + 0.5
+        top, left, bottom, right = self.core
+        return (top <= y) & (y < bottom) & (left <= x) & (x < right)
+
+    def cuts(self, boxes: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+        """Which ``boxes`` (N, 4), (top, left, bottom, right), reach a border of the tile that is none of the
+        image of ``shape``: bool (N,)."""
+        low = (boxes[:, :2] <= (self.top, self.left)) & (np.array([self.top, self.left]) > 0)
+        high = (boxes[:, 2:] >= (self.bottom, self.right)) & (np.array([self.bottom, self.right]) < shape)
+        return (low | high).any(1)
+
+    def meets(self, other: "Tile") -> bool:
+        """Whether the two tiles share pixels."""
+        return (
+            self.top < other.bottom
+            and other.top < self.bottom
+            and self.left < other.right
+            and other.left < self.right
+        )
+
+
+def cut_into_tiles(shape: Sequence[int], tile: int, overlap: int, step: int) -> list[Tile]:
+    """Tiles of at most ``tile`` pixels a side, neighbours sharing at least about ``overlap``, row by row.
+
+    Args:
+        shape: (h, w) of the image, multiples of ``step``.
+        tile: a multiple of ``step``, more than ``overlap`` + ``step``.
+        step: tiles start at multiples of it: the coarsest stride of the network.
+    """
+    rows, cols = (_starts(side, tile, overlap, step) for side in shape)
+    return [
+        Tile(top, left, bottom, right, (core_top, core_left, core_bottom, core_right))
+        for top, bottom, core_top, core_bottom in rows
+        for left, right, core_left, core_right in cols
+    ]
+
+
+def _starts(side: int, tile: int, overlap: int, step: int) -> list[tuple[int, int, float, float]]:
+    """(first, end, first of the core, end of the core) along one side of the image."""
+    if side <= tile:
+        return [(0, side, -np.inf, np.inf)]
+    count = -(-(side - overlap) // (tile - overlap))
+    starts = [round(i * (side - tile) / (count - 1) / step) * step for i in range(count)]
+    seams = [(a + tile + b) / 2 for a, b in zip(starts[:-1], starts[1:], strict=True)]
+    edges = [-np.inf, *seams, np.inf]
+    return [(s, s + tile, edges[i], edges[i + 1]) for i, s in enumerate(starts)]
+
+
+def without_repeats(tiles: Sequence[Tile], masks: Sequence[list[dict]], scores: np.ndarray) -> np.ndarray:
+    """Which instances stay, bool (N,): of two that different tiles found and that are one, the better.
+
+    Args:
+        masks: RLEs in one frame, a list a tile, N together; two of one tile are never the same instance.
+        scores: (N,).
+    """
+    first = np.cumsum([0, *map(len, masks)])
+    pairs = []
+    for i, tile in enumerate(tiles):
+        for j in range(i + 1, len(tiles)):
+            if masks[i] and masks[j] and tile.meets(tiles[j]):
+                iou = coco_mask.iou(masks[i], masks[j], [0] * len(masks[j]))
+                pairs += [(int(first[i] + m), int(first[j] + n)) for m, n in np.argwhere(iou > SAME)]
+    stays = np.ones(first[-1], dtype=bool)
+    better_first = [(a, b) if scores[a] >= scores[b] else (b, a) for a, b in pairs]
+    for better, other in sorted(better_first, key=lambda pair: (-scores[pair[0]], pair)):
+        stays[other] &= not stays[better]
+    return stays

@@ -1,0 +1,81 @@
+# DiskMask as published (diskmask 2.3, 3): unpadded nets on tiles of 516 pixels, disks at the centroids, gateways
+# opened together with probability 0.5, Adam at 1e-4, x0.1 after 300,000 of 600,000 steps of one tile.
+# Not trained here: docs/model_zoo.md says what was. What the thesis leaves open is marked "ours".
+_base_ = ["../_base_/default_runtime.py", "../_base_/datasets/bbbc010.py"]
+max_iters = 600_000
+divide = dict(type="Normalize", mode="divide", divisor=3200.0)  # to about [0, 1], diskmask 4.1
+train_pipeline = [
+    dict(type="LoadImage", color="rgb"),  # grey, three times
+    dict(type="LoadCells", cache=True),
+    divide,
+    dict(type="SamplingDensity", sigma=50.0, truncate=2.0),
+    dict(
+        type="RandomWarp",
+        size=(516, 516),
+        rotate=(-180, 180),
+        elastic_spacing=128,  # ours
+        elastic_magnitude=10.0,  # ours
+        centre="density",
+        border="mirror",
+    ),
+    dict(type="ReferencePoints", kind="centroid"),
+    dict(type="DiskTargets", radius=5, disk_weight="balance"),
+    dict(type="PackCellInputs"),
+]
+test_pipeline = [
+    dict(type="LoadImage", color="rgb"),
+    dict(type="LoadCells", keep_original=True),
+    divide,
+    # F starts 92 pixels inside the image and a mask 92 pixels inside F; the rest: 100 + 100 and what pooling cuts
+    dict(type="MirrorPad", top_left=184, bottom_right=216),
+    dict(type="PackCellInputs"),
+]
+model = dict(
+    type="CellSegmentor",
+    # MSRA filler, biases 0
+    init_cfg=dict(
+        type="Kaiming",
+        layer=["Conv2d", "ConvTranspose2d"],
+        distribution="normal",
+        mode="fan_in",
+        nonlinearity="relu",
+    ),
+    data_preprocessor=dict(type="CellDataPreprocessor", in_channels=3, divisor=1),
+    encoder=dict(
+        type="SEUNetEncoder",
+        in_channels=3,
+        widths=(64, 128, 256, 512),
+        stem_stride=2,
+        se=False,
+        norm="none",
+        padding="valid",
+    ),
+    decoder=dict(type="EncoNetDecoder", widths=(64, 64, 128, 256), padding="valid"),
+    heads=dict(
+        instances=dict(
+            type="GatewayHead",
+            stride=1,
+            feature_channels=64,
+            deco_net=dict(widths=(32, 64, 128, 256), padding="valid"),
+            origin=92,
+            window=324,  # when predicting: masks of 132 pixels, more where a worm is longer
+            keep_prob=0.5,
+            train_radius=4,
+            gates="components",
+            score="mask",
+        )
+    ),
+)
+train_dataloader = dict(batch_size=1, num_workers=2, dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader
+optim_wrapper = dict(
+    type="OptimWrapper",
+    optimizer=dict(type="Adam", lr=1e-4, betas=(0.9, 0.999)),
+    paramwise_cfg=dict(bias_lr_mult=2.0, bias_decay_mult=0.0),  # as the prototxt
+)
+param_scheduler = [dict(type="MultiStepLR", by_epoch=False, milestones=[300_000], gamma=0.1)]
+train_cfg = dict(type="IterBasedTrainLoop", max_iters=max_iters, val_interval=20_000)
+val_cfg = dict(type="ValLoop")
+test_cfg = dict(type="TestLoop")
+default_hooks = dict(checkpoint=dict(interval=10_000))

@@ -1,0 +1,133 @@
+"""Gateways found on hand-made maps of disk probabilities."""
+
+import pytest
+import torch
+
+from cellmm.models.heads.gateways import Gateways, gateways_from_components, gateways_from_peaks
+
+
+def bumps(points, shape=(40, 50), radius=6.0, height=1.0):
+    """Cones of ``height`` at ``points``, the highest counts."""
+    y, x = torch.meshgrid(*(torch.arange(n, dtype=torch.float32) for n in shape), indexing="ij")
+    out = torch.zeros(shape)
+    for row, col in points:
+        away = ((y - row) ** 2 + (x - col) ** 2).sqrt()
+        out = torch.maximum(out, height * (1 - away / radius).clamp(min=0))
+    return out
+
+
+def disk(points, shape=(40, 50), radius=6, value=1.0):
+    return (bumps(points, shape, radius + 1e-3) > 0).float() * value
+
+
+def opened(gateways, shape):
+    which = torch.arange(len(gateways))
+    return gateways.open(which, torch.zeros(len(gateways), 2, dtype=torch.long), shape)
+
+
+def touching(gates):
+    """Whether two of bool (G, h, w) share a pixel or have neighbouring ones, corners included."""
+    wide = torch.nn.functional.max_pool2d(gates[:, None].float(), 3, 1, 1)[:, 0].flatten(1)
+    shared = wide @ gates.flatten(1).float().T
+    return bool(shared.fill_diagonal_(0).any())
+
+
+def test_opening_by_hand():
+    gateways = Gateways(torch.tensor([[2.0, 2.0], [2.0, 6.0]]), torch.tensor([1.0, 2.0]), torch.ones(2))
+    cross = [[0, 0, 0, 0], [0, 0, 1, 0], [0, 1, 1, 1], [0, 0, 1, 0]]
+    first = torch.tensor([[0, 0], [1, 4]])
+    gates = gateways.open(torch.tensor([0, 1]), first, (4, 4))
+    assert gates.dtype == torch.bool and gates[0].int().tolist() == cross
+    # rows 1 to 4, columns 4 to 7, disk of radius 2 round (2, 6)
+    assert gates[1].int().tolist() == [[0, 1, 1, 1], [1, 1, 1, 1], [0, 1, 1, 1], [0, 0, 1, 0]]
+    labels = torch.zeros(8, 8, dtype=torch.int32)
+    labels[:, 6:] = 2
+    gateways.labels = labels
+    assert not gateways.open(torch.tensor([0]), first[:1], (4, 4)).any()
+    gates = gateways.open(torch.tensor([1]), first[1:], (4, 4))
+    assert gates[0].int().tolist() == [[0, 0, 1, 1], [0, 0, 1, 1], [0, 0, 1, 1], [0, 0, 1, 0]]
+
+
+def test_components_of_the_filtered_map():
+    """A 3 x 3 square and a 4 x 4 one; a lone pixel falls to the median, and a lone hole is filled."""
+    probs = torch.zeros(20, 30)
+    probs[2:5, 2:5] = 0.9
+    probs[10:14, 10:14] = 0.8
+    probs[11, 11] = 0.0
+    probs[10, 25] = 1.0
+    gateways = gateways_from_components(probs)
+    assert len(gateways) == 2
+    torch.testing.assert_close(gateways.points, torch.tensor([[3.0, 3.0], [11.5, 11.5]]))
+    torch.testing.assert_close(gateways.probs, torch.tensor([0.9, 0.8]))
+    gates = opened(gateways, (20, 30))
+    assert gates.sum((1, 2)).tolist() == [5, 12]  # the median takes the corners
+    assert gates[1, 11, 11] and not gates[:, 10, 25].any()
+
+
+def test_components_join_at_corners():
+    """Two squares that meet at a corner are one of 8-connected components (two of 4-connected ones)."""
+    probs = torch.zeros(16, 16)
+    probs[2:7, 2:7] = probs[7:12, 7:12] = 1.0
+    gateways = gateways_from_components(probs, median=1)
+    assert len(gateways) == 1
+    torch.testing.assert_close(gateways.points, torch.tensor([[6.5, 6.5]]))
+    probs[6, 6] = 0.5  # not above
+    assert len(gateways_from_components(probs, median=1)) == 2
+
+
+def test_peaks_best_first():
+    probs = torch.maximum(bumps([(10, 10)], height=0.6), bumps([(25, 30)], height=0.9))
+    probs = torch.maximum(probs, bumps([(10, 40)], height=0.05))
+    gateways = gateways_from_peaks(probs, 0.1, 3.0, 100)
+    assert gateways.points.tolist() == [[25, 30], [10, 10]]
+    assert gateways.radius.tolist() == [3, 3]
+    assert 0.5 < gateways.probs[0] < 0.9 and 0.3 < gateways.probs[1] < 0.6
+    assert len(gateways_from_peaks(probs, 0.01, 3.0, 100)) == 3
+    assert gateways_from_peaks(probs, 0.01, 3.0, 1).points.tolist() == [[25, 30]]
+
+
+@pytest.mark.parametrize("radius", [1, 2, 4, 6, 9])
+def test_a_flat_top_is_one_gateway_in_its_middle(radius):
+    """A sure disk has probability 1 all over, whatever its size."""
+    gateways = gateways_from_peaks(disk([(20, 25)], radius=radius), 0.1, 3.0, 100)
+    assert gateways.points.tolist() == [[20, 25]] and gateways.radius.tolist() == [3]
+
+
+def test_flat_tops_do_not_take_the_place_of_other_gateways():
+    probs = torch.maximum(disk([(10, 10), (30, 10)]), disk([(20, 40)], value=0.7))
+    gateways = gateways_from_peaks(probs, 0.1, 3.0, 3)
+    assert gateways.points.tolist() == [[10, 10], [30, 10], [20, 40]]
+
+
+@pytest.mark.parametrize("apart", [4, 5, 6, 7, 8, 12])
+@pytest.mark.parametrize("slope", [0, 1])
+def test_near_gateways_do_not_touch(apart, slope):
+    second = (20 + slope * apart, 20 + apart)
+    probs = bumps([(20, 20), second], radius=4)
+    gateways = gateways_from_peaks(probs, 0.1, 3.0, 100)
+    assert sorted(gateways.points.tolist()) == [[20, 20], list(map(float, second))]
+    gates = opened(gateways, probs.shape)
+    assert gates.flatten(1).any(1).all() and not touching(gates)
+
+
+def test_of_two_peaks_within_the_radius_one_counts():
+    probs = torch.zeros(20, 20)
+    probs[10, 8] = probs[10, 10] = 1.0
+    assert len(gateways_from_peaks(probs, 0.01, 3.0, 100)) == 1
+
+
+@pytest.mark.parametrize("shape", [(33, 47), (1, 1), (5, 3)])
+def test_none_at_all(shape):
+    for gateways in (
+        gateways_from_components(torch.zeros(shape)),
+        gateways_from_peaks(torch.zeros(shape), 0.1, 3.0, 100),
+    ):
+        assert len(gateways) == 0 and gateways.points.shape == (0, 2)
+        assert gateways.probs.shape == gateways.radius.shape == (0,)
+        assert opened(gateways, shape).shape == (0, *shape)
+
+
+def test_at_the_border_and_on_one_row():
+    gateways = gateways_from_peaks(disk([(0, 0)]), 0.1, 3.0, 100)
+    assert len(gateways) == 1 and (gateways.points[0] <= 3).all()
+    assert len(gateways_from_peaks(torch.ones(1, 9), 0.1, 3.0, 100)) == 1

@@ -1,0 +1,167 @@
+"""A model that looks at pixels alone finds in tiles what it finds in the whole image."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from mmengine.structures import InstanceData
+from scipy import ndimage
+from torch import nn
+
+from cellmm.registry import MODELS
+from cellmm.structures import CellSample
+
+
+class Same(nn.Module):
+    """Encoder and decoder: the input as it is."""
+
+    stride, out_channels = 4, (1,)
+
+    def __init__(self, in_channels=1):
+        super().__init__()
+
+    def forward(self, x):
+        return [x] if torch.is_tensor(x) else x
+
+
+class Blobs(nn.Module):
+    """Connected pixels above 0 are one instance; its score tells its size."""
+
+    stride, mask_thr = 1, 0.5
+
+    def __init__(self, in_channels=1, windows=False):
+        super().__init__()
+        self.windows = windows
+
+    def predict(self, features, samples):
+        found = []
+        for image in features[0][:, 0].numpy():
+            labels, num = ndimage.label(image > 0)
+            masks = labels[None] == np.arange(1, num + 1)[:, None, None]
+            scores = torch.tensor([mask.sum() / (1 + mask.sum()) for mask in masks], dtype=torch.float64)
+            order = scores.argsort(descending=True, stable=True)
+            instances = InstanceData(scores=scores[order], labels=torch.zeros(num, dtype=torch.long))
+            masks = torch.from_numpy(masks).float()[order]
+            if self.windows:
+                boxes = [ndimage.find_objects(mask.numpy().astype(int))[0] for mask in masks]
+                instances.mask_probs = [mask[box] for mask, box in zip(masks, boxes, strict=True)]
+                instances.mask_origins = torch.tensor(
+                    [[box[0].start, box[1].start] for box in boxes], dtype=torch.long
+                ).reshape(-1, 2)
+            else:
+                instances.mask_probs = masks
+            found.append(instances)
+        return found
+
+
+@pytest.fixture(autouse=True)
+def registered():
+    for module in (Same, Blobs):
+        MODELS.register_module(module=module, force=True)
+    yield
+    for module in (Same, Blobs):
+        MODELS.module_dict.pop(module.__name__)
+
+
+def build(**more):
+    head = dict(type="Blobs", windows=more.pop("windows", False))
+    return MODELS.build(
+        dict(
+            type="CellSegmentor",
+            encoder=dict(type="Same"),
+            decoder=dict(type="Same"),
+            heads=dict(instances=head),
+            data_preprocessor=dict(type="CellDataPreprocessor", in_channels=1, divisor=4),
+            **more,
+        )
+    ).eval()
+
+
+def image_of(shape, num, seed):
+    """Round blobs up to 9 pixels wide, some in one another's reach."""
+    rng = np.random.default_rng(seed)
+    image = np.zeros(shape, np.float32)
+    yy, xx = np.indices(shape)
+    for y, x, r in zip(
+        rng.integers(0, shape[0], num), rng.integers(0, shape[1], num), rng.random(num), strict=True
+    ):
+        image[(yy - y) ** 2 + (xx - x) ** 2 <= (1 + 3 * r) ** 2] = 1
+    labels, _ = ndimage.label(image)
+    for label, box in enumerate(ndimage.find_objects(labels), start=1):  # none longer than the overlap
+        if max(side.stop - side.start for side in box) > 14:
+            image[labels == label] = 0
+    return image
+
+
+def data(*images, to_original=None, ori_shape=None):
+    samples = []
+    for i, image in enumerate(images):
+        samples.append(
+            CellSample(
+                metainfo=dict(
+                    img_id=i,
+                    img_path=f"{i}.tif",
+                    img_shape=image.shape,
+                    ori_shape=ori_shape or image.shape,
+                    to_original=np.eye(3) if to_original is None else to_original,
+                )
+            )
+        )
+    return dict(inputs=[torch.from_numpy(image)[None] for image in images], data_samples=samples)
+
+
+def found(model, batch):
+    results = model.test_step(copy.deepcopy(batch))
+    return [
+        sorted(
+            (score, one["counts"])
+            for score, one in zip(r.pred_instances.scores.tolist(), r.pred_instances.masks, strict=True)
+        )
+        for r in results
+    ]
+
+
+@pytest.mark.parametrize("windows", [False, True])
+@pytest.mark.parametrize(
+    ("shape", "num"),
+    [((75, 101), 60), ((64, 64), 40), ((31, 140), 40), ((33, 20), 8), ((1, 1), 1), ((90, 90), 0)],
+)
+def test_tiles_find_what_the_whole_image_shows(shape, num, windows):
+    batch = data(image_of(shape, num, seed=num))
+    whole, tiled = build(windows=windows), build(windows=windows, tile=32, tile_overlap=16)
+    expected = found(whole, batch)
+    assert found(tiled, batch) == expected
+    assert len(expected[0]) > 8 or num < 60
+
+
+def test_a_batch_of_two_sizes_and_a_way_back_to_the_file():
+    turn = np.array([[1.5, 0, 3], [0, 1.5, -4], [0, 0, 1]])
+    batch = data(image_of((50, 60), 25, 1), image_of((70, 41), 25, 2), to_original=turn, ori_shape=(110, 100))
+    assert found(build(tile=32, tile_overlap=16), batch) == found(build(), batch)
+    instances = build(tile=32, tile_overlap=16).test_step(batch)[0].pred_instances
+    assert (instances.scores.diff() <= 0).all() and instances.masks[0]["size"] == [110, 100]
+
+
+def test_cells_larger_than_the_overlap_are_told():
+    image = np.zeros((32, 64), np.float32)
+    image[10:14, 4:60] = 1
+    model = build(tile=32, tile_overlap=8)
+
+    lines = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cellmm.models.segmentor.print_log", lambda text, **_: lines.append(text))
+        model.test_step(data(image))
+    assert len(lines) == 1 and "tile_overlap (now 8 px)" in lines[0]
+
+
+def test_a_tile_has_to_be_larger_than_the_overlap():
+    with pytest.raises(ValueError, match="less than tile, 32: got 32"):
+        build(tile=32, tile_overlap=32)
+
+
+def test_thousands_of_cells():
+    image = np.zeros((1024, 1024), np.float32)
+    image[4::16, 4::16] = image[5::16, 4::16] = 1
+    instances = build(tile=256, tile_overlap=32, windows=True).test_step(data(image))[0].pred_instances
+    assert len(instances.masks) == 4096
