@@ -8,10 +8,22 @@ import pytest
 import torch
 from mmengine.registry import init_default_scope
 
+from cellmm.simulation import make_dataset
+
 torch.set_num_threads(1)
 init_default_scope("cellmm")  # as every config does
 
 _ROOT = Path(os.environ.get("CELLMM_DATA") or Path(__file__).parents[2] / "shared" / "data")
+CONFIG = """
+_base_ = ["{root}/tests/configs/tiny.py"]
+data_root = "{data}"
+train_dataloader = dict(dataset=dict(data_root=data_root))
+val_dataloader = test_dataloader = dict(dataset=dict(data_root=data_root))
+default_hooks = dict()
+optim_wrapper = dict(_delete_=True, type="OptimWrapper", optimizer=dict(type="AdamW", lr=1e-3))
+param_scheduler = []
+custom_hooks = []
+"""
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +36,25 @@ def real_data() -> Callable[[str], Path]:
         return _ROOT / name
 
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory) -> Path:
+    """A set of 64x64 pixels: 5 images to train, 2 to validate, 3 to test."""
+    root = tmp_path_factory.mktemp("tiny") / "data"
+    scene = dict(size=(64, 64), pixel=0.5, cells=(2, 4), min_visible=20)
+    make_dataset(root, splits=dict(train=5, val=2, test=3), scene=scene, seed=0)
+    return root
+
+
+@pytest.fixture(scope="session")
+def tiny_config(tiny_data) -> Callable[..., Path]:
+    """``tiny_config(folder, more)`` writes ``folder/tiny.py``, with the lines ``more`` at its end."""
+
+    def write(folder: Path, more: str = "") -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / "tiny.py"
+        path.write_text(CONFIG.format(root=Path(__file__).parents[1], data=tiny_data) + more)
+        return path
+
+    return write

@@ -36,6 +36,15 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--batch-size", type=int, default=1, help="images of one shape that go through the model at once"
     )
+    parser.add_argument(
+        "--tile", type=int, metavar="PX", help="cut larger images into tiles of so many pixels a side"
+    )
+    parser.add_argument(
+        "--tile-overlap",
+        type=int,
+        metavar="PX",
+        help="pixels that neighbouring tiles share, more than the longest cell; default: a quarter of a tile",
+    )
     parser.add_argument("--score-thr", type=float, default=0.3, help="leave out cells that score less")
     parser.add_argument("--no-overlays", action="store_true", help="write no pictures")
     parser.add_argument(
@@ -87,6 +96,22 @@ def name_images(paths: Sequence[Path]) -> tuple[list[str], list[str]]:
     return [name.as_posix() for name in names], pictures
 
 
+def tile_options(args: argparse.Namespace) -> dict[str, int]:
+    """What ``--tile`` and ``--tile-overlap`` change in the config.
+
+    Raises:
+        CellMMError: an overlap without tiles, or one that is negative or not smaller than a tile.
+    """
+    if args.tile is None:
+        if args.tile_overlap is not None:
+            raise CellMMError(f"--tile-overlap {args.tile_overlap}: give --tile too")
+        return {}
+    overlap = args.tile // 4 if args.tile_overlap is None else args.tile_overlap
+    if not 0 <= overlap < args.tile:
+        raise CellMMError(f"--tile-overlap {overlap}: 0 to less than --tile {args.tile}")
+    return {"model.tile": args.tile, "model.tile_overlap": overlap}
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Predict; 1 where a file could not be used (each in one line), the others are written all the same.
 
@@ -95,7 +120,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     check_writable(args.out / "cells.json")
     paths = find_images(args.inputs, leave_out=args.out / OVERLAYS)
-    inferencer = CellInferencer(args.config, args.checkpoint, args.device, args.cfg_options)
+    inferencer = CellInferencer(
+        args.config, args.checkpoint, args.device, {**(args.cfg_options or {}), **tile_options(args)}
+    )
     done, samples, failed = [], [], []
     results = tqdm(
         inferencer(paths, args.batch_size), total=len(paths), desc="predict", unit="image", file=sys.stderr

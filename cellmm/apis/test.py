@@ -25,6 +25,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("config")
     parser.add_argument("checkpoint", help="a .pth file that training wrote")
     parser.add_argument("--work-dir", help="where metrics.json goes; default work_dirs/<name of the config>")
+    parser.add_argument(
+        "--split", choices=["test", "val"], default="test", help="val: score the validation images"
+    )
     parser.add_argument("--show-dir", help="write overlays of ground truth and prediction here")
     parser.add_argument(
         "--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help="change values of the config"
@@ -43,10 +46,14 @@ def prepare_config(args: argparse.Namespace) -> Config:
     """
     cfg = load_config(args.config, args.cfg_options)
     check_config(cfg)
-    if cfg.get("test_dataloader") is None:
+    if cfg.get(f"{args.split}_dataloader") is None:
         raise CellMMError(
-            "test_dataloader: missing; say on which images to test, with test_cfg and test_evaluator too"
+            f"{args.split}_dataloader: missing; say on which images to test, with {args.split}_cfg and "
+            f"{args.split}_evaluator too"
         )
+    if args.split == "val":
+        cfg.test_dataloader, cfg.test_evaluator = cfg.val_dataloader, cfg.val_evaluator
+        cfg.test_cfg = dict(type="TestLoop")
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get("work_dir") or str(Path("work_dirs") / Path(args.config).stem)
     cfg.load_from = None  # loaded by main, which insists that every tensor fits

@@ -12,7 +12,7 @@ from mmengine.structures import InstanceData
 from torch import nn
 
 from cellmm import cli
-from cellmm.apis.predict import find_images, name_images
+from cellmm.apis.predict import find_images, name_images, parse_args, tile_options
 from cellmm.datasets import CellCocoDataset
 from cellmm.errors import CellMMError
 from cellmm.registry import MODELS
@@ -124,6 +124,26 @@ def test_score_threshold_and_no_overlays(predict, tmp_path):
     assert [one["area"] for one in read(tmp_path)["annotations"]] == [30]
     assert predict(path, "--score-thr", 0.95) == 0
     assert read(tmp_path)["annotations"] == [] and len(read(tmp_path)["images"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "changes"),
+    [
+        ([], {}),
+        (["--tile", "512"], {"model.tile": 512, "model.tile_overlap": 128}),
+        (["--tile", "512", "--tile-overlap", "0"], {"model.tile": 512, "model.tile_overlap": 0}),
+        (["--tile-overlap", "64"], "give --tile too"),
+        (["--tile", "64", "--tile-overlap", "64"], "0 to less than --tile 64"),
+        (["--tile", "0"], "0 to less than --tile 0"),
+    ],
+)
+def test_tiles_on_the_command_line(options, changes):
+    args = parse_args(["a.tif", "--config", "a.py", "--checkpoint", "a.pth", "--out", "o", *options])
+    if isinstance(changes, dict):
+        assert tile_options(args) == changes
+    else:
+        with pytest.raises(CellMMError, match=changes):
+            tile_options(args)
 
 
 def test_bad_files_are_a_line_each_and_status_1(predict, tmp_path, capsys):

@@ -9,19 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from cellmm.simulation import make_dataset
-
-ROOT = Path(__file__).parents[2]
-CONFIG = """
-_base_ = ["{root}/tests/configs/tiny.py"]
-data_root = "{data}"
-train_dataloader = dict(dataset=dict(data_root=data_root))
-val_dataloader = test_dataloader = dict(dataset=dict(data_root=data_root))
-default_hooks = dict()
-optim_wrapper = dict(_delete_=True, type="OptimWrapper", optimizer=dict(type="AdamW", lr=1e-3))
-param_scheduler = []
-custom_hooks = []
-"""
 PROCESS = """
 import os, sys, torch
 os.environ.update({environment})
@@ -32,28 +19,6 @@ os.dup2(log, 2)
 from cellmm.cli import main
 sys.exit(main({argv}))
 """
-
-
-@pytest.fixture(scope="session")
-def tiny_data(tmp_path_factory) -> Path:
-    """A set of 64x64 pixels: 5 images to train, 2 to validate, 3 to test."""
-    root = tmp_path_factory.mktemp("tiny") / "data"
-    scene = dict(size=(64, 64), pixel=0.5, cells=(2, 4), min_visible=20)
-    make_dataset(root, splits=dict(train=5, val=2, test=3), scene=scene, seed=0)
-    return root
-
-
-@pytest.fixture(scope="session")
-def tiny_config(tiny_data) -> Callable[..., Path]:
-    """``tiny_config(folder, more)`` writes ``folder/tiny.py``, with the lines ``more`` at its end."""
-
-    def write(folder: Path, more: str = "") -> Path:
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / "tiny.py"
-        path.write_text(CONFIG.format(root=ROOT, data=tiny_data) + more)
-        return path
-
-    return write
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,116 @@
+"""Choose numbers of a trained model, such as the mask threshold, by their score on the validation images.
+
+    python tools/analysis/calibrate.py CONFIG CHECKPOINT --try mask_thr 0.35 0.4 0.45 0.5 0.55
+
+scores each value on the validation images of the config and prints what to give to test and predict. Several
+--try are settled one after the other, each with the best values of those before it.
+"""
+
+import argparse
+import math
+import sys
+from collections.abc import Sequence
+
+from mmengine.runner import Runner
+from torch import nn
+
+from cellmm.apis import test
+from cellmm.engine.checkpoint import load_fitting
+from cellmm.engine.runner import build_runner
+from cellmm.errors import CellMMError
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("config")
+    parser.add_argument("checkpoint")
+    parser.add_argument(
+        "--try",
+        dest="tries",
+        nargs="+",
+        action="append",
+        metavar="NAME VALUE VALUE ...",
+        required=True,
+        help="a number of the head that gives the instances, and the values to try",
+    )
+    parser.add_argument("--metric", default="AP", help="what to raise; default AP")
+    parser.add_argument("--work-dir", help="where logs go; default work_dirs/<name of the config>")
+    args = parser.parse_args(argv)
+    args.tries = [(name, [_number(name, text) for text in values]) for name, *values in args.tries]
+    return args
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise CellMMError(f"--try {name}: {text!r} is no number") from error
+
+
+def validation_runner(args: argparse.Namespace) -> Runner:
+    """A Runner whose ``test`` scores the validation images with the checkpoint's weights."""
+    options = ["--split", "val", *(["--work-dir", args.work_dir] if args.work_dir else [])]
+    cfg = test.prepare_config(test.parse_args([args.config, args.checkpoint, *options]))
+    runner = build_runner(cfg)
+    load_fitting(runner.model, args.checkpoint)
+    return runner
+
+
+def calibrate(
+    runner: Runner, tries: Sequence[tuple[str, Sequence[float]]], metric: str
+) -> tuple[list[dict], dict]:
+    """Rows of dict(name, value, metric's score), and the best value of each name.
+
+    Of equal scores the value nearest to the config's is taken.
+
+    Raises:
+        CellMMError: the head has no such number, or the metric gives no such score.
+    """
+    model = runner.model
+    head: nn.Module = model.heads[model.instance_head]
+    rows, best = [], {}
+    for name, values in tries:
+        before = getattr(head, name, None)
+        if isinstance(before, bool) or not isinstance(before, (int, float)):
+            numbers = sorted(
+                key
+                for key, value in vars(head).items()
+                if isinstance(value, float) and not key.startswith("_")
+            )
+            raise CellMMError(f"--try {name}: {type(head).__name__} has no such number, but {numbers}")
+        scores = []
+        for value in values:
+            setattr(head, name, value)
+            metrics = runner.test()
+            if metric not in metrics:
+                raise CellMMError(f"--metric {metric}: none of {sorted(metrics)}")
+            scores.append(metrics[metric])
+            rows.append({"name": name, "value": value, metric: metrics[metric]})
+        ranked = [
+            (-math.inf if math.isnan(score) else score, -abs(value - before), value)
+            for score, value in zip(scores, values, strict=True)
+        ]
+        best[name] = max(ranked)[2]
+        setattr(head, name, best[name])
+    return rows, best
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    try:
+        args = parse_args(argv)
+        runner = validation_runner(args)
+        rows, best = calibrate(runner, args.tries, args.metric)
+    except CellMMError as error:
+        print(f"calibrate: {error}", file=sys.stderr)
+        return 1
+    for row in rows:
+        print(f"{row['name']} {row['value']:g}  {args.metric} {row[args.metric]:.4f}")
+    prefix = f"model.heads.{runner.model.instance_head}."
+    print("--cfg-options " + " ".join(f"{prefix}{name}={value:g}" for name, value in best.items()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
