@@ -16,6 +16,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 from mmengine.logging import print_log
+from scipy import ndimage
 from skimage.graph import MCP_Geometric
 from skimage.measure import block_reduce, label
 
@@ -24,7 +25,7 @@ from cellmm.datasets.transforms.reference_points import ReferencePoints
 from cellmm.structures import LabelLayers
 
 SIZE = 512
-RADIUS, WEIGHT, SIGMA = 6, 10.0, 5.0
+RADIUS, WEIGHT, REACH = 6, 10.0, 5
 
 
 def scene(num: int, *, size: int = SIZE, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -93,7 +94,7 @@ def touch(apart: np.ndarray, radius: int) -> bool:
 def plain_disks(
     masks: np.ndarray, points: np.ndarray, *, stride: int = 1, radius: int = RADIUS, ignore: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What ``DiskTargets`` writes with ``between_weight`` 10 and ``between_sigma`` 5, one disk at a time."""
+    """What ``DiskTargets`` writes with ``between_weight`` 10 and ``between_reach`` 5, one disk at a time."""
     shape = tuple(-(-n // stride) for n in ignore.shape)
     centres = {}
     for i, point in enumerate(points):
@@ -102,7 +103,6 @@ def plain_disks(
             if not any(np.abs(centre - other).max() <= 1 for other in centres.values()):
                 centres[i] = centre
     disks, weight = np.zeros(shape, np.int32), np.ones(shape)
-    lowest, second = np.full((2, *shape), np.inf)
     rows, columns = np.ogrid[: shape[0], : shape[1]]
     radii = {}
     for i, centre in centres.items():
@@ -114,11 +114,10 @@ def plain_disks(
                 radii[i] -= 1
         distance = np.sqrt((rows - centre[0]) ** 2 + (columns - centre[1]) ** 2)
         disks[distance <= radii[i]] = i + 1
-        distance -= radii[i]
-        second = np.minimum(second, np.maximum(lowest, distance))
-        lowest = np.minimum(lowest, distance)
-    near = lowest + second <= 3 * SIGMA
-    weight[near] += WEIGHT * np.exp(-((lowest + second)[near] ** 2) / (2 * SIGMA**2))
+    far = np.pad(disks == 0, 2 * REACH, constant_values=True)
+    square = np.ones((2 * REACH + 1,) * 2)
+    free = ndimage.binary_opening(far, square)[2 * REACH : -2 * REACH, 2 * REACH : -2 * REACH]
+    weight[~free] += WEIGHT  # where no square of the background fits
     gone = [masks[i] for i in np.flatnonzero(np.isnan(points).any(1))]
     if gone:
         weight[block_reduce(np.any(gone, axis=0), stride, np.max)] = 0
@@ -156,7 +155,7 @@ def main() -> int:
     same, cost = True, {}
     for kind in ("centroid", "inside", "medial"):
         reference = ReferencePoints(kind=kind, stride=args.stride if kind == "medial" else 1)
-        targets = DiskTargets(stride=args.stride, radius=RADIUS, between_weight=WEIGHT, between_sigma=SIGMA)
+        targets = DiskTargets(stride=args.stride, radius=RADIUS, between_weight=WEIGHT, between_reach=REACH)
         for num in (10, 100, 300):
             masks, ignore = scene(num, seed=args.seed)
             results = dict(gt_layers=LabelLayers.from_masks(masks), ignore=ignore)

@@ -1,7 +1,7 @@
 """Disks that mark the cells, and the weights with which DiskMask learns them."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -12,17 +12,13 @@ from scipy.spatial import cKDTree
 from cellmm.errors import CellMMError
 from cellmm.registry import TRANSFORMS
 
-TILE = 8  # grid pixels: where disks are near each other is found out by tiles first
-BETWEEN_REACH = 3.0  # sigmas: farther apart the weight between disks is below 1.2 % of its highest
-
 
 @TRANSFORMS.register_module()
 class DiskTargets(BaseTransform):
     """Write ``gt_disks`` and ``gt_disk_weight`` at ``stride``; needs ``ReferencePoints`` before it.
 
     Reads ``gt_points``, ``gt_layers`` and, where present, ``ignore``. Grid pixel k stands for the input's
-    rows (columns) stride k to stride (k + 1) - 1. Source: diskmask 3.1.3, 3.1.4, figure 5; U-Net for the
-    weight between disks.
+    rows (columns) stride k to stride (k + 1) - 1. Source: diskmask 3.1.3, 3.1.4, figures 5 and 6.
 
     ``gt_disks``: int32 (ceil(H / stride), ceil(W / stride)), cell i (from 0) has id i + 1 in its disk
     y^2 + x^2 <= r_i^2 round the grid pixel of its point, 0 outside. r_i is the largest whole number up to
@@ -32,17 +28,16 @@ class DiskTargets(BaseTransform):
     counts it, and a warning names the first image of that kind.
 
     ``gt_disk_weight``: float32, same shape. 1 in the background; ``disk_weight`` in disks, times
-    ``radius`` - r_i + 1 with ``size_weight``; on background near two disks plus
-    ``between_weight`` exp(-(d1 + d2)^2 / (2 ``between_sigma``^2)), d1 and d2 the distances |p - c_i| - r_i to
-    the two nearest disks, as far as d1 + d2 <= 3 ``between_sigma``; 0 where a pixel of the block is in
-    ``ignore``, and outside of disks where one belongs to a cell whose point is nan as it comes.
+    ``radius`` - r_i + 1 with ``size_weight``; plus ``between_weight`` on the background between disks that are
+    at most 2 ``between_reach`` grid pixels apart; 0 where a pixel of the block is in ``ignore``, and outside
+    of disks where one belongs to a cell whose point is nan as it comes.
 
     Args:
         stride: input pixels a grid pixel.
         radius: grid pixels.
         disk_weight: a number, or 'balance': background / disk pixels of those that are learned.
         size_weight: small disks weigh more.
-        between_weight, between_sigma: U-Net's w0 and sigma (grid pixels); 0 weight: none.
+        between_weight, between_reach: see above; the thesis gives no numbers.
         balance_range: bounds of 'balance'.
     """
 
@@ -54,7 +49,7 @@ class DiskTargets(BaseTransform):
         disk_weight: float | str = 1.0,
         size_weight: bool = True,
         between_weight: float = 10.0,
-        between_sigma: float = 5.0,
+        between_reach: int = 5,
         balance_range: Sequence[float] = (1.0, 100.0),
     ) -> None:
         if stride < 1 or radius < 0 or int(radius) != radius:
@@ -63,17 +58,14 @@ class DiskTargets(BaseTransform):
             raise ValueError(f"disk_weight is {disk_weight!r}: a number or 'balance' is allowed")
         if not isinstance(disk_weight, str) and not disk_weight > 0:
             raise ValueError(f"disk_weight is {disk_weight}: a number above 0 is needed")
-        if between_weight < 0 or between_sigma <= 0:
-            raise ValueError(
-                f"between_weight {between_weight} and between_sigma {between_sigma}: "
-                "at least 0, and above 0 are allowed"
-            )
+        if between_weight < 0 or between_reach < 0:
+            raise ValueError(f"between_weight {between_weight} and between_reach {between_reach}: at least 0")
         low, high = balance_range
         if not 0 < low <= high:
             raise ValueError(f"balance_range is {tuple(balance_range)}: 0 < lowest <= highest is needed")
         self.stride, self.radius = stride, int(radius)
         self.disk_weight, self.size_weight = disk_weight, size_weight
-        self.between_weight, self.between_sigma = between_weight, between_sigma
+        self.between_weight, self.between_reach = between_weight, between_reach
         self.balance_range = (low, high)
         self.offsets, self.sizes = disk_offsets(self.radius)
         self.limits = radius_limits(self.radius)
@@ -110,11 +102,10 @@ class DiskTargets(BaseTransform):
                 factors *= np.clip(np.count_nonzero(learned) / num_disk - 1, *self.balance_range)
         if self.size_weight:
             factors *= self.radius - radii + 1
+        if self.between_weight:
+            weight[between_disks(disks > 0, self.between_reach)] += self.between_weight
+            weight *= learned
         flat_weight = weight.reshape(-1)
-        if self.between_weight and len(ids) > 1:
-            at, apart = near_two_disks(centres, radii, shape, BETWEEN_REACH * self.between_sigma)
-            more = self.between_weight * np.exp(-(apart**2) / (2 * self.between_sigma**2))
-            flat_weight[at] += more.astype(np.float32) * flat_weight[at]  # the disks' pixels are set below
         flat_weight[pixels] = factors.astype(np.float32)[index] * learned.reshape(-1)[pixels]
         results["gt_disks"], results["gt_disk_weight"] = disks, weight
         return results
@@ -214,78 +205,13 @@ def any_in_block(mask: np.ndarray, stride: int) -> np.ndarray:
     return found
 
 
-def near_two_disks(
-    centres: np.ndarray, radii: np.ndarray, shape: tuple[int, int], reach: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels whose distances d1, d2 to the two nearest disks add up to ``reach`` at most.
+def between_disks(disks: np.ndarray, reach: int) -> np.ndarray:
+    """bool (h, w): the pixels between disks (bool (h, w)) that are at most 2 ``reach`` pixels apart.
 
-    d_i(p) = |p - c_i| - r_i. Tiles of 8x8 pixels are compared with the disks first (d_i changes by no more
-    than half their diagonal from their middle), so that the cost depends on where disks are near each other
-    and not on their number.
-
-    Returns:
-        Flat indices of the pixels, int64 (P,), and d1 + d2, float64 (P,). Pixels of disks may be among them.
+    The closing with a square of 2 ``reach`` + 1 pixels, which leaves a single disk as it is.
     """
-    middle = (TILE - 1) / 2
-    half = np.sqrt(2) * middle
-    apart = cKDTree(centres).query_pairs(reach + 2 * radii.max() + 1, output_type="ndarray")
-    close = np.unique(apart)
-    centres, radii = centres[close].astype(np.float64), radii[close].astype(np.float64)
-    tiles = tuple(-(-n // TILE) for n in shape)
-    span = int((reach + radii.max(initial=0) + half + middle) / TILE)
-    step = np.arange(-span, span + 1)
-    ty, tx = ((centres // TILE).astype(np.int64).T)[:, :, None] + step
-    dy, dx = TILE * ty + middle - centres[:, :1], TILE * tx + middle - centres[:, 1:]
-    distance = np.sqrt(dy[:, :, None] ** 2 + dx[:, None] ** 2) - radii[:, None, None]
-    near = distance <= reach + half
-    near &= ((ty >= 0) & (ty < tiles[0]))[:, :, None] & ((tx >= 0) & (tx < tiles[1]))[:, None]
-    disk, row, column = np.nonzero(near)
-    tile, distance = ty[disk, row] * tiles[1] + tx[disk, column], distance[near]
-    order = np.argsort(tile, kind="stable")
-    tile, disk, distance = tile[order], disk[order], distance[order]
-    if len(tile) == 0:
-        return np.zeros(0, np.int64), np.zeros(0)
-    first, second = _two_smallest(tile, lambda rows: distance[rows])
-    bound = reach + 2 * half
-    fits = (distance + first <= bound) & (first + second <= bound)
-    tile, disk = tile[fits], disk[fits]
-    starts = np.flatnonzero(np.diff(tile, prepend=-1))
-    y, x = np.divmod(tile, tiles[1])
-    inner = np.arange(TILE)
-    dy2 = (TILE * y[:, None] + inner - centres[disk, :1]) ** 2
-    dx2 = (TILE * x[:, None] + inner - centres[disk, 1:]) ** 2
-
-    def distances(rows: np.ndarray) -> np.ndarray:
-        squares = dy2[rows][:, :, None] + dx2[rows][:, None]
-        return np.sqrt(squares, out=squares) - radii[disk[rows], None, None]
-
-    both = sum(_two_smallest(tile, distances, spread=False))
-    rows = TILE * y[starts][:, None, None] + inner[:, None]
-    columns = TILE * x[starts][:, None, None] + inner
-    wanted = (both <= reach) & (rows < shape[0]) & (columns < shape[1])
-    return (rows * shape[1] + columns)[wanted], both[wanted]
-
-
-def _two_smallest(
-    runs: np.ndarray, values: Callable[[np.ndarray], np.ndarray], spread: bool = True
-) -> tuple[np.ndarray, np.ndarray]:
-    """The lowest and second lowest (inf: there is none) of ``values(rows)`` in each run of equal ``runs``.
-
-    (rows, ...) with ``spread``, else (runs, ...). The k-th rows of all runs are taken together, longest runs
-    first so that they are the first n of the result: few steps, no array of all values.
-    """
-    starts = np.flatnonzero(np.diff(runs, prepend=-1))
-    counts = np.diff(starts, append=len(runs))
-    order = np.argsort(-counts, kind="stable")
-    first = values(starts[order])
-    second = np.full_like(first, np.inf)
-    for k in range(1, counts.max()):
-        num = np.searchsorted(-counts[order], -k, side="left")
-        value = values(starts[order[:num]] + k)
-        np.minimum(second[:num], np.maximum(first[:num], value), out=second[:num])
-        np.minimum(first[:num], value, out=first[:num])
-    back = np.empty_like(order)
-    back[order] = np.arange(len(order))
-    if spread:
-        back = np.repeat(back, counts)
-    return first[back], second[back]
+    mask = np.pad(disks, reach).astype(np.uint8)  # a closing would join disks and border
+    kernel = np.ones((2 * reach + 1,) * 2, np.uint8)
+    closed = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, kernel)
+    height, width = disks.shape
+    return (closed[reach : reach + height, reach : reach + width] > 0) & ~disks

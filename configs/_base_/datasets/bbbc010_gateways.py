@@ -20,7 +20,7 @@ train_pipeline = [
     dict(type="RandomIntensity", brightness=0.2, contrast=0.2, noise=0.1),
     # the middle of the worm's own axis: centroids of worms that cross fall together
     dict(type="ReferencePoints", kind="medial", stride=stride, min_distance=12.0),
-    dict(type="DiskTargets", stride=stride, radius=4, disk_weight=8.0),
+    dict(type="DiskTargets", stride=stride, radius=4, disk_weight=8.0, between_reach=4),
     dict(type="PackCellInputs"),
 ]
 validation_wells = [4, 14, 24, 34, 44]

@@ -10,12 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.measure import label
 
-from cellmm.datasets.transforms import disk_targets
 from cellmm.datasets.transforms.disk_targets import (
     DiskTargets,
     any_in_block,
     disk_offsets,
-    near_two_disks,
     radius_limits,
 )
 from cellmm.datasets.transforms.reference_points import ReferencePoints
@@ -78,15 +76,19 @@ def test_weights_of_figure_5():
 
 
 def test_weight_between_by_hand():
-    """Disks of radius 1 at x = 10 and 18: at x = 14 both are 3 away; at (8, 14) sqrt(36 + 16) - 1."""
-    config = dict(radius=1, between_weight=10, between_sigma=5)
-    weight = at([(2, 10), (2, 18)], **config)["gt_disk_weight"]
-    assert weight[2, 14] == pytest.approx(1 + 10 * np.exp(-36 / 50), rel=1e-6)
-    assert weight[8, 14] == pytest.approx(1 + 10 * np.exp(-((2 * (52**0.5 - 1)) ** 2) / 50), rel=1e-6)
-    assert weight[2, 10] == 1  # in a disk
-    assert weight[12, 14] == 1  # 2 (sqrt(116) - 1) = 19.5 is beyond 3 sigma
-    assert (at([(2, 10)], **config)["gt_disk_weight"] == 1).all()
-    assert (at([(2, 10), (30, 50)], **config)["gt_disk_weight"] == 1).all()
+    """Disks of radius 1 at x = 10 and 18, x = 12 to 16 between them: 5 pixels, at most 2 x 3."""
+    config = dict(radius=1, between_weight=10)
+    weight = at([(5, 10), (5, 18)], between_reach=3, **config)["gt_disk_weight"]
+    assert weight[5].tolist() == [1.0] * 12 + [11.0] * 5 + [1.0] * 43
+    assert weight.sum() == weight.size + 10 * (5 + 2 * 7)  # rows 4 and 6 from x = 11 to 17: the tips are out
+    assert (at([(5, 10), (5, 18)], between_reach=2, **config)["gt_disk_weight"] == 1).all()
+    assert (at([(1, 2)], between_reach=6, **config)["gt_disk_weight"] == 1).all(), "the border is no disk"
+
+
+@pytest.mark.parametrize("radius", range(9))
+def test_nothing_is_between_one_disk(radius):
+    results = at([(20, 30)], radius=radius, between_reach=7)
+    assert (results["gt_disk_weight"] == 1).all()
 
 
 def test_points_on_the_grid():
@@ -146,27 +148,6 @@ def test_equal_to_the_plain_way(plain, stride, num):
     np.testing.assert_array_equal(results["gt_disks"], disks)
     np.testing.assert_allclose(results["gt_disk_weight"], weight, rtol=1e-6)
     assert results["num_lost_disks"] == (~np.isnan(points[:, 0])).sum() - len(np.unique(disks)) + 1
-
-
-@pytest.mark.parametrize("tile", [1, 5, 64])
-def test_tiles_change_nothing(monkeypatch, tile):
-    centres = np.random.default_rng(0).integers(0, 90, (40, 2))
-    radii = np.random.default_rng(1).integers(0, 5, 40)
-
-    def image():
-        out = np.full(90 * 70, np.inf)
-        where, apart = near_two_disks(centres, radii, (90, 70), 12.5)
-        assert len(np.unique(where)) == len(where)
-        out[where] = apart
-        return out
-
-    rows, columns = np.mgrid[:90, :70]
-    distances = np.hypot(rows - centres[:, :1, None], columns - centres[:, 1:, None]) - radii[:, None, None]
-    two = np.partition(distances, 1, axis=0)[:2]
-    expected = np.where(two.sum(0) <= 12.5, two.sum(0), np.inf)
-    monkeypatch.setattr(disk_targets, "TILE", tile)
-    background = (two[0] > 0).ravel()
-    np.testing.assert_allclose(image()[background], expected.ravel()[background])
 
 
 def cut_scene():
@@ -250,7 +231,7 @@ def test_wrong_values_and_order():
         (dict(radius=1.5), "radius 1.5"),
         (dict(disk_weight="equal"), "'equal'"),
         (dict(disk_weight=0), "above 0"),
-        (dict(between_sigma=0), "between_sigma 0"),
+        (dict(between_reach=-1), "between_reach -1"),
         (dict(balance_range=(2, 1)), "balance_range"),
     )
     for config, message in wrong:
