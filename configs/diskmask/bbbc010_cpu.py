@@ -1,11 +1,11 @@
-# Real worms on two CPU cores over lunch: a narrow U-Net at stride 2, gateways in the middle of the worms' long
-# axes, each decoded in a window of 192 pixels.
+# Real worms on two CPU cores over lunch: a narrow U-Net at stride 2, gateways in the middle of the worms'
+# long axes, each decoded in a window of 192 pixels.
 _base_ = [
     "../_base_/default_runtime.py",
     "../_base_/datasets/bbbc010_gateways.py",
     "../_base_/schedules/cpu.py",
 ]
-max_iters = 9000
+max_iters = 6000
 model = dict(
     type="CellSegmentor",
     channels_last=True,

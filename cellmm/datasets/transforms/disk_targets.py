@@ -28,9 +28,9 @@ class DiskTargets(BaseTransform):
     counts it, and a warning names the first image of that kind.
 
     ``gt_disk_weight``: float32, same shape. 1 in the background; ``disk_weight`` in disks, times
-    ``radius`` - r_i + 1 with ``size_weight``; plus ``between_weight`` on the background between disks that are
-    at most 2 ``between_reach`` grid pixels apart; 0 where a pixel of the block is in ``ignore``, and outside
-    of disks where one belongs to a cell whose point is nan as it comes.
+    ``radius`` - r_i + 1 with ``size_weight``; plus ``between_weight`` on the background between disks that
+    are at most 2 ``between_reach`` grid pixels apart; 0 where a pixel of the block is in ``ignore``, and
+    outside of disks where one belongs to a cell whose point is nan as it comes.
 
     Args:
         stride: input pixels a grid pixel.

@@ -80,7 +80,7 @@ def test_weight_between_by_hand():
     config = dict(radius=1, between_weight=10)
     weight = at([(5, 10), (5, 18)], between_reach=3, **config)["gt_disk_weight"]
     assert weight[5].tolist() == [1.0] * 12 + [11.0] * 5 + [1.0] * 43
-    assert weight.sum() == weight.size + 10 * (5 + 2 * 7)  # rows 4 and 6 from x = 11 to 17: the tips are out
+    assert weight.sum() == weight.size + 10 * 5  # rows 4 and 6 have 7 pixels between
     assert (at([(5, 10), (5, 18)], between_reach=2, **config)["gt_disk_weight"] == 1).all()
     assert (at([(1, 2)], between_reach=6, **config)["gt_disk_weight"] == 1).all(), "the border is no disk"
 
@@ -101,7 +101,9 @@ def test_points_on_the_grid():
 
 def test_a_disk_is_lost_where_points_fall_together(monkeypatch):
     messages = []
-    monkeypatch.setattr(disk_targets, "print_log", lambda text, **kw: messages.append((text, kw["level"])))
+    monkeypatch.setattr(
+        f"{DiskTargets.__module__}.print_log", lambda text, **kw: messages.append((text, kw["level"]))
+    )
     points = [(5, 5), (5, 5), (6, 6), (7, 7), (20, 20)]  # 1 and 2 are too near to 0; 3 is too near to 2 only
     given_points = np.array(points, np.float32)
     layers = LabelLayers(np.zeros((1, 30, 30), np.int32), num=5)
