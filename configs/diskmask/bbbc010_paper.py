@@ -1,6 +1,6 @@
 # DiskMask as published (diskmask 2.3, 3): unpadded nets on tiles of 516 pixels, disks at the centroids,
-# gateways opened together with probability 0.5, Adam at 1e-4, x0.1 after 300,000 of 600,000 steps of one tile.
-# Not trained here: docs/model_zoo.md says what was. What the thesis leaves open is marked "ours".
+# gateways opened together with probability 0.5, Adam at 1e-4, x0.1 after 300,000 of 600,000 steps of one
+# tile. Not trained here: docs/model_zoo.md says what was. What the thesis leaves open is marked "ours".
 _base_ = ["../_base_/default_runtime.py", "../_base_/datasets/bbbc010.py"]
 max_iters = 600_000
 divide = dict(type="Normalize", mode="divide", divisor=3200.0)  # to about [0, 1], diskmask 4.1
@@ -26,7 +26,7 @@ test_pipeline = [
     dict(type="LoadImage", color="rgb"),
     dict(type="LoadCells", keep_original=True),
     divide,
-    # F starts 92 pixels inside the image and a mask 92 inside F; they end 100 + 100 before, and pooling cuts 16
+    # F starts 92 pixels inside the image and a mask 92 inside F; they end 100 + 100 before; pooling cuts 16
     dict(type="MirrorPad", top_left=184, bottom_right=216),
     dict(type="PackCellInputs"),
 ]

@@ -63,6 +63,7 @@ def plain_points(masks: np.ndarray, *, kind: str, stride: int = 1, ignore: np.nd
     """What ``ReferencePoints`` writes, one mask at a time; every cell must be on a sampled pixel."""
     near = cv2.dilate(ignore.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
     near[[0, -1]] = near[:, [0, -1]] = True
+    stride = 1 if kind == "centroid" else stride
     start, points = (stride - 1) // 2, []
     for mask in masks:
         if not mask.any() or (mask & near).any():

@@ -42,6 +42,14 @@ def refuse_moved_targets(results: dict, step: str) -> None:
             raise CellMMError(f"{step} comes after {writer}, whose {key} it does not move: put it before")
 
 
+def cell_pixels(cells: LabelLayers) -> tuple[np.ndarray, np.ndarray]:
+    """Flat indices of the pixels of (H, W) that cells cover, layer after layer, and the id at each, (P,)."""
+    flat = cells.layers.reshape(cells.num_layers, -1)
+    pixels = [np.flatnonzero(layer > 0) for layer in flat]
+    ids = [layer[where] for layer, where in zip(flat, pixels, strict=True)]
+    return np.concatenate(pixels), np.concatenate(ids)
+
+
 def replace_cells(results: dict, layers: np.ndarray, min_area: int = 1) -> None:
     """Put warped ``layers`` (L, H, W) of the old ids into ``results``, renumbered.
 

@@ -9,6 +9,7 @@ from mmcv.transforms import BaseTransform
 from mmengine.logging import print_log
 from scipy.spatial import cKDTree
 
+from cellmm.datasets.transforms.cells import cell_pixels
 from cellmm.errors import CellMMError
 from cellmm.registry import TRANSFORMS
 
@@ -154,10 +155,10 @@ class DiskTargets(BaseTransform):
         """bool (h, w): neither ignored nor of a cell without a point, disks excepted."""
         learned = np.ones(disks.shape, bool)
         if absent.any():
-            table = np.concatenate([[False], absent])
-            for layer in results["gt_layers"].layers:
-                learned &= ~any_in_block(table.take(layer), self.stride)
-            learned |= disks > 0
+            pixels, ids = cell_pixels(results["gt_layers"])
+            of_absent = np.zeros(results["gt_layers"].shape, bool)
+            of_absent.reshape(-1)[pixels[absent[ids - 1]]] = True
+            learned = ~any_in_block(of_absent, self.stride) | (disks > 0)
         ignore = results.get("ignore")
         if ignore is not None and ignore.any():
             learned &= ~any_in_block(ignore.astype(bool), self.stride)

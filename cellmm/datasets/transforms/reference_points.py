@@ -7,6 +7,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components, dijkstra
 from scipy.spatial import cKDTree
 
+from cellmm.datasets.transforms.cells import cell_pixels
 from cellmm.registry import TRANSFORMS
 from cellmm.structures import LabelLayers
 
@@ -29,8 +30,8 @@ class ReferencePoints(BaseTransform):
             are found by a double sweep (farthest from any pixel, farthest from that, through the cell), its
             places are u = d_a / (d_a + d_b) in [0, 1]; the point is the pixel of the piece that is nearest to
             the mean of those within 0.75 (sampled) pixels of u = 0.5.
-        stride: take every stride-th row and column of pixels (the middle of each block; a cell that they miss
-            gets its 'inside' point at full resolution, which does not move).
+        stride: of 'inside' and 'medial': take every stride-th row and column of pixels (the middle of each
+            block; a cell that they miss gets its 'inside' point at full resolution, which does not move).
         border: pixels, 0: cells on the edge of the image are not taken as cut.
         min_distance: pixels of the image, only for 'medial'. A point nearer than that to another one, or on a
             pixel of another cell, moves along its axis to u = 0.5 +- 0.05 k: to the place nearest to the
@@ -66,6 +67,10 @@ class ReferencePoints(BaseTransform):
         if "gt_ignore" in results:
             wanted &= ~results["gt_ignore"].astype(bool)
         points = np.full((len(cells), 2), np.nan)
+        if self.kind == "centroid":
+            points[wanted] = centroids(cells)[wanted]
+            results["gt_points"] = points.astype(np.float32)
+            return results
         grid = _Grid(cells.layers, wanted, self.stride)
         if self.kind == "medial":
             axes = _Axes(grid)
@@ -73,7 +78,7 @@ class ReferencePoints(BaseTransform):
             if self.min_distance:
                 self._separate(points, axes)
         else:
-            points[grid.cells] = grid.centroids() if self.kind == "centroid" else grid.inside()
+            points[grid.cells] = grid.inside()
         wanted[grid.cells] = False
         if self.stride > 1 and wanted.any():  # between the sampled pixels, or without any pixel
             missed = _Grid(cells.layers, wanted, 1)
@@ -115,6 +120,15 @@ def cut_cells(cells: LabelLayers, border: int = 1, ignore: np.ndarray | None = N
         near = cv2.dilate(ignore.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
         cut[cells.layers[:, near]] = True
     return cut[1:]
+
+
+def centroids(cells: LabelLayers) -> np.ndarray:
+    """Mean (y, x) of the pixels of each cell, float64 (N, 2); nan where there are none."""
+    pixels, ids = cell_pixels(cells)
+    y, x = np.divmod(pixels.astype(np.int32), np.int32(cells.shape[1]))
+    counts, rows, columns = (np.bincount(ids, weights, len(cells) + 1)[1:] for weights in (None, y, x))
+    with np.errstate(invalid="ignore"):
+        return np.stack([rows, columns], axis=1) / counts[:, None]
 
 
 class _Grid:
@@ -174,9 +188,6 @@ class _Grid:
         sums = [np.bincount(self.owner, weights=axis * weigh, minlength=num) for axis in self.yx]
         counts = self.counts if weights is None else np.bincount(self.owner, weights=weights, minlength=num)
         return np.stack(sums, axis=1) / counts[:, None]
-
-    def centroids(self) -> np.ndarray:
-        return self.means()
 
     def inside(self) -> np.ndarray:
         return self.nearest(self.means())
