@@ -42,7 +42,7 @@ def masks_in_original_frame(
     to_original = np.asarray(to_original, dtype=np.float64)
     input_box = _mapped_box(to_original, -0.5, -0.5, img_shape[1] - 0.5, img_shape[0] - 0.5)
     limits = _clip(input_box, ori_shape)
-    masks, kept = [], []
+    starts, lengths, kept = [], [], []
     for i, prob in enumerate(probs):
         rows, cols = np.flatnonzero((prob > mask_thr).any(1)), np.flatnonzero((prob > mask_thr).any(0))
         if not len(rows):
@@ -70,11 +70,23 @@ def masks_in_original_frame(
         inside = window > mask_thr
         if not inside.any():
             continue
-        full = np.zeros(ori_shape, dtype=bool)
-        full[y0:y1, x0:x1] = inside
-        masks.append(rle.encode_one(full))
+        start, length = _runs(inside, x0, y0, ori_shape[0])
+        starts.append(start)
+        lengths.append(length)
         kept.append(i)
+    if not kept:
+        return [], np.zeros(0, dtype=np.int64)
+    owner = np.repeat(np.arange(len(kept)), [len(one) for one in starts])
+    masks = rle.from_runs(owner, np.concatenate(starts), np.concatenate(lengths), len(kept), ori_shape)
     return masks, np.asarray(kept, dtype=np.int64)
+
+
+def _runs(window: np.ndarray, x0: int, y0: int, height: int) -> tuple[np.ndarray, np.ndarray]:
+    """Start and length of the runs down the columns of an image of ``height``: a mask (h, w) at (y0, x0)."""
+    columns = np.zeros((window.shape[1], height), dtype=np.int8)  # a run may go on in the next column
+    columns[:, y0 : y0 + window.shape[0]] = window.T
+    edges = np.flatnonzero(np.diff(columns.ravel(), prepend=0, append=0))
+    return x0 * height + edges[::2], edges[1::2] - edges[::2]
 
 
 def _with_border(window: np.ndarray, origin: Sequence[int], grid_shape: tuple[int, int]) -> np.ndarray:

@@ -1,0 +1,56 @@
+"""tools/analysis/draw_diskmask.py: a page of targets, and one of inference."""
+
+import importlib.util
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from cellmm.engine.runner import load_config
+from cellmm.registry import MODELS
+
+ROOT = Path(__file__).parents[2]
+CONFIG = """
+_base_ = ["{root}/configs/diskmask/brightfield_quickstart.py"]
+data_root = "{data}"
+train_dataloader = dict(dataset=dict(data_root=data_root))
+val_dataloader = test_dataloader = dict(dataset=dict(data_root=data_root))
+"""
+
+
+@pytest.fixture(scope="module")
+def tool():
+    spec = importlib.util.spec_from_file_location("draw_diskmask", ROOT / "tools/analysis/draw_diskmask.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_two_pages(tool, tiny_data, tmp_path, capsys):
+    config = tmp_path / "config.py"
+    config.write_text(CONFIG.format(root=ROOT, data=tiny_data))
+    torch.manual_seed(0)
+    model = MODELS.build(load_config(config).model)
+    torch.save(model.state_dict(), tmp_path / "weights.pth")
+    options = ["--checkpoint", str(tmp_path / "weights.pth"), "--out", str(tmp_path / "out"), "--index", "1"]
+    assert tool.main([str(config), *options]) == 0
+    pages = [Path(line) for line in capsys.readouterr().out.splitlines() if line.endswith(".png")]
+    assert [page.name for page in pages] == ["diskmask_targets.png", "diskmask_inference.png"]
+    for page, rows in zip(pages, (3, 2), strict=True):
+        assert cv2.imread(str(page)).shape[0] > rows * tool.SIDE * 0.9
+
+
+def test_parts_by_hand(tool):
+    assert tool.heat(np.array([[0.0, 2.0]])).shape == (1, 2, 3)
+    assert not np.array_equal(*tool.heat(np.array([[0.0, 2.0]]))[0])
+    shaded = tool.shade(np.zeros((4, 4, 3), np.uint8), np.eye(2), (100, 0, 50))
+    assert shaded[0, 1].tolist() == [60, 0, 30] and shaded[0, 2].tolist() == [0, 0, 0]
+    dots = tool.with_points(np.zeros((9, 9, 3), np.uint8), np.array([[4, 6], [np.nan, 1]]), radius=0)
+    assert np.argwhere(dots.any(2)).tolist() == [[4, 6]]
+
+
+def test_another_model_is_one_line(tool, tiny_config, tmp_path, capsys):
+    assert tool.main([str(tiny_config(tmp_path)), "--out", str(tmp_path)]) == 1
+    assert "none of its heads is a GatewayHead" in capsys.readouterr().err
