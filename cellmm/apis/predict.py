@@ -100,15 +100,15 @@ def tile_options(args: argparse.Namespace) -> dict[str, int]:
     """What ``--tile`` and ``--tile-overlap`` change in the config.
 
     Raises:
-        CellMMError: an overlap without tiles, or one that is negative or not smaller than a tile.
+        CellMMError: an overlap without tiles, or one that is negative or more than half of a tile.
     """
     if args.tile is None:
         if args.tile_overlap is not None:
             raise CellMMError(f"--tile-overlap {args.tile_overlap}: give --tile too")
         return {}
     overlap = args.tile // 4 if args.tile_overlap is None else args.tile_overlap
-    if not 0 <= overlap < args.tile:
-        raise CellMMError(f"--tile-overlap {overlap}: 0 to less than --tile {args.tile}")
+    if args.tile < 1 or not 0 <= overlap <= args.tile / 2:
+        raise CellMMError(f"--tile {args.tile} --tile-overlap {overlap}: 0 to half of a tile can overlap")
     return {"model.tile": args.tile, "model.tile_overlap": overlap}
 
 

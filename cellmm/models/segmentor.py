@@ -32,9 +32,10 @@ class CellSegmentor(BaseModel):
         heads: config of each head by its name.
         instance_head: the head whose ``predict`` gives the instances.
         channels_last: keep the convolutions' weights in channels_last order.
-        tile: predict larger images in tiles of this many pixels a side, rounded up to the network's coarsest
-            stride; None: whole. An instance belongs to the tile in whose core its point or centroid lies.
-        tile_overlap: pixels that neighbouring tiles share; more than the largest cell, or it may be cut.
+        tile: predict larger images in tiles of this many pixels a side; None: whole. An instance belongs to
+            the tile in whose core its point or centroid lies.
+        tile_overlap: pixels that neighbouring tiles share, more than the longest cell, or it may be cut; at
+            most half of ``tile``. Both are rounded up to multiples of the network's coarsest stride.
     """
 
     def __init__(
@@ -63,8 +64,9 @@ class CellSegmentor(BaseModel):
             }
         )
         self.instance_head = instance_head
-        if tile is not None and not 0 <= tile_overlap < tile:
-            raise ValueError(f"tile_overlap must be 0 or more and less than tile, {tile}: got {tile_overlap}")
+        if tile is not None and not 0 <= tile_overlap <= tile / 2:
+            raise ValueError(f"tile_overlap must be 0 to half of tile, {tile}: got {tile_overlap}")
+        self.tile_step = getattr(self.encoder, "coarsest_stride", getattr(self.encoder, "stride", 1))
         self.tile, self.tile_overlap = tile, tile_overlap
         if channels_last:
             self.to(memory_format=torch.channels_last)
@@ -102,9 +104,12 @@ class CellSegmentor(BaseModel):
 
     def _predict_tiles(self, image: Tensor, sample: CellSample) -> InstanceData:
         """The instances of one image (1, C, H, W), one tile after the other in the network."""
-        head, shape = self.heads[self.instance_head], image.shape[-2:]
-        step = getattr(self.encoder, "stride", 1)
-        tiles = cut_into_tiles(shape, -(-self.tile // step) * step, self.tile_overlap, step)
+        head, step = self.heads[self.instance_head], self.tile_step
+        tile_size, overlap, *own = (n + -n % step for n in (self.tile, self.tile_overlap, *sample.img_shape))
+        # without what the batch's largest image added
+        image = image[..., : own[0], : own[1]]
+        shape = image.shape[-2:]
+        tiles = cut_into_tiles(shape, tile_size, overlap)
         parts, num_cut = [], 0
         for tile in tiles:
             part = image[..., tile.top : tile.bottom, tile.left : tile.right]

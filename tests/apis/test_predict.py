@@ -133,8 +133,8 @@ def test_score_threshold_and_no_overlays(predict, tmp_path):
         (["--tile", "512"], {"model.tile": 512, "model.tile_overlap": 128}),
         (["--tile", "512", "--tile-overlap", "0"], {"model.tile": 512, "model.tile_overlap": 0}),
         (["--tile-overlap", "64"], "give --tile too"),
-        (["--tile", "64", "--tile-overlap", "64"], "0 to less than --tile 64"),
-        (["--tile", "0"], "0 to less than --tile 0"),
+        (["--tile", "64", "--tile-overlap", "64"], "--tile 64 --tile-overlap 64: 0 to half"),
+        (["--tile", "0"], "--tile 0 --tile-overlap 0: 0 to half"),
     ],
 )
 def test_tiles_on_the_command_line(options, changes):

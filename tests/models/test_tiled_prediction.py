@@ -156,8 +156,8 @@ def test_cells_larger_than_the_overlap_are_told():
 
 
 def test_a_tile_has_to_be_larger_than_the_overlap():
-    with pytest.raises(ValueError, match="less than tile, 32: got 32"):
-        build(tile=32, tile_overlap=32)
+    with pytest.raises(ValueError, match="half of tile, 32: got 17"):
+        build(tile=32, tile_overlap=17)
 
 
 def test_thousands_of_cells():

@@ -44,7 +44,8 @@ class SEUNetEncoder(BaseModule):
         if stem_stride not in (1, 2):
             raise ValueError(f"stem_stride must be 1 or 2, got {stem_stride}")
         self.out_channels = tuple(widths)
-        self.stride = stem_stride * 2 ** (len(widths) - 1) if padding == "same" else 1
+        self.coarsest_stride = stem_stride * 2 ** (len(widths) - 1)
+        self.stride = self.coarsest_stride if padding == "same" else 1
         first = in_channels
         self.stem: nn.Module = nn.Identity()
         if stem_stride == 2:

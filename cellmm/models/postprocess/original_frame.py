@@ -9,7 +9,7 @@ from cellmm.structures import rle
 
 
 def masks_in_original_frame(
-    probs: np.ndarray | Sequence[np.ndarray],
+    probs: Sequence[np.ndarray],
     stride: float,
     img_shape: tuple[int, int],
     to_original: np.ndarray,
@@ -21,48 +21,49 @@ def masks_in_original_frame(
     """Resample probabilities bilinearly at the original pixels, threshold, encode.
 
     Each mask is resampled within its own box only. What lies outside the network's image (``img_shape``
-    (h, w), without padding) stays background.
+    (h, w), without padding) stays background. Beyond the border of the map, its outermost pixels go on;
+    outside a window but inside the map the probability is 0.
 
     Args:
-        probs: float32 (N, h', w') in [0, 1], or N windows (h_i, w_i) of such maps.
+        probs: N maps, float32 (h', w') in [0, 1], of the whole map or, with ``origins``, of windows of it.
         stride: input pixels a pixel of ``probs`` stands for.
         to_original: 3x3, (x, y, 1) of the input -> of the original image, pixel centres at whole numbers.
         ori_shape: (h, w) of the file.
         mask_thr: a pixel belongs to the cell above this.
-        origins: (N, 2), row and column on the whole map of each window's first pixel; outside of its window a
-            cell has probability 0. None: ``probs`` are whole maps.
-        grid_shape: (h', w') of the whole map, with ``origins``: a window that ends there goes on as it ends.
+        origins: int (N, 2), row and column of the windows' first pixels; they may lie outside the map.
+        grid_shape: (h, w) of the map that the windows are cut from, needed with ``origins``.
 
     Returns:
         COCO RLEs of the masks that keep a pixel, and their indices, int64.
     """
+    if origins is not None and grid_shape is None:
+        raise ValueError("windows (origins) need the grid_shape that they are cut from")
     grid_to_input = np.array(
         [[stride, 0, (stride - 1) / 2], [0, stride, (stride - 1) / 2], [0, 0, 1]], dtype=np.float64
     )
     to_original = np.asarray(to_original, dtype=np.float64)
+    grid_to_original = to_original @ grid_to_input
+    original_to_grid = np.linalg.inv(grid_to_original)
     input_box = _mapped_box(to_original, -0.5, -0.5, img_shape[1] - 0.5, img_shape[0] - 0.5)
     limits = _clip(input_box, ori_shape)
     starts, lengths, kept = [], [], []
     for i, prob in enumerate(probs):
-        rows, cols = np.flatnonzero((prob > mask_thr).any(1)), np.flatnonzero((prob > mask_thr).any(0))
-        if not len(rows):
+        origin = (0, 0) if origins is None else origins[i]
+        part = _around_mask(prob, origin, prob.shape if grid_shape is None else grid_shape, mask_thr)
+        if part is None:
             continue
-        row, col = (0, 0) if origins is None else origins[i]
-        grid_to_original = to_original @ grid_to_input @ np.array([[1, 0, col], [0, 1, row], [0, 0, 1]])
-        box = _mapped_box(grid_to_original, cols[0] - 1, rows[0] - 1, cols[-1] + 1, rows[-1] + 1)
-        if origins is not None:
-            prob = _with_border(prob, (row, col), grid_shape)
-            grid_to_original = grid_to_original @ np.array([[1, 0, -1], [0, 1, -1], [0, 0, 1]])
+        patch, row, col = part
+        box = _mapped_box(grid_to_original, col, row, col + patch.shape[1] - 1, row + patch.shape[0] - 1)
         x0, y0, x1, y1 = _clip(box, ori_shape)
         x0, y0 = max(x0, limits[0]), max(y0, limits[1])
         x1, y1 = min(x1, limits[2]), min(y1, limits[3])
         if x0 >= x1 or y0 >= y1:
             continue
-        shift = np.array([[1, 0, x0], [0, 1, y0], [0, 0, 1]], dtype=np.float64)
-        window_to_grid = np.linalg.inv(grid_to_original) @ shift
+        window_to_patch = original_to_grid @ np.array([[1, 0, x0], [0, 1, y0], [0, 0, 1]], dtype=np.float64)
+        window_to_patch[:2, 2] -= (col, row)
         window = cv2.warpAffine(
-            prob,
-            window_to_grid[:2],
+            patch,
+            window_to_patch[:2],
             (x1 - x0, y1 - y0),
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_REPLICATE,
@@ -81,29 +82,36 @@ def masks_in_original_frame(
     return masks, np.asarray(kept, dtype=np.int64)
 
 
-def _runs(window: np.ndarray, x0: int, y0: int, height: int) -> tuple[np.ndarray, np.ndarray]:
-    """Start and length of the runs down the columns of an image of ``height``: a mask (h, w) at (y0, x0)."""
-    columns = np.zeros((window.shape[1], height), dtype=np.int8)  # a run may go on in the next column
-    columns[:, y0 : y0 + window.shape[0]] = window.T
+def _around_mask(
+    prob: np.ndarray, origin: Sequence[int], shape: Sequence[int], mask_thr: float
+) -> tuple[np.ndarray, int, int] | None:
+    """The pixels above ``mask_thr`` and one more on each side, and the patch's first row and column on the
+    map of ``shape``; None where there is no such pixel."""
+    first = [max(0, -int(o)) for o in origin]
+    end = [min(side, whole - int(o)) for side, whole, o in zip(prob.shape, shape, origin, strict=True)]
+    inside = prob[first[0] : max(end[0], 0), first[1] : max(end[1], 0)] > mask_thr
+    index, begins = [], []
+    for axis in (0, 1):
+        hit = np.flatnonzero(inside.any(1 - axis))
+        if not len(hit):
+            return None
+        start = int(origin[axis])
+        begin = start + first[axis] + int(hit[0]) - 1
+        on_map = np.arange(begin, begin + int(hit[-1] - hit[0]) + 3).clip(0, shape[axis] - 1)
+        index.append(on_map - start)
+        begins.append(begin)
+    known = [(one >= 0) & (one < side) for one, side in zip(index, prob.shape, strict=True)]
+    rows, cols = (one.clip(0, side - 1) for one, side in zip(index, prob.shape, strict=True))
+    patch = prob[np.ix_(rows, cols)] * (known[0][:, None] & known[1])
+    return np.ascontiguousarray(patch, dtype=np.float32), begins[0], begins[1]
+
+
+def _runs(inside: np.ndarray, x0: int, y0: int, height: int) -> tuple[np.ndarray, np.ndarray]:
+    """Start and length of the runs of a mask (h, w) at (y0, x0) down the columns of the whole image."""
+    columns = np.zeros((inside.shape[1], height), dtype=np.int8)
+    columns[:, y0 : y0 + inside.shape[0]] = inside.T
     edges = np.flatnonzero(np.diff(columns.ravel(), prepend=0, append=0))
-    return x0 * height + edges[::2], edges[1::2] - edges[::2]
-
-
-def _with_border(window: np.ndarray, origin: Sequence[int], grid_shape: tuple[int, int]) -> np.ndarray:
-    """One pixel more on each side: zero, but at the border of the map the window's own last row or column."""
-    ends = [
-        (first <= 0, first + side >= whole)
-        for first, side, whole in zip(origin, window.shape, grid_shape, strict=True)
-    ]
-    padded = np.pad(window, 1)
-    for axis, (low, high) in enumerate(ends):
-        padded = padded.swapaxes(0, axis)
-        if low:
-            padded[0] = padded[1]
-        if high:
-            padded[-1] = padded[-2]
-        padded = padded.swapaxes(0, axis)
-    return np.ascontiguousarray(padded)
+    return x0 * height + edges[::2].astype(np.int64), np.diff(edges)[::2].astype(np.int64)
 
 
 def _mapped_box(matrix: np.ndarray, x0: float, y0: float, x1: float, y1: float) -> np.ndarray:

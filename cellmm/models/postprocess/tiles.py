@@ -45,15 +45,12 @@ class Tile:
         )
 
 
-def cut_into_tiles(shape: Sequence[int], tile: int, overlap: int, step: int) -> list[Tile]:
-    """Tiles of at most ``tile`` pixels a side, neighbours sharing at least about ``overlap``, row by row.
+def cut_into_tiles(shape: Sequence[int], tile: int, overlap: int) -> list[Tile]:
+    """Tiles of ``tile`` pixels a side, row by row; neighbours share ``overlap`` pixels, the last ones more.
 
-    Args:
-        shape: (h, w) of the image, multiples of ``step``.
-        tile: a multiple of ``step``, more than ``overlap`` + ``step``.
-        step: tiles start at multiples of it: the coarsest stride of the network.
+    A side of the image (h, w) that is no longer than a tile is not cut.
     """
-    rows, cols = (_starts(side, tile, overlap, step) for side in shape)
+    rows, cols = (_cut_side(side, tile, overlap) for side in shape)
     return [
         Tile(top, left, bottom, right, (core_top, core_left, core_bottom, core_right))
         for top, bottom, core_top, core_bottom in rows
@@ -61,12 +58,11 @@ def cut_into_tiles(shape: Sequence[int], tile: int, overlap: int, step: int) -> 
     ]
 
 
-def _starts(side: int, tile: int, overlap: int, step: int) -> list[tuple[int, int, float, float]]:
+def _cut_side(side: int, tile: int, overlap: int) -> list[tuple[int, int, float, float]]:
     """(first, end, first of the core, end of the core) along one side of the image."""
     if side <= tile:
         return [(0, side, -np.inf, np.inf)]
-    count = -(-(side - overlap) // (tile - overlap))
-    starts = [round(i * (side - tile) / (count - 1) / step) * step for i in range(count)]
+    starts = [*range(0, side - tile, tile - overlap), side - tile]
     seams = [(a + tile + b) / 2 for a, b in zip(starts[:-1], starts[1:], strict=True)]
     edges = [-np.inf, *seams, np.inf]
     return [(s, s + tile, edges[i], edges[i + 1]) for i, s in enumerate(starts)]

@@ -8,33 +8,28 @@ from hypothesis import strategies as st
 from cellmm.models.postprocess.tiles import cut_into_tiles, without_repeats
 from cellmm.structures import rle
 
-LENGTH = st.integers(1, 40)
+LENGTH = st.integers(1, 100)
 
 
 @settings(deadline=None)
-@given(
-    height=LENGTH, width=LENGTH, tile=st.integers(2, 12), overlap=st.integers(0, 11), step=st.integers(1, 8)
-)
-def test_cores_share_no_pixel_and_leave_none_out(height, width, tile, overlap, step):
-    shape, tile, overlap = (height * step, width * step), tile * step, min(overlap, tile - 1) * step
-    tiles = cut_into_tiles(shape, tile, overlap, step)
+@given(shape=st.tuples(LENGTH, LENGTH), tile=st.integers(1, 30), share=st.floats(0, 0.5))
+def test_cores_share_no_pixel_and_leave_none_out(shape, tile, share):
+    overlap = int(tile * share)
+    tiles = cut_into_tiles(shape, tile, overlap)
     pixels = np.indices(shape).reshape(2, -1).T
     owners = np.sum([one.owns(pixels) for one in tiles], axis=0)
     assert (owners == 1).all()
     for one in tiles:
         assert 0 <= one.top < one.bottom <= shape[0] and 0 <= one.left < one.right <= shape[1]
-        assert one.top % step == one.left % step == 0
         assert one.bottom - one.top == min(tile, shape[0]) and one.right - one.left == min(tile, shape[1])
         inside = pixels[one.owns(pixels)]
         assert (inside >= (one.top, one.left)).all() and (inside < (one.bottom, one.right)).all()
     rows = sorted({(one.top, one.bottom) for one in tiles})
-    assert all(
-        a[1] - b[0] >= min(overlap, tile - step) - step for a, b in zip(rows[:-1], rows[1:], strict=True)
-    )
+    assert all(a[1] - b[0] >= overlap for a, b in zip(rows[:-1], rows[1:], strict=True))
 
 
 def test_tiles_by_hand():
-    left, right = cut_into_tiles((8, 20), 12, 4, 2)
+    left, right = cut_into_tiles((8, 20), 12, 4)
     assert (left.left, left.right, right.left, right.right) == (0, 12, 8, 20)
     assert left.core[3] == right.core[1] == 10 and left.meets(right)
     assert left.owns(np.array([[0, 9], [7, 10]])).tolist() == [True, False]
@@ -50,7 +45,7 @@ def square(x, side=4, shape=(8, 20)):
 
 
 def test_of_two_tiles_same_instance_the_better_stays():
-    tiles = cut_into_tiles((8, 20), 12, 4, 2)
+    tiles = cut_into_tiles((8, 20), 12, 4)
     masks = [[square(2), square(8), square(8)], [square(8), square(14), square(11)]]
     stays = without_repeats(tiles, masks, np.array([0.9, 0.5, 0.4, 0.7, 0.6, 0.8]))
     # IoU of the squares at 8 is 1, of those at 8 and 11 it is 1/7; two masks of one tile are two instances
@@ -62,7 +57,7 @@ def test_of_two_tiles_same_instance_the_better_stays():
 
 @pytest.mark.parametrize("first", [0.9, 0.3])
 def test_one_that_is_dropped_drops_none(first):
-    tiles = cut_into_tiles((8, 28), 16, 10, 2)
+    tiles = cut_into_tiles((8, 28), 16, 8)
     assert len(tiles) == 3 and tiles[0].meets(tiles[2])
     masks = [[square(10, 6, (8, 28))], [square(11, 6, (8, 28))], [square(12, 6, (8, 28))]]
     # neighbours have IoU 5/7, the first and the last 1/2: not above it

@@ -1,0 +1,65 @@
+"""tools/analysis/compare_results.py: several results on the same images, also a peer's."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+from cellmm.engine.runner import load_config
+from cellmm.registry import DATASETS
+
+TOOL = Path(__file__).parents[2] / "tools" / "analysis" / "compare_results.py"
+
+
+@pytest.fixture(scope="module")
+def tool():
+    spec = importlib.util.spec_from_file_location("compare_results", TOOL)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def truth(tiny_config, tmp_path):
+    """(config, the annotation of its three test images as results)."""
+    config = tiny_config(tmp_path)
+    dataset = DATASETS.build(load_config(config).test_dataloader.dataset)
+    results = []
+    for i in range(len(dataset)):
+        sample = dataset[i]["data_samples"]
+        for mask in sample.eval_instances.masks:
+            one = dict(image_id=sample.img_id, category_id=1, segmentation=mask, score=1.0)
+            results.append(dict(one, well=Path(sample.img_path).stem))
+    return config, results
+
+
+def test_perfect_results_against_some_of_them(tool, truth, tmp_path, capsys):
+    config, results = truth
+    (tmp_path / "ours.json").write_text(json.dumps(results))
+    first = results[0]["image_id"]
+    peer = [{k: v for k, v in one.items() if k != "image_id"} for one in results if one["image_id"] != first]
+    (tmp_path / "peer.json").write_text(json.dumps(dict(results=peer)))
+    files = [str(tmp_path / "ours.json"), str(tmp_path / "peer.json")]
+    assert tool.main([str(config), *files, "--score-thr", "0.5", "0"]) == 0
+    header, ours, theirs, paired = capsys.readouterr().out.splitlines()[-4:]
+    assert header.split()[:3] == ["3", "images", "AP"] and ours.split()[1:] == ["1.0000"] * 7
+    assert float(theirs.split()[1]) < 1 and theirs.split()[5] == "0.6667"
+    assert "+0.3333 (standard error 0.3333), better on 1, worse on 0 of 3" in paired
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[", "no json that can be read"),
+        ('{"a": 1}', "no list of COCO results"),
+        ('[{"image_id": 1}]', "no list of COCO results"),
+        ('[{"image_id": 99, "category_id": 1, "segmentation": {}, "score": 1}]', "image 99, no test image"),
+        ('[{"well": "Z9", "category_id": 1, "segmentation": {}, "score": 1}]', "image 'Z9', no test image"),
+    ],
+)
+def test_bad_results_are_one_line(tool, truth, tmp_path, capsys, content, message):
+    (tmp_path / "bad.json").write_text(content)
+    assert tool.main([str(truth[0]), str(tmp_path / "bad.json")]) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("compare_results: ") and message in error
