@@ -16,6 +16,7 @@ from cellmm.engine.checkpoint import load_fitting
 from cellmm.engine.config_check import check_config
 from cellmm.engine.config_schema import find_component
 from cellmm.engine.runner import build_runner, load_config
+from cellmm.engine.work_dir import default_work_dir
 from cellmm.errors import CellMMError
 from cellmm.utils import atomic_path
 
@@ -24,7 +25,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="cellmm test", description="Evaluate a checkpoint.")
     parser.add_argument("config")
     parser.add_argument("checkpoint", help="a .pth file that training wrote")
-    parser.add_argument("--work-dir", help="where metrics.json goes; default work_dirs/<name of the config>")
+    parser.add_argument("--work-dir", help="where metrics.json goes; default work_dirs/<folder>/<config>")
     parser.add_argument(
         "--split", choices=["test", "val"], default="test", help="val: score the validation images"
     )
@@ -55,7 +56,7 @@ def prepare_config(args: argparse.Namespace) -> Config:
         cfg.test_dataloader, cfg.test_evaluator = cfg.val_dataloader, cfg.val_evaluator
         cfg.test_cfg = dict(type="TestLoop")
     cfg.launcher = args.launcher
-    cfg.work_dir = args.work_dir or cfg.get("work_dir") or str(Path("work_dirs") / Path(args.config).stem)
+    cfg.work_dir = args.work_dir or cfg.get("work_dir") or default_work_dir(args.config)
     cfg.load_from = None  # loaded by main, which insists that every tensor fits
     for key in list(cfg):
         if key.startswith(("train_", "val_")) or key in ("optim_wrapper", "param_scheduler", "auto_scale_lr"):
@@ -66,10 +67,15 @@ def prepare_config(args: argparse.Namespace) -> Config:
             cfg.default_hooks.pop(name)
     for metric in _metrics(cfg.test_evaluator):
         if metric.get("type") == "CellCocoMetric":
-            metric.setdefault("outfile_prefix", str(Path(cfg.work_dir) / "results"))
+            metric.setdefault("outfile_prefix", str(Path(cfg.work_dir) / named("results", args.split)))
     if args.show_dir:
         cfg.custom_hooks.append(dict(type="ShowHook", out_dir=args.show_dir))
     return cfg
+
+
+def named(name: str, split: str) -> str:
+    """``name`` of the test set's file, ``name_val`` of the validation images'."""
+    return name if split == "test" else f"{name}_{split}"
 
 
 def _only_trains(hook: Any) -> bool:
@@ -107,6 +113,9 @@ def main(argv: Sequence[str] | None = None) -> dict:
     metrics = runner.test()
     if is_main_process():
         write_metrics(
-            Path(cfg.work_dir) / "metrics.json", metrics, config=args.config, checkpoint=args.checkpoint
+            Path(cfg.work_dir) / f"{named('metrics', args.split)}.json",
+            metrics,
+            config=args.config,
+            checkpoint=args.checkpoint,
         )
     return metrics

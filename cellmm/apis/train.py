@@ -2,19 +2,19 @@
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 from mmengine.config import Config, DictAction
 
 from cellmm.engine.config_check import check_config
 from cellmm.engine.runner import build_runner, load_config
+from cellmm.engine.work_dir import default_work_dir
 from cellmm.errors import CellMMError
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="cellmm train", description="Train a model from a config.")
     parser.add_argument("config", help="a Python config file, e.g. configs/sparseseunet/brightfield.py")
-    parser.add_argument("--work-dir", help="checkpoints and logs; default work_dirs/<name of the config>")
+    parser.add_argument("--work-dir", help="checkpoints and logs; default work_dirs/<folder>/<config>")
     parser.add_argument(
         "--resume",
         nargs="?",
@@ -43,7 +43,7 @@ def prepare_config(args: argparse.Namespace) -> Config:
     if cfg.get("train_dataloader") is None:
         raise CellMMError(f"{args.config}: has no train_dataloader; it can be tested, not trained")
     cfg.launcher = args.launcher
-    cfg.work_dir = args.work_dir or cfg.get("work_dir") or str(Path("work_dirs") / Path(args.config).stem)
+    cfg.work_dir = args.work_dir or cfg.get("work_dir") or default_work_dir(args.config)
     if args.amp:
         cfg.optim_wrapper.type = "AmpOptimWrapper"
         if cfg.optim_wrapper.get("dtype", "auto") == "auto":

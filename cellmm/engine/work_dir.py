@@ -14,6 +14,12 @@ from cellmm.engine.checkpoint import load_checkpoint
 from cellmm.errors import CellMMError
 
 
+def default_work_dir(config: str | Path) -> str:
+    """work_dirs/<folder of the config>/<config>: several models have a config of one name."""
+    path = Path(config)
+    return str(Path("work_dirs", path.parent.name, path.stem))
+
+
 def find_training_state(work_dir: Path) -> str | None:
     """The checkpoint of the most iterations that is whole and can be resumed from; None where there is none.
 

@@ -67,6 +67,12 @@ class CellSegmentor(BaseModel):
         if tile is not None and not 0 <= tile_overlap <= tile / 2:
             raise ValueError(f"tile_overlap must be 0 to half of tile, {tile}: got {tile_overlap}")
         self.tile_step = getattr(self.encoder, "coarsest_stride", getattr(self.encoder, "stride", 1))
+        margin = getattr(self.heads[instance_head], "margin", 0)
+        if tile is not None and tile_overlap < 2 * margin:
+            raise ValueError(
+                f"tile_overlap must be {2 * margin} and the length of a cell or more, got {tile_overlap}: "
+                f"without padding the network loses {margin} px at each side of a tile"
+            )
         self.tile, self.tile_overlap = tile, tile_overlap
         if channels_last:
             self.to(memory_format=torch.channels_last)
@@ -95,8 +101,9 @@ class CellSegmentor(BaseModel):
         if self.tile is None or max(shape) <= self.tile:
             found = head.predict(self.extract(inputs), samples)
             for sample, instances in zip(samples, found, strict=True):
-                windows = MaskWindows.of(instances, shape, head.stride, head.mask_thr)
-                sample.pred_instances = self._in_original_frame(windows, instances, sample)
+                windows = MaskWindows.of(instances, shape, head.stride)
+                index = on_image(windows, sample)
+                sample.pred_instances = self._in_original_frame(windows, instances, sample, index)
         else:
             for image, sample in zip(inputs.split(1), samples, strict=True):
                 sample.pred_instances = self._predict_tiles(image, sample)
@@ -106,20 +113,20 @@ class CellSegmentor(BaseModel):
         """The instances of one image (1, C, H, W), one tile after the other in the network."""
         head, step = self.heads[self.instance_head], self.tile_step
         tile_size, overlap, *own = (n + -n % step for n in (self.tile, self.tile_overlap, *sample.img_shape))
-        # without what the batch's largest image added
-        image = image[..., : own[0], : own[1]]
+        image = image[..., : own[0], : own[1]]  # without what the batch's largest image added
         shape = image.shape[-2:]
         tiles = cut_into_tiles(shape, tile_size, overlap)
         parts, num_cut = [], 0
         for tile in tiles:
             part = image[..., tile.top : tile.bottom, tile.left : tile.right]
             instances = head.predict(self.extract(part), [sample])[0]
-            windows = MaskWindows.of(instances, part.shape[-2:], head.stride, head.mask_thr)
+            windows = MaskWindows.of(instances, part.shape[-2:], head.stride)
             windows = windows.in_tile(tile.top, tile.left, shape)
-            own = np.flatnonzero(tile.owns(windows.points))
-            windows = windows.select(own)
-            num_cut += int(tile.cuts(windows.boxes(head.mask_thr), shape).sum())
-            parts.append(self._in_original_frame(windows, instances, sample, own))
+            index = on_image(windows, sample)
+            index = index[tile.owns(windows.places(head.mask_thr)[index], slack=overlap / 8)]
+            boxes = windows.select(index).boxes(head.mask_thr)
+            num_cut += int(tile.cuts(boxes, shape, getattr(head, "margin", 0)).sum())
+            parts.append(self._in_original_frame(windows, instances, sample, index))
         if num_cut:
             print_log(
                 f"{sample.get('img_path')}: {num_cut} cells end at the border of a tile and may be cut; set "
@@ -139,13 +146,10 @@ class CellSegmentor(BaseModel):
         )
 
     def _in_original_frame(
-        self,
-        windows: MaskWindows,
-        instances: InstanceData,
-        sample: CellSample,
-        index: np.ndarray | None = None,
+        self, windows: MaskWindows, instances: InstanceData, sample: CellSample, index: np.ndarray
     ) -> InstanceData:
-        """RLE masks, scores and labels of the windows; they are those ``index`` of ``instances``."""
+        """RLE masks, scores and labels of those ``index`` of the windows and ``instances``."""
+        windows = windows.select(index)
         masks, kept = masks_in_original_frame(
             windows.probs,
             stride=windows.stride,
@@ -156,7 +160,20 @@ class CellSegmentor(BaseModel):
             origins=windows.origins,
             grid_shape=windows.grid_shape,
         )
-        kept = kept if index is None else index[kept]
+        kept = index[kept]
         return InstanceData(
             masks=masks, scores=instances.scores.detach().cpu()[kept], labels=instances.labels.cpu()[kept]
         )
+
+
+def on_image(windows: MaskWindows, sample: CellSample) -> np.ndarray:
+    """Indices of the windows that do not belong to a place outside of the image: in padding or mirrored."""
+    index = np.arange(len(windows.probs))
+    if windows.points is None:
+        return index
+    place = np.rint(windows.points).astype(np.int64)
+    inside = ((place >= 0) & (place < sample.img_shape)).all(1)
+    index, place = index[inside], place[inside]
+    if "ignore" in sample:
+        index = index[~sample.ignore.cpu().numpy()[place[:, 0], place[:, 1]]]
+    return index

@@ -5,7 +5,7 @@ from pathlib import Path
 import mmengine.hooks
 import pytest
 
-from cellmm.apis.test import parse_args, prepare_config
+from cellmm.apis.test import named, parse_args, prepare_config
 from cellmm.cli import main as cellmm
 from cellmm.errors import CellMMError
 from cellmm.registry import HOOKS
@@ -68,3 +68,22 @@ def test_a_config_without_a_test_set(tmp_path, capsys):
 def test_evaluators_of_every_form(tmp_path, value, metric):
     cfg = prepared(tmp_path, f"test_evaluator = {value}")
     assert metric(cfg.test_evaluator).outfile_prefix == str(tmp_path / "results")
+
+
+def test_validation_images_have_files_of_their_own(tmp_path):
+    """The numbers of the test set are not written over, nor taken for those of the validation images."""
+    config = Path(__file__).parents[2] / "configs/diskmask/bbbc010_cpu.py"
+    options = ["--work-dir", str(tmp_path), "--cfg-options", f"data_root={tmp_path}"]
+    for split, dataset_split, file in (("test", "test", "results"), ("val", "train", "results_val")):
+        cfg = prepare_config(parse_args([str(config), "x.pth", *options, "--split", split]))
+        assert cfg.test_dataloader.dataset.split == dataset_split
+        assert cfg.test_evaluator.outfile_prefix == str(tmp_path / file)
+    assert named("metrics", "val") == "metrics_val" and named("metrics", "test") == "metrics"
+
+
+def test_models_with_configs_of_one_name_have_work_dirs_of_their_own():
+    dirs = {
+        prepare_config(parse_args([f"configs/{model}/bbbc010_cpu.py", "x.pth"])).work_dir
+        for model in ("sparseseunet", "diskmask")
+    }
+    assert dirs == {"work_dirs/sparseseunet/bbbc010_cpu", "work_dirs/diskmask/bbbc010_cpu"}

@@ -9,6 +9,8 @@ from mmengine.structures import InstanceData
 from scipy import ndimage
 from torch import nn
 
+from cellmm.models.postprocess.mask_windows import MaskWindows
+from cellmm.models.segmentor import on_image
 from cellmm.registry import MODELS
 from cellmm.structures import CellSample
 
@@ -143,6 +145,40 @@ def test_a_batch_of_two_sizes_and_a_way_back_to_the_file():
     assert (instances.scores.diff() <= 0).all() and instances.masks[0]["size"] == [110, 100]
 
 
+def test_a_cell_whose_place_differs_between_two_tiles_is_found_once(monkeypatch):
+    """Seen a pixel right of the seam by the left tile, and a pixel left of it by the right one."""
+    image = np.zeros((32, 48), np.float32)
+    image[10:14, 21:27] = 1
+    places = MaskWindows.places
+
+    def shifted(self, mask_thr):
+        return places(self, mask_thr) + (0, 1.5 if self.origins[:, 1].min(initial=0) == 0 else -1.5)
+
+    model = build(tile=32, tile_overlap=16)
+    monkeypatch.setattr(MaskWindows, "places", shifted)
+    assert len(model.test_step(data(image))[0].pred_instances.masks) == 1
+
+
+def test_places_outside_of_the_image_and_mirrored_ones_are_no_cells():
+    """The head of DiskMask finds a mirrored cell too; only heads that give points are asked."""
+    windows = MaskWindows(
+        [np.ones((2, 2), np.float32)] * 4,
+        np.zeros((4, 2), int),
+        1,
+        (8, 8),
+        points=np.array([[3, 3], [3, 5.6], [6, 3], [-1, 0]]),
+    )
+    sample = CellSample(metainfo=dict(img_shape=(6, 6)))
+    assert on_image(windows, sample).tolist() == [0]
+    windows.points[1] = 3, 5.4
+    assert on_image(windows, sample).tolist() == [0, 1]
+    sample.ignore = torch.zeros(6, 6, dtype=torch.bool)
+    sample.ignore[:, 5] = True
+    assert on_image(windows, sample).tolist() == [0]
+    windows.points = None
+    assert on_image(windows, sample).tolist() == [0, 1, 2, 3]
+
+
 def test_cells_larger_than_the_overlap_are_told():
     image = np.zeros((32, 64), np.float32)
     image[10:14, 4:60] = 1
@@ -158,6 +194,13 @@ def test_cells_larger_than_the_overlap_are_told():
 def test_a_tile_has_to_be_larger_than_the_overlap():
     with pytest.raises(ValueError, match="half of tile, 32: got 17"):
         build(tile=32, tile_overlap=17)
+
+
+def test_nets_without_padding_need_more_overlap(monkeypatch):
+    monkeypatch.setattr(Blobs, "margin", 7, raising=False)
+    assert build(tile=64, tile_overlap=14).tile == 64
+    with pytest.raises(ValueError, match="must be 14 and the length of a cell or more, got 13"):
+        build(tile=64, tile_overlap=13)
 
 
 def test_thousands_of_cells():

@@ -50,6 +50,10 @@ def test_one_line_for_what_the_user_can_mend(tool, capsys):
         tool.calibrate(runner, [("mask_th", [0.1])], "AP")
     with pytest.raises(CellMMError, match="none of .*'AP'"):
         tool.calibrate(runner, [("mask_thr", [0.1])], "AP60")
+    with pytest.raises(CellMMError, match="no such number, but"):
+        tool.calibrate(runner, [("train_gates", [4])], "AP")  # a whole number, and none of predicting
+    with pytest.raises(CellMMError, match="no value to try"):
+        tool.parse_args(["a.py", "b.pth", "--try", "mask_thr"])
     with pytest.raises(CellMMError, match="'high' is no number"):
         tool.parse_args(["a.py", "b.pth", "--try", "mask_thr", "high"])
     assert tool.main(["no.py", "b.pth", "--try", "mask_thr", "0.5"]) == 1

@@ -42,6 +42,13 @@ def test_two_pages(tool, tiny_data, tmp_path, capsys):
         assert cv2.imread(str(page)).shape[0] > rows * tool.SIDE * 0.9
 
 
+def test_an_image_that_is_not_there(tool, tiny_data, tmp_path, capsys):
+    config = tmp_path / "config.py"
+    config.write_text(CONFIG.format(root=ROOT, data=tiny_data))
+    assert tool.main([str(config), "--index", "5", "--out", str(tmp_path)]) == 1
+    assert "--index 5: train_dataloader has images 0 to 4" in capsys.readouterr().err
+
+
 def test_parts_by_hand(tool):
     assert tool.heat(np.array([[0.0, 2.0]])).shape == (1, 2, 3)
     assert not np.array_equal(*tool.heat(np.array([[0.0, 2.0]]))[0])

@@ -36,9 +36,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help="a number of the head that gives the instances, and the values to try",
     )
     parser.add_argument("--metric", default="AP", help="what to raise; default AP")
-    parser.add_argument("--work-dir", help="where logs go; default work_dirs/<name of the config>")
+    parser.add_argument("--work-dir", help="where logs go; default work_dirs/<folder>/<config>")
     args = parser.parse_args(argv)
     args.tries = [(name, [_number(name, text) for text in values]) for name, *values in args.tries]
+    if empty := [name for name, values in args.tries if not values]:
+        raise CellMMError(f"--try {empty[0]}: no value to try; give some, as --try mask_thr 0.4 0.5")
     return args
 
 
@@ -72,15 +74,10 @@ def calibrate(
     head: nn.Module = model.heads[model.instance_head]
     rows, best = [], {}
     for name, values in tries:
-        before = getattr(head, name, None)
-        if isinstance(before, bool) or not isinstance(before, (int, float)):
-            numbers = sorted(
-                key
-                for key, value in vars(head).items()
-                if isinstance(value, float) and not key.startswith("_")
-            )
+        numbers = sorted(key for key, value in vars(head).items() if type(value) is float or key == "nms_thr")
+        if name not in numbers:
             raise CellMMError(f"--try {name}: {type(head).__name__} has no such number, but {numbers}")
-        scores = []
+        before, scores = getattr(head, name), []
         for value in values:
             setattr(head, name, value)
             metrics = runner.test()
@@ -89,7 +86,7 @@ def calibrate(
             scores.append(metrics[metric])
             rows.append({"name": name, "value": value, metric: metrics[metric]})
         ranked = [
-            (-math.inf if math.isnan(score) else score, -abs(value - before), value)
+            (-math.inf if math.isnan(score) else score, -abs(value - (before or 0)), value)
             for score, value in zip(scores, values, strict=True)
         ]
         best[name] = max(ranked)[2]

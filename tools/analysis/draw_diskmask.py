@@ -157,6 +157,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         heads = cfg.model.get("heads", {})
         if not any(head.get("type") == "GatewayHead" for head in heads.values()):
             raise CellMMError(f"{args.config}: none of its heads is a GatewayHead")
+        for loader in ("train_dataloader", *(["test_dataloader"] if args.checkpoint else [])):
+            num = len(DATASETS.build(dict(cfg[loader].dataset, pipeline=[])))
+            if not 0 <= args.index < num:
+                raise CellMMError(f"--index {args.index}: {loader} has images 0 to {num - 1}")
         args.out.mkdir(parents=True, exist_ok=True)
         pages = {"diskmask_targets.png": target_panels(cfg, args.index)}
         if args.checkpoint:

@@ -55,7 +55,7 @@ def plain_medial(mask: np.ndarray) -> np.ndarray:
     from_b = ways(piece, tuple(yx[from_a.argmax()]))[piece]
     if len(yx) == 1:
         return yx[0]
-    near = np.abs(from_a / (from_a + from_b) - 0.5) * from_b.max() <= 0.75
+    near = np.abs(from_a / (from_a + from_b) - 0.5) * from_a.max() <= 0.75
     return yx[((yx - yx[near].mean(0)) ** 2).sum(1).argmin()]
 
 

@@ -95,11 +95,14 @@ class ReferencePoints(BaseTransform):
         near = cKDTree(points[own]).query_pairs(self.min_distance, output_type="ndarray").ravel()
         shared = axes.grid.on_others(points[own])
         for cell in own[np.union1d(near, np.flatnonzero(shared))]:
-            others = points[own[own != cell]]
             places = axes.places(cell, 0.5 + shift)
-            distance = np.full(len(places), np.inf)
+            away = np.abs(points - points[cell]).max(1)  # nan of cells without a point
+            reach = np.abs(places - points[cell]).max() + 3 * self.min_distance
+            others = points[(away <= reach) & (np.arange(len(points)) != cell)]
+            distance = np.full(len(places), reach)  # or more
             if len(others):
-                distance = np.linalg.norm(places[:, None] - others, axis=2).min(1)
+                nearest = np.linalg.norm(places[:, None] - others, axis=2).min(1)
+                distance = np.minimum(distance, nearest)
             fits = (distance >= self.min_distance) & ~axes.grid.on_others(places)
             if fits[0]:
                 continue
@@ -221,7 +224,7 @@ class _Axes:
             reached = np.isfinite(distance)
             source = grid.farthest(np.where(reached, distance, -1))
         from_a, from_b = ends[1:]
-        self.length = np.maximum.reduceat(np.where(reached, from_b, 0), grid.starts)
+        self.length = np.maximum.reduceat(np.where(reached, from_a, 0), grid.starts)  # from a to b
         total = np.where(reached, from_a + from_b, np.inf)
         self.u = np.full(len(total), 0.5)  # a piece of one pixel
         np.divide(from_a, total, out=self.u, where=reached & (total > 0))

@@ -46,6 +46,11 @@ class SEUNetEncoder(BaseModule):
         self.out_channels = tuple(widths)
         self.coarsest_stride = stem_stride * 2 ** (len(widths) - 1)
         self.stride = self.coarsest_stride if padding == "same" else 1
+        if padding == "valid":
+            self.min_size = 1
+            for _ in range(len(widths) - 1):  # back from one pixel on the coarsest map
+                self.min_size = 2 * (self.min_size + 2 * depth)
+            self.min_size = stem_stride * (self.min_size + 2 * depth - 1) + (5 if stem_stride == 2 else 1)
         first = in_channels
         self.stem: nn.Module = nn.Identity()
         if stem_stride == 2:

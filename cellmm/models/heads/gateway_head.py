@@ -12,7 +12,6 @@ from cellmm.errors import CellMMError
 from cellmm.models.heads.gateway_training import (
     OpenGateways,
     best_iou,
-    cell_masks,
     crop,
     gateways_anywhere,
     grid_points,
@@ -20,6 +19,7 @@ from cellmm.models.heads.gateway_training import (
     owners,
     random_radius,
     random_subset,
+    union_mask,
 )
 from cellmm.models.heads.gateways import Gateways, gateways_from_components, gateways_from_peaks
 from cellmm.models.heads.labels import check_labels
@@ -28,8 +28,6 @@ from cellmm.models.layers import DecoNet
 from cellmm.models.losses.functional import dice_coefficient, mean_over_ranks
 from cellmm.models.postprocess.mask_nms import window_nms
 from cellmm.registry import MODELS
-
-IGNORED = 255  # the label of pixels that the disk loss leaves out
 
 
 @MODELS.register_module()
@@ -117,6 +115,8 @@ class GatewayHead(BaseModule):
             raise ValueError("score='quality' needs loss_quality_weight > 0")
         if train_gates is not None and window is None:
             raise ValueError("train_gates needs a window")
+        if train_gates is None and (loss_quality_weight or anywhere or found):
+            raise ValueError("loss_quality_weight, anywhere and found need train_gates: one mask a gateway")
         if train_gates and round(train_gates * anywhere) + round(train_gates * found) > train_gates:
             raise ValueError(f"anywhere {anywhere} and found {found} are more than {train_gates} train_gates")
         deco_net = dict(deco_net or {})
@@ -130,9 +130,9 @@ class GatewayHead(BaseModule):
             **deco_net,
         )
         self.quality = MaskQuality(self.deco_net.coarsest_channels) if loss_quality_weight else None
-        if window is not None and not self.deco_net.origin and window % self.deco_net.multiple:
-            raise ValueError(f"window must be a multiple of {self.deco_net.multiple}, got {window}")
+        self.deco_net.check_window(window)
         self.stride, self.num_classes, self.origin = stride, num_classes, origin
+        self.margin = origin + stride * self.deco_net.origin
         self.window, self.fine_skip = window, fine_skip
         self.train_gates, self.anywhere, self.found = train_gates, anywhere, found
         self.keep_prob, self.train_radius = keep_prob, train_radius
@@ -191,7 +191,8 @@ class GatewayHead(BaseModule):
         logits, weights = outputs["disk_logits"], self.loss_weights
         disks, classes, disk_weight = self._disk_targets(logits, samples)
         losses = dict(loss_disk=weights["disk"] * disk_loss(logits, classes, disk_weight))
-        opened = self._open_for_training(1 - logits.detach().softmax(1)[:, 0], disks, samples)
+        disk_probs = (1 - logits.detach().softmax(1)[:, 0]) * (disk_weight > 0)  # none in what is ignored
+        opened = self._open_for_training(disk_probs, disks, samples)
         count = mean_over_ranks(sum(len(cells) > 0 for cells in opened.cells), logits)
         mask_logits, coarsest = self.draw(
             features, outputs["features"], opened.image, opened.first, opened.gates
@@ -207,7 +208,7 @@ class GatewayHead(BaseModule):
                 seen = logit.detach().sigmoid() * learned
                 iou.append(best_iou(seen, layers, self.stride, self.mask_thr))
             if len(cells):
-                target = cell_masks(layers, cells, self.stride).amax(0)
+                target = union_mask(layers, cells, self.stride)
                 bce = F.binary_cross_entropy_with_logits(logit, target, reduction="none") * learned
                 mask.append(bce.sum() / learned.sum().clamp(min=1))
                 probs = (logit.sigmoid() * learned).flatten()
@@ -228,6 +229,7 @@ class GatewayHead(BaseModule):
     def _disk_targets(self, logits: Tensor, samples: list) -> tuple[Tensor, Tensor, Tensor]:
         """On the grid of the logits: ids of the disks, their classes (0: none), weights, each (B, h, w)."""
         first, size = (self.origin // self.stride,) * 2, logits.shape[-2:]
+        self._check_size(size, samples)
         disks, classes = [], []
         for sample in samples:
             height, width = sample.gt_layers.shape[-2:]
@@ -242,6 +244,22 @@ class GatewayHead(BaseModule):
             classes.append(torch.cat([labels.new_zeros(1), labels + 1])[disks[-1].long()])
         weight = torch.stack([crop(sample.gt_disk_weight, first, size) for sample in samples])
         return torch.stack(disks), torch.stack(classes), weight
+
+    def _check_size(self, size: Sequence[int], samples: list) -> None:
+        """Refuse a map that is too small for DecoNet, or that ``stride`` does not fit."""
+        least = self.deco_net.min_size
+        name, largest = samples[0].get("img_path"), max(max(s.gt_layers.shape[-2:]) for s in samples)
+        if min(size) < least:
+            raise CellMMError(
+                f"{name}: a feature map of {tuple(size)} pixels, but DecoNet needs {least} or more: train on "
+                f"crops that are {self.stride * (least - min(size))} px larger"
+            )
+        covered = max(size) * self.stride
+        if not self.origin and not largest <= covered < 2 * max(largest, 64):
+            raise CellMMError(
+                f"{name}: a feature map of {tuple(size)} pixels for {largest} px is not of stride "
+                f"{self.stride}: set the head's stride to that of the decoder's finest map"
+            )
 
     def _window_truth(self, sample, first: Sequence[int], shape: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Layers (L, s h, s w) and ignored pixels (h, w) under mask logits of ``shape`` in the window."""
@@ -266,16 +284,13 @@ class GatewayHead(BaseModule):
 
     def _open_in_image(self, image: int, disk_probs: Tensor, disks: Tensor, sample) -> OpenGateways:
         points = grid_points(sample.gt_points, self.stride, self.origin)
-        ids = self._whole_disks(disks)
-        shape = disks.shape
-        known = Gateways(
-            torch.nan_to_num(points),
-            random_radius(len(points), self.train_radius, points),
-            points[:, 0],
-            disks,
-        )
+        ids, shape = disks.unique().long(), disks.shape
+        ids = ids[ids > 0]
+        radius = random_radius(len(points), self.train_radius, points)
+        known = Gateways(torch.nan_to_num(points), radius, torch.ones_like(radius), disks)
         if self.train_gates is None:
             size = shape
+            ids = ids[~torch.isin(ids, _edge(disks))]  # diskmask 3.3.2
             opened = ids[(torch.rand(len(ids)) < self.keep_prob).to(ids.device)]
             zero = torch.zeros(1, 2, dtype=torch.long, device=disks.device)
             gates = known.open(opened - 1, zero.expand(len(opened), 2), size).any(0, keepdim=True)
@@ -302,21 +317,13 @@ class GatewayHead(BaseModule):
             gateways, chosen = gateways_anywhere(own, chosen, radius)
             add(gateways, torch.arange(len(chosen), device=ids.device), chosen)
         if number[1]:
-            gateways = gateways_from_peaks(disk_probs, self.gate_thr, self.gate_radius, self.max_gates)
+            gateways = self.find(disk_probs)
             which = random_subset(torch.arange(len(gateways), device=ids.device), number[1])
             add(gateways, which, owners(gateways, disks, own)[which])
         first = torch.cat(first)
         return OpenGateways(
             torch.full_like(first[:, 0], image), first, torch.cat(gates), torch.cat(probs), cells
         )
-
-    @staticmethod
-    def _whole_disks(disks: Tensor) -> Tensor:
-        """Ids of the disks that do not touch the border of the map, int64, ascending (diskmask 3.3.2)."""
-        edge = torch.cat([disks[0], disks[-1], disks[:, 0], disks[:, -1]]).unique()
-        ids = disks.unique()
-        ids = ids[(ids > 0) & ~torch.isin(ids, edge)]
-        return ids.long()
 
     @torch.no_grad()
     def predict(self, features: list[Tensor], samples: list) -> list[InstanceData]:
@@ -341,16 +348,18 @@ class GatewayHead(BaseModule):
         probs: list[Tensor] = [disk_probs.new_zeros(0)] * len(gateways)
         origins = torch.zeros(len(gateways), 2, dtype=torch.long, device=f.device)
         scores = disk_probs.new_zeros(len(gateways))
+        row, col = gateways.points.round().long().unbind(1)
+        at_points = disk_probs[row, col]
         todo, grow = torch.arange(len(gateways), device=f.device), 1
         while len(todo):
             size = self.window_size(shape, grow)
             cut = []
-            for which in todo.split(self.batch_gates):
+            for which in todo.split(max(self.batch_gates // grow**2, 1)):
                 first = self.first_pixels(gateways.points[which], size, shape)
                 gates = gateways.open(which, first, size)
                 logits, coarsest = self.draw(features, f, torch.full_like(which, image), first, gates)
                 drawn = logits[:, 0].sigmoid()
-                score = self._scores(logits, coarsest, gateways.probs[which])
+                score = self._scores(logits, coarsest, at_points[which])
                 origins[which] = first + self.deco_net.origin
                 scores[which] = score
                 for i, index in enumerate(which.tolist()):
@@ -358,10 +367,10 @@ class GatewayHead(BaseModule):
                 if size != tuple(shape):
                     cut.append(which[self._is_cut(drawn > self.mask_thr, first, size, shape)])
             todo, grow = torch.cat(cut) if cut else todo[:0], 2 * grow
-        row, col = gateways.points.round().long().unbind(1)
-        inside = [one > self.mask_thr for one in probs]
+        inside = [(one > self.mask_thr).cpu() for one in probs]
         order = scores.argsort(descending=True, stable=True)
-        keep = [i for i in order.tolist() if scores[i] > self.score_thr and inside[i].any()]
+        order = order[scores[order] > self.score_thr]
+        keep = [i for i in order.tolist() if inside[i].any()]
         if self.nms_thr is not None:
             stays = window_nms([inside[i] for i in keep], origins[keep], self.nms_thr)
             keep = [keep[i] for i in stays.tolist()]
@@ -392,6 +401,11 @@ class GatewayHead(BaseModule):
         ).any(0)
 
 
+def _edge(disks: Tensor) -> Tensor:
+    """Ids on the outermost pixels of (h, w)."""
+    return torch.cat([disks[0], disks[-1], disks[:, 0], disks[:, -1]]).unique()
+
+
 def windows(x: Tensor, image: Tensor, first: Tensor, size: Sequence[int]) -> Tensor:
     """Cut K windows of ``size`` out of (B, C, H, W): (K, C, h, w)."""
     if tuple(size) == tuple(x.shape[-2:]):
@@ -404,9 +418,9 @@ def windows(x: Tensor, image: Tensor, first: Tensor, size: Sequence[int]) -> Ten
 
 
 def disk_loss(logits: Tensor, classes: Tensor, weight: Tensor) -> Tensor:
-    """Mean over all pixels of weight x cross-entropy; pixels of weight 0 have the ignored label.
+    """Mean over all pixels of weight x cross-entropy; weight 0 is the published ignore label 255.
 
     logits (B, K + 1, h, w), classes (B, h, w), weight (B, h, w) -> (). Source: diskmask 2.2.3, 3.3.2.
     """
-    target = classes.masked_fill(weight == 0, IGNORED)
-    return (F.cross_entropy(logits.float(), target, ignore_index=IGNORED, reduction="none") * weight).mean()
+    log_probs = logits.float().log_softmax(1)  # cross_entropy of maps is not deterministic on a GPU
+    return (-log_probs.gather(1, classes[:, None].long())[:, 0] * weight).mean()

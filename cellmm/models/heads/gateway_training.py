@@ -47,6 +47,12 @@ def cell_masks(layers: Tensor, ids: Tensor, stride: int) -> Tensor:
     return masks if stride == 1 else torch.nn.functional.avg_pool2d(masks[:, None], stride)[:, 0]
 
 
+def union_mask(layers: Tensor, ids: Tensor, stride: int) -> Tensor:
+    """Share of each block that any of the cells covers: (L, s h, s w) ids -> float (h, w)."""
+    mask = torch.isin(layers, ids.to(layers.dtype)).any(0).float()
+    return mask if stride == 1 else torch.nn.functional.avg_pool2d(mask[None], stride)[0]
+
+
 def best_iou(probs: Tensor, layers: Tensor, stride: int, mask_thr: float) -> Tensor:
     """IoU of the thresholded mask (h, w) with the cell in the window (L, s h, s w) that it fits best."""
     mask = (probs > mask_thr).flatten().float()

@@ -64,12 +64,25 @@ class DecoNet(nn.Module):
             below = width
         self.logits = nn.Conv2d(widths[0], 1, 1)
         self.coarsest_channels, self.multiple = widths[-1], 2 ** len(widths)
+        self.padded, self.norm = padding == "same", norm
+        self.min_size = 1 if self.padded else UNetGrids.smallest_input(len(widths), depth)
         self.origin, self.crops = 0, (0,) * (len(widths) - 1)
         if padding == "valid":
             grids = UNetGrids.of(PixelGrid(), len(widths), depth)
             self.origin = grids.up[-1].origin
             own = zip(grids.doubled, reversed(grids.down[:-1]), strict=False)
             self.crops = tuple(grid.crop_of(skip) for grid, skip in own)
+
+    def check_window(self, window: int | None) -> None:
+        """Raise ValueError where the net cannot take windows of this side."""
+        if window is None:
+            return
+        if self.padded and window % self.multiple:
+            raise ValueError(f"window must be a multiple of {self.multiple}, got {window}")
+        if self.padded and self.norm == "BN" and window == self.multiple:
+            raise ValueError(f"window {window} leaves one pixel to batch normalisation: take {2 * window}")
+        if window < self.min_size:
+            raise ValueError(f"window must be at least {self.min_size} without padding, got {window}")
 
     def forward(
         self, x: Tensor, skips: Sequence[Tensor] = (), fine: Tensor | None = None

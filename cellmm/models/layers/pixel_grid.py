@@ -50,6 +50,16 @@ class UNetGrids:
     doubled: tuple[PixelGrid, ...]
     up: tuple[PixelGrid, ...]
 
+    @staticmethod
+    def smallest_input(levels: int, depth: int = 2) -> int:
+        """The side of the smallest input that leaves the last map a pixel."""
+        side = 1
+        for _ in range(levels):  # back the way up
+            side = -(-(side + 2 * depth) // 2)
+        for _ in range(levels - 1):  # back the way down
+            side = 2 * (side + 2 * depth)
+        return 2 * (side + 2 * depth - 1) + 5
+
     @classmethod
     def of(cls, start: PixelGrid, levels: int, depth: int = 2) -> "UNetGrids":
         into = [start.conv(5, stride=2)]

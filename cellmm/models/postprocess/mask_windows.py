@@ -12,21 +12,20 @@ class MaskWindows:
     """N masks on a map of ``grid_shape`` (h', w') whose pixels stand for ``stride`` pixels of the input.
 
     ``probs[i]``, float32 (h_i, w_i) in [0, 1], starts at row and column ``origins[i]`` of the map; outside a
-    mask has probability 0. ``points``: float (N, 2), (y, x) in pixels of the input, where each belongs.
+    mask has probability 0. ``points``: float (N, 2), (y, x) in pixels of the input, where each belongs, if
+    the head says so.
     """
 
     probs: Sequence[np.ndarray]
     origins: np.ndarray
     stride: float
     grid_shape: tuple[int, int]
-    points: np.ndarray
+    points: np.ndarray | None = None
 
     @classmethod
-    def of(
-        cls, instances: InstanceData, input_shape: Sequence[int], stride: int, mask_thr: float
-    ) -> "MaskWindows":
+    def of(cls, instances: InstanceData, input_shape: Sequence[int], stride: int) -> "MaskWindows":
         """From what a head's ``predict`` gives: ``mask_probs``, as whole maps or, with ``mask_origins``, as
-        windows at ``stride``, and ``points``, or else the centroids of the masks."""
+        windows at ``stride``, and ``points``."""
         probs = [one.detach().float().cpu().numpy() for one in instances.mask_probs]
         if "mask_origins" in instances:
             origins = instances.mask_origins.cpu().numpy()
@@ -35,12 +34,8 @@ class MaskWindows:
             origins = np.zeros((len(probs), 2), dtype=np.int64)
             grid_shape = tuple(instances.mask_probs.shape[-2:])
             stride = input_shape[0] / grid_shape[0]
-        windows = cls(probs, origins, stride, grid_shape, np.zeros((len(probs), 2)))
-        if "points" in instances:
-            windows.points = instances.points.cpu().numpy()
-        else:
-            windows.points = windows._centroids(mask_thr)
-        return windows
+        points = instances.points.cpu().numpy() if "points" in instances else None
+        return cls(probs, origins, stride, grid_shape, points)
 
     def boxes(self, mask_thr: float) -> np.ndarray:
         """(top, left, bottom, right) of each mask, pixels of the input, ends excluded: (N, 4); 0 if empty."""
@@ -53,7 +48,10 @@ class MaskWindows:
                 boxes[i] = np.concatenate([low + self.origins[i], high + self.origins[i]]) * self.stride
         return boxes
 
-    def _centroids(self, mask_thr: float) -> np.ndarray:
+    def places(self, mask_thr: float) -> np.ndarray:
+        """``points``, or the centroids of the masks: (N, 2)."""
+        if self.points is not None:
+            return self.points
         points = np.zeros((len(self.probs), 2))
         for i, prob in enumerate(self.probs):
             pixels = np.argwhere(prob > mask_thr)
@@ -69,7 +67,7 @@ class MaskWindows:
             self.origins + np.rint(shift / self.stride).astype(np.int64),
             self.stride,
             tuple(int(round(side / self.stride)) for side in image_shape),
-            self.points + shift,
+            None if self.points is None else self.points + shift,
         )
 
     def select(self, index: Sequence[int]) -> "MaskWindows":
@@ -80,5 +78,5 @@ class MaskWindows:
             self.origins[index],
             self.stride,
             self.grid_shape,
-            self.points[index],
+            None if self.points is None else self.points[index],
         )

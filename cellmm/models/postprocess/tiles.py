@@ -22,17 +22,21 @@ class Tile:
     right: int
     core: tuple[float, float, float, float]
 
-    def owns(self, points: np.ndarray) -> np.ndarray:
-        """Which (y, x) of ``points`` (N, 2), pixels of the image, lie in the core: bool (N,)."""
+    def owns(self, points: np.ndarray, slack: float = 0) -> np.ndarray:
+        """Which (y, x) of ``points`` (N, 2), pixels of the image, lie in the core: bool (N,).
+
+        ``slack``: or this near to it; two tiles may see one cell in places that differ by a few pixels.
+        """
         y, x = points.T + 0.5
         top, left, bottom, right = self.core
-        return (top <= y) & (y < bottom) & (left <= x) & (x < right)
+        return (top - slack <= y) & (y < bottom + slack) & (left - slack <= x) & (x < right + slack)
 
-    def cuts(self, boxes: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+    def cuts(self, boxes: np.ndarray, shape: Sequence[int], margin: int = 0) -> np.ndarray:
         """Which ``boxes`` (N, 4), (top, left, bottom, right), reach a border of the tile that is none of the
-        image of ``shape``: bool (N,)."""
-        low = (boxes[:, :2] <= (self.top, self.left)) & (np.array([self.top, self.left]) > 0)
-        high = (boxes[:, 2:] >= (self.bottom, self.right)) & (np.array([self.bottom, self.right]) < shape)
+        image of ``shape``, or come as near to it as the ``margin`` where no mask is drawn: bool (N,)."""
+        first, end = np.array([self.top, self.left]), np.array([self.bottom, self.right])
+        low = (boxes[:, :2] <= first + margin) & (first > 0)
+        high = (boxes[:, 2:] >= end - margin) & (end < shape)
         return (low | high).any(1)
 
     def meets(self, other: "Tile") -> bool:

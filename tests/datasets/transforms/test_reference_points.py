@@ -181,3 +181,16 @@ def test_wrong_values():
     for wrong in (dict(stride=0), dict(border=-1), dict(min_distance=-1), dict(reach=0.6)):
         with pytest.raises(ValueError, match="are allowed"):
             ReferencePoints(**wrong)
+
+
+def test_only_neighbours_move_a_point():
+    """Cells far away change nothing, so that none has to be asked."""
+    masks_ids = np.zeros((1, 300, 300), np.int32)
+    for i in range(400):
+        y, x = 15 * (i // 20) + 2, 15 * (i % 20) + 2
+        masks_ids[0, y : y + 3, x : x + 13] = i + 1
+    find = ReferencePoints(kind="medial", min_distance=16.0)
+    every = find(dict(gt_layers=LabelLayers(masks_ids)))["gt_points"]
+    part = masks_ids[:, :120, :120].copy()  # the first eight of the first eight rows, whole
+    few = find(dict(gt_layers=LabelLayers(np.unique(part, return_inverse=True)[1].reshape(part.shape))))
+    assert np.array_equal(every[[0, 1]], few["gt_points"][[0, 1]])

@@ -50,10 +50,11 @@ def test_windows_that_reach_over_the_map_are_cut_off():
 def test_boxes_points_and_tiles_by_hand():
     probs = torch.zeros(2, 10, 10)
     probs[0, 2:4, 5:8] = 1
-    whole = MaskWindows.of(InstanceData(mask_probs=probs), (20, 20), 2, 0.5)
+    whole = MaskWindows.of(InstanceData(mask_probs=probs), (20, 20), 2)
     assert whole.stride == 2 and whole.grid_shape == (10, 10)
     assert whole.boxes(0.5).tolist() == [[4, 10, 8, 16], [0, 0, 0, 0]]
-    assert whole.points.tolist() == [[5.5, 12.5], [0, 0]]  # rows 4 to 7, columns 10 to 15; no pixel: 0
+    assert whole.points is None
+    assert whole.places(0.5).tolist() == [[5.5, 12.5], [0, 0]]  # rows 4 to 7, columns 10 to 15; no pixel: 0
     windows = MaskWindows.of(
         InstanceData(
             mask_probs=[torch.ones(2, 3)],
@@ -62,9 +63,8 @@ def test_boxes_points_and_tiles_by_hand():
         ),
         (20, 20),
         2,
-        0.5,
     )
-    assert windows.boxes(0.5).tolist() == [[4, 10, 8, 16]] and windows.points.tolist() == [[7, 9]]
+    assert windows.boxes(0.5).tolist() == [[4, 10, 8, 16]] and windows.places(0.5).tolist() == [[7, 9]]
     moved = windows.in_tile(32, 6, (64, 40))
     assert moved.boxes(0.5).tolist() == [[36, 16, 40, 22]] and moved.points.tolist() == [[39, 15]]
     assert moved.grid_shape == (32, 20) and len(moved.select([]).probs) == 0

@@ -33,9 +33,11 @@ def test_tiles_by_hand():
     assert (left.left, left.right, right.left, right.right) == (0, 12, 8, 20)
     assert left.core[3] == right.core[1] == 10 and left.meets(right)
     assert left.owns(np.array([[0, 9], [7, 10]])).tolist() == [True, False]
+    assert left.owns(np.array([[0, 11.0], [0, 12.0]]), slack=2).tolist() == [True, False]
     boxes = np.array([[0, 0, 8, 12], [0, 8, 8, 11], [0, 0, 8, 11]])
     assert left.cuts(boxes, (8, 20)).tolist() == [True, False, False]
     assert right.cuts(boxes, (8, 20)).tolist() == [True, True, True]
+    assert left.cuts(boxes, (8, 20), margin=1).tolist() == [True, True, True]
 
 
 def square(x, side=4, shape=(8, 20)):
