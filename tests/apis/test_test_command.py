@@ -73,7 +73,7 @@ def test_evaluators_of_every_form(tmp_path, value, metric):
 def test_validation_images_have_files_of_their_own(tmp_path):
     """The numbers of the test set are not written over, nor taken for those of the validation images."""
     config = Path(__file__).parents[2] / "configs/diskmask/bbbc010_cpu.py"
-    options = ["--work-dir", str(tmp_path), "--cfg-options", f"data_root={tmp_path}"]
+    options = ["--work-dir", str(tmp_path)]
     for split, dataset_split, file in (("test", "test", "results"), ("val", "train", "results_val")):
         cfg = prepare_config(parse_args([str(config), "x.pth", *options, "--split", split]))
         assert cfg.test_dataloader.dataset.split == dataset_split
