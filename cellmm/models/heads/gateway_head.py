@@ -13,6 +13,7 @@ from cellmm.models.heads.gateway_training import (
     OpenGateways,
     best_iou,
     crop,
+    edge_ids,
     gateways_anywhere,
     grid_points,
     own_pixels,
@@ -21,11 +22,11 @@ from cellmm.models.heads.gateway_training import (
     random_subset,
     union_mask,
 )
-from cellmm.models.heads.gateways import Gateways, gateways_from_components, gateways_from_peaks
+from cellmm.models.heads.gateways import Gateways, gateways_from_components, gateways_from_peaks, windows
 from cellmm.models.heads.labels import check_labels
 from cellmm.models.heads.mask_quality import MaskQuality
 from cellmm.models.layers import DecoNet
-from cellmm.models.losses.functional import dice_coefficient, mean_over_ranks
+from cellmm.models.losses.functional import dice_coefficient, mean_over_ranks, weighted_cross_entropy
 from cellmm.models.postprocess.mask_nms import window_nms
 from cellmm.registry import MODELS
 
@@ -190,7 +191,7 @@ class GatewayHead(BaseModule):
         outputs = self(features)
         logits, weights = outputs["disk_logits"], self.loss_weights
         disks, classes, disk_weight = self._disk_targets(logits, samples)
-        losses = dict(loss_disk=weights["disk"] * disk_loss(logits, classes, disk_weight))
+        losses = dict(loss_disk=weights["disk"] * weighted_cross_entropy(logits, classes, disk_weight))
         disk_probs = (1 - logits.detach().softmax(1)[:, 0]) * (disk_weight > 0)  # none in what is ignored
         opened = self._open_for_training(disk_probs, disks, samples)
         count = mean_over_ranks(sum(len(cells) > 0 for cells in opened.cells), logits)
@@ -290,7 +291,7 @@ class GatewayHead(BaseModule):
         known = Gateways(torch.nan_to_num(points), radius, torch.ones_like(radius), disks)
         if self.train_gates is None:
             size = shape
-            ids = ids[~torch.isin(ids, _edge(disks))]  # diskmask 3.3.2
+            ids = ids[~torch.isin(ids, edge_ids(disks))]  # diskmask 3.3.2
             opened = ids[(torch.rand(len(ids)) < self.keep_prob).to(ids.device)]
             zero = torch.zeros(1, 2, dtype=torch.long, device=disks.device)
             gates = known.open(opened - 1, zero.expand(len(opened), 2), size).any(0, keepdim=True)
@@ -399,28 +400,3 @@ class GatewayHead(BaseModule):
         return torch.stack(
             [edge.any(1) & open_side for edge, open_side in zip(edges, inner, strict=True)]
         ).any(0)
-
-
-def _edge(disks: Tensor) -> Tensor:
-    """Ids on the outermost pixels of (h, w)."""
-    return torch.cat([disks[0], disks[-1], disks[:, 0], disks[:, -1]]).unique()
-
-
-def windows(x: Tensor, image: Tensor, first: Tensor, size: Sequence[int]) -> Tensor:
-    """Cut K windows of ``size`` out of (B, C, H, W): (K, C, h, w)."""
-    if tuple(size) == tuple(x.shape[-2:]):
-        return x[image]
-    cuts = [
-        x[b, :, row : row + size[0], col : col + size[1]]
-        for b, (row, col) in zip(image.tolist(), first.tolist(), strict=True)
-    ]
-    return torch.stack(cuts) if cuts else x.new_zeros(0, x.shape[1], *size)
-
-
-def disk_loss(logits: Tensor, classes: Tensor, weight: Tensor) -> Tensor:
-    """Mean over all pixels of weight x cross-entropy; weight 0 is the published ignore label 255.
-
-    logits (B, K + 1, h, w), classes (B, h, w), weight (B, h, w) -> (). Source: diskmask 2.2.3, 3.3.2.
-    """
-    log_probs = logits.float().log_softmax(1)  # cross_entropy of maps is not deterministic on a GPU
-    return (-log_probs.gather(1, classes[:, None].long())[:, 0] * weight).mean()

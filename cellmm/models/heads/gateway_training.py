@@ -70,6 +70,11 @@ def own_pixels(layers: Tensor) -> Tensor:
     return layers.amax(0) * ((layers > 0).sum(0) == 1)
 
 
+def edge_ids(disks: Tensor) -> Tensor:
+    """Ids on the outermost pixels of (h, w)."""
+    return torch.cat([disks[0], disks[-1], disks[:, 0], disks[:, -1]]).unique()
+
+
 def random_subset(ids: Tensor, most: int) -> Tensor:
     return ids[torch.randperm(len(ids))[:most].to(ids.device)]
 

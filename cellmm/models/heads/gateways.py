@@ -1,5 +1,6 @@
 """Gateways: the places through which DiskMask hands one object at a time to the net that draws it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,6 +85,17 @@ def gateways_from_peaks(disk_probs: Tensor, threshold: float, radius: float, mos
     away.fill_diagonal_(float("inf"))
     nearest = away.amin(1) if len(points) > 1 else points.new_full((len(points),), float("inf"))
     return Gateways(points, ((nearest - 2) / 2).clamp(min=0, max=radius), probs)
+
+
+def windows(x: Tensor, image: Tensor, first: Tensor, size: Sequence[int]) -> Tensor:
+    """Cut K windows of ``size`` out of (B, C, H, W): (K, C, h, w)."""
+    if tuple(size) == tuple(x.shape[-2:]):
+        return x[image]
+    cuts = [
+        x[b, :, row : row + size[0], col : col + size[1]]
+        for b, (row, col) in zip(image.tolist(), first.tolist(), strict=True)
+    ]
+    return torch.stack(cuts) if cuts else x.new_zeros(0, x.shape[1], *size)
 
 
 def _middles(peak: Tensor) -> Tensor:

@@ -48,6 +48,15 @@ def sigmoid_focal(logits: Tensor, targets: Tensor, alpha: float = 0.25, gamma: f
     return alpha_t * (1 - p_t) ** gamma * bce
 
 
+def weighted_cross_entropy(logits: Tensor, classes: Tensor, weight: Tensor) -> Tensor:
+    """Mean over all pixels of weight x cross-entropy; weight 0 is the published ignore label 255.
+
+    logits (B, K, h, w), classes int (B, h, w) from 0, weight (B, h, w) -> (). Source: diskmask 2.2.3, 3.3.2.
+    """
+    log_probs = logits.float().log_softmax(1)  # cross_entropy of maps is not deterministic on a GPU
+    return (-log_probs.gather(1, classes[:, None].long())[:, 0] * weight).mean()
+
+
 def mean_over_ranks(count: int, like: Tensor) -> Tensor:
     """How many pairs a rank has on average, never less than one pair on all of them together.
 

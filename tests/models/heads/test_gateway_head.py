@@ -10,7 +10,6 @@ from cellmm.datasets.transforms.disk_targets import DiskTargets
 from cellmm.datasets.transforms.packing import PackCellInputs
 from cellmm.datasets.transforms.reference_points import ReferencePoints
 from cellmm.errors import CellMMError
-from cellmm.models.heads.gateway_head import disk_loss
 from cellmm.registry import MODELS
 from cellmm.structures import LabelLayers
 
@@ -182,14 +181,6 @@ def test_ignored_pixels_change_nothing(options):
     assert losses[0]["loss_mask"] > 0
     for name, value in losses[0].items():
         assert value.item() == losses[1][name].item(), name
-
-
-def test_disk_loss_by_hand():
-    """2 log 2, log 4, and two pixels of weight 0: mean of four."""
-    logits = torch.tensor([[0, 0], [0, math.log(3)], [5, 0], [1, 2.0]]).T.reshape(1, 2, 2, 2)
-    classes, weight = torch.tensor([[[1, 0], [1, 1]]]), torch.tensor([[[2.0, 1.0], [0.0, 0.0]]])
-    assert disk_loss(logits, classes, weight).item() == pytest.approx(math.log(2), rel=1e-6)
-    assert disk_loss(logits, classes, weight * 0) == 0
 
 
 def test_targets_that_do_not_fit():
