@@ -36,8 +36,8 @@ def test_two_pages(tool, tiny_data, tmp_path, capsys):
     torch.save(model.state_dict(), tmp_path / "weights.pth")
     options = ["--checkpoint", str(tmp_path / "weights.pth"), "--out", str(tmp_path / "out"), "--index", "1"]
     assert tool.main([str(config), *options]) == 0
-    pages = [Path(line) for line in capsys.readouterr().out.splitlines() if line.endswith(".png")]
-    assert [page.name for page in pages] == ["diskmask_targets.png", "diskmask_inference.png"]
+    pages = [Path(line) for line in capsys.readouterr().out.splitlines() if line.endswith(".jpg")]
+    assert [page.name for page in pages] == ["diskmask_targets.jpg", "diskmask_inference.jpg"]
     for page, rows in zip(pages, (3, 2), strict=True):
         assert cv2.imread(str(page)).shape[0] > rows * tool.SIDE * 0.9
 
@@ -54,8 +54,9 @@ def test_parts_by_hand(tool):
     assert not np.array_equal(*tool.heat(np.array([[0.0, 2.0]]))[0])
     shaded = tool.shade(np.zeros((4, 4, 3), np.uint8), np.eye(2), (100, 0, 50))
     assert shaded[0, 1].tolist() == [60, 0, 30] and shaded[0, 2].tolist() == [0, 0, 0]
-    dots = tool.with_points(np.zeros((9, 9, 3), np.uint8), np.array([[4, 6], [np.nan, 1]]), radius=0)
-    assert np.argwhere(dots.any(2)).tolist() == [[4, 6]]
+    plain = np.zeros((9, 9, 3), np.uint8)
+    dots = tool.with_points(plain, np.array([[4, 6], [np.nan, 1]]), radius=0)
+    assert np.argwhere(dots.any(2)).tolist() == [[4, 6]] and not plain.any()
 
 
 def test_another_model_is_one_line(tool, tiny_config, tmp_path, capsys):

@@ -2,8 +2,8 @@
 
     python tools/analysis/draw_diskmask.py CONFIG [--checkpoint FILE] [--index 0] [--out docs/pictures]
 
-writes diskmask_targets.png (cells, reference points, disks, weights, the density that crops are drawn from,
-a warp with its ignored pixels) and diskmask_inference.png (disk probability, gateways, one gateway in its
+writes diskmask_targets.jpg (cells, reference points, disks, weights, the density that crops are drawn from,
+a warp with its ignored pixels) and diskmask_inference.jpg (disk probability, gateways, one gateway in its
 window, its mask, the masks that are kept).
 """
 
@@ -60,7 +60,7 @@ def grey(image: np.ndarray) -> np.ndarray:
 
 def with_points(picture: np.ndarray, points: np.ndarray, radius: int = 3) -> np.ndarray:
     """Dots at (y, x) of ``points`` (N, 2); rows of nan are left out."""
-    picture = np.ascontiguousarray(picture)
+    picture = np.array(picture, order="C")  # a copy
     for y, x in points[~np.isnan(points).any(1)]:
         cv2.circle(picture, (round(float(x)), round(float(y))), radius, RED, -1)
     return picture
@@ -162,9 +162,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             if not 0 <= args.index < num:
                 raise CellMMError(f"--index {args.index}: {loader} has images 0 to {num - 1}")
         args.out.mkdir(parents=True, exist_ok=True)
-        pages = {"diskmask_targets.png": target_panels(cfg, args.index)}
+        pages = {"diskmask_targets.jpg": target_panels(cfg, args.index)}
         if args.checkpoint:
-            pages["diskmask_inference.png"] = inference_panels(cfg, args.checkpoint, args.index)
+            pages["diskmask_inference.jpg"] = inference_panels(cfg, args.checkpoint, args.index)
         for name, panels in pages.items():
             save_picture(args.out / name, grid(panels, columns=3))
             print(args.out / name)
