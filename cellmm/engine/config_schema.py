@@ -94,7 +94,13 @@ PLACES = {
     ),
     "component": Place(("MODELS",)),
     "decoder": Place(("MODELS",), supplied=("in_channels",)),
-    "head": Place(("MODELS",), supplied=("in_channels",)),
+    "head": Place(("MODELS",), supplied=("in_channels",), parts=dict(deco_net="deco_net")),
+    "deco_net": Place(
+        ("MODELS",),
+        default="DecoNet",
+        supplied=("in_channels", "skip_channels", "fine_channels"),
+        optional=True,
+    ),
     "heads": Place(each="head"),
     # below a component: it alone knows how it builds them
     "part": Place(("MODELS", "TASK_UTILS", *REGISTRIES), strict=False, optional=True),

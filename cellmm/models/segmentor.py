@@ -9,6 +9,7 @@ from mmengine.model import BaseModel
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
+from cellmm.errors import CellMMError
 from cellmm.models.postprocess.mask_windows import MaskWindows
 from cellmm.models.postprocess.original_frame import masks_in_original_frame
 from cellmm.models.postprocess.tiles import cut_into_tiles, without_repeats
@@ -65,11 +66,11 @@ class CellSegmentor(BaseModel):
         )
         self.instance_head = instance_head
         if tile is not None and not 0 <= tile_overlap <= tile / 2:
-            raise ValueError(f"tile_overlap must be 0 to half of tile, {tile}: got {tile_overlap}")
+            raise CellMMError(f"tile_overlap must be 0 to half of tile, {tile}: got {tile_overlap}")
         self.tile_step = getattr(self.encoder, "coarsest_stride", getattr(self.encoder, "stride", 1))
         margin = getattr(self.heads[instance_head], "margin", 0)
         if tile is not None and tile_overlap < 2 * margin:
-            raise ValueError(
+            raise CellMMError(
                 f"tile_overlap must be {2 * margin} and the length of a cell or more, got {tile_overlap}: "
                 f"without padding the network loses {margin} px at each side of a tile"
             )

@@ -3,11 +3,11 @@
 # tile. Not trained here: docs/model_zoo.md says what was. What the thesis leaves open is marked "ours".
 _base_ = ["../_base_/default_runtime.py", "../_base_/datasets/bbbc010.py"]
 max_iters = 600_000
-divide = dict(type="Normalize", mode="divide", divisor=3200.0)  # to about [0, 1], diskmask 4.1
+normalize = dict(type="Normalize", mode="divide", divisor=3200.0)  # to about [0, 1], diskmask 4.1
 train_pipeline = [
     dict(type="LoadImage", color="rgb"),  # grey, three times
     dict(type="LoadCells", cache=True),
-    divide,
+    normalize,
     dict(type="SamplingDensity", sigma=50.0, truncate=2.0),
     dict(
         type="RandomWarp",
@@ -25,7 +25,7 @@ train_pipeline = [
 test_pipeline = [
     dict(type="LoadImage", color="rgb"),
     dict(type="LoadCells", keep_original=True),
-    divide,
+    normalize,
     # F starts 92 pixels inside the image and a mask 92 inside F; they end 100 + 100 before; pooling cuts 16
     dict(type="MirrorPad", top_left=184, bottom_right=216),
     dict(type="PackCellInputs"),

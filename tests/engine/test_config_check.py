@@ -378,7 +378,7 @@ def paths(tree, path=()):
         yield from paths(value, (*path, key))
 
 
-PLAIN = {path.stem: load_config(path).to_dict() for path in CONFIGS}
+PLAIN = {f"{path.parent.name}-{path.stem}": load_config(path).to_dict() for path in CONFIGS}
 PATHS = {name: list(paths(config)) for name, config in PLAIN.items()}
 USERS_OWN = {"heads", "splits", "default_hooks", "dist_cfg"}  # names below these are the user's
 

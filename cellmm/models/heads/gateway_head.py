@@ -25,7 +25,6 @@ from cellmm.models.heads.gateway_training import (
 from cellmm.models.heads.gateways import Gateways, gateways_from_components, gateways_from_peaks, windows
 from cellmm.models.heads.labels import check_labels
 from cellmm.models.heads.mask_quality import MaskQuality
-from cellmm.models.layers import DecoNet
 from cellmm.models.losses.functional import dice_coefficient, mean_over_ranks, weighted_cross_entropy
 from cellmm.models.postprocess.mask_nms import window_nms
 from cellmm.registry import MODELS
@@ -121,14 +120,17 @@ class GatewayHead(BaseModule):
         if train_gates and round(train_gates * anywhere) + round(train_gates * found) > train_gates:
             raise ValueError(f"anywhere {anywhere} and found {found} are more than {train_gates} train_gates")
         deco_net = dict(deco_net or {})
+        deco_net.setdefault("type", "DecoNet")
         levels = len(deco_net.get("widths", (0,) * 4))
         self.features = nn.Conv2d(in_channels[0], feature_channels, 1)
         self.disk_logits = nn.Conv2d(in_channels[0], num_classes + 1, 1)
-        self.deco_net = DecoNet(
-            feature_channels,
-            in_channels[1 : levels + 1],
-            fine_channels=in_channels[0] if fine_skip else 0,
-            **deco_net,
+        self.deco_net = MODELS.build(
+            dict(
+                deco_net,
+                in_channels=feature_channels,
+                skip_channels=in_channels[1 : levels + 1],
+                fine_channels=in_channels[0] if fine_skip else 0,
+            )
         )
         self.quality = MaskQuality(self.deco_net.coarsest_channels) if loss_quality_weight else None
         self.deco_net.check_window(window)

@@ -7,8 +7,10 @@ from torch import Tensor, nn
 
 from cellmm.models.layers.blocks import ConvNormAct, ConvStack, Upsample
 from cellmm.models.layers.pixel_grid import PixelGrid, UNetGrids
+from cellmm.registry import MODELS
 
 
+@MODELS.register_module()
 class DecoNet(nn.Module):
     """Features of open gateways -> mask logits: a U-Net that starts with one 5x5 convolution of stride 2.
 
