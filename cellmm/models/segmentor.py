@@ -1,19 +1,23 @@
 """The one model: an encoder, a decoder and a dict of heads."""
 
 import logging
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from mmengine.logging import print_log
 from mmengine.model import BaseModel
-from mmengine.structures import InstanceData
+from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
 from cellmm.errors import CellMMError
+from cellmm.models.head_inputs import Features, HeadInputs
+from cellmm.models.postprocess.map_average import MapAverage
 from cellmm.models.postprocess.mask_windows import MaskWindows
-from cellmm.models.postprocess.original_frame import masks_in_original_frame
-from cellmm.models.postprocess.tiles import cut_into_tiles, without_repeats
-from cellmm.registry import MODELS
+from cellmm.models.postprocess.original_frame import map_in_original_frame
+from cellmm.models.postprocess.tiles import cut_into_tiles
+from cellmm.models.tiled_prediction import TiledInstances, in_original_frame, on_image
+from cellmm.registry import MODELS, TASK_UTILS
 from cellmm.structures import CellSample
 
 
@@ -21,22 +25,29 @@ from cellmm.structures import CellSample
 class CellSegmentor(BaseModel):
     """Encoder -> decoder -> heads.
 
-    Every head has ``forward(features)``, ``loss(features, samples) -> dict`` and ``predict(features, samples)
-    -> list[InstanceData]``. The losses of all heads are added; where there are several heads, their names
-    come before the losses' names. Instances come from the head ``instance_head``.
+    Every head has ``forward(features)`` and ``loss(features, samples) -> dict``; then either
+    ``predict(features, samples) -> list[InstanceData]`` or, a map head, ``target``, the name of its map, and
+    ``predict_maps(features) -> (B, h, w)``. The losses of all heads are added; where there are several heads,
+    their names come before the losses' names. Instances come from the head ``instance_head``, or from the
+    maps by ``postprocess``.
+
+    With ParallelDecoders the config of a head may say which decoder it ``reads``, or a list of them whose
+    maps are concatenated level by level; else it reads the decoder of its own name.
 
     ``forward(inputs, data_samples, mode)``: ``'loss'`` gives a dict of losses, ``'predict'`` the samples with
-    ``pred_instances`` (RLE masks in the original frame), ``'tensor'`` the raw output of each head.
+    ``pred_instances`` (RLE masks) and, by map heads, ``pred_semantic`` (probabilities), both in the original
+    frame, ``'tensor'`` the raw output of each head.
 
     Args:
         encoder, decoder, data_preprocessor: configs.
         heads: config of each head by its name.
-        instance_head: the head whose ``predict`` gives the instances.
+        instance_head: the head whose ``predict`` gives the instances; None: none does.
         channels_last: keep the convolutions' weights in channels_last order.
         tile: predict larger images in tiles of this many pixels a side; None: whole. An instance belongs to
-            the tile in whose core its point or centroid lies.
+            the tile in whose core its point or centroid lies; maps are averaged where tiles overlap.
         tile_overlap: pixels that neighbouring tiles share, more than the longest cell, or it may be cut; at
             most half of ``tile``. Both are rounded up to multiples of the network's coarsest stride.
+        postprocess: config of what makes instances of the maps of one image, such as SeededWatershed.
     """
 
     def __init__(
@@ -45,30 +56,38 @@ class CellSegmentor(BaseModel):
         decoder: dict,
         heads: dict,
         data_preprocessor: dict,
-        instance_head: str = "instances",
+        instance_head: str | None = "instances",
         channels_last: bool = False,
         tile: int | None = None,
         tile_overlap: int = 0,
+        postprocess: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(MODELS.build(data_preprocessor), init_cfg)
-        if instance_head not in heads:
-            raise ValueError(f"instance_head {instance_head!r} is not among the heads {sorted(heads)}")
+        if postprocess is None and instance_head is not None and instance_head not in heads:
+            raise CellMMError(
+                f"instance_head {instance_head!r} is not among the heads {sorted(heads)}; set it to one of "
+                "them, or to None if none gives instances"
+            )
         self.encoder = MODELS.build(encoder)
         self.decoder = MODELS.build(
             dict(decoder, in_channels=decoder.get("in_channels", self.encoder.out_channels))
         )
-        self.heads = nn.ModuleDict(
-            {
-                name: MODELS.build(dict(head, in_channels=head.get("in_channels", self.decoder.out_channels)))
-                for name, head in heads.items()
-            }
+        self.head_inputs = HeadInputs(
+            self.decoder.out_channels, {name: head.get("reads") for name, head in heads.items()}
         )
-        self.instance_head = instance_head
+        self.heads = nn.ModuleDict()
+        for name, head in heads.items():
+            head = {key: value for key, value in head.items() if key != "reads"}
+            head.setdefault("in_channels", self.head_inputs.channels(name))
+            self.heads[name] = MODELS.build(head)
+        self.map_heads = self._find_map_heads()
+        self.postprocess = None if postprocess is None else TASK_UTILS.build(postprocess)
+        self.instance_head = self._check_instance_head(instance_head)
         if tile is not None and not 0 <= tile_overlap <= tile / 2:
             raise CellMMError(f"tile_overlap must be 0 to half of tile, {tile}: got {tile_overlap}")
         self.tile_step = getattr(self.encoder, "coarsest_stride", getattr(self.encoder, "stride", 1))
-        margin = getattr(self.heads[instance_head], "margin", 0)
+        margin = getattr(self._instances_from, "margin", 0)
         if tile is not None and tile_overlap < 2 * margin:
             raise CellMMError(
                 f"tile_overlap must be {2 * margin} and the length of a cell or more, got {tile_overlap}: "
@@ -78,8 +97,50 @@ class CellSegmentor(BaseModel):
         if channels_last:
             self.to(memory_format=torch.channels_last)
 
-    def extract(self, inputs: Tensor) -> list[Tensor]:
-        """(B, C, H, W) -> the decoder's maps, finest first."""
+    @property
+    def _instances_from(self) -> nn.Module | None:
+        return None if self.instance_head is None else self.heads[self.instance_head]
+
+    def _find_map_heads(self) -> dict[str, str]:
+        """{target: name} of the heads that give maps."""
+        found: dict[str, str] = {}
+        for name, head in self.heads.items():
+            if hasattr(head, "predict_maps"):
+                if head.target in found:
+                    raise CellMMError(
+                        f"model.heads.{name}.target: {head.target!r} is that of {found[head.target]} already"
+                    )
+                found[head.target] = name
+        return found
+
+    def _check_instance_head(self, name: str | None) -> str | None:
+        if self.postprocess is None:
+            if name is not None and not hasattr(self.heads[name], "predict"):
+                raise CellMMError(
+                    f"instance_head {name!r} is a {type(self.heads[name]).__name__}, which gives no "
+                    "instances; set it to None, or set postprocess if they come from the maps"
+                )
+            return name
+        if name in self.heads and hasattr(self.heads[name], "predict"):
+            raise CellMMError(
+                f"model.postprocess: instances come from the head {name!r} already; set postprocess or "
+                "instance_head to None"
+            )
+        for target in getattr(self.postprocess, "needs_maps", ()):
+            if target not in self.map_heads:
+                raise CellMMError(
+                    f"model.postprocess: {type(self.postprocess).__name__} needs a map {target!r}, but the "
+                    f"heads give {sorted(self.map_heads)}; add a SemanticHead with target={target!r}"
+                )
+        if len({self._map_stride(target) for target in self.map_heads}) > 1:
+            raise CellMMError("model.postprocess: the heads that give maps must have one stride")
+        return None
+
+    def _map_stride(self, target: str) -> int:
+        return self.heads[self.map_heads[target]].stride
+
+    def extract(self, inputs: Tensor) -> Features:
+        """(B, C, H, W) -> the decoder's maps, finest first; by name with ParallelDecoders."""
         return self.decoder(self.encoder(inputs))
 
     def forward(
@@ -89,92 +150,98 @@ class CellSegmentor(BaseModel):
             return self._predict(inputs, data_samples)
         features = self.extract(inputs)
         if mode == "loss":
-            losses = {name: head.loss(features, data_samples) for name, head in self.heads.items()}
+            losses = {
+                name: head.loss(self.head_inputs.features(name, features), data_samples)
+                for name, head in self.heads.items()
+            }
             if len(losses) == 1:
                 return next(iter(losses.values()))
             return {f"{name}.{key}": value for name, part in losses.items() for key, value in part.items()}
         if mode == "tensor":
-            return {name: head(features) for name, head in self.heads.items()}
+            return {
+                name: head(self.head_inputs.features(name, features)) for name, head in self.heads.items()
+            }
         raise ValueError(f"mode must be 'loss', 'predict' or 'tensor', got {mode!r}")
 
     def _predict(self, inputs: Tensor, samples: list[CellSample]) -> list[CellSample]:
-        head, shape = self.heads[self.instance_head], inputs.shape[-2:]
-        if self.tile is None or max(shape) <= self.tile:
-            found = head.predict(self.extract(inputs), samples)
+        head, shape = self._instances_from, inputs.shape[-2:]
+        if self.tile is not None and max(shape) > self.tile:
+            for image, sample in zip(inputs.split(1), samples, strict=True):
+                self._predict_tiles(image, sample)
+            return samples
+        features = self.extract(inputs)
+        maps = self._maps(features, shape)
+        for i, sample in enumerate(samples):
+            self._write_maps({target: probs[i] for target, probs in maps.items()}, sample)
+        if head is not None:
+            found = head.predict(self.head_inputs.features(self.instance_head, features), samples)
             for sample, instances in zip(samples, found, strict=True):
                 windows = MaskWindows.of(instances, shape, head.stride)
                 index = on_image(windows, sample)
-                sample.pred_instances = self._in_original_frame(windows, instances, sample, index)
-        else:
-            for image, sample in zip(inputs.split(1), samples, strict=True):
-                sample.pred_instances = self._predict_tiles(image, sample)
+                sample.pred_instances = in_original_frame(windows, instances, sample, index, head.mask_thr)
         return samples
 
-    def _predict_tiles(self, image: Tensor, sample: CellSample) -> InstanceData:
-        """The instances of one image (1, C, H, W), one tile after the other in the network."""
-        head, step = self.heads[self.instance_head], self.tile_step
+    def _predict_tiles(self, image: Tensor, sample: CellSample) -> None:
+        """One image (1, C, H, W), one tile after the other in the network."""
+        head, step = self._instances_from, self.tile_step
         tile_size, overlap, *own = (n + -n % step for n in (self.tile, self.tile_overlap, *sample.img_shape))
         image = image[..., : own[0], : own[1]]  # without what the batch's largest image added
         shape = image.shape[-2:]
         tiles = cut_into_tiles(shape, tile_size, overlap)
-        parts, num_cut = [], 0
+        cells = TiledInstances(head, sample, tiles, shape, overlap)
+        strides = {target: self._map_stride(target) for target in self.map_heads}
+        maps = {target: MapAverage([-(-n // stride) for n in shape]) for target, stride in strides.items()}
         for tile in tiles:
             part = image[..., tile.top : tile.bottom, tile.left : tile.right]
-            instances = head.predict(self.extract(part), [sample])[0]
-            windows = MaskWindows.of(instances, part.shape[-2:], head.stride)
-            windows = windows.in_tile(tile.top, tile.left, shape)
-            index = on_image(windows, sample)
-            index = index[tile.owns(windows.places(head.mask_thr)[index], slack=overlap / 8)]
-            boxes = windows.select(index).boxes(head.mask_thr)
-            num_cut += int(tile.cuts(boxes, shape, getattr(head, "margin", 0)).sum())
-            parts.append(self._in_original_frame(windows, instances, sample, index))
-        if num_cut:
+            features = self.extract(part)
+            for target, probs in self._maps(features, part.shape[-2:]).items():
+                maps[target].add(probs[0], tile.top // strides[target], tile.left // strides[target])
+            if head is not None:
+                cells.add(head.predict(self.head_inputs.features(self.instance_head, features), [sample])[0])
+        self._write_maps({target: one.mean() for target, one in maps.items()}, sample)
+        if head is not None:
+            sample.pred_instances = cells.result()
+        if cells.num_cut:
             print_log(
-                f"{sample.get('img_path')}: {num_cut} cells end at the border of a tile and may be cut; set "
-                f"tile_overlap (now {self.tile_overlap} px) to the length of the longest cell or more",
+                f"{sample.get('img_path')}: {cells.num_cut} cells end at the border of a tile and may be "
+                f"cut; set tile_overlap (now {self.tile_overlap} px) to the length of the longest cell or "
+                "more",
                 logger="current",
                 level=logging.WARNING,
             )
-        scores = torch.cat([part.scores for part in parts])
-        stays = without_repeats(tiles, [part.masks for part in parts], scores.numpy())
-        order = scores.argsort(descending=True, stable=True).numpy()
-        order = order[stays[order]]
-        masks = [mask for part in parts for mask in part.masks]
-        return InstanceData(
-            masks=[masks[i] for i in order],
-            scores=scores[order],
-            labels=torch.cat([part.labels for part in parts])[order],
-        )
 
-    def _in_original_frame(
-        self, windows: MaskWindows, instances: InstanceData, sample: CellSample, index: np.ndarray
-    ) -> InstanceData:
-        """RLE masks, scores and labels of those ``index`` of the windows and ``instances``."""
-        windows = windows.select(index)
-        masks, kept = masks_in_original_frame(
-            windows.probs,
-            stride=windows.stride,
-            img_shape=sample.img_shape,
-            to_original=sample.to_original,
-            ori_shape=sample.ori_shape,
-            mask_thr=self.heads[self.instance_head].mask_thr,
-            origins=windows.origins,
-            grid_shape=windows.grid_shape,
-        )
-        kept = index[kept]
-        return InstanceData(
-            masks=masks, scores=instances.scores.detach().cpu()[kept], labels=instances.labels.cpu()[kept]
-        )
+    def _maps(self, features: Features, shape: Sequence[int]) -> dict[str, np.ndarray]:
+        """{target: probabilities, float32 (B, h, w)} of inputs of ``shape`` (H, W)."""
+        maps = {}
+        for target, name in self.map_heads.items():
+            head = self.heads[name]
+            probs = (
+                head.predict_maps(self.head_inputs.features(name, features)).detach().float().cpu().numpy()
+            )
+            if probs.shape[1:] != tuple(-(-side // head.stride) for side in shape):
+                raise CellMMError(
+                    f"model.heads.{name}.stride: {head.stride}, but {tuple(shape)} pixels give a map of "
+                    f"{probs.shape[1:]}; set it to the stride of the decoder's finest map"
+                )
+            maps[target] = probs
+        return maps
 
-
-def on_image(windows: MaskWindows, sample: CellSample) -> np.ndarray:
-    """Indices of the windows that do not belong to a place outside of the image: in padding or mirrored."""
-    index = np.arange(len(windows.probs))
-    if windows.points is None:
-        return index
-    place = np.rint(windows.points).astype(np.int64)
-    inside = ((place >= 0) & (place < sample.img_shape)).all(1)
-    index, place = index[inside], place[inside]
-    if "ignore" in sample:
-        index = index[~sample.ignore.cpu().numpy()[place[:, 0], place[:, 1]]]
-    return index
+    def _write_maps(self, maps: Mapping[str, np.ndarray], sample: CellSample) -> None:
+        """``pred_semantic`` and, by the postprocess, ``pred_instances`` from the maps (h, w) of one image."""
+        if not maps:
+            return
+        own, written = {}, {}
+        for target, probs in maps.items():
+            stride = self._map_stride(target)
+            rows, cols = (-(-side // stride) for side in sample.img_shape)  # without the padding
+            own[target] = probs[:rows, :cols]
+            frame = (stride, sample.img_shape, sample.to_original, sample.ori_shape)
+            written[target] = torch.from_numpy(map_in_original_frame(own[target], *frame))
+        sample.pred_semantic = BaseDataElement(**written)
+        if self.postprocess is not None:
+            found = self.postprocess(own)
+            windows = MaskWindows.of(found, sample.img_shape, self._map_stride(next(iter(maps))))
+            index = on_image(windows, sample)
+            sample.pred_instances = in_original_frame(
+                windows, found, sample, index, self.postprocess.mask_thr
+            )

@@ -1,4 +1,5 @@
 from cellmm.models.decoders.enco_net_decoder import EncoNetDecoder
+from cellmm.models.decoders.parallel_decoders import ParallelDecoders
 from cellmm.models.decoders.unet_decoder import SEUNetDecoder
 
-__all__ = ["EncoNetDecoder", "SEUNetDecoder"]
+__all__ = ["EncoNetDecoder", "ParallelDecoders", "SEUNetDecoder"]

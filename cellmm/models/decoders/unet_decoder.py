@@ -23,6 +23,9 @@ class SEUNetDecoder(BaseModule):
         in_channels: channels of the encoder's maps, finest first.
         widths: channels of the maps that come out, finest first; one fewer than ``in_channels``.
         depth, norm, se: as in the encoder.
+        keep_skips: concatenate to each map that comes out the encoder's map of its level, after its own
+            ``widths[i]`` channels: what branches at every level take (sparseseunet 4.5.4). The bottleneck
+            has no skip.
     """
 
     def __init__(
@@ -32,6 +35,7 @@ class SEUNetDecoder(BaseModule):
         depth: int = 2,
         norm: str = "BN",
         se: bool = True,
+        keep_skips: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -39,10 +43,13 @@ class SEUNetDecoder(BaseModule):
             raise ValueError(
                 f"widths must have one entry fewer than in_channels, got {widths} for {in_channels}"
             )
-        self.out_channels = (*widths, in_channels[-1])
+        self.keep_skips = keep_skips
+        skips, below = in_channels[:-1], (*widths[1:], in_channels[-1])
+        kept = skips if keep_skips else (0,) * len(widths)
+        self.out_channels = (*(w + k for w, k in zip(widths, kept, strict=True)), in_channels[-1])
         self.levels = nn.ModuleList(
-            ConvStack(skip + below, width, depth=depth, norm=norm, se=se)
-            for skip, below, width in zip(in_channels[:-1], self.out_channels[1:], widths, strict=True)
+            ConvStack(skip + low, width, depth=depth, norm=norm, se=se)
+            for skip, low, width in zip(skips, below, widths, strict=True)
         )
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
@@ -51,5 +58,5 @@ class SEUNetDecoder(BaseModule):
         for skip, level in zip(reversed(features[:-1]), reversed(self.levels), strict=True):
             x = F.interpolate(x, size=skip.shape[-2:], mode="nearest")
             x = level(torch.cat([skip, x], dim=1))
-            outputs.append(x)
+            outputs.append(torch.cat([x, skip], dim=1) if self.keep_skips else x)
         return outputs[::-1]

@@ -132,7 +132,7 @@ class GatewayHead(BaseModule):
                 fine_channels=in_channels[0] if fine_skip else 0,
             )
         )
-        self.quality = MaskQuality(self.deco_net.coarsest_channels) if loss_quality_weight else None
+        self.quality = MaskQuality(2 * self.deco_net.coarsest_channels) if loss_quality_weight else None
         self.deco_net.check_window(window)
         self.stride, self.num_classes, self.origin = stride, num_classes, origin
         self.margin = origin + stride * self.deco_net.origin
@@ -221,7 +221,7 @@ class GatewayHead(BaseModule):
         if weights["dice"]:
             losses["loss_dice"] = weights["dice"] * sum(dice, nothing) / count
         if self.quality is not None:
-            quality = self.quality(coarsest, mask_logits[:, None], opened.probs)
+            quality = self._quality(coarsest, mask_logits, opened.probs)
             target = torch.stack(iou) if iou else quality
             losses["loss_quality"] = weights["quality"] * (
                 F.binary_cross_entropy_with_logits(quality, target.detach(), reduction="sum")
@@ -390,8 +390,14 @@ class GatewayHead(BaseModule):
         inside = probs > self.mask_thr
         scores = (probs * inside).sum((1, 2)) / inside.sum((1, 2)).clamp(min=1)
         if self.score == "quality":
-            scores = scores * self.quality(coarsest, logits, disk_probs).sigmoid()
+            scores = scores * self._quality(coarsest, logits, disk_probs).sigmoid()
         return scores
+
+    def _quality(self, coarsest: Tensor, logits: Tensor, disk_probs: Tensor) -> Tensor:
+        """Expected IoU of K masks, as logits, from the mean and maximum of DecoNet's coarsest map."""
+        coarsest = coarsest.detach().float()
+        features = torch.cat([coarsest.mean((2, 3)), coarsest.amax((2, 3))], 1)
+        return self.quality(features, logits, disk_probs)
 
     @staticmethod
     def _is_cut(masks: Tensor, first: Tensor, size: Sequence[int], shape: Sequence[int]) -> Tensor:

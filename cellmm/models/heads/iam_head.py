@@ -12,45 +12,35 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cellmm.models.heads.labels import check_labels
-from cellmm.models.layers import ConvStack, QueryRefiner, coordinate_channels, masked_average
-from cellmm.models.losses.functional import mean_over_ranks
-from cellmm.models.postprocess.mask_nms import mask_nms
+from cellmm.models.heads.mask_quality import MaskQuality
+from cellmm.models.layers import ForkedBranch, QueryRefiner, coordinate_channels, masked_average
+from cellmm.models.layers.mask_kernels import (
+    grid_of_gaussians,
+    mask_logits,
+    monomials,
+    place_kernels,
+    resize_to,
+)
+from cellmm.models.losses.functional import mask_iou, mean_over_ranks
+from cellmm.models.losses.point_sampling import candidate_pixels, uncertain_points
+from cellmm.models.postprocess.mask_nms import mask_nms, matrix_nms
 from cellmm.registry import MODELS, TASK_UTILS
-
-
-def mask_logits(kernels: Tensor, basis: Tensor) -> Tensor:
-    """kernels (B, N, D + 1), the last one a bias, on the basis (B, D, H, W) -> logits (B, N, H, W).
-
-    Linear in the basis: logits averaged over blocks are the logits on the averaged basis. In float32: the
-    quadratics of a position are large terms with a small sum.
-    """
-    with torch.autocast(basis.device.type, enabled=False):
-        return torch.einsum("bnd,bdhw->bnhw", kernels[..., :-1], basis) + kernels[..., -1:, None]
-
-
-def _monomials(positions: Tensor) -> Tensor:
-    """x, y, x^2, x y, y^2 of every field: (B, 2 fields, H, W) -> (B, 5 fields, H, W)."""
-    x, y = positions[:, 0::2], positions[:, 1::2]
-    return torch.cat([x, y, x * x, x * y, y * y], 1)
-
-
-def _resize(x: Tensor, like: Tensor) -> Tensor:
-    """Average (B, C, H, W) down to the size of ``like``."""
-    return x if x.shape[-2:] == like.shape[-2:] else F.interpolate(x, size=like.shape[-2:], mode="area")
 
 
 @MODELS.register_module()
 class IAMHead(BaseModule):
     """N activation maps -> N instance features -> N classes and mask kernels. Source: sparseseunet 4.5.
 
-    Instance branch: I = ``depth`` 3x3 blocks of X; activation maps A = F(I), a 3x3 convolution to N maps,
-    through a sigmoid and normalised to a sum of 1 (or a softmax over pixels); a = A' X^T (eq. 4.9), projected
-    to ``feature_dim``. Linear layers give the class logits and the kernel of each query. Mask branch: M =
-    ``depth`` 3x3 blocks of X; mask logits = kernel . M + bias. (The projection follows the pooling, which is
-    the same by linearity and cheaper; the pooled features are X and I.)
+    Instance branch: I = ``depth`` 3x3 blocks of X, at one decoder level or at ``num_levels``; activation maps
+    A = F(I), a 3x3 convolution to N maps, through a sigmoid and normalised to a sum of 1 (or a softmax over
+    pixels); a = A' X^T (eq. 4.9), projected to ``feature_dim``. Linear layers give the class logits and the
+    kernel of each query. Mask branch: M = ``depth`` 3x3 blocks of X; mask logits = kernel . M + bias. (The
+    projection follows the pooling, which is the same by linearity and cheaper; the pooled features are X and
+    I.)
 
     Ours, off by default: pixel positions as polynomials, a start from a grid of Gaussians, displaced position
-    fields, and refinement of the instance features by the masks they gave.
+    fields, refinement of the instance features by the masks they gave, losses on sampled points, and a score
+    that knows the quality of the mask.
 
     ``forward``: list of (B, D, H, W), finest first -> dict(``stages``: for the activation maps and each
     refinement dict(``cls_logits`` (B, N, K), ``kernels`` (B, N, E + 1)); ``basis`` (B, E, H', W') that the
@@ -67,8 +57,13 @@ class IAMHead(BaseModule):
         mask_dim: mask features, the length of a kernel.
         depth: 3x3 blocks in each branch, 4 as published.
         mask_level, instance_level: which decoder map each branch reads; 0, the finest, as published.
+        num_levels: decoder levels, from ``mask_level`` and from ``instance_level`` on, at which the branches
+            fork, each passed on to the next finer one (sparseseunet 4.5.4); 1: single-level. The published
+            form also takes the encoder's skips again: ``SEUNetDecoder(keep_skips=True)``.
         match_level: the map whose size the masks have when queries and cells are matched, and when masks
             pool features; 0: full resolution. Losses always see the full resolution.
+        num_points: learn each mask on so many of its pixels, mostly uncertain ones, and match on the pixels
+            from which they were chosen: memory no longer grows with cells x pixels. None: all pixels.
         activation: ``'sigmoid'`` or ``'softmax'`` of the activation maps.
         coord_order: 0 none, 1 x and y, 2 also x^2, x y, y^2: position channels for both branches.
         spatial_prior: start the activation maps as Gaussians of this standard deviation (half image sides) on
@@ -77,11 +72,17 @@ class IAMHead(BaseModule):
             quadratic window around the query's centre to the mask logits (after Novotny et al.,
             Semi-convolutional Operators for Instance Segmentation).
         num_refine: refinements of the instance features by the masks they gave (QueryRefiner).
+        objectness: ``None``; ``'iou'``: a layer on the instance features learns the IoU of matched masks by
+            mean squared error, and the class probability becomes sqrt(class x IoU) (sparseseunet 5.7.3, eq.
+            5.2; SparseInst for the square root); ``'quality'``: ours, MaskQuality learns it by BCE on
+            features that it does not change, and replaces maskness in the score.
+        loss_objectness_weight: lambda of eq. 5.3.
         matcher, loss_dice, loss_bce, loss_cls: configs of the registered parts.
         mask_thr: probability above which a pixel belongs to the cell.
         score_thr: queries that score less are not returned.
         nms_thr: queries whose mask repeats a better one with more than this IoU are not returned; None as
             published: all are.
+        nms_sigma: lower the scores of queries whose mask repeats a better one (``matrix_nms``); None: not.
         norm: ``'BN'`` or ``'GN'``.
     """
 
@@ -97,12 +98,16 @@ class IAMHead(BaseModule):
         depth: int = 4,
         mask_level: int = 0,
         instance_level: int = 0,
+        num_levels: int = 1,
         match_level: int = 0,
+        num_points: int | None = None,
         activation: str = "sigmoid",
         coord_order: int = 1,
         spatial_prior: float = 0.0,
         num_fields: int = 0,
         num_refine: int = 0,
+        objectness: str | None = None,
+        loss_objectness_weight: float = 1.0,
         matcher: dict | None = None,
         loss_dice: dict | None = None,
         loss_bce: dict | None = None,
@@ -110,6 +115,7 @@ class IAMHead(BaseModule):
         mask_thr: float = 0.5,
         score_thr: float = 0.05,
         nms_thr: float | None = None,
+        nms_sigma: float | None = None,
         norm: str = "BN",
         init_cfg: dict | None = None,
     ) -> None:
@@ -118,29 +124,44 @@ class IAMHead(BaseModule):
             raise ValueError(f"activation must be 'sigmoid' or 'softmax', got {activation!r}")
         if spatial_prior and coord_order != 2:
             raise ValueError("spatial_prior needs coord_order=2")
+        if objectness not in (None, "iou", "quality"):
+            raise ValueError(f"objectness must be None, 'iou' or 'quality', got {objectness!r}")
+        if num_points is not None and num_points < 1:
+            raise ValueError(f"num_points must be None or 1 and more, got {num_points}")
+        most = len(in_channels) - max(instance_level, mask_level)
+        if not 1 <= num_levels <= most:
+            raise ValueError(f"num_levels must be 1 to {most}, the decoder's levels, got {num_levels}")
         self.stride, self.num_queries, self.num_classes = stride, num_queries, num_classes
         self.mask_level, self.instance_level, self.match_level = mask_level, instance_level, match_level
         self.mask_dim = mask_dim
         self.activation, self.coord_order = activation, coord_order
-        self.mask_thr, self.score_thr, self.nms_thr = mask_thr, score_thr, nms_thr
+        self.num_levels, self.num_points, self.objectness = num_levels, num_points, objectness
+        self.loss_objectness_weight = loss_objectness_weight
+        self.mask_thr, self.score_thr = mask_thr, score_thr
+        self.nms_thr, self.nms_sigma = nms_thr, nms_sigma
         num_coords = (0, 2, 5)[coord_order]
         self.num_coords, self.num_fields = num_coords, num_fields
-        instance_in = in_channels[instance_level] + num_coords
-        mask_in = in_channels[mask_level] + num_coords
-
-        self.instance_branch = ConvStack(instance_in, branch_channels, depth=depth, norm=norm, se=False)
-        self.mask_branch = ConvStack(mask_in, branch_channels, depth=depth, norm=norm, se=False)
+        instance_in, mask_in = (
+            [one + num_coords for one in in_channels[level : level + num_levels]]
+            for level in (instance_level, mask_level)
+        )
+        self.instance_branch = ForkedBranch(instance_in, branch_channels, depth, norm)
+        self.mask_branch = ForkedBranch(mask_in, branch_channels, depth, norm)
         self.mask_features = nn.Conv2d(branch_channels, mask_dim, 1)
         if num_fields:
             self.displacement = nn.Conv2d(branch_channels, 2 * num_fields, 1)
         self.iam = nn.Conv2d(branch_channels + num_coords, num_queries, 3, padding=1)
-        pooled = branch_channels + instance_in
+        pooled = branch_channels + instance_in[0]
         self.project = nn.Linear(pooled, feature_dim)
         self.refiners = nn.ModuleList(QueryRefiner(feature_dim, pooled) for _ in range(num_refine))
         self.classifier = nn.ModuleList(nn.Linear(feature_dim, num_classes) for _ in range(num_refine + 1))
         self.kernel = nn.ModuleList(
             nn.Linear(feature_dim, mask_dim + 5 * num_fields + 1) for _ in range(num_refine + 1)
         )
+        if objectness == "quality":
+            self.quality = MaskQuality(feature_dim)
+        elif objectness == "iou":
+            self.iou = nn.Linear(feature_dim, 1)
         self.matcher = TASK_UTILS.build(matcher or dict(type="HungarianMatcher"))
         self.loss_dice = MODELS.build(loss_dice or dict(type="DiceLoss", loss_weight=2.0))
         self.loss_bce = MODELS.build(loss_bce or dict(type="MaskBCELoss", loss_weight=5.0))
@@ -155,30 +176,20 @@ class IAMHead(BaseModule):
         nn.init.normal_(self.iam.weight, std=0.01)
         nn.init.zeros_(self.iam.bias)
         if spatial_prior:
+            window, constant = grid_of_gaussians(self.num_queries, spatial_prior)
             with torch.no_grad():
-                side = math.ceil(math.sqrt(self.num_queries))
-                rows = math.ceil(self.num_queries / side)
-                index = torch.arange(self.num_queries)
-                x = (index % side + 0.5) / side * 2 - 1
-                y = (index // side + 0.5) / rows * 2 - 1
-                precision = torch.full_like(x, spatial_prior**-2)
-                zero = torch.zeros_like(x)
-                window = torch.stack(
-                    [x * precision, y * precision, -precision / 2, zero, -precision / 2], dim=1
-                )
                 self.iam.weight[:, -self.num_coords :, 1, 1] = window
-                self.iam.bias.copy_(2 - (x**2 + y**2) * precision / 2)
+                self.iam.bias.copy_(constant)
 
     def forward(self, features: list[Tensor]) -> dict:
-        x, mask_x = features[self.instance_level], features[self.mask_level]
-        coords = coordinate_channels(x, self.coord_order)
-        mask_coords = coordinate_channels(mask_x, self.coord_order)
-        x = torch.cat([x, coords.to(x.dtype)], 1)
-        instance = self.instance_branch(x)
-        mask_x = self.mask_branch(torch.cat([mask_x, mask_coords.to(mask_x.dtype)], 1))
+        maps = [self._with_positions(one) for one in features[self.instance_level :][: self.num_levels]]
+        x, coords = maps[0], coordinate_channels(maps[0], self.coord_order)
+        instance = self.instance_branch(maps)
+        maps = [self._with_positions(one) for one in features[self.mask_level :][: self.num_levels]]
+        mask_x = self.mask_branch(maps)
         positions = self._positions(mask_x)
-        basis = torch.cat([self.mask_features(mask_x).float(), _monomials(positions)], 1)
-        coarse_basis = _resize(basis, features[self.match_level])
+        basis = torch.cat([self.mask_features(mask_x).float(), monomials(positions)], 1)
+        coarse_basis = resize_to(basis, features[self.match_level])
 
         maps = self._activation_maps(instance, coords)
         if self.activation == "sigmoid":
@@ -186,7 +197,7 @@ class IAMHead(BaseModule):
         else:
             maps = maps.flatten(2).softmax(-1).view_as(maps)
         pooled_from = torch.cat([instance, x], 1)
-        places = _resize(positions, x)
+        places = resize_to(positions, x)
         queries = self.project(masked_average(maps, pooled_from))
         centres = masked_average(maps, places)
 
@@ -194,12 +205,16 @@ class IAMHead(BaseModule):
         for i in range(len(self.refiners) + 1):
             if i:
                 probs = mask_logits(stages[-1]["kernels"], coarse_basis).detach().sigmoid()
-                probs = _resize(probs, x)
+                probs = resize_to(probs, x)
                 centres = masked_average(probs, places)
                 queries = self.refiners[i - 1](queries, probs, pooled_from)
-            kernels = self._place_kernels(self.kernel[i](queries).float(), centres)
+            kernels = place_kernels(self.kernel[i](queries).float(), centres, self.mask_dim)
             stages.append(dict(cls_logits=self.classifier[i](queries).float(), kernels=kernels))
+        stages[-1]["queries"] = queries
         return dict(stages=stages, basis=basis, coarse_basis=coarse_basis)
+
+    def _with_positions(self, x: Tensor) -> Tensor:
+        return torch.cat([x, coordinate_channels(x, self.coord_order).to(x.dtype)], 1)
 
     def _activation_maps(self, instance: Tensor, coords: Tensor) -> Tensor:
         """Logits (B, N, H, W) of ``iam``, float32; its part on the positions is computed in float32 too."""
@@ -217,51 +232,94 @@ class IAMHead(BaseModule):
         position = coordinate_channels(mask_x, 1).repeat(1, self.num_fields, 1, 1)
         return position + self.displacement(mask_x).float()
 
-    def _place_kernels(self, kernels: Tensor, centres: Tensor) -> Tensor:
-        """Turn quadratics in (position - centre) into quadratics in the position; the rest stays.
-
-        (B, N, mask_dim + 5 num_fields + 1) and centres (B, N, 2 num_fields) -> as ``kernels``.
-        """
-        if not self.num_fields:
-            return kernels
-        content, quadratic, bias = kernels.split([self.mask_dim, 5 * self.num_fields, 1], dim=-1)
-        cx, cy = centres[..., 0::2], centres[..., 1::2]
-        px, py, pxx, pxy, pyy = (4 * quadratic).chunk(5, dim=-1)
-        pxx, pyy = pxx - 4, pyy - 4  # starts as a Gaussian window of standard deviation 0.35
-        quadratic = torch.cat(
-            [px - 2 * pxx * cx - pxy * cy, py - 2 * pyy * cy - pxy * cx, pxx, pxy, pyy], dim=-1
-        )
-        shift = pxx * cx * cx + pxy * cx * cy + pyy * cy * cy - px * cx - py * cy
-        return torch.cat([content, quadratic, bias + shift.sum(-1, keepdim=True)], dim=-1)
-
     def loss(self, features: list[Tensor], samples: list) -> dict[str, Tensor]:
-        """``loss_dice``, ``loss_bce`` on matched pairs, ``loss_cls`` on all; ``_i`` for stage i."""
+        """``loss_dice``, ``loss_bce`` on matched pairs, ``loss_cls`` on all; ``_i`` for stage i.
+
+        With objectness also ``loss_objectness``, of the last stage.
+        """
         outputs = self(features)
-        masks = [s.gt_masks(self.stride, outputs["basis"].shape[-2:]) for s in samples]
-        coarse = [_resize(m[None], outputs["coarse_basis"])[0].flatten(1) for m in masks]
-        masks = [m.flatten(1) for m in masks]
         labels = [s.gt_instances.labels for s in samples]
         for label, sample in zip(labels, samples, strict=True):
             check_labels(label, self.num_classes, sample)
         self._count_unmatched(labels)
-        normalizer = mean_over_ranks(sum(min(len(label), self.num_queries) for label in labels), masks[0])
+        learned, matched_on = self._pixels(outputs, samples)
+        normalizer = mean_over_ranks(
+            sum(min(len(label), self.num_queries) for label in labels), outputs["basis"]
+        )
         losses: dict[str, Tensor] = {}
         for i, stage in enumerate(outputs["stages"]):
             suffix = "" if i == len(outputs["stages"]) - 1 else f"_{i}"
-            coarse_logits = mask_logits(stage["kernels"], outputs["coarse_basis"]).detach().flatten(2)
             cls_targets = torch.zeros_like(stage["cls_logits"])
-            logits, targets = [], []
+            logits, targets, pairs = [], [], []
             for b, label in enumerate(labels):
-                query, cell = self.matcher(stage["cls_logits"][b], coarse_logits[b], label, coarse[b])
+                kernels = stage["kernels"][b : b + 1]
+                basis, masks = matched_on[b]
+                with torch.no_grad():
+                    all_logits = mask_logits(kernels, basis)[0].flatten(1)
+                query, cell = self.matcher(stage["cls_logits"][b], all_logits, label, masks)
                 cls_targets[b, query, label[cell]] = 1
-                kernels = stage["kernels"][b : b + 1, query]
-                logits.append(mask_logits(kernels, outputs["basis"][b : b + 1])[0].flatten(1))
-                targets.append(masks[b][cell])
-            pairs, pair_targets = torch.cat(logits), torch.cat(targets)
-            losses[f"loss_dice{suffix}"] = self.loss_dice(pairs, pair_targets, normalizer)
-            losses[f"loss_bce{suffix}"] = self.loss_bce(pairs, pair_targets, normalizer)
+                basis, masks = learned[b]
+                pair_logits, pair_targets = (
+                    mask_logits(kernels[:, query], basis)[0].flatten(1),
+                    masks[cell],
+                )
+                if self.num_points is not None:
+                    points = uncertain_points(pair_logits, self.num_points)
+                    pair_logits, pair_targets = pair_logits.gather(1, points), pair_targets.gather(1, points)
+                logits.append(pair_logits)
+                targets.append(pair_targets)
+                pairs.append((query, cell))
+            pair_logits, pair_targets = torch.cat(logits), torch.cat(targets)
+            losses[f"loss_dice{suffix}"] = self.loss_dice(pair_logits, pair_targets, normalizer)
+            losses[f"loss_bce{suffix}"] = self.loss_bce(pair_logits, pair_targets, normalizer)
             losses[f"loss_cls{suffix}"] = self.loss_cls(stage["cls_logits"], cls_targets, normalizer)
+        if self.objectness:
+            losses["loss_objectness"] = self._objectness_loss(outputs, samples, pairs, normalizer)
         return losses
+
+    def _pixels(
+        self, outputs: dict, samples: list
+    ) -> tuple[list[tuple[Tensor, Tensor]], list[tuple[Tensor, Tensor]]]:
+        """What the losses see and what is matched on: for each image a basis (1, E, h, w) and the cells'
+        masks on it, (M, h w); all pixels, or candidates for points as one column."""
+        basis, shape = outputs["basis"], outputs["basis"].shape[-2:]
+        if self.num_points is None:
+            masks = [s.gt_masks(self.stride, shape) for s in samples]
+            coarse = [resize_to(one[None], outputs["coarse_basis"])[0].flatten(1) for one in masks]
+            learned = [one.flatten(1) for one in masks]
+            return list(zip(basis.split(1), learned, strict=True)), list(
+                zip(outputs["coarse_basis"].split(1), coarse, strict=True)
+            )
+        parts = []
+        for one, sample in zip(basis.split(1), samples, strict=True):
+            pixels = candidate_pixels(self.num_points, shape.numel(), basis.device)
+            parts.append((one.flatten(2)[:, :, pixels, None], sample.gt_masks_at(pixels, self.stride, shape)))
+        return parts, parts
+
+    def _objectness_loss(
+        self, outputs: dict, samples: list, pairs: list[tuple[Tensor, Tensor]], normalizer: Tensor
+    ) -> Tensor:
+        """Of matched queries: the objectness with the IoU of the whole mask with its cell."""
+        stage, shape = outputs["stages"][-1], outputs["basis"].shape[-2:]
+        total = stage["queries"].sum() * 0
+        for b, (query, cell) in enumerate(pairs):
+            with torch.no_grad():
+                logits = mask_logits(stage["kernels"][b : b + 1, query], outputs["basis"][b : b + 1])[0]
+                masks = samples[b].gt_masks(self.stride, shape)[cell]
+                iou = mask_iou(logits.sigmoid().flatten(1) > self.mask_thr, masks.flatten(1) >= 0.5)
+            cls_probs = stage["cls_logits"][b, query].detach().sigmoid().amax(-1)
+            predicted = self._objectness_logits(stage["queries"][b, query], logits, cls_probs)
+            if self.objectness == "iou":
+                total = total + (predicted.sigmoid() - iou).square().sum()
+            else:
+                total = total + F.binary_cross_entropy_with_logits(predicted, iou, reduction="sum")
+        return self.loss_objectness_weight * total / normalizer
+
+    def _objectness_logits(self, queries: Tensor, logits: Tensor, cls_probs: Tensor) -> Tensor:
+        """Expected IoU, as a logit, of K masks with mask logits (K, h, w) and class probabilities (K,)."""
+        if self.objectness == "quality":
+            return self.quality(queries, logits, cls_probs)
+        return self.iou(queries).float()[:, 0]
 
     def _count_unmatched(self, labels: list[Tensor]) -> None:
         unmatched = sum(max(0, len(label) - self.num_queries) for label in labels)
@@ -277,22 +335,33 @@ class IAMHead(BaseModule):
         """Per image ``mask_probs`` (n, H', W') at the masks' stride, ``scores``, ``labels``, best first.
 
         Score = class probability x maskness, the mean probability over the pixels of the mask
-        (sparseseunet 4.5.3). Masks are computed only for queries whose class probability can pass.
+        (sparseseunet 4.5.3); see ``objectness`` for the others. Masks are computed only for queries whose
+        class probability can pass.
         """
         outputs = self(features)
-        results = []
+        stage, results = outputs["stages"][-1], []
         for b in range(len(outputs["basis"])):
-            cls_probs, labels = outputs["stages"][-1]["cls_logits"][b].sigmoid().max(-1)
+            cls_probs, labels = stage["cls_logits"][b].sigmoid().max(-1)
             able = cls_probs > self.score_thr
-            kernels = outputs["stages"][-1]["kernels"][b : b + 1, able]
-            probs = mask_logits(kernels, outputs["basis"][b : b + 1])[0].sigmoid()
+            logits = mask_logits(stage["kernels"][b : b + 1, able], outputs["basis"][b : b + 1])[0]
+            probs = logits.sigmoid()
             inside = probs > self.mask_thr
             pixels = inside.sum((1, 2))
-            scores = cls_probs[able] * (probs * inside).sum((1, 2)) / pixels.clamp(min=1)
+            scores, maskness = cls_probs[able], (probs * inside).sum((1, 2)) / pixels.clamp(min=1)
+            if self.objectness is not None:
+                iou = self._objectness_logits(stage["queries"][b, able], logits, scores).sigmoid()
+                scores = (scores * iou).sqrt() if self.objectness == "iou" else scores * iou
+            if self.objectness != "quality":
+                scores = scores * maskness
             order = scores.argsort(descending=True)
             order = order[(scores[order] > self.score_thr) & (pixels[order] > 0)]
             if self.nms_thr is not None:
                 order = order[mask_nms(inside[order], self.nms_thr)]
+            if self.nms_sigma is not None:
+                lowered = matrix_nms(inside[order], scores[order], self.nms_sigma)
+                scores = scores.clone().index_copy_(0, order, lowered)
+                order = order[lowered.argsort(descending=True, stable=True)]
+                order = order[scores[order] > self.score_thr]
             results.append(
                 InstanceData(mask_probs=probs[order], scores=scores[order], labels=labels[able][order])
             )

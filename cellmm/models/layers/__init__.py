@@ -7,6 +7,8 @@ from cellmm.models.layers.blocks import (
     norm_layer,
 )
 from cellmm.models.layers.deco_net import DecoNet
+from cellmm.models.layers.forked_branch import ForkedBranch
+from cellmm.models.layers.mask_kernels import mask_logits
 from cellmm.models.layers.pixel_grid import PixelGrid, UNetGrids
 from cellmm.models.layers.query_refiner import QueryRefiner, masked_average
 
@@ -14,12 +16,14 @@ __all__ = [
     "ConvNormAct",
     "ConvStack",
     "DecoNet",
+    "ForkedBranch",
     "PixelGrid",
     "QueryRefiner",
     "SqueezeExcite",
     "UNetGrids",
     "Upsample",
     "coordinate_channels",
+    "mask_logits",
     "masked_average",
     "norm_layer",
 ]

@@ -12,8 +12,8 @@ def masked_average(weights: Tensor, features: Tensor) -> Tensor:
     """
     with torch.autocast(features.device.type, enabled=False):
         weights, features = weights.flatten(2).float(), features.flatten(2).float()
-        weights = weights / weights.sum(-1, keepdim=True).clamp(min=1e-6)
-        return weights @ features.transpose(1, 2)
+        total = weights.sum(-1, keepdim=True).clamp(min=1e-6)
+        return weights @ features.transpose(1, 2) / total  # no second copy of the maps
 
 
 class QueryRefiner(nn.Module):

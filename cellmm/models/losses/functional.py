@@ -28,6 +28,11 @@ def pairwise_dice(probs: Tensor, targets: Tensor, eps: float = 1e-6) -> Tensor:
     return (2 * probs @ targets.T + eps) / (total + eps)
 
 
+def mask_iou(masks: Tensor, others: Tensor) -> Tensor:
+    """IoU of pairs of masks, bool (..., P) twice -> (...), float32 in [0, 1]; 0 where both are empty."""
+    return (masks & others).sum(-1) / (masks | others).sum(-1).clamp(min=1)
+
+
 def mask_bce(logits: Tensor, targets: Tensor) -> Tensor:
     """Binary cross-entropy averaged over the pixels: (..., P) logits and targets in [0, 1] -> (...).
 
@@ -46,6 +51,24 @@ def sigmoid_focal(logits: Tensor, targets: Tensor, alpha: float = 0.25, gamma: f
     p_t = torch.sigmoid(logits) * (2 * targets - 1) + (1 - targets)
     alpha_t = alpha * targets + (1 - alpha) * (1 - targets)
     return alpha_t * (1 - p_t) ** gamma * bce
+
+
+def soft_focal(
+    logits: Tensor,
+    targets: Tensor,
+    alpha: float = 0.25,
+    gamma: float = 2.0,
+    negative_weight: Tensor | float = 1.0,
+) -> Tensor:
+    """Focal loss with targets y anywhere in [0, 1]; any shape, kept. Source: sparseseunet eq. 4.5.
+
+    -alpha (1 - p)^gamma y log(p) - (1 - alpha) p^gamma (1 - y) log(1 - p), the second term times
+    ``negative_weight``; ``sigmoid_focal`` where y is 0 or 1.
+    """
+    targets = targets.float()
+    positive = sigmoid_focal(logits, torch.ones_like(targets), alpha, gamma)
+    negative = sigmoid_focal(logits, torch.zeros_like(targets), alpha, gamma)
+    return targets * positive + negative_weight * (1 - targets) * negative
 
 
 def weighted_cross_entropy(logits: Tensor, classes: Tensor, weight: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Masks from the network's grid back to the pixels of the file."""
+"""Masks and maps from the network's grid back to the pixels of the file."""
 
 from collections.abc import Sequence
 
@@ -38,14 +38,9 @@ def masks_in_original_frame(
     """
     if origins is not None and grid_shape is None:
         raise ValueError("windows (origins) need the grid_shape that they are cut from")
-    grid_to_input = np.array(
-        [[stride, 0, (stride - 1) / 2], [0, stride, (stride - 1) / 2], [0, 0, 1]], dtype=np.float64
-    )
-    to_original = np.asarray(to_original, dtype=np.float64)
-    grid_to_original = to_original @ grid_to_input
+    grid_to_original = _grid_to_original(stride, to_original)
     original_to_grid = np.linalg.inv(grid_to_original)
-    input_box = _mapped_box(to_original, -0.5, -0.5, img_shape[1] - 0.5, img_shape[0] - 0.5)
-    limits = _clip(input_box, ori_shape)
+    limits = _image_box(img_shape, to_original, ori_shape)
     starts, lengths, kept = [], [], []
     for i, prob in enumerate(probs):
         origin = (0, 0) if origins is None else origins[i]
@@ -59,15 +54,7 @@ def masks_in_original_frame(
         x1, y1 = min(x1, limits[2]), min(y1, limits[3])
         if x0 >= x1 or y0 >= y1:
             continue
-        window_to_patch = original_to_grid @ np.array([[1, 0, x0], [0, 1, y0], [0, 0, 1]], dtype=np.float64)
-        window_to_patch[:2, 2] -= (col, row)
-        window = cv2.warpAffine(
-            patch,
-            window_to_patch[:2],
-            (x1 - x0, y1 - y0),
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
+        window = _resample(patch, (row, col), original_to_grid, (x0, y0, x1, y1))
         inside = window > mask_thr
         if not inside.any():
             continue
@@ -80,6 +67,59 @@ def masks_in_original_frame(
     owner = np.repeat(np.arange(len(kept)), [len(one) for one in starts])
     masks = rle.from_runs(owner, np.concatenate(starts), np.concatenate(lengths), len(kept), ori_shape)
     return masks, np.asarray(kept, dtype=np.int64)
+
+
+def map_in_original_frame(
+    probs: np.ndarray,
+    stride: float,
+    img_shape: tuple[int, int],
+    to_original: np.ndarray,
+    ori_shape: tuple[int, int],
+) -> np.ndarray:
+    """A map (h', w') of the network's image, without padding, resampled bilinearly at the original pixels.
+
+    Beyond its border its outermost pixels go on; 0 outside of the network's image. The arguments are those of
+    ``masks_in_original_frame``. -> float32 ``ori_shape``.
+    """
+    x0, y0, x1, y1 = box = _image_box(img_shape, to_original, ori_shape)
+    whole = np.zeros(ori_shape, dtype=np.float32)
+    if x0 < x1 and y0 < y1:
+        original_to_grid = np.linalg.inv(_grid_to_original(stride, to_original))
+        whole[y0:y1, x0:x1] = _resample(
+            np.ascontiguousarray(probs, dtype=np.float32), (0, 0), original_to_grid, box
+        )
+    return whole
+
+
+def _grid_to_original(stride: float, to_original: np.ndarray) -> np.ndarray:
+    """3x3: (x, y, 1) of a map at ``stride`` -> of the original image."""
+    centre = (stride - 1) / 2
+    grid_to_input = np.array([[stride, 0, centre], [0, stride, centre], [0, 0, 1]], dtype=np.float64)
+    return np.asarray(to_original, dtype=np.float64) @ grid_to_input
+
+
+def _image_box(
+    img_shape: tuple[int, int], to_original: np.ndarray, ori_shape: tuple[int, int]
+) -> tuple[int, int, int, int]:
+    """(x0, y0, x1, y1), ends excluded: the original pixels that the network's image covers."""
+    matrix = np.asarray(to_original, dtype=np.float64)
+    return _clip(_mapped_box(matrix, -0.5, -0.5, img_shape[1] - 0.5, img_shape[0] - 0.5), ori_shape)
+
+
+def _resample(
+    patch: np.ndarray, first: Sequence[int], original_to_grid: np.ndarray, box: Sequence[int]
+) -> np.ndarray:
+    """The original pixels of ``box`` from a patch of the map whose first row and column are ``first``."""
+    x0, y0, x1, y1 = box
+    box_to_patch = original_to_grid @ np.array([[1, 0, x0], [0, 1, y0], [0, 0, 1]], dtype=np.float64)
+    box_to_patch[:2, 2] -= first[::-1]
+    return cv2.warpAffine(
+        patch,
+        box_to_patch[:2],
+        (x1 - x0, y1 - y0),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
 
 
 def _around_mask(

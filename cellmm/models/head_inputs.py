@@ -1,0 +1,75 @@
+"""Which of the decoder's maps each head takes."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from cellmm.errors import CellMMError
+
+Features = list[Tensor] | dict[str, list[Tensor]]
+
+
+class HeadInputs:
+    """With one decoder its maps; with ParallelDecoders those of the decoders that a head reads, concatenated
+    level by level.
+
+    Args:
+        out_channels: of the decoder: a tuple, or {name: tuple}.
+        reads: of each head by its name: a decoder's name, a list of them, or None for that of its own name.
+
+    Raises:
+        CellMMError: a decoder that is not there, or that no head reads.
+    """
+
+    def __init__(
+        self,
+        out_channels: Sequence[int] | Mapping[str, Sequence[int]],
+        reads: Mapping[str, str | Sequence[str] | None],
+    ) -> None:
+        self._out_channels = out_channels
+        self._parallel = isinstance(out_channels, Mapping)
+        self._reads = {head: self._names(head, one) for head, one in reads.items()}
+        if self._parallel:
+            read = {name for names in self._reads.values() for name in names}
+            if unread := sorted(set(out_channels) - read):
+                raise CellMMError(
+                    f"model.decoder.decoders.{unread[0]}: no head reads it; name it in reads of a head, or "
+                    "leave it out"
+                )
+
+    def _names(self, head: str, reads: str | Sequence[str] | None) -> tuple[str, ...]:
+        where = f"model.heads.{head}.reads"
+        if not self._parallel:
+            if reads is not None:
+                raise CellMMError(
+                    f"{where}: the model has one decoder; leave it out, or make model.decoder a "
+                    "ParallelDecoders"
+                )
+            return ()
+        if reads is None:
+            reads = head
+        names = (reads,) if isinstance(reads, str) else tuple(reads)
+        known = f"the decoders are {sorted(self._out_channels)}"
+        if not names:
+            raise CellMMError(f"{where}: empty; {known}")
+        for name in names:
+            if name not in self._out_channels:
+                raise CellMMError(f"{where}: there is no decoder {name!r}; {known}")
+        if len({len(self._out_channels[name]) for name in names}) > 1:
+            raise CellMMError(f"{where}: {', '.join(names)} give different numbers of maps; read one of them")
+        return names
+
+    def channels(self, head: str) -> tuple[int, ...]:
+        """Of the maps that the head takes, finest first."""
+        if not self._parallel:
+            return tuple(self._out_channels)
+        levels = zip(*(self._out_channels[name] for name in self._reads[head]), strict=True)
+        return tuple(map(sum, levels))
+
+    def features(self, head: str, features: Features) -> list[Tensor]:
+        """The maps that the head takes, of what the decoder gives."""
+        if not self._parallel:
+            return features
+        taken = [features[name] for name in self._reads[head]]
+        return taken[0] if len(taken) == 1 else [torch.cat(level, 1) for level in zip(*taken, strict=True)]
