@@ -19,7 +19,7 @@ def documented(heading: str) -> set[str]:
     return {key for row in rows for key in re.findall(r"`(\w+)`", row)}
 
 
-LOAD = [dict(type="LoadImage"), dict(type="LoadCells")]
+LOAD = [dict(type="LoadImage"), dict(type="LoadCells"), dict(type="LoadNuclei")]
 TRAINING = [
     *LOAD,
     dict(type="SamplingDensity"),
@@ -28,11 +28,14 @@ TRAINING = [
     dict(type="RandomIntensity", noise=0.1),
     dict(type="ReferencePoints"),
     dict(type="DiskTargets"),
+    dict(type="SemanticTargets", targets=("cytoplasm", "overlap")),
+    dict(type="ProximityMap"),
     dict(type="PackCellInputs"),
 ]
 TESTING = [
     LOAD[0],
     dict(LOAD[1], keep_original=True),
+    dict(LOAD[2], keep_original=True),
     dict(type="ResizeTo", size=(32, 32)),
     dict(type="PackCellInputs"),
 ]
@@ -43,11 +46,15 @@ def test_keys_of_dataset_and_transforms(tmp_path):
     for pipeline in (TRAINING, TESTING):
         simulation = dict(splits=dict(train=1), scene=TINY)
         dataset = SimulatedDataset(
-            data_root=tmp_path / "set", split="train", simulation=simulation, pipeline=pipeline
+            data_root=tmp_path / "set",
+            split="train",
+            simulation=simulation,
+            nuclei=True,
+            pipeline=pipeline,
         )
         info = dataset.get_data_info(0)
         from_dataset = documented("From the dataset to the transforms")
-        assert {"img_path", "img_id"} <= set(info) & from_dataset
+        assert {"img_path", "img_id", "nuclei_path"} <= set(info) & from_dataset
         results = dict(info, rng=np.random.default_rng(0), draw=0)
         for step in dataset.pipeline.transforms[:-1]:
             results = step(results)

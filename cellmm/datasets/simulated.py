@@ -24,12 +24,23 @@ class SimulatedDataset(CellCocoDataset):
         data_root: the folder of all splits.
         split: ``'train'``, ``'val'`` or ``'test'``.
         simulation: arguments of ``make_dataset``: splits, scene, seed, workers.
+        nuclei: also the nuclei, for LoadNuclei: each image gets ``nuclei_path``, which is
+            ``<split>/nuclei/<stem>.tif``, with the ids of its cells. What is simulated then is
+            simulated with ``more``.
     """
 
     def __init__(
-        self, *, data_root: str | os.PathLike, split: str, simulation: dict | None = None, **kwargs
+        self,
+        *,
+        data_root: str | os.PathLike,
+        split: str,
+        simulation: dict | None = None,
+        nuclei: bool = False,
+        **kwargs,
     ) -> None:
+        self.nuclei_dir = Path(data_root, split, "nuclei") if nuclei else None
         if simulation is not None:
+            simulation = dict(simulation, more=True) if nuclei else simulation
             if is_main_process() and not Path(data_root).exists():
                 number = sum(simulation["splits"].values())
                 print_log(
@@ -47,3 +58,18 @@ class SimulatedDataset(CellCocoDataset):
         super().__init__(
             data_root=data_root, ann_file=f"{split}/annotations.json", img_dir=f"{split}/images", **kwargs
         )
+
+    def load_data_list(self) -> list[dict]:
+        data_list = super().load_data_list()
+        if self.nuclei_dir is None:
+            return data_list
+        for info in data_list:
+            first = info["img_path"] if isinstance(info["img_path"], str) else info["img_path"][0]
+            path = self.nuclei_dir / f"{Path(first).stem}.tif"
+            if not path.is_file():
+                raise CellMMError(
+                    f"{path} is absent: put the nuclei of each image there, or, if the images were simulated "
+                    f"without more=True, remove {self.data_root} and simulate it with more=True"
+                )
+            info["nuclei_path"] = str(path)
+        return data_list

@@ -4,12 +4,16 @@ from cellmm.structures.cell_sample import CellSample
 from cellmm.structures.label_layers import LabelLayers
 from cellmm.structures.layered_tiff import read_label_layers, write_layered_tiff
 from cellmm.structures.polygons import polygons_to_rle, rle_to_polygons
+from cellmm.structures.semantic_maps import SEMANTIC_NAMES, cell_borders, semantic_maps
 
 __all__ = [
+    "SEMANTIC_NAMES",
     "CellSample",
     "LabelLayers",
+    "cell_borders",
     "polygons_to_rle",
     "read_label_layers",
     "rle_to_polygons",
+    "semantic_maps",
     "write_layered_tiff",
 ]

@@ -13,8 +13,14 @@ class CellSample(BaseDataElement):
     - ``gt_instances``: InstanceData(labels (M,)).
     - ``ignore`` bool (H, W), ``gt_points`` float32 (M, 2), ``gt_disks`` int32 (h, w) and ``gt_disk_weight``
       float32 (h, w): see docs/concepts/data_flow.md.
+    - ``gt_semantic``: BaseDataElement with one uint8 tensor (H, W) of 0 and 1 a map: cytoplasm, nuclei,
+      border, background or overlap; see ``semantic_maps``.
+    - ``gt_proximity``: float32 (H, W) in [0, 1], how likely cells overlap there; see ``ProximityMap``.
     - ``eval_instances``: InstanceData(masks (COCO RLE, original frame), labels, ignore, areas).
+    - ``eval_nuclei``: InstanceData(masks), the nucleus of each cell (COCO RLE, original frame), may be empty.
     - ``pred_instances``: InstanceData(masks (COCO RLE, original frame), scores (N,) descending, labels).
+    - ``pred_semantic``: BaseDataElement with one float32 CPU tensor (h, w) of probabilities a map, in the
+      original frame (``ori_shape``).
     - metainfo: ``img_id``, ``img_path``, ``img_shape``, ``ori_shape``, ``to_original``, ``draw``.
     """
 
@@ -31,3 +37,15 @@ class CellSample(BaseDataElement):
         if shape is not None:
             masks = F.pad(masks, (0, shape[1] - masks.shape[2], 0, shape[0] - masks.shape[1]))
         return masks
+
+    def gt_masks_at(self, pixels: Tensor, stride: int, shape: tuple[int, int]) -> Tensor:
+        """``gt_masks(stride, shape).flatten(1)[:, pixels]``, float32 (M, P), without the masks in full."""
+        layers = self.gt_layers
+        row, col = pixels // shape[1] * stride, pixels % shape[1] * stride
+        offsets = torch.arange(stride, device=layers.device)
+        row, col = row[:, None, None] + offsets[:, None], col[:, None, None] + offsets  # (P, s, s)
+        inside = (row < layers.shape[1]) & (col < layers.shape[2])
+        found = layers[:, row.clamp(max=layers.shape[1] - 1), col.clamp(max=layers.shape[2] - 1)] * inside
+        ids = torch.arange(1, len(self.gt_instances) + 1, device=layers.device, dtype=layers.dtype)
+        covered = (found.flatten(2)[None] == ids[:, None, None, None]).any(1).float().sum(-1)
+        return covered / inside.sum((1, 2)).clamp(min=1)

@@ -4,12 +4,15 @@ from cellmm.datasets.transforms.albumentations import Albumentations
 from cellmm.datasets.transforms.disk_targets import DiskTargets
 from cellmm.datasets.transforms.framing import CropRegion, MirrorPad, PadTo, ResizeTo
 from cellmm.datasets.transforms.intensity import RandomIntensity
+from cellmm.datasets.transforms.load_nuclei import LoadNuclei
 from cellmm.datasets.transforms.loading import LoadCells, LoadImage
 from cellmm.datasets.transforms.normalize import Normalize
 from cellmm.datasets.transforms.packing import PackCellInputs
+from cellmm.datasets.transforms.proximity_map import ProximityMap
 from cellmm.datasets.transforms.random_warp import RandomWarp
 from cellmm.datasets.transforms.reference_points import ReferencePoints
 from cellmm.datasets.transforms.sampling_density import SamplingDensity
+from cellmm.datasets.transforms.semantic_targets import SemanticTargets
 
 __all__ = [
     "Albumentations",
@@ -17,13 +20,16 @@ __all__ = [
     "DiskTargets",
     "LoadCells",
     "LoadImage",
+    "LoadNuclei",
     "MirrorPad",
     "Normalize",
     "PackCellInputs",
     "PadTo",
+    "ProximityMap",
     "RandomIntensity",
     "RandomWarp",
     "ReferencePoints",
     "ResizeTo",
     "SamplingDensity",
+    "SemanticTargets",
 ]

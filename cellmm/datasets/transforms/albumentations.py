@@ -6,7 +6,13 @@ from collections.abc import Sequence
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from cellmm.datasets.transforms.cells import pack_layers, refuse_moved_targets, replace_cells, unpack_layers
+from cellmm.datasets.transforms.cells import (
+    moving_layers,
+    pack_layers,
+    refuse_moved_targets,
+    replace_cells,
+    unpack_layers,
+)
 from cellmm.errors import CellMMError
 from cellmm.registry import TRANSFORMS
 
@@ -16,7 +22,9 @@ import albumentations as A  # noqa: E402
 
 @TRANSFORMS.register_module()
 class Albumentations(BaseTransform):
-    """A list of albumentations' transforms on ``img`` and ``gt_layers``; cells left empty are dropped.
+    """A list of albumentations' transforms on ``img``, ``gt_layers`` and ``gt_nuclei``.
+
+    Cells left empty are dropped.
 
     Up to four layers are warped as one mask with nearest-neighbour sampling (``pack_layers``), so that the
     cost does not grow with the number of cells. Random numbers come from ``results['rng']`` alone: the
@@ -54,7 +62,7 @@ class Albumentations(BaseTransform):
                 "in a test pipeline use CropRegion, ResizeTo and PadTo"
             )
         self.compose.set_random_seed(int(results["rng"].integers(2**31)))
-        cells = results.get("gt_layers")
+        cells = moving_layers(results) if "gt_layers" in results else None
         masks = {} if cells is None else dict(masks=pack_layers(cells))
         warped = self.compose(image=np.ascontiguousarray(image), **masks)
         results["img"] = warped["image"].reshape(*warped["image"].shape[:2], image.shape[2])

@@ -6,6 +6,14 @@ import numpy as np
 from cellmm.errors import CellMMError
 from cellmm.structures import LabelLayers
 
+# keys that belong to pixels of the image as it is, and who writes them
+FIXED_TARGETS = dict(
+    gt_points="ReferencePoints",
+    gt_disks="DiskTargets",
+    gt_semantic="SemanticTargets",
+    gt_proximity="ProximityMap",
+    sampling_density="SamplingDensity",
+)
 LOOK_UP_BYTES = 2 if cv2.__version__ >= "5" else 1  # what cv2.LUT looks up, several times as fast as NumPy
 
 
@@ -36,31 +44,67 @@ def unpack_layers(images: list[np.ndarray], num: int) -> np.ndarray:
 
 def refuse_moved_targets(results: dict, step: str) -> None:
     """Raise CellMMError where there is already what ``step``, which moves pixels, would leave behind."""
-    writers = dict(gt_points="ReferencePoints", gt_disks="DiskTargets", sampling_density="SamplingDensity")
-    for key, writer in writers.items():
+    for key, writer in FIXED_TARGETS.items():
         if key in results:
             raise CellMMError(f"{step} comes after {writer}, whose {key} it does not move: put it before")
+
+
+def moving_layers(results: dict) -> LabelLayers:
+    """What a warp moves: the cells' layers, with those of ``gt_nuclei`` under them where there are any.
+
+    A nucleus has the id of its cell, on another layer; ``replace_cells`` takes the two apart again.
+    """
+    cells = results["gt_layers"]
+    if "gt_nuclei" not in results:
+        return cells
+    return LabelLayers(np.concatenate([cells.layers, results["gt_nuclei"].layers]), num=len(cells))
+
+
+def learned_cells(results: dict) -> tuple[LabelLayers, LabelLayers | None, np.ndarray | None]:
+    """Cells and nuclei (None: not loaded) without the crowd regions, and the pixels of these, bool (H, W).
+
+    The last one is None where there are no crowd regions.
+    """
+    cells, nuclei = results["gt_layers"], results.get("gt_nuclei")
+    crowd = results.get("gt_ignore")
+    if crowd is None or not crowd.any():
+        return cells, nuclei, None
+    nuclei = None if nuclei is None else nuclei.select(~crowd)
+    return cells.select(~crowd), nuclei, cells.select(crowd).layers.any(0)
 
 
 def cell_pixels(cells: LabelLayers) -> tuple[np.ndarray, np.ndarray]:
     """Flat indices of the pixels of (H, W) that cells cover, layer after layer, and the id at each, (P,)."""
     flat = cells.layers.reshape(cells.num_layers, -1)
     pixels = [np.flatnonzero(layer > 0) for layer in flat]
-    ids = [layer[where] for layer, where in zip(flat, pixels, strict=True)]
+    ids = [layer.take(where) for layer, where in zip(flat, pixels, strict=True)]
     return np.concatenate(pixels), np.concatenate(ids)
 
 
-def replace_cells(results: dict, layers: np.ndarray, min_area: int = 1) -> None:
-    """Put warped ``layers`` (L, H, W) of the old ids into ``results``, renumbered.
+def pixel_means(pixels: np.ndarray, ids: np.ndarray, num: int, width: int) -> np.ndarray:
+    """Mean (y, x) of what ``cell_pixels`` gives, float64 (num, 2); nan for cells without pixels.
 
-    Cells of fewer than ``min_area`` pixels are dropped from ``gt_layers`` and from each key with one entry a
-    cell. One table look-up does the renumbering: the cost does not depend on the number of cells.
+    ``width``: of the image, px.
     """
-    num = len(results["gt_layers"])
+    y, x = np.divmod(pixels.astype(np.int32), np.int32(width))
+    counts, rows, columns = (np.bincount(ids, weights, num + 1)[1:] for weights in (None, y, x))
+    with np.errstate(invalid="ignore"):
+        return np.stack([rows, columns], axis=1) / counts[:, None]
+
+
+def replace_cells(results: dict, layers: np.ndarray, min_area: int = 1) -> None:
+    """Put the warped layers (L, H, W) of ``moving_layers``, with the old ids, into ``results``, renumbered.
+
+    Cells of fewer than ``min_area`` pixels are dropped from ``gt_layers``, from ``gt_nuclei`` and from each
+    key with one entry a cell. One table look-up does the renumbering: the cost does not depend on the number
+    of cells.
+    """
+    num, num_layers = len(results["gt_layers"]), results["gt_layers"].num_layers
     layers = layers.astype(smallest_type(num), copy=False)
     if not np.issubdtype(layers.dtype, np.integer):
         layers = layers.astype(np.int32)
-    areas = np.bincount(layers[layers > 0], minlength=num + 1)[1:]  # most pixels are background
+    whole = layers[:num_layers]
+    areas = np.bincount(whole[whole > 0], minlength=num + 1)[1:]  # most pixels are background
     kept = np.flatnonzero(areas >= min_area)
     table = np.zeros(max(num + 1, 256 if layers.dtype == np.uint8 else 65536), dtype=np.int32)
     table[kept + 1] = np.arange(1, len(kept) + 1)
@@ -68,7 +112,9 @@ def replace_cells(results: dict, layers: np.ndarray, min_area: int = 1) -> None:
         layers = cv2.LUT(layers.reshape(-1), table).reshape(layers.shape)
     else:
         layers = table.take(layers.astype(np.intp), mode="clip")
-    results["gt_layers"] = LabelLayers(layers, num=len(kept))
+    results["gt_layers"] = LabelLayers(layers[:num_layers], num=len(kept))
+    if "gt_nuclei" in results:
+        results["gt_nuclei"] = LabelLayers(layers[num_layers:], num=len(kept))
     if len(kept) < num:
         for key in ("gt_labels", "gt_ignore", "gt_areas"):
             if key in results:

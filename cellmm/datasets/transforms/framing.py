@@ -6,7 +6,12 @@ import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from cellmm.datasets.transforms.cells import refuse_moved_targets, replace_cells, smallest_type
+from cellmm.datasets.transforms.cells import (
+    moving_layers,
+    refuse_moved_targets,
+    replace_cells,
+    smallest_type,
+)
 from cellmm.errors import CellMMError
 from cellmm.registry import TRANSFORMS
 from cellmm.structures import LabelLayers
@@ -33,7 +38,8 @@ class CropRegion(BaseTransform):
             )
         results["img"] = results["img"][self.y0 : self.y1, self.x0 : self.x1]
         if "gt_layers" in results:
-            replace_cells(results, results["gt_layers"].layers[:, self.y0 : self.y1, self.x0 : self.x1])
+            layers = moving_layers(results).layers
+            replace_cells(results, layers[:, self.y0 : self.y1, self.x0 : self.x1])
         if "ignore" in results:
             results["ignore"] = results["ignore"][self.y0 : self.y1, self.x0 : self.x1]
         _moved(results, np.array([[1, 0, self.x0], [0, 1, self.y0], [0, 0, 1]]))
@@ -63,7 +69,7 @@ class ResizeTo(BaseTransform):
         planes = [cv2.resize(plane, new[::-1], interpolation=flags) for plane in _planes(results["img"])]
         results["img"] = np.stack(planes, axis=-1)
         if "gt_layers" in results:
-            cells = results["gt_layers"]
+            cells = moving_layers(results)
             layers = [
                 cv2.resize(layer, new[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
                 for layer in cells.layers.astype(smallest_type(len(cells)))
@@ -90,9 +96,7 @@ class PadTo(BaseTransform):
         bottom = height + -height % self.divisor - results["img"].shape[0]
         right = width + -width % self.divisor - results["img"].shape[1]
         results["img"] = np.pad(results["img"], ((0, bottom), (0, right), (0, 0)), constant_values=self.value)
-        if "gt_layers" in results:
-            layers = np.pad(results["gt_layers"].layers, ((0, 0), (0, bottom), (0, right)))
-            results["gt_layers"] = LabelLayers(layers, num=len(results["gt_layers"]))
+        _pad_cells(results, (0, bottom), (0, right))
         if "ignore" in results:
             results["ignore"] = np.pad(results["ignore"], ((0, bottom), (0, right)))
         _moved(results, np.eye(3))
@@ -117,12 +121,17 @@ class MirrorPad(BaseTransform):
         results["img"] = np.pad(results["img"], (self.pad, self.pad, (0, 0)), mode="reflect")
         ignore = results.get("ignore", np.zeros(shape, dtype=bool))
         results["ignore"] = np.pad(ignore, self.pad, constant_values=True)
-        if "gt_layers" in results:
-            layers = np.pad(results["gt_layers"].layers, ((0, 0), self.pad, self.pad))
-            results["gt_layers"] = LabelLayers(layers, num=len(results["gt_layers"]))
+        _pad_cells(results, self.pad, self.pad)
         top_left = self.pad[0]
         _moved(results, np.array([[1, 0, -top_left], [0, 1, -top_left], [0, 0, 1]]))
         return results
+
+
+def _pad_cells(results: dict, rows: tuple[int, int], columns: tuple[int, int]) -> None:
+    for key in ("gt_layers", "gt_nuclei"):
+        if key in results:
+            layers = np.pad(results[key].layers, ((0, 0), rows, columns))
+            results[key] = LabelLayers(layers, num=len(results[key]))
 
 
 def _planes(image: np.ndarray) -> list[np.ndarray]:

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
-from mmengine.structures import InstanceData
+from mmengine.structures import BaseDataElement, InstanceData
 
 from cellmm.registry import TRANSFORMS
 from cellmm.structures import CellSample
@@ -31,9 +31,16 @@ class PackCellInputs(BaseTransform):
                 sample.gt_disk_weight = torch.from_numpy(results["gt_disk_weight"])
             sample.gt_layers = torch.from_numpy(np.ascontiguousarray(cells.layers))
             sample.gt_instances = InstanceData(labels=torch.from_numpy(results["gt_labels"][kept]))
+        if "gt_semantic" in results:
+            maps = {name: torch.from_numpy(one) for name, one in results["gt_semantic"].items()}
+            sample.gt_semantic = BaseDataElement(**maps)
+        if "gt_proximity" in results:
+            sample.gt_proximity = torch.from_numpy(results["gt_proximity"])
         if "ignore" in results:
             sample.ignore = torch.from_numpy(np.ascontiguousarray(results["ignore"]))
         if "eval_instances" in results:
             sample.eval_instances = InstanceData(**results["eval_instances"])
+        if "eval_nuclei" in results:
+            sample.eval_nuclei = InstanceData(masks=results["eval_nuclei"])
         image = np.ascontiguousarray(results["img"].transpose(2, 0, 1), dtype=np.float32)
         return dict(inputs=torch.from_numpy(image), data_samples=sample)

@@ -6,7 +6,13 @@ import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from cellmm.datasets.transforms.cells import pack_layers, replace_cells, unpack_layers
+from cellmm.datasets.transforms.cells import (
+    FIXED_TARGETS,
+    moving_layers,
+    pack_layers,
+    replace_cells,
+    unpack_layers,
+)
 from cellmm.errors import CellMMError
 from cellmm.registry import TRANSFORMS
 
@@ -16,14 +22,14 @@ SMALLEST_SCALE = 0.1  # a block then reads at most BLOCK * sqrt(2) / 0.1 = 28963
 
 @TRANSFORMS.register_module()
 class RandomWarp(BaseTransform):
-    """Rotate, shift, flip, scale, bend and crop ``img`` and ``gt_layers`` at once, and write ``ignore``.
+    """Rotate, shift, flip, scale, bend and crop ``img``, ``gt_layers`` and ``gt_nuclei`` at once.
 
     Output pixel p = (x, y) shows the position c + s + R F (p - m) / scale + e(p) of the image: c the centre
     of the crop, m the middle of the output, s the shift, R a rotation, F a flip left to right or nothing,
     e(p) the elastic displacement. The image is interpolated linearly; of the cells the nearest pixel is
     taken, four, two or one layers at a time, so that the cost does not grow with the number of cells.
 
-    ``ignore``, bool (h, w), is True where the nearest pixel lies outside the image, or was True before.
+    Writes ``ignore``, bool (h, w): True where the nearest pixel lies outside the image, or was True before.
     The image may be mirrored there, the cells are not: no cell is shown twice under one id, and a mirrored
     cell without annotation is not learned as background. Random numbers come from ``results['rng']`` alone.
     Takes ``sampling_density`` away, whose pixels have moved. diskmask 3.1.1.
@@ -41,8 +47,8 @@ class RandomWarp(BaseTransform):
         border: what the image shows outside: ``'mirror'`` (the outermost pixel is not repeated) or a value.
         min_area: cells with fewer pixels left are dropped, px.
 
-    Raises CellMMError in test pipelines (``eval_instances``: it cannot be taken back), after ReferencePoints
-    or DiskTargets, and where ``sampling_density`` is missing or of another shape than the image.
+    Raises CellMMError in test pipelines (``eval_instances``: it cannot be taken back), after steps
+    that write targets, and where ``sampling_density`` is missing or of another shape than the image.
     """
 
     def __init__(
@@ -88,7 +94,7 @@ class RandomWarp(BaseTransform):
         xs, ys = self._map(results)
         outside = results.get("ignore")
         valid = np.ones(image.shape[:2], np.uint8) if outside is None else (~outside).astype(np.uint8)
-        cells = results.get("gt_layers")
+        cells = moving_layers(results) if "gt_layers" in results else None
         exact = [valid] if cells is None else [valid, *pack_layers(cells)]
         smooth = [np.ascontiguousarray(image[..., c : c + 4]) for c in range(0, image.shape[2], 4)]
         smooth, (valid, *packed) = _resample(smooth, exact, xs, ys, self.border)
@@ -107,10 +113,10 @@ class RandomWarp(BaseTransform):
                 "RandomWarp cannot be taken back, so predictions would be put in the wrong place: "
                 "in a test pipeline use CropRegion, ResizeTo and PadTo"
             )
-        if late := [key for key in ("gt_points", "gt_disks") if key in results]:
+        if late := [key for key in FIXED_TARGETS if key in results and key != "sampling_density"]:
             raise CellMMError(
                 f"RandomWarp would leave {late[0]} of {path} where it was: put it before "
-                "ReferencePoints and DiskTargets in the pipeline"
+                f"{FIXED_TARGETS[late[0]]} in the pipeline"
             )
         if self.centre == "density":
             if "sampling_density" not in results:

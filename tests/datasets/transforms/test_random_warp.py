@@ -235,7 +235,9 @@ def test_blocks_give_what_the_whole_gives(monkeypatch, border):
     [
         ({"eval_instances": {}}, {}, "cannot be taken back"),
         ({"gt_points": np.zeros((6, 2))}, {}, "a.tif.*before ReferencePoints"),
-        ({"gt_disks": np.zeros((20, 24))}, {}, "a.tif.*before ReferencePoints"),
+        ({"gt_disks": np.zeros((20, 24))}, {}, "a.tif.*before DiskTargets"),
+        ({"gt_semantic": {}}, {}, "gt_semantic of a.tif.*before SemanticTargets"),
+        ({"gt_proximity": np.zeros((40, 48))}, {}, "gt_proximity of a.tif.*before ProximityMap"),
         ({}, {"centre": "density"}, "needs SamplingDensity"),
         ({"sampling_density": np.zeros((3, 4))}, {"centre": "density"}, r"a.tif is \(3, 4\).*right before"),
     ],
