@@ -1,5 +1,5 @@
 """Evaluation: ``functional`` holds the mathematics, ``metrics`` the registered classes."""
 
-from .metrics import CellCocoMetric
+from .metrics import CellCocoMetric, SemanticMetric
 
-__all__ = ["CellCocoMetric"]
+__all__ = ["CellCocoMetric", "SemanticMetric"]

@@ -8,20 +8,13 @@ image with well "C03" is the one whose file name has C03 between its signs (_ - 
 """
 
 import argparse
-import json
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from cellmm.engine.runner import load_config
 from cellmm.errors import CellMMError
-from cellmm.evaluation import CellCocoMetric
-from cellmm.evaluation.functional import segmentation_scores
-from cellmm.registry import DATASETS
-from cellmm.structures import CellSample
+from cellmm.evaluation.results_on_dataset import load_truth, read_results, score_samples, with_results
 
 KEYS = ("AP", "AP50", "AP75", "AP90", "S", "S50", "S90")
 
@@ -43,66 +36,15 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def read_results(path: Path) -> list[dict]:
-    """COCO results of a file.
-
-    Raises:
-        CellMMError: no such file, no json, or entries without what results need.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CellMMError(f"{path}: no json that can be read ({error})") from error
-    results = content.get("results") if isinstance(content, dict) else content
-    if not isinstance(results, list) or not all(
-        isinstance(one, dict) and {"category_id", "segmentation", "score"} <= set(one) for one in results
-    ):
-        raise CellMMError(f"{path}: no list of COCO results (category_id, segmentation, score)")
-    return results
-
-
-def score(
-    samples: Sequence[CellSample], results: Sequence[dict], score_thr: float, image_key: str
-) -> tuple[dict[str, float], np.ndarray]:
-    """The metric's numbers, and S of each image averaged over its thresholds, float (B,).
-
-    Raises:
-        CellMMError: a result of an image that is none of the samples.
-    """
-    by_id = {sample.img_id: [] for sample in samples}
-    by_name = {
-        token: sample.img_id
-        for sample in samples
-        for token in re.split(r"[_\-. ]", Path(sample.img_path).stem)
-    }
-    for one in results:
-        img_id = one["image_id"] if "image_id" in one else by_name.get(one.get(image_key))
-        if img_id not in by_id:
-            raise CellMMError(f"a result of image {one.get('image_id', one.get(image_key))!r}, no test image")
-        by_id[img_id].append(one)
-    metric = CellCocoMetric(score_thr=score_thr)
-    for sample in samples:
-        found = by_id[sample.img_id]
-        predicted = dict(
-            masks=[one["segmentation"] for one in found],
-            scores=np.array([one["score"] for one in found], float),
-            labels=np.array([one["category_id"] - 1 for one in found], np.int64),
-        )
-        metric.process(None, [dict(sample.to_dict(), pred_instances=predicted)])
-    num = len(metric.iou_thresholds)
-    counts = np.array([result.total_counts(num) for result in metric.results])
-    return metric.evaluate(len(samples)), segmentation_scores(counts)["S"].mean(-1)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     try:
         cfg = load_config(args.config)
-        dataset = DATASETS.build(cfg.test_dataloader.dataset)
-        samples = [dataset[i]["data_samples"] for i in range(len(dataset))]
+        samples, classes = load_truth(cfg)
         rows = []
         for path, score_thr in zip(args.results, args.score_thr, strict=True):
-            rows.append(score(samples, read_results(path), score_thr, args.image_key))
+            filled = with_results(samples, read_results(path), classes=classes, image_key=args.image_key)
+            rows.append(score_samples(filled, classes=classes, score_thr=score_thr))
     except CellMMError as error:
         print(f"compare_results: {error}", file=sys.stderr)
         return 1

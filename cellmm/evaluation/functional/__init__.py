@@ -8,20 +8,49 @@ from .average_precision import (
     precision_and_recall,
     rank_matches,
 )
+from .error_analysis import (
+    ALL_AREAS,
+    KINDS,
+    ORACLES,
+    REPAIRS,
+    ClassInImage,
+    Errors,
+    average_precision,
+    confident_errors,
+    find_errors,
+    one_to_one,
+    oracle,
+    repair,
+)
 from .overlaps import MaskPairs, overlapping_pairs
+from .pixel_scores import pixel_counts, pixel_scores
 from .segmentation_scores import SCORE_THRESHOLDS, count_matches, match_most, segmentation_scores
 
 __all__ = [
+    "ALL_AREAS",
     "IOU_THRESHOLDS",
+    "KINDS",
+    "ORACLES",
     "RECALL_POINTS",
+    "REPAIRS",
     "SCORE_THRESHOLDS",
+    "ClassInImage",
+    "Errors",
     "MaskPairs",
     "RankedMatches",
+    "average_precision",
+    "confident_errors",
     "count_matches",
+    "find_errors",
     "match_by_score",
     "match_most",
+    "one_to_one",
+    "oracle",
     "overlapping_pairs",
+    "pixel_counts",
+    "pixel_scores",
     "precision_and_recall",
     "rank_matches",
+    "repair",
     "segmentation_scores",
 ]

@@ -2,7 +2,6 @@
 
 import logging
 import math
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from cellmm.errors import CellMMError
 from cellmm.evaluation import functional as F
 from cellmm.registry import METRICS
 
-from .image_result import ImageResult, score_image
+from .image_result import ImageResult, check_images, score_image
 from .result_files import threshold_key, write_coco_results, write_image_table
 
 
@@ -108,7 +107,8 @@ class CellCocoMetric(BaseMetric):
         """All numbers by key; writes the files of ``outfile_prefix``."""
         # COCO ranks predictions of equal score in this order.
         results = sorted(results, key=lambda result: result.img_id)
-        self._check_images(results)
+        check_images(results, self._size)
+        self._check_labels(results)
         numbers = self._average_precisions(results)
         numbers.update(self._scores(results))
         if self.outfile_prefix is not None:
@@ -116,19 +116,7 @@ class CellCocoMetric(BaseMetric):
             write_image_table(Path(f"{self.outfile_prefix}.images.csv"), results, self.iou_thresholds)
         return numbers
 
-    def _check_images(self, results: list[ImageResult]) -> None:
-        if not results:
-            raise CellMMError("no image was evaluated: the data set or its dataloader is empty")
-        twice = [img_id for img_id, count in Counter(r.img_id for r in results).items() if count > 1]
-        if twice:
-            names = [result.name for result in results if result.img_id == twice[0]]
-            raise CellMMError(
-                f"img_id {twice[0]} came {len(names)} times ({names[0]}): give each image its own"
-            )
-        if self._size is not None and len(results) != self._size:
-            raise CellMMError(
-                f"{len(results)} of {self._size} images were evaluated: the sampler has to deal them all out"
-            )
+    def _check_labels(self, results: list[ImageResult]) -> None:
         labels = {label for result in results for label in result.counts}
         if self._classes() and not labels <= set(range(len(self._classes()))):
             raise CellMMError(f"labels {sorted(labels)} do not fit the classes {self._classes()}")

@@ -1,5 +1,6 @@
 """What one image contributes to the metric: read, checked, matched."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,7 +51,7 @@ def score_image(
     ``sample``: ``CellSample.to_dict()``; ``img_id``, ``eval_instances`` and ``pred_instances`` are read, and
     ``ori_shape`` and ``img_path`` where they are there. CellMMError names the image.
     """
-    truth, predicted, name = _read_sample(sample)
+    truth, predicted, name = read_sample(sample)
     scores, ignore = predicted["scores"], truth["ignore"]
     counted = scores >= score_thr
     result = ImageResult(
@@ -103,10 +104,29 @@ def score_image(
     return result
 
 
-def _read_sample(sample: dict) -> tuple[dict, dict, str]:
-    """Ground truth and prediction as lists and numpy arrays, and the image's name."""
+def check_images(results: Sequence[Any], size: int | None) -> None:
+    """Each of ``size`` images (None: unknown) has to be there once; results have ``img_id`` and ``name``."""
+    if not results:
+        raise CellMMError("no image was evaluated: the data set or its dataloader is empty")
+    twice = [img_id for img_id, count in Counter(r.img_id for r in results).items() if count > 1]
+    if twice:
+        names = [result.name for result in results if result.img_id == twice[0]]
+        raise CellMMError(f"img_id {twice[0]} came {len(names)} times ({names[0]}): give each image its own")
+    if size is not None and len(results) != size:
+        raise CellMMError(
+            f"{len(results)} of {size} images were evaluated: the sampler has to deal them all out"
+        )
+
+
+def image_name(sample: dict) -> str:
+    """The file's name; the first one's, where the channels are in several files."""
     path = sample.get("img_path") or f"img_id {sample['img_id']}"
-    name = Path(path if isinstance(path, str) else path[0]).name
+    return Path(path if isinstance(path, str) else path[0]).name
+
+
+def read_sample(sample: dict) -> tuple[dict, dict, str]:
+    """Ground truth and prediction as lists and numpy arrays, and the image's name."""
+    name = image_name(sample)
     if "eval_instances" not in sample:
         raise CellMMError(f"{name}: no eval_instances; put LoadCells(keep_original=True) into the pipeline")
     if "pred_instances" not in sample:

@@ -1,0 +1,321 @@
+"""What costs average precision: each kind of error, and AP if it were repaired.
+
+``find_errors`` gives every wrong prediction of one class in one image one kind, ``repair`` mends one kind and
+leaves the rest, ``oracle`` replaces or drops predictions by the ground truth (sparseseunet 5.7.4), and
+``average_precision`` scores what comes out. The kinds extend those of TIDE (Bolya et al., ECCV 2020) by what
+happens to cells that touch and overlap: merged and split.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from pycocotools import mask as mask_utils
+
+from cellmm.structures import rle as rle_ops
+
+from .average_precision import (
+    IOU_THRESHOLDS,
+    RankedMatches,
+    match_by_score,
+    precision_and_recall,
+    rank_matches,
+)
+from .overlaps import MaskPairs, overlapping_pairs
+
+KINDS = ("merged", "split", "duplicate", "boundary", "false alarm")  # of predictions, in order of decision
+REPAIRS = ("missed", *KINDS, "ranking")
+ORACLES = ("true masks", "best matches")
+RIGHT, IGNORED = "right", "ignored"
+ON_CELL = 0.1  # the least IoU of a prediction that lies on a cell, as in TIDE
+MOST = 0.5  # the least share of a cell that is covered, or of a prediction that is inside a cell
+ALL_AREAS = (0.0, 1e10)  # px^2
+ANY_IOU = 1e-12  # below that of a single shared pixel
+
+
+@dataclass
+class ClassInImage:
+    """One class in one image: D predictions by falling score, and G cells, as COCO RLE.
+
+    ``scores``: float64 (D,); ``gt_crowd``: bool (G,), regions that are not annotated one by one;
+    ``gt_areas``: float64 (G,), px^2.
+    """
+
+    masks: list[dict]
+    scores: np.ndarray
+    gt_masks: list[dict]
+    gt_crowd: np.ndarray
+    gt_areas: np.ndarray
+
+    def changed(self, masks: Sequence[dict], scores: Sequence[float]) -> "ClassInImage":
+        """The same cells with other predictions, which are put in order; equal scores keep theirs."""
+        scores = np.asarray(scores, np.float64)
+        order = np.argsort(-scores, kind="stable")
+        masks = [masks[i] for i in order]
+        return ClassInImage(masks, scores[order], self.gt_masks, self.gt_crowd, self.gt_areas)
+
+
+@dataclass
+class Errors:
+    """What is wrong with one class in one image.
+
+    ``kind``: a word for each of the D predictions: 'right', 'ignored' (a crowd region takes it) or one of
+    KINDS; ``cell``: int64 (D,), the cell that each fits best, -1 where it touches none; ``iou``: float64
+    (D,), with that cell; ``own_cell``, ``own_iou``: the same in the best one-to-one matching, see
+    ``one_to_one``; ``parts``: {merged prediction: the cells that it covers}; ``found``: bool (G,), cells with
+    a right prediction; ``missed``: int64 (M,), the cells that no prediction finds and no error explains.
+    """
+
+    kind: list[str]
+    cell: np.ndarray
+    iou: np.ndarray
+    own_cell: np.ndarray
+    own_iou: np.ndarray
+    parts: dict[int, list[int]]
+    found: np.ndarray
+    missed: np.ndarray
+
+    def of_kind(self, kind: str) -> list[int]:
+        """The predictions of this kind, best ranked first."""
+        return [i for i, one in enumerate(self.kind) if one == kind]
+
+    def counts(self) -> dict[str, int]:
+        """Right and ignored predictions, wrong ones by kind ('split': the cells that are), 'missed' cells."""
+        counts = {kind: len(self.of_kind(kind)) for kind in (RIGHT, IGNORED, *KINDS)}
+        counts["split"] = len({int(self.cell[i]) for i in self.of_kind("split")})
+        return counts | {"missed": len(self.missed)}
+
+
+def one_to_one(pairs: MaskPairs) -> tuple[np.ndarray, np.ndarray]:
+    """Each prediction's own cell, int64 (num_pred,), -1 for none, and its IoU, float64 (num_pred,).
+
+    Pairs are taken by falling IoU (so by falling Dice = 2 IoU / (1 + IoU)) as long as both are free; of equal
+    ones the better ranked prediction's, then the first cell's. Crowd regions take no part.
+    """
+    cell, iou = np.full(pairs.num_pred, -1, np.int64), np.zeros(pairs.num_pred)
+    taken = pairs.crowd.copy()
+    for index in np.lexsort((pairs.gt, pairs.pred, -pairs.iou)).tolist():
+        pred, gt = pairs.pred[index], pairs.gt[index]
+        if cell[pred] < 0 and not taken[gt]:
+            cell[pred], iou[pred], taken[gt] = gt, pairs.iou[index], True
+    return cell, iou
+
+
+def find_errors(instances: ClassInImage, *, threshold: float = 0.5) -> Errors:
+    """Give each prediction one kind, at one IoU threshold.
+
+    Predictions that COCO's matching pairs with a cell at ``threshold`` are right, whatever else they cover,
+    and those that it gives to a crowd region are ignored. A cell that has a right prediction is found. The
+    cell of another prediction is the one with its best IoU (the first of equals). It is, the first that
+    applies:
+
+    1. merged: it covers at least half of each of two cells or more, and its IoU with their union is higher
+       than with any cell.
+    2. split: its cell is not found, at least half of it lies inside this cell, and it is one of two pieces
+       or more that together cover at least half of the cell. Pieces are chosen by falling IoU: at least half
+       of each is outside of those before it.
+    3. duplicate: it has an IoU of at least .1 with its cell, which is found or split, or which another
+       prediction that is not merged fits better (of equals, the better ranked one).
+    4. boundary: it has an IoU of at least .1 with its cell, and fits it best.
+    5. false alarm: its IoU with every cell is below .1.
+
+    Missed are the cells that are not found and that no merged, split or boundary prediction explains.
+    """
+    crowd = np.asarray(instances.gt_crowd, bool)
+    pairs = overlapping_pairs(instances.masks, instances.gt_masks, gt_crowd=crowd, min_iou=ANY_IOU)
+    own_cell, own_iou = one_to_one(pairs)
+    match = match_by_score(
+        _where(pairs, pairs.iou >= threshold - 1e-9), gt_ignore=crowd, thresholds=np.array([threshold])
+    )[0]
+    ignored = (match >= 0) & np.append(crowd, False)[match]
+    right = (match >= 0) & ~ignored
+    found = np.zeros(pairs.num_gt, bool)
+    found[match[right]] = True
+    kind = np.full(pairs.num_pred, "", object)
+    kind[right], kind[ignored] = RIGHT, IGNORED
+
+    pairs = _where(pairs, ~crowd[pairs.gt])
+    pred_area, gt_area = _areas(instances.masks), _areas(instances.gt_masks)
+    shared = pairs.iou / (1 + pairs.iou) * (pred_area[pairs.pred] + gt_area[pairs.gt])  # pixels
+    order = np.lexsort((-pairs.gt, pairs.iou))  # the best comes last, and stays
+    cell, iou, inside = np.full(pairs.num_pred, -1, np.int64), *np.zeros((2, pairs.num_pred))
+    cell[pairs.pred[order]], iou[pairs.pred[order]] = pairs.gt[order], pairs.iou[order]
+    inside[pairs.pred[order]] = (shared / pred_area[pairs.pred])[order]
+
+    parts = _merged(instances, pairs, _at_least(shared, MOST * gt_area[pairs.gt]), iou, kind == "")
+    kind[list(parts)] = "merged"
+    explained = found.copy()
+    pieces = (kind == "") & (cell >= 0) & _at_least(inside, MOST)
+    pieces &= ~np.append(found, True)[cell]
+    for those in _split(instances, np.where(pieces, cell, -1), iou, gt_area):
+        kind[those], explained[cell[those]] = "split", True
+    for i in np.lexsort((np.arange(pairs.num_pred), -iou)).tolist():
+        if kind[i] == "" and not _at_least(iou[i], ON_CELL):
+            kind[i] = "false alarm"
+        elif kind[i] == "":
+            kind[i] = "duplicate" if explained[cell[i]] else "boundary"
+            explained[cell[i]] = True
+    explained[[j for those in parts.values() for j in those]] = True
+    missed = np.flatnonzero(~explained & ~crowd)
+    return Errors(kind.tolist(), cell, iou, own_cell, own_iou, parts, found, missed)
+
+
+def repair(instances: ClassInImage, errors: Errors, what: str, *, top_score: float) -> ClassInImage:
+    """The predictions with one of REPAIRS done and all else as it was.
+
+    - missed: each missed cell gets a right prediction that ranks before all others, with ``top_score``.
+    - merged: the prediction is replaced by those of its cells that are not found (nor given to a merged one
+      that ranks before it), each with its score.
+    - split: the best ranked piece becomes the cell, the other pieces go.
+    - duplicate, false alarm: the prediction goes.
+    - boundary: the prediction gets the mask of its cell.
+    - ranking: masks stay. Predictions with a cell of their own (``one_to_one``) come first, by their IoU with
+      it, the others after them by the IoU with the cell that they fit best: the best order at all thresholds.
+    """
+    cells = instances.gt_masks
+    if what == "ranking":
+        scores = np.where(errors.own_cell >= 0, errors.own_iou, errors.iou - 1)
+        return instances.changed(instances.masks, scores)
+    if what == "missed":
+        new = [cells[j] for j in errors.missed]
+        scores = np.concatenate([np.full(len(new), top_score), instances.scores])
+        return instances.changed(new + instances.masks, scores)
+    if what not in KINDS:
+        raise ValueError(f"what is {what!r}: one of {REPAIRS} is allowed")
+    masks, scores = [], []
+    given = set(np.flatnonzero(errors.found).tolist())
+    for i, (kind, mask) in enumerate(zip(errors.kind, instances.masks, strict=True)):
+        if kind != what:
+            new = [mask]
+        elif what in ("duplicate", "false alarm"):
+            new = []
+        else:
+            wanted = errors.parts[i] if what == "merged" else [int(errors.cell[i])]
+            new = [cells[j] for j in wanted if j not in given]
+            given.update(wanted)
+        masks += new
+        scores += [instances.scores[i]] * len(new)
+    return instances.changed(masks, scores)
+
+
+def oracle(instances: ClassInImage, errors: Errors, what: str) -> ClassInImage:
+    """What the ground truth would make of the predictions (one of ORACLES), sparseseunet 5.7.4, table 5.11.
+
+    - true masks ("w/ gt mask"): each prediction gets the mask of the cell with the best Dice, and keeps its
+      score; one that touches no cell stays as it is. Two may get the same cell: the second one is then wrong.
+    - best matches ("gt matched"): each cell keeps the prediction of best Dice, one to one (``one_to_one``);
+      the other predictions go.
+
+    Predictions that a crowd region takes stay in both.
+    """
+    ignored = np.array([kind == IGNORED for kind in errors.kind], bool)
+    if what == "true masks":
+        masks = [
+            mask if stays or j < 0 else instances.gt_masks[j]
+            for mask, stays, j in zip(instances.masks, ignored, errors.cell, strict=True)
+        ]
+        return instances.changed(masks, instances.scores)
+    if what == "best matches":
+        kept = np.flatnonzero(ignored | (errors.own_cell >= 0))
+        return instances.changed([instances.masks[i] for i in kept], instances.scores[kept])
+    raise ValueError(f"what is {what!r}: one of {ORACLES} is allowed")
+
+
+def average_precision(
+    images: Sequence[Mapping[int, ClassInImage]], *, area_ranges: Sequence[tuple[float, float]] = (ALL_AREAS,)
+) -> np.ndarray:
+    """AP float64 (A, T) by area range and IOU_THRESHOLDS, the mean over the classes that have cells.
+
+    ``images``: {label: class} each; nan where no cell is to be found.
+    """
+    ranked: dict[int, list[RankedMatches]] = {}
+    for image in images:
+        for label, one in image.items():
+            matches = rank_matches(
+                overlapping_pairs(one.masks, one.gt_masks, gt_crowd=one.gt_crowd, min_iou=IOU_THRESHOLDS[0]),
+                scores=one.scores,
+                pred_areas=_areas(one.masks),
+                gt_areas=one.gt_areas,
+                area_ranges=area_ranges,
+            )
+            ranked.setdefault(label, []).append(matches)
+    values = np.full((max(len(ranked), 1), len(area_ranges), len(IOU_THRESHOLDS)), np.nan)
+    for row, of_class in enumerate(ranked.values()):
+        for area in range(len(area_ranges)):
+            values[row, area] = precision_and_recall(of_class, area=area)[0].mean(axis=1)
+    defined = ~np.isnan(values)
+    number = defined.sum(axis=0)
+    return np.where(defined, values, 0).sum(axis=0) / np.where(number > 0, number, np.nan)
+
+
+def confident_errors(
+    images: Sequence[Mapping[int, ClassInImage]], errors: Sequence[Mapping[int, Errors]]
+) -> int:
+    """How many wrong predictions have a higher score than the median of the right ones of their class."""
+    right: dict[int, list[float]] = {}
+    wrong: dict[int, list[float]] = {}
+    for image, of_image in zip(images, errors, strict=True):
+        for label, one in of_image.items():
+            for kind, score in zip(one.kind, image[label].scores.tolist(), strict=True):
+                if kind != IGNORED:
+                    (right if kind == RIGHT else wrong).setdefault(label, []).append(score)
+    return sum(int((np.array(wrong[k]) > np.median(right[k])).sum()) for k in right if k in wrong)
+
+
+def _merged(
+    instances: ClassInImage, pairs: MaskPairs, covered: np.ndarray, iou: np.ndarray, wrong: np.ndarray
+) -> dict[int, list[int]]:
+    """{merged prediction: its cells} of those where ``wrong``; ``covered`` bool (P,), by pair."""
+    start = np.searchsorted(pairs.pred, np.arange(pairs.num_pred + 1))
+    parts = {}
+    for i in np.flatnonzero(
+        wrong & (np.bincount(pairs.pred[covered], minlength=pairs.num_pred) > 1)
+    ).tolist():
+        of_pred = slice(start[i], start[i + 1])
+        those = pairs.gt[of_pred][covered[of_pred]].tolist()
+        union = mask_utils.merge([instances.gt_masks[j] for j in those])
+        if mask_utils.iou([instances.masks[i]], [union], [0])[0, 0] > iou[i]:
+            parts[i] = those
+    return parts
+
+
+def _split(
+    instances: ClassInImage, cell_of: np.ndarray, iou: np.ndarray, gt_area: np.ndarray
+) -> Iterator[list[int]]:
+    """The pieces of each split cell; ``cell_of`` int64 (D,): the cell that each may be a piece of, or -1."""
+    for j in np.unique(cell_of[cell_of >= 0]).tolist():
+        candidates = np.flatnonzero(cell_of == j)
+        pieces, union = [], None
+        for i in candidates[np.argsort(-iou[candidates], kind="stable")].tolist():
+            one = instances.masks[i]
+            if union is None or _at_least(_outside(one, union), MOST * _pixels(one)):
+                union = one if union is None else mask_utils.merge([union, one])
+                pieces.append(i)
+        cell = instances.gt_masks[j]
+        if len(pieces) > 1 and _at_least(_pixels(cell) - _outside(cell, union), MOST * gt_area[j]):
+            yield pieces
+
+
+def _pixels(mask: dict) -> int:
+    return int(mask_utils.area(mask))
+
+
+def _outside(mask: dict, other: dict) -> int:
+    """How many pixels of ``mask`` are not in ``other``."""
+    return _pixels(mask_utils.merge([mask, other])) - _pixels(other)
+
+
+def _where(pairs: MaskPairs, keep: np.ndarray) -> MaskPairs:
+    """The pairs where ``keep``, bool (P,); nothing is renumbered."""
+    return MaskPairs(
+        pairs.pred[keep], pairs.gt[keep], pairs.iou[keep], pairs.num_pred, pairs.num_gt, pairs.crowd
+    )
+
+
+def _areas(masks: list[dict]) -> np.ndarray:
+    return rle_ops.area(masks).astype(np.float64)
+
+
+def _at_least(value: np.ndarray | float, least: np.ndarray | float) -> np.ndarray | bool:
+    """value >= least, with room for the rounding of pixels that were computed from an IoU."""
+    return value >= least - 1e-9 * np.maximum(np.abs(least), 1)

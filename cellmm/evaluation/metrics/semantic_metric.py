@@ -1,0 +1,165 @@
+"""Accuracy, precision, recall, F1 and IoU of the maps of an image's parts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from mmengine.evaluator import BaseMetric
+from torch import Tensor
+
+from cellmm.errors import CellMMError
+from cellmm.evaluation import functional as F
+from cellmm.registry import METRICS
+from cellmm.structures import SEMANTIC_NAMES, LabelLayers, semantic_maps
+from cellmm.structures import rle as rle_ops
+
+from .image_result import check_images, image_name
+
+SCORES = ("Acc", "Prec", "Rec", "F1", "IoU")
+DEFAULT_THRESHOLD, OVERLAP_THRESHOLD = 0.5, 0.3  # sparseseunet 5.3, 5.4
+
+
+@dataclass
+class MapCounts:
+    """One image: ``counts`` int64 (targets, 4), as of ``pixel_counts``."""
+
+    img_id: int
+    name: str
+    counts: np.ndarray
+
+
+@METRICS.register_module()
+class SemanticMetric(BaseMetric):
+    """``cytoplasm/Acc``, ``/Prec``, ``/Rec``, ``/F1``, ``/IoU`` of each of ``targets``, in [0, 1].
+
+    The pixels of all images are counted together, in the original frame; nothing is averaged over images or
+    over maps. The truth is made of ``eval_instances`` and, for nuclei, ``eval_nuclei`` by ``semantic_maps``,
+    as the targets of training are. Pixels of crowd regions do not count. A number without a pixel in its
+    denominator is nan: Prec where nothing is predicted, Rec where there is nothing to find, F1 and IoU where
+    both are so. sparseseunet 5.3, 5.4, tables 5.1 to 5.3.
+
+    Args:
+        targets: the maps of ``pred_semantic`` that are scored.
+        thresholds: a pixel is positive from this probability on; 0.5 for a map that is not named, and 0.3 for
+            overlap.
+        border_width: of the border, in pixels; as in the targets of training.
+    """
+
+    default_prefix = ""  # plain keys, without mmengine's warning about a missing prefix
+
+    def __init__(
+        self,
+        *,
+        targets: Sequence[str],
+        thresholds: Mapping[str, float] | None = None,
+        border_width: int = 2,
+        collect_device: str = "cpu",
+        prefix: str | None = None,
+        collect_dir: str | None = None,
+    ) -> None:
+        super().__init__(collect_device=collect_device, prefix=prefix, collect_dir=collect_dir)
+        if isinstance(targets, str) or not targets or len(set(targets)) < len(targets):
+            raise ValueError(f"targets is {targets!r}: a list of maps, each once, is needed")
+        if unknown := [name for name in targets if name not in SEMANTIC_NAMES]:
+            raise ValueError(f"targets has {unknown[0]!r}: choose from {SEMANTIC_NAMES}")
+        if strange := [name for name in thresholds or {} if name not in targets]:
+            raise ValueError(f"thresholds has {strange[0]!r}, which is none of targets {list(targets)}")
+        self.targets = tuple(targets)
+        self.thresholds = {
+            name: OVERLAP_THRESHOLD if name == "overlap" else DEFAULT_THRESHOLD for name in targets
+        } | dict(thresholds or {})
+        if wrong := {name: value for name, value in self.thresholds.items() if not 0 < value <= 1}:
+            raise ValueError(f"thresholds is {wrong}: above 0 and at most 1 is needed")
+        if border_width < 1 or int(border_width) != border_width:
+            raise ValueError(f"border_width is {border_width}: a whole number of pixels from 1 is needed")
+        self.border_width = border_width
+        self._size: int | None = None
+
+    @property
+    def metric_keys(self) -> list[str]:
+        """What the numbers that ``evaluate`` gives are called, known before any image is evaluated."""
+        keys = [f"{target}/{score}" for target in self.targets for score in SCORES]
+        return [f"{self.prefix}/{key}" for key in keys] if self.prefix else keys
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+        """Count the pixels of each image; CellMMError names the image and what is missing."""
+        for sample in data_samples:
+            name = image_name(sample)
+            truth, counted = self._truth(sample, name)
+            counts = [
+                F.pixel_counts(
+                    _probabilities(sample, target, name) >= self.thresholds[target], truth[target], counted
+                )
+                for target in self.targets
+            ]
+            self.results.append(MapCounts(img_id=int(sample["img_id"]), name=name, counts=np.stack(counts)))
+
+    def evaluate(self, size: int) -> dict[str, float]:
+        """The numbers of all ``size`` images of the data set; an image that is missing is an error."""
+        self._size = size
+        return super().evaluate(size)
+
+    def compute_metrics(self, results: list[MapCounts]) -> dict[str, float]:
+        """All numbers by key."""
+        results = sorted(results, key=lambda result: result.img_id)
+        check_images(results, self._size)
+        scores = F.pixel_scores(np.sum([result.counts for result in results], axis=0))
+        return {
+            f"{target}/{score}": float(scores[score][row])
+            for row, target in enumerate(self.targets)
+            for score in SCORES
+        }
+
+    def _truth(self, sample: dict, name: str) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """The maps, and which pixels count, bool (H, W)."""
+        if "eval_instances" not in sample:
+            raise CellMMError(
+                f"{name}: no eval_instances; put LoadCells(keep_original=True) into the pipeline"
+            )
+        shape = tuple(sample["ori_shape"])[:2]
+        masks = list(sample["eval_instances"]["masks"])
+        ignore = np.asarray(sample["eval_instances"]["ignore"], bool)
+        crowd = [mask for mask, ignored in zip(masks, ignore, strict=True) if ignored]
+        cells = [mask for mask, ignored in zip(masks, ignore, strict=True) if not ignored]
+        nuclei = None
+        if "nuclei" in self.targets:
+            if "eval_nuclei" not in sample:
+                raise CellMMError(
+                    f"{name}: no eval_nuclei for the map 'nuclei'; put LoadNuclei(keep_original=True) into "
+                    "the pipeline, or leave nuclei out of targets"
+                )
+            nuclei = list(sample["eval_nuclei"]["masks"])
+        try:
+            truth = semantic_maps(
+                LabelLayers.from_rles(cells, shape),
+                None if nuclei is None else LabelLayers.from_rles(nuclei, shape),
+                self.targets,
+                border_width=self.border_width,
+            )
+            return truth, ~rle_ops.decode(crowd, shape).any(axis=0)
+        except CellMMError as error:
+            raise CellMMError(f"{name}: {error}") from error
+
+
+def _probabilities(sample: dict, target: str, name: str) -> np.ndarray:
+    """float32 (H, W) of ``pred_semantic``, checked."""
+    maps = sample.get("pred_semantic", {})
+    if target not in maps:
+        there = f"of its maps {sorted(maps)}" if maps else "no pred_semantic at all"
+        raise CellMMError(
+            f"{name}: the model gives no map {target!r} ({there}); add a head with target={target!r}, or "
+            "leave it out of the metric's targets"
+        )
+    probs = maps[target]
+    probs = probs.detach().cpu().numpy() if isinstance(probs, Tensor) else np.asarray(probs)
+    shape = tuple(sample["ori_shape"])[:2]
+    if probs.shape != shape:
+        raise CellMMError(f"{name}: the map {target!r} has {probs.shape} pixels (h, w), the image {shape}")
+    if not np.isfinite(probs).all():
+        raise CellMMError(f"{name}: the map {target!r} has nan or infinite values; the model has diverged")
+    if probs.size and (probs.min() < 0 or probs.max() > 1):
+        raise CellMMError(
+            f"{name}: the map {target!r} has values from {probs.min():g} to {probs.max():g}, no probabilities"
+        )
+    return probs

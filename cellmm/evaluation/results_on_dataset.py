@@ -1,0 +1,145 @@
+"""COCO results of a file, ours or a peer's, on the images of a config."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+from numbers import Real
+from pathlib import Path
+
+import numpy as np
+from mmengine.config import Config
+
+from cellmm.errors import CellMMError
+from cellmm.evaluation.functional import ClassInImage, segmentation_scores
+from cellmm.evaluation.metrics import CellCocoMetric
+from cellmm.evaluation.metrics.image_result import image_name, read_sample
+from cellmm.registry import DATASETS
+from cellmm.structures import rle as rle_ops
+
+KEPT = ("img_id", "img_path", "ori_shape", "eval_instances")
+
+
+def read_results(path: Path) -> list[dict]:
+    """The list of a file, or the one under "results" in it.
+
+    Raises:
+        CellMMError: no such file, no json, or entries without what results need.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CellMMError(f"{path}: no json that can be read ({error})") from error
+    results = content.get("results") if isinstance(content, dict) else content
+    if not isinstance(results, list) or not all(
+        isinstance(one, dict) and {"category_id", "segmentation", "score"} <= set(one) for one in results
+    ):
+        raise CellMMError(f"{path}: no list of COCO results (category_id, segmentation, score)")
+    return results
+
+
+def load_truth(cfg: Config, split: str = "test") -> tuple[list[dict], tuple[str, ...]]:
+    """What the metric needs of each image of a split, by img_id, and the names of the classes.
+
+    Raises:
+        CellMMError: the config has no such images, or a file of them is not there.
+    """
+    loader = cfg.get(f"{split}_dataloader")
+    if not loader:
+        raise CellMMError(f"{cfg.filename}: no {split}_dataloader in this config")
+    dataset = DATASETS.build(loader.dataset)
+    samples = []
+    for i in range(len(dataset)):
+        sample = dataset[i]["data_samples"].to_dict()
+        samples.append({key: value for key, value in sample.items() if key in KEPT})
+    return sorted(samples, key=lambda sample: sample["img_id"]), tuple(dataset.metainfo["classes"])
+
+
+def with_results(
+    samples: Sequence[dict], results: Sequence[dict], *, classes: Sequence[str], image_key: str = "well"
+) -> list[dict]:
+    """The samples with ``pred_instances``, empty for an image without results.
+
+    A result without ``image_id`` is of the image whose file name has the value of its ``image_key`` as a part
+    between signs (_ - . or blank), a part that no other image has.
+
+    Raises:
+        CellMMError: a result of none of the images, of another size, of no class, or damaged.
+    """
+    found = {sample["img_id"]: [] for sample in samples}
+    names = [(sample["img_id"], set(_parts(Path(image_name(sample)).stem))) for sample in samples]
+    number = Counter(part for _, parts in names for part in parts)
+    by_name = {part: img_id for img_id, parts in names for part in parts if number[part] == 1}
+    for one in results:
+        img_id = one["image_id"] if "image_id" in one else by_name.get(str(one.get(image_key)))
+        if not isinstance(img_id, int | str) or img_id not in found:
+            shown = one.get("image_id", one.get(image_key))
+            raise CellMMError(
+                f"a result of image {shown!r}, no test image of the config: give results of its data set"
+            )
+        label, score = one["category_id"], one["score"]
+        if not isinstance(label, int) or not 1 <= label <= len(classes):
+            raise CellMMError(
+                f"a result of image {img_id} has category_id {label!r}: 1 to {len(classes)} are allowed, "
+                f"for the classes {list(classes)}"
+            )
+        if not isinstance(score, Real):
+            raise CellMMError(f"a result of image {img_id} has the score {score!r}, no number")
+        found[img_id].append(one)
+    filled = []
+    for sample in samples:
+        of_image = found[sample["img_id"]]
+        masks = [one["segmentation"] for one in of_image]
+        try:
+            rle_ops.validate(masks, tuple(sample["ori_shape"])[:2])
+        except CellMMError as error:
+            raise CellMMError(f"results of {image_name(sample)}: {error}") from error
+        predicted = dict(
+            masks=masks,
+            scores=np.array([one["score"] for one in of_image], np.float64),
+            labels=np.array([one["category_id"] - 1 for one in of_image], np.int64),
+        )
+        filled.append(dict(sample, pred_instances=predicted))
+    return filled
+
+
+def _parts(stem: str) -> list[str]:
+    return [stem, *re.split(r"[_\-. ]", stem)]
+
+
+def score_samples(
+    samples: Sequence[dict], *, classes: Sequence[str], score_thr: float
+) -> tuple[dict[str, float], np.ndarray]:
+    """The numbers of CellCocoMetric, and S of each image, the mean over its thresholds, float64 (B,)."""
+    metric = CellCocoMetric(score_thr=score_thr)
+    metric.dataset_meta = dict(classes=classes)
+    metric.process(None, samples)
+    num = len(metric.iou_thresholds)
+    counts = np.array([result.total_counts(num) for result in metric.results])
+    return metric.evaluate(len(samples)), segmentation_scores(counts)["S"].mean(-1)
+
+
+def split_classes(
+    sample: dict, *, max_dets: int | None = None, score_thr: float | None = None
+) -> dict[int, ClassInImage]:
+    """{label: its predictions by falling score, and its cells}, as ``find_errors`` takes them.
+
+    ``max_dets``: only this many of a class, the best scored; ``score_thr``: only those with this score.
+    """
+    truth, predicted, _ = read_sample(sample)
+    areas = np.where(np.isnan(truth["areas"]), rle_ops.area(truth["masks"]), truth["areas"])
+    classes = {}
+    for label in np.union1d(truth["labels"], predicted["labels"]).tolist():
+        gt = np.flatnonzero(truth["labels"] == label)
+        pred = np.flatnonzero(predicted["labels"] == label)
+        pred = pred[np.argsort(-predicted["scores"][pred], kind="stable")][:max_dets]
+        if score_thr is not None:
+            pred = pred[predicted["scores"][pred] >= score_thr]
+        classes[label] = ClassInImage(
+            masks=[predicted["masks"][i] for i in pred],
+            scores=predicted["scores"][pred],
+            gt_masks=[truth["masks"][i] for i in gt],
+            gt_crowd=truth["ignore"][gt],
+            gt_areas=areas[gt],
+        )
+    return classes

@@ -1,0 +1,115 @@
+"""A page of images with their errors: ground truth beside prediction, a colour a kind of error."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from urllib.parse import quote
+
+import cv2
+import numpy as np
+
+from cellmm.datasets.image_io import read_images
+from cellmm.evaluation.functional import ClassInImage, Errors
+from cellmm.utils import atomic_path
+from cellmm.visualization.montage import caption, grid, save_picture
+from cellmm.visualization.overlay import draw_instances
+
+WIDTH = 900  # pixels of a panel's longer side, about
+COLORS = {
+    "right": (90, 210, 90),
+    "missed": (255, 40, 40),
+    "merged": (255, 80, 255),
+    "split": (70, 150, 255),
+    "duplicate": (255, 150, 0),
+    "boundary": (255, 235, 60),
+    "false alarm": (255, 40, 40),
+    "ignored": (150, 150, 150),
+}
+STYLE = """body { font: 15px sans-serif; margin: 2em; background: #fff; color: #111; }
+table { border-collapse: collapse; margin: 1em 0; }
+td, th { padding: .2em .8em; border-bottom: 1px solid #ccc; text-align: right; }
+td:first-child, th:first-child { text-align: left; }
+img { max-width: 100%; }
+.key { display: inline-block; padding: .1em .6em; margin-right: .4em; color: #000; }"""
+
+
+def draw_errors(
+    image: np.ndarray, classes: Mapping[int, ClassInImage], errors: Mapping[int, Errors]
+) -> np.ndarray:
+    """Ground truth (left) and prediction (right) of all classes, RGB uint8, in COLORS.
+
+    A cell has the colour of the error that explains why it is not found; green cells are found, red ones
+    missed, grey regions ignored.
+    """
+    cells, guesses = [], []
+    for label, one in classes.items():
+        of_class = errors[label]
+        kinds = np.where(one.gt_crowd, "ignored", np.where(of_class.found, "right", "missed")).astype(object)
+        for kind in ("boundary", "split"):
+            kinds[[of_class.cell[i] for i in of_class.of_kind(kind)]] = kind
+        merged = [j for those in of_class.parts.values() for j in those if not of_class.found[j]]
+        kinds[merged] = "merged"
+        cells += zip(one.gt_masks, kinds, strict=True)
+        guesses += zip(one.masks, of_class.kind, strict=True)
+    parts = []
+    for text, instances in (("ground truth", cells), ("prediction", guesses)):
+        colors = np.array([COLORS[kind] for _, kind in instances], np.uint8).reshape(-1, 3)
+        scale = max(1, round(WIDTH / max(image.shape[:2])))
+        picture = draw_instances(image, [mask for mask, _ in instances], scale=scale, colors=colors)
+        shrink = 2 * WIDTH / max(picture.shape[:2])
+        if shrink < 1:
+            picture = cv2.resize(picture, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+        parts.append(caption(picture, f"{text}: {len(instances)}"))
+    return grid(parts, 2)
+
+
+def write_page(
+    path: Path,
+    *,
+    title: str,
+    tables: Sequence[Sequence[Sequence[str]]],
+    images: Sequence[tuple[str | Sequence[str], Mapping[int, ClassInImage], Mapping[int, Errors], Mapping]],
+) -> None:
+    """Write ``path`` (HTML) and, in ``images`` beside it, a JPEG of each image.
+
+    Args:
+        tables: rows of text each, the first row its head.
+        images: path or paths that it is read from, instances and errors by label, and the row of its numbers
+            (``image``, ``S`` and counts).
+    """
+    body = [f"<h1>{escape(title)}</h1>", *map(_table, tables), "<p>"]
+    body += [
+        f'<span class="key" style="background: rgb{color}">{escape(kind)}</span>'
+        for kind, color in COLORS.items()
+    ]
+    body.append(
+        "</p><p>Left the ground truth, right the prediction. A cell that is not found has the colour of "
+        "what happened to it.</p>"
+    )
+    for rank, (img_path, classes, errors, row) in enumerate(images, start=1):
+        name = f"{rank:03d}_{Path(row['image']).stem}.jpg"
+        save_picture(path.parent / "images" / name, draw_errors(read_images(img_path), classes, errors))
+        text = ", ".join(
+            f"{key} {_short(value)}" for key, value in row.items() if key not in ("img_id", "image")
+        )
+        body.append(f"<h2>{rank}. {escape(row['image'])}</h2><p>{escape(text)}</p>")
+        body.append(f'<img src="images/{escape(quote(name))}" alt="{escape(row["image"])}" loading="lazy">')
+    head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{STYLE}</style>'
+    html = (
+        f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head><body>\n'
+        + "\n".join(body)
+        + "\n</body></html>\n"
+    )
+    with atomic_path(path) as tmp:
+        tmp.write_text(html, encoding="utf-8")
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    head, *rest = [[escape(cell) for cell in row] for row in rows]
+    lines = ["<table><tr>" + "".join(f"<th>{cell}</th>" for cell in head) + "</tr>"]
+    lines += ["<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rest]
+    return "\n".join(lines) + "</table>"
+
+
+def _short(value: float | int) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,179 @@
+"""tools/analysis/analyse_errors.py: tables, files and one-line errors."""
+
+import csv
+import importlib.util
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from cellmm.engine.runner import load_config
+from cellmm.evaluation.results_on_dataset import load_truth
+
+TOOL = Path(__file__).parents[2] / "tools" / "analysis" / "analyse_errors.py"
+
+
+@pytest.fixture(scope="module")
+def tool():
+    spec = importlib.util.spec_from_file_location("analyse_errors", TOOL)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def config(tiny_config, tmp_path_factory):
+    return tiny_config(tmp_path_factory.mktemp("config"))
+
+
+@pytest.fixture(scope="module")
+def truth(config):
+    """The annotation of the three test images as results."""
+    samples, classes = load_truth(load_config(config))
+    assert len(samples) == 3 and classes == ("cell",)
+    return [
+        dict(image_id=sample["img_id"], category_id=1, segmentation=mask, score=1 - 0.01 * i)
+        for sample in samples
+        for i, mask in enumerate(sample["eval_instances"]["masks"])
+    ]
+
+
+def run(tool, config, results, folder, *options):
+    """The exit code and, if it is 0, errors.json and the rows of images.csv."""
+    file = folder / "results.segm.json"
+    file.write_text(results if isinstance(results, str) else json.dumps(results))
+    code = tool.main([str(config), str(file), "--out", str(folder / "out"), *options])
+    if code:
+        return code, None, None
+    with open(folder / "out" / "images.csv", newline="") as table:
+        rows = list(csv.DictReader(table))
+    return code, json.loads((folder / "out" / "errors.json").read_text()), rows
+
+
+def test_perfect_results(tool, config, truth, tmp_path, capsys):
+    code, report, rows = run(tool, config, truth, tmp_path, "--worst", "2")
+    assert code == 0 and report["cells"] == report["predictions"] == len(truth) and report["S"] == 1
+    for row in ("baseline", "true masks", "best matches"):
+        assert [report["oracles"][row][key] for key in ("AP", "AP50", "AP75")] == [1, 1, 1]
+    assert all(one["AP"] == one["AP50"] == one["count"] == 0 for one in report["errors"].values())
+    assert [row["S"] for row in rows] == ["1.000000"] * 3 and {row["errors"] for row in rows} == {"0"}
+    text = capsys.readouterr().out
+    assert "| baseline | 100.0 | 100.0 | 100.0 |" in text and "| missed | 0.0 | 0.0 | 0 | 0 |" in text
+    out = tmp_path / "out"
+    assert sorted(path.name for path in out.iterdir()) == [
+        "errors.json",
+        "images",
+        "images.csv",
+        "index.html",
+    ]
+    pictures = sorted((out / "images").iterdir())
+    assert [path.name[:4] for path in pictures] == ["001_", "002_"]
+    picture = cv2.imread(str(pictures[0]))
+    assert picture.shape[1] > 2 * 64 and picture.std() > 0
+    page = (out / "index.html").read_text()
+    assert all(f'src="images/{path.name}"' in page for path in pictures) and "100.0" in page
+
+
+def test_a_missed_and_an_invented_cell(tool, config, truth, tmp_path, capsys):
+    first = truth[0]["image_id"]
+    double = dict(truth[0], score=0.2, image_id=truth[-1]["image_id"])  # of another image: lies elsewhere
+    code, report, rows = run(tool, config, [*truth[1:], double], tmp_path, "--by", "errors", "--worst", "1")
+    assert code == 0 and report["oracles"]["baseline"]["AP"] < 1
+    missed = report["errors"]["missed"]
+    assert (missed["count"], missed["shown"]) == (1, 1)
+    # All else is right and ranks before the wrong one: with the missed cell AP is 1.
+    gain = 1 - report["oracles"]["baseline"]["AP"]
+    assert (missed["AP"], missed["AP50"]) == pytest.approx((gain, gain))
+    wrong = ("merged", "split", "duplicate", "boundary", "false alarm")
+    assert sum(report["errors"][kind]["count"] for kind in wrong) == 1
+    assert sum(report["errors"][kind]["shown"] for kind in wrong) == 0  # its score is under 0.3
+    [bad] = [row for row in rows if row["errors"] != "0"]
+    assert (int(bad["img_id"]), bad["missed"]) == (first, "1") and float(bad["S"]) < 1
+    [picture] = (tmp_path / "out" / "images").iterdir()
+    assert Path(bad["image"]).stem in picture.name
+    assert "the 1 worst images by errors" in capsys.readouterr().out
+
+
+def test_no_results(tool, config, truth, tmp_path):
+    code, report, rows = run(tool, config, [], tmp_path, "--worst", "0", "--iou", "0.75", "--split", "test")
+    assert code == 0 and report["predictions"] == 0
+    assert {row["AP"] for row in report["oracles"].values()} == {0}
+    assert report["errors"]["missed"] == dict(AP=1, AP75=1, count=len(truth), shown=len(truth))
+    assert report["errors"]["ranking"] == dict(AP=0, AP75=0, count=0)
+    assert {row["S"] for row in rows} == {"0.000000"}
+
+
+def test_another_split(tool, config, truth, tmp_path, capsys):
+    code, report, rows = run(tool, config, [], tmp_path, "--split", "val", "--worst", "0")
+    assert code == 0 and len(rows) == report["images"] == 2
+    assert "2 images" in capsys.readouterr().out
+
+
+def test_images_named_by_another_key(tool, config, truth, tmp_path):
+    samples, _ = load_truth(load_config(config))
+    stem = {sample["img_id"]: Path(np.atleast_1d(sample["img_path"])[0]).stem for sample in samples}
+    peer = [
+        {k: v for k, v in one.items() if k != "image_id"} | dict(name=stem[one["image_id"]]) for one in truth
+    ]
+    code, report, _ = run(tool, config, dict(results=peer), tmp_path, "--image-key", "name", "--worst", "0")
+    assert code == 0 and report["oracles"]["baseline"]["AP"] == 1
+
+
+def one(truth, **changes):
+    return json.dumps([truth[0] | changes])
+
+
+@pytest.mark.parametrize(
+    ("results", "message"),
+    [
+        (lambda t: "[", "results.segm.json: no json that can be read"),
+        (lambda t: '{"images": [], "annotations": []}', "results.segm.json: no list of COCO results"),
+        (lambda t: one(t, image_id=99), "a result of image 99, no test image"),
+        (lambda t: one(t, image_id=[1]), "a result of image [1], no test image"),
+        (lambda t: one(t, category_id=2), "has category_id 2: 1 to 1 are allowed"),
+        (lambda t: one(t, score=None), "has the score None, no number"),
+        (lambda t: one(t, score=float("nan")), "a score is nan or infinite"),
+        (lambda t: one(t, segmentation=dict(size=[9, 9], counts="Q2")), "is for an image of [9, 9] pixels"),
+        (lambda t: one(t, segmentation=dict(size=[64, 64], counts=[9])), "compress it"),
+    ],
+)
+def test_bad_results_are_one_line(tool, config, truth, tmp_path, capsys, results, message):
+    assert run(tool, config, results(truth), tmp_path)[0] == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("analyse_errors: ") and message in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_missing_images_and_results_are_one_line(tool, tiny_config, tiny_data, tmp_path, capsys):
+    missing = tmp_path / "nowhere.json"
+    config = tiny_config(tmp_path)
+    assert tool.main([str(config), str(missing)]) == 1
+    assert f"analyse_errors: {missing}: no json" in capsys.readouterr().err.splitlines()[-1]
+    shutil.copytree(tiny_data, tmp_path / "data")
+    samples, _ = load_truth(load_config(config))
+    image = Path(np.atleast_1d(samples[1]["img_path"])[0]).relative_to(tiny_data)
+    (tmp_path / "data" / image).unlink()
+    loader = f"test_dataloader = dict(dataset=dict(data_root='{tmp_path / 'data'}'))\n"
+    assert run(tool, tiny_config(tmp_path, loader), [], tmp_path)[0] == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("analyse_errors: ") and image.name in error
+
+
+@pytest.mark.parametrize("options", [["--iou", "0.52"], ["--worst", "-1"]])
+def test_wrong_options(tool, capsys, options):
+    with pytest.raises(SystemExit):
+        tool.parse_args(["config.py", "results.json", *options])
+    assert options[0] in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_the_options_of_the_configs_metric(tool):
+    metric = dict(type="CellCocoMetric", area_bounds=(324, 961), max_dets=100)
+    known = dict(area_bounds=(324, 961), max_dets=100)
+    semantic = dict(type="SemanticMetric", targets=["nuclei"])
+    for evaluator in (metric, [semantic, metric], dict(type="Evaluator", metrics=[semantic, metric])):
+        assert tool.metric_options(evaluator) == known
+    for evaluator in (None, semantic, [semantic]):
+        assert tool.metric_options(evaluator) == dict(area_bounds=(1024, 9216), max_dets=None)

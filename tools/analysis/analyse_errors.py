@@ -1,0 +1,260 @@
+"""Find out what costs a model its AP: which errors, how much each, on which images.
+
+    python tools/analysis/analyse_errors.py CONFIG results.segm.json --out errors
+
+compares COCO results, ours or a peer's, with the test images of a config. It prints AP with the masks of the
+ground truth and with the best matches alone (sparseseunet table 5.11), and AP points that repairing one kind
+of error alone would give, and writes errors.json, images.csv and index.html, a page of the worst images. What
+each kind is: docs/evaluation.md. A peer's results may name images by --image-key, see compare_results.py.
+"""
+
+import argparse
+import csv
+import json
+import math
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cellmm.engine.runner import load_config
+from cellmm.errors import CellMMError
+from cellmm.evaluation import functional as F
+from cellmm.evaluation.metrics.image_result import image_name
+from cellmm.evaluation.results_on_dataset import (
+    load_truth,
+    read_results,
+    score_samples,
+    split_classes,
+    with_results,
+)
+from cellmm.utils import atomic_path, explain
+from cellmm.visualization.error_page import write_page
+
+SIZES = ("AP", "AP50", "AP75", "AP_S", "AP_M", "AP_L")
+ROWS = {"baseline": "baseline", "true masks": "w/ gt mask", "best matches": "gt matched"}
+COUNTS = ("right", *F.REPAIRS[:-1])
+
+
+@dataclass
+class Analysis:
+    """``oracles``: {row: {AP, ...}}; ``errors``: {kind: {AP, AP at the threshold, count, shown}}, gains."""
+
+    oracles: dict[str, dict[str, float]]
+    errors: dict[str, dict[str, float]]
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("config", help="says the images and their annotation")
+    parser.add_argument("results", type=Path)
+    parser.add_argument("--out", type=Path, default=Path("errors"), help="folder for what is written")
+    parser.add_argument("--split", choices=["val", "test"], default="test")
+    parser.add_argument("--image-key", default="well", help="what names an image that has no image_id")
+    parser.add_argument("--iou", type=float, default=0.5, help="at which errors are told apart, .5 to .95")
+    parser.add_argument(
+        "--score-thr", type=float, default=0.3, help="of the predictions for S, images.csv and pictures"
+    )
+    parser.add_argument("--worst", type=int, default=12, help="how many images are drawn")
+    parser.add_argument("--by", choices=["S", "errors"], default="S", help="what makes an image a bad one")
+    args = parser.parse_args(argv)
+    if not np.isclose(F.IOU_THRESHOLDS, args.iou).any():
+        parser.error(f"--iou is {args.iou:g}: one of 0.5, 0.55, ..., 0.95 is needed")
+    if args.worst < 0:
+        parser.error(f"--worst is {args.worst}: 0 or more is needed")
+    return args
+
+
+def metric_options(evaluator: dict | list | None) -> dict:
+    """``area_bounds`` and ``max_dets`` of the config's CellCocoMetric, or its defaults."""
+    metrics = evaluator.get("metrics", evaluator) if isinstance(evaluator, dict) else evaluator or []
+    for metric in [metrics] if isinstance(metrics, dict) else metrics:
+        if metric.get("type") == "CellCocoMetric":
+            return dict(
+                area_bounds=metric.get("area_bounds", (32**2, 96**2)), max_dets=metric.get("max_dets")
+            )
+    return dict(area_bounds=(32**2, 96**2), max_dets=None)
+
+
+def key_at(iou: float) -> str:
+    return f"AP{round(100 * iou)}"
+
+
+def analyse(
+    images: Sequence[dict[int, F.ClassInImage]],
+    errors: Sequence[dict[int, F.Errors]],
+    *,
+    area_bounds: Sequence[float],
+    iou: float,
+) -> Analysis:
+    """The tables of all ``images`` ({label: class} each), with ``errors`` as found at ``iou``."""
+    small, large = area_bounds
+    ranges = (F.ALL_AREAS, (0.0, small), (small, large), (large, F.ALL_AREAS[1]))
+    at = int(np.argmin(np.abs(F.IOU_THRESHOLDS - iou)))
+    top = 1 + max((one.scores.max(initial=0) for image in images for one in image.values()), default=0)
+
+    def changed(change, **options) -> list[dict[int, F.ClassInImage]]:
+        return [
+            {label: change(one, of_image[label], **options) for label, one in image.items()}
+            for image, of_image in zip(images, errors, strict=True)
+        ]
+
+    rows = {"baseline": images} | {what: changed(F.oracle, what=what) for what in F.ORACLES}
+    oracles = {}
+    for row, predictions in rows.items():
+        ap = F.average_precision(predictions, area_ranges=ranges)
+        values = (ap[0].mean(), ap[0, 0], ap[0, 5], *ap[1:].mean(axis=1))
+        oracles[row] = dict(zip(SIZES, map(float, values), strict=True))
+    base = F.average_precision(images)[0]
+    number = total_counts(errors) | {"ranking": F.confident_errors(images, errors)}
+    table = {}
+    for what in F.REPAIRS:
+        gain = F.average_precision(changed(F.repair, what=what, top_score=top))[0] - base
+        table[what] = {"AP": float(gain.mean()), key_at(iou): float(gain[at]), "count": number[what]}
+    return Analysis(oracles, table)
+
+
+def total_counts(errors: Sequence[dict[int, F.Errors]]) -> Counter:
+    """The counts of all images and classes together."""
+    total = Counter(dict.fromkeys(("right", "ignored", *F.REPAIRS), 0))
+    for of_image in errors:
+        for one in of_image.values():
+            total.update(one.counts())
+    return total
+
+
+def points(value: float) -> str:
+    """In per cent; - where it is not defined."""
+    return "-" if math.isnan(value) else f"{100 * value:.1f}"
+
+
+def tables(analysis: Analysis, score_thr: float) -> tuple[list[list[str]], list[list[str]]]:
+    """Both tables as rows of text, their first row the head."""
+    oracles = [["", *SIZES]]
+    oracles += [[ROWS[row], *map(points, values.values())] for row, values in analysis.oracles.items()]
+    _, at, *_ = next(iter(analysis.errors.values()))
+    errors = [["repaired", "AP points", f"{at} points", "number", f"with score >= {score_thr:g}"]]
+    for what, one in analysis.errors.items():
+        shown = str(one["shown"]) if "shown" in one else "-"
+        errors.append([what, points(one["AP"]), points(one[at]), str(one["count"]), shown])
+    return oracles, errors
+
+
+def markdown(rows: Sequence[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join([lines[0], "|---" * len(rows[0]) + "|", *lines[1:]])
+
+
+def write_json(path: Path, content: dict) -> None:
+    """nan becomes null."""
+
+    def plain(value):
+        if isinstance(value, dict):
+            return {key: plain(one) for key, one in value.items()}
+        return None if isinstance(value, float) and math.isnan(value) else value
+
+    with atomic_path(path) as tmp:
+        tmp.write_text(json.dumps(plain(content), indent=2) + "\n", encoding="utf-8")
+
+
+def write_csv(path: Path, rows: Sequence[dict]) -> None:
+    with atomic_path(path) as tmp, open(tmp, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=[*rows[0]])
+        writer.writeheader()
+        for row in rows:
+            writer.writerow(row | {"S": "" if math.isnan(row["S"]) else f"{row['S']:.6f}"})
+
+
+def run(args: argparse.Namespace) -> None:
+    """Analyse, write, print."""
+    cfg = load_config(args.config)
+    results = read_results(args.results)
+    samples, classes = load_truth(cfg, args.split)
+    if not samples:
+        raise CellMMError(f"{args.config}: its {args.split}_dataloader has no images")
+    samples = with_results(samples, results, classes=classes, image_key=args.image_key)
+    options = metric_options(cfg.get(f"{args.split}_evaluator"))
+    area_bounds, max_dets = options["area_bounds"], options["max_dets"]
+    numbers, of_images = score_samples(samples, classes=classes, score_thr=args.score_thr)
+
+    def find(score_thr: float | None) -> tuple[list[dict], list[dict]]:
+        images = [split_classes(one, max_dets=max_dets, score_thr=score_thr) for one in samples]
+        errors = [
+            {label: F.find_errors(one, threshold=args.iou) for label, one in image.items()}
+            for image in images
+        ]
+        return images, errors
+
+    analysis = analyse(*find(None), area_bounds=area_bounds, iou=args.iou)
+    images, errors = find(args.score_thr)
+    shown = total_counts(errors)
+    for what in F.REPAIRS[:-1]:
+        analysis.errors[what]["shown"] = shown[what]
+    rows = []
+    for sample, of_image, score in zip(samples, errors, of_images.tolist(), strict=True):
+        counts = total_counts([of_image])
+        rows.append(
+            dict(
+                img_id=sample["img_id"],
+                image=image_name(sample),
+                cells=int(np.count_nonzero(~np.asarray(sample["eval_instances"]["ignore"], bool))),
+                predictions=sum(len(one.kind) for one in of_image.values()),
+                S=score,
+                errors=sum(counts[what] for what in F.REPAIRS),
+                **{what: counts[what] for what in COUNTS},
+            )
+        )
+    about = dict(
+        config=args.config,
+        results=str(args.results),
+        split=args.split,
+        images=len(samples),
+        cells=sum(row["cells"] for row in rows),
+        predictions=len(results),
+        iou=args.iou,
+        score_thr=args.score_thr,
+        area_bounds=list(area_bounds),
+        S=numbers["S"],
+    )
+    write_json(args.out / "errors.json", dict(about, oracles=analysis.oracles, errors=analysis.errors))
+    write_csv(args.out / "images.csv", rows)
+    both = tables(analysis, args.score_thr)
+    worst = sorted(range(len(rows)), key=lambda i: _badness(rows[i], args.by))[: args.worst]
+    write_page(
+        args.out / "index.html",
+        title=f"{args.results.name} on {len(samples)} images of {Path(args.config).name}",
+        tables=both,
+        images=[(samples[i]["img_path"], images[i], errors[i], rows[i]) for i in worst],
+    )
+    print(f"{about['images']} images, {about['cells']} cells, {about['predictions']} predictions\n")
+    print(markdown(both[0]), markdown(both[1]), sep="\n\n")
+    print(f"\n{args.out / 'index.html'}: the {len(worst)} worst images by {args.by}")
+
+
+def _badness(row: dict, by: str) -> tuple:
+    """Sorts the worst image first; by S those without S (neither cells nor predictions) come last."""
+    if by == "errors":
+        return -row["errors"], row["img_id"]
+    return math.isnan(row["S"]), row["S"], -row["errors"], row["img_id"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parse_args(argv)
+    try:
+        run(args)
+    except CellMMError as error:
+        print(f"analyse_errors: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"analyse_errors: {explain(error)}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
