@@ -1,0 +1,66 @@
+# SparseSEUNet's steps on the worms of BBBC010 (docs/how_to/bbbc010.md). A grid, not a model's config:
+# python tools/analysis/ablate.py tools/analysis/ablations/worms.py
+iters = 3000  # an hour and a half a run on two CPU cores
+seeds = [0]
+_no_nms = {"model.heads.instances.nms_thr": None}
+runs = dict(
+    single_level=dict(config="configs/sparseseunet/bbbc010_cpu.py"),
+    multi_level=dict(config="configs/sparseseunet/bbbc010_multi_level_cpu.py", error_analysis=True),
+    quality=dict(config="configs/sparseseunet/bbbc010_multi_level_quality_cpu.py", error_analysis=True),
+    # the same weights without mask NMS
+    single_level_no_nms=dict(train_as="single_level", options=_no_nms),
+    multi_level_no_nms=dict(train_as="multi_level", options=_no_nms),
+    quality_no_nms=dict(train_as="quality", options=_no_nms),
+)
+
+_ap = dict(AP="AP", AP50="AP50", AP75="AP75", AP_S="AP_S", AP_M="AP_M", AP_L="AP_L")
+tables = [
+    dict(
+        number="5.8",
+        title="Worms, in the place of LIVECell",
+        rows={
+            "SparseSEU-Net": "single_level",
+            "SparseSEU-Net (multi-level)": "multi_level",
+            "SparseSEU-Net (multi-level, quality score)": "quality",
+        },
+        columns=_ap,
+        scale=100,
+    ),
+    dict(
+        number="5.10",
+        title="Levels",
+        rows={"single-level": "single_level", "multi-level": "multi_level"},
+        columns=_ap,
+        scale=100,
+    ),
+    dict(
+        title="Step by step",
+        header="model | mask NMS",
+        rows={
+            "single-level | ": "single_level_no_nms",
+            "single-level | ✓": "single_level",
+            "multi-level | ": "multi_level_no_nms",
+            "multi-level | ✓": "multi_level",
+            "multi-level, quality score | ": "quality_no_nms",
+            "multi-level, quality score | ✓": "quality",
+        },
+        columns=dict(AP="AP", AP50="AP50", AP75="AP75", AP90="AP90", S="S"),
+        scale=100,
+    ),
+    *(
+        dict(
+            number="5.11",
+            title=f"Errors, {title}",
+            header="",
+            rows={
+                "baseline": name,
+                "w/ gt mask": dict(run=name, errors="true masks"),
+                "gt matched": dict(run=name, errors="best matches"),
+            },
+            columns=_ap,
+            scale=100,
+            mark=False,
+        )
+        for name, title in (("multi_level", "multi-level"), ("quality", "multi-level, quality score"))
+    ),
+]
