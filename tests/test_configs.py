@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 CONFIGS = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "configs").glob("[!_]*/*.py"))
 
 
-TARGETS = ("ReferencePoints", "DiskTargets", "PackCellInputs")
+TARGETS = ("ReferencePoints", "DiskTargets", "SemanticTargets", "ProximityMap", "PackCellInputs")
 
 
 def item(cfg: Config, size: int) -> dict:
@@ -24,6 +24,8 @@ def item(cfg: Config, size: int) -> dict:
     middle = size // 2
     layers[0, middle - 28 : middle, middle - 28 : middle] = 1
     layers[1, middle - 12 : middle + 18, middle - 12 : middle + 18] = 2
+    nuclei = np.zeros_like(layers)
+    nuclei[:, 4:-4, 4:-4] = layers[:, 8:, 8:]
     rng = np.random.default_rng(0)
     results = dict(
         img=rng.random((size, size, cfg.model.encoder.in_channels), np.float32),
@@ -33,6 +35,7 @@ def item(cfg: Config, size: int) -> dict:
         ori_shape=(size,) * 2,
         to_original=np.eye(3),
         gt_layers=LabelLayers(layers, num=2),
+        gt_nuclei=LabelLayers(nuclei, num=2),
         gt_labels=np.zeros(2, np.int64),
         gt_ignore=np.zeros(2, bool),
         rng=rng,
@@ -55,14 +58,19 @@ def test_model_trains_and_predicts(path):
     total.backward()
     assert torch.isfinite(total) and all(p.grad is not None for p in model.parameters())
     model.eval()
-    head = model.heads["instances"]
     coarse = model.data_preprocessor.divisor
     assert coarse % model.encoder.stride == 0, "the preprocessor pads to less than the encoder needs"
-    finest = model.extract(data["inputs"][0][None])[getattr(head, "mask_level", 0)].shape[-1]
-    assert head.stride == round(size / (finest + 2 * getattr(head, "origin", 0))), (
-        "the head's stride is not that of the map that it reads"
-    )
-    assert all("pred_instances" in s for s in model.test_step(data))
+    maps = model.extract(data["inputs"][0][None])
+    for name, head in model.heads.items():
+        finest = model.head_inputs.features(name, maps)[getattr(head, "mask_level", 0)].shape[-1]
+        assert head.stride == round(size / (finest + 2 * getattr(head, "origin", 0))), (
+            "the head's stride is not that of the map that it reads"
+        )
+    results = model.test_step(data)
+    gives_instances = model.postprocess is not None or model.instance_head is not None
+    assert all(("pred_instances" in s) == gives_instances for s in results)
+    maps = {head.target for head in model.heads.values() if hasattr(head, "target")}
+    assert all(set(s.get("pred_semantic", {}).keys()) == maps for s in results)
 
 
 @pytest.mark.parametrize("path", CONFIGS)
@@ -73,7 +81,8 @@ def test_pipelines_metric_and_schedule(path):
         assert type(steps[-1]).__name__ == "PackCellInputs"
         keep = [step.keep_original for step in steps if type(step).__name__ == "LoadCells"]
         assert keep == [loader != "train_dataloader"]
-    METRICS.build(cfg.test_evaluator)
+    for metric in cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]:
+        METRICS.build(metric)
     assert cfg.default_hooks.plain_checkpoint.type == "PlainCheckpointHook"
     assert cfg.train_dataloader.sampler.type == "DrawSampler"
     for schedule in cfg.param_scheduler:

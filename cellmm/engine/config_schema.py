@@ -89,12 +89,19 @@ PLACES = {
     ),
     "model": Place(
         ("MODELS",),
-        parts=dict(data_preprocessor="component", encoder="component", decoder="decoder", heads="heads"),
+        parts=dict(
+            data_preprocessor="component",
+            encoder="component",
+            decoder="decoder",
+            heads="heads",
+            postprocess="postprocess",
+        ),
         optional=True,  # said to be missing
     ),
     "component": Place(("MODELS",)),
-    "decoder": Place(("MODELS",), supplied=("in_channels",)),
-    "head": Place(("MODELS",), supplied=("in_channels",), parts=dict(deco_net="deco_net")),
+    "decoder": Place(("MODELS",), supplied=("in_channels",), parts=dict(decoders="decoders")),
+    "decoders": Place(each="decoder"),
+    "head": Place(("MODELS",), supplied=("in_channels",), taken=("reads",), parts=dict(deco_net="deco_net")),
     "deco_net": Place(
         ("MODELS",),
         default="DecoNet",
@@ -102,6 +109,7 @@ PLACES = {
         optional=True,
     ),
     "heads": Place(each="head"),
+    "postprocess": Place(("TASK_UTILS",), optional=True),
     # below a component: it alone knows how it builds them
     "part": Place(("MODELS", "TASK_UTILS", *REGISTRIES), strict=False, optional=True),
     "init": Place(("WEIGHT_INITIALIZERS",), taken=("override",), optional=True),

@@ -1,12 +1,14 @@
 """The IAM head: equations, matching per image, no cells, too many cells."""
 
+import math
+
 import pytest
 import torch
 from mmengine.structures import InstanceData
 
 from cellmm.errors import CellMMError
-from cellmm.models.heads.iam_head import mask_logits
-from cellmm.models.layers import coordinate_channels
+from cellmm.models.layers import coordinate_channels, mask_logits
+from cellmm.models.layers.mask_kernels import place_kernels
 from cellmm.registry import MODELS
 from cellmm.structures import CellSample
 
@@ -48,18 +50,27 @@ def sample(num_cells, size=(16, 24), num_classes=1):
 
 OURS = dict(coord_order=2, spatial_prior=0.25, num_fields=2, num_refine=2, instance_level=1, match_level=1)
 
+VARIANTS = {
+    "published": {},
+    "no coordinates": dict(coord_order=0),
+    "softmax": dict(activation="softmax"),
+    "classes": dict(norm="GN", num_classes=3),
+    "ours": OURS,
+    "levels": dict(num_levels=2),
+    "points": dict(OURS, num_points=7),
+    "iou": dict(objectness="iou"),
+    "quality": dict(OURS, objectness="quality", num_points=50),
+}
 
-@pytest.mark.parametrize(
-    "options",
-    [{}, dict(coord_order=0), dict(activation="softmax"), dict(norm="GN", num_classes=3), OURS],
-    ids=["published", "no coordinates", "softmax", "classes", "ours"],
-)
+
+@pytest.mark.parametrize("options", VARIANTS.values(), ids=VARIANTS)
 def test_loss_and_gradient(options):
     head = build(**options)
     classes = options.get("num_classes", 1)
     losses = head.loss(features(), [sample(3, num_classes=classes), sample(0)])
     stages = options.get("num_refine", 0) + 1
-    assert len(losses) == 3 * stages and {"loss_dice", "loss_bce", "loss_cls"} <= set(losses)
+    assert {"loss_dice", "loss_bce", "loss_cls"} <= set(losses)
+    assert len(losses) == 3 * stages + ("objectness" in options)
     total = sum(losses.values())
     assert torch.isfinite(total)
     total.backward()
@@ -93,7 +104,7 @@ def test_instance_features_are_the_average_under_the_activation_map():
     torch.nn.init.zeros_(head.iam.weight)
     x = features()
     outputs = head(x)
-    instance = head.instance_branch(x[0])
+    instance = head.instance_branch(x[:1])
     mean = head.project(torch.cat([instance, x[0]], 1).mean((2, 3)))
     expected = head.classifier[0](mean)[:, None].expand(-1, 5, -1)
     torch.testing.assert_close(outputs["stages"][0]["cls_logits"], expected)
@@ -101,7 +112,6 @@ def test_instance_features_are_the_average_under_the_activation_map():
 
 def test_fields_are_a_quadratic_around_the_centre():
     """The multiplied-out kernel gives what the shifted quadratic says, by direct evaluation."""
-    head = build(num_fields=2, mask_dim=1)
     generator = torch.Generator().manual_seed(2)
     kernels = torch.randn(1, 3, 1 + 10 + 1, generator=generator)
     centres = torch.randn(1, 3, 4, generator=generator)
@@ -109,7 +119,7 @@ def test_fields_are_a_quadratic_around_the_centre():
     x, y = positions[:, 0::2], positions[:, 1::2]
     content = torch.randn(1, 1, 2, 2, generator=generator)
     basis = torch.cat([content, x, y, x * x, x * y, y * y], 1)
-    logits = mask_logits(head._place_kernels(kernels, centres), basis)
+    logits = mask_logits(place_kernels(kernels, centres, 1), basis)
     for query in range(3):
         value = kernels[0, query, 0] * content[0, 0] + kernels[0, query, -1]
         coefficients = 4 * kernels[0, query, 1:11].view(5, 2)
@@ -156,3 +166,101 @@ def test_bad_arguments():
         build(activation="relu")
     with pytest.raises(ValueError, match="needs coord_order=2"):
         build(spatial_prior=0.25)
+    with pytest.raises(ValueError, match="'iou' or 'quality', got 'best'"):
+        build(objectness="best")
+    with pytest.raises(ValueError, match="num_points must be None or 1 and more, got 0"):
+        build(num_points=0)
+    with pytest.raises(ValueError, match="num_levels must be 1 to 1, the decoder's levels, got 2"):
+        build(instance_level=1, num_levels=2)
+
+
+def test_levels_pass_on_what_lies_below():
+    """Nothing but the coarser map changes, and the finest activation maps change with it."""
+    x = features(batch=1)
+    for num_levels, changes in ((1, False), (2, True)):
+        head = build(num_levels=num_levels, coord_order=0).eval()
+        before, after = (head.mask_branch([x[0], one][:num_levels]) for one in (x[1], x[1] + 1))
+        assert before.shape == after.shape == (1, 8, 16, 24)
+        assert (not torch.equal(before, after)) == changes
+
+
+def test_all_points_are_the_full_resolution():
+    """Losses do not depend on the order of the pixels: as many points as pixels change nothing."""
+    x, samples = features(), [sample(3), sample(2)]
+    full, points = build().loss(x, samples), build(num_points=16 * 24).loss(x, samples)
+    assert full.keys() == points.keys()
+    for key, value in full.items():
+        torch.testing.assert_close(points[key], value, msg=key)
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_masks_at_points(stride):
+    one = sample(9, size=(17, 23))
+    shape = -(-17 // stride) + 1, -(-23 // stride)  # one row of padding
+    pixels = torch.randperm(shape[0] * shape[1])[:40]
+    expected = one.gt_masks(stride, shape).flatten(1)[:, pixels]
+    torch.testing.assert_close(one.gt_masks_at(pixels, stride, shape), expected)
+    assert expected.any()
+
+
+def test_objectness_does_not_teach_the_rest():
+    """Ours alone: only the quality layers get a gradient from it; the published one reaches the branches."""
+    for objectness, reaches in (("quality", False), ("iou", True)):
+        head = build(objectness=objectness)
+        head.loss(features(), [sample(3), sample(2)])["loss_objectness"].backward()
+        own = getattr(head, objectness)
+        assert all(p.grad.abs().sum() > 0 for p in own.parameters() if p.dim() > 1)
+        assert (head.project.weight.grad.abs().sum() > 0) == reaches
+
+
+def test_published_objectness_is_the_squared_error_to_the_iou():
+    """Eq. 5.2 by hand: an IoU logit of 0 for each matched query is (1/2 - IoU)^2."""
+    head, samples = build(objectness="iou"), [sample(3)]
+    torch.nn.init.zeros_(head.iou.weight)
+    torch.nn.init.zeros_(head.iou.bias)
+    outputs = head(features(batch=1))
+    logits = mask_logits(outputs["stages"][-1]["kernels"], outputs["basis"])[0].flatten(1)
+    masks = samples[0].gt_masks().flatten(1)
+    cls_logits = outputs["stages"][-1]["cls_logits"][0]
+    query, cell = head.matcher(cls_logits, logits, samples[0].gt_instances.labels, masks)
+    error = 0
+    for i, j in zip(query, cell, strict=True):
+        a, b = logits[i] > 0, masks[j] > 0
+        error += (0.5 - (a & b).sum() / (a | b).sum()) ** 2
+    loss = head.loss(features(batch=1), samples)["loss_objectness"]
+    torch.testing.assert_close(loss, error / 3)
+
+
+@pytest.mark.parametrize("objectness", ["iou", "quality"])
+def test_scores_with_objectness(objectness):
+    """An objectness of 1/4 everywhere: sqrt(c / 4) x maskness, and c / 4 without maskness."""
+    head = build(score_thr=0.0, objectness=objectness).eval()
+    last = head.iou if objectness == "iou" else head.quality.layers[-1]
+    torch.nn.init.zeros_(last.weight)
+    torch.nn.init.constant_(last.bias, -math.log(3))
+    with torch.no_grad():
+        result = head.predict(features(batch=1), [sample(0)])[0]
+        outputs = head(features(batch=1))
+    probs = mask_logits(outputs["stages"][-1]["kernels"], outputs["basis"])[0].sigmoid()
+    expected = []
+    for prob, c in zip(probs, outputs["stages"][-1]["cls_logits"][0, :, 0].sigmoid(), strict=True):
+        if (prob > 0.5).any():
+            maskness = prob[prob > 0.5].mean()
+            expected.append(((c / 4).sqrt() * maskness if objectness == "iou" else c / 4).item())
+    assert result.scores.tolist() == pytest.approx(sorted(expected, reverse=True), rel=1e-5)
+
+
+def test_matrix_nms_lowers_repetitions():
+    """Four queries of one kernel: the first keeps its score, the others keep exp(-2) of theirs."""
+    plain, lowered = (build(score_thr=0.0, nms_sigma=sigma).eval() for sigma in (None, 2.0))
+    results = []
+    for head in (plain, lowered):
+        for layer in (*head.kernel, *head.classifier):
+            torch.nn.init.zeros_(layer.weight)
+        torch.nn.init.constant_(head.kernel[0].bias, 0.1)
+        with torch.no_grad():
+            results.append(head.predict(features(batch=1), [sample(0)])[0])
+    score = results[0].scores[0]
+    torch.testing.assert_close(results[0].scores, score.expand(5))
+    torch.testing.assert_close(results[1].scores[0], score)
+    torch.testing.assert_close(results[1].scores[1:], (score * math.exp(-2)).expand(4))

@@ -7,11 +7,11 @@ from cellmm.models.heads.mask_quality import MaskQuality
 
 def inputs(count=3):
     torch.manual_seed(0)
-    return torch.randn(count, 5, 3, 4), torch.randn(count, 1, 8, 6), torch.rand(count)
+    return torch.randn(count, 10), torch.randn(count, 1, 8, 6), torch.rand(count)
 
 
 def test_gradient_stays_inside():
-    net = MaskQuality(5)
+    net = MaskQuality(10)
     given = [x.requires_grad_() for x in inputs()]
     out = net(*given)
     assert out.shape == (3,)
@@ -22,26 +22,26 @@ def test_gradient_stays_inside():
 
 def test_statistics_of_a_mask():
     """Two of four pixels above .5 with mean .8, one in doubt: log 2 / 10, .8, 1 / 2, and the disk's .3."""
-    net = MaskQuality(5, hidden=4)
+    net = MaskQuality(10, hidden=4)
     seen = []
     net.layers[0].register_forward_hook(lambda module, args, out: seen.append(args[0]))
     logits = torch.logit(torch.tensor([0.9, 0.7, 0.1, 0.1])).view(1, 1, 2, 2)
-    coarsest = torch.arange(5.0).view(1, 5, 1, 1).expand(1, 5, 2, 2)
-    net(coarsest, logits, torch.tensor([0.3]))
+    features = torch.arange(5.0).repeat(2)[None]
+    net(features, logits, torch.tensor([0.3]))
     torch.testing.assert_close(seen[0][0, 10:], torch.tensor([0.0693147, 0.8, 0.5, 0.3]))
     normal = (torch.arange(5.0) - 2) / 2**0.5  # mean 2, variance 2
     torch.testing.assert_close(seen[0][0, :10], normal.repeat(2), atol=1e-4, rtol=0)
 
 
 def test_none_and_empty_masks():
-    net = MaskQuality(5)
+    net = MaskQuality(10)
     assert net(*inputs(0)).shape == (0,)
-    coarsest, logits, probs = inputs()
-    assert torch.isfinite(net(coarsest, torch.full_like(logits, -50), probs)).all()
+    features, logits, probs = inputs()
+    assert torch.isfinite(net(features, torch.full_like(logits, -50), probs)).all()
 
 
 def test_windows_of_other_batches_change_nothing():
-    net, (coarsest, logits, probs) = MaskQuality(5), inputs()
-    together = net(coarsest, logits, probs)
-    one = torch.cat([net(coarsest[i : i + 1], logits[i : i + 1], probs[i : i + 1]) for i in range(3)])
+    net, (features, logits, probs) = MaskQuality(10), inputs()
+    together = net(features, logits, probs)
+    one = torch.cat([net(features[i : i + 1], logits[i : i + 1], probs[i : i + 1]) for i in range(3)])
     torch.testing.assert_close(one, together)

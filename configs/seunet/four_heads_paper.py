@@ -1,0 +1,56 @@
+# SEU-Net as published (sparseseunet 4.2, 5.2, 5.3): widths of the original U-Net, four decoders, crops of 512
+# from 1024, batches of 4, AdamW at 1e-5, 1000 epochs of 18 images; predicted in windows of 512 that share
+# 256, averaged. Written for a GPU; not trained here (docs/model_zoo.md says what was).
+_base_ = ["./four_heads.py"]
+max_iters = 4500  # 1000 epochs of 18 images in batches of 4
+data_root = "data/simulated_nuclei_1024"
+dataset = dict(
+    data_root=data_root,
+    simulation=dict(_delete_=True, splits=dict(train=18, val=5, test=5), seed=0, more=True),
+)
+decoder = dict(type="SEUNetDecoder", widths=(64, 128, 256, 512))
+targets = ("cytoplasm", "nuclei", "border", "background")
+train_pipeline = [
+    dict(type="LoadImage"),
+    dict(type="LoadCells"),
+    dict(type="LoadNuclei"),
+    dict(type="ResizeTo", size=(1024, 1024)),
+    dict(type="Normalize", mode="mean_std"),
+    dict(
+        type="Albumentations",
+        transforms=[
+            dict(type="RandomCrop", height=512, width=512, p=1.0),
+            dict(type="HorizontalFlip", p=0.5),
+            dict(type="VerticalFlip", p=0.5),
+            dict(type="RandomRotate90", p=1.0),
+            dict(type="ElasticTransform", alpha=100, sigma=20, p=0.3),
+            dict(
+                type="CoarseDropout",
+                num_holes_range=(1, 8),
+                hole_height_range=(8, 32),
+                hole_width_range=(8, 32),
+                fill=0,
+                p=0.5,
+            ),
+        ],
+    ),
+    dict(type="SemanticTargets", targets=targets),
+    dict(type="PackCellInputs"),
+]
+train_dataloader = dict(num_workers=4, dataset=dict(dataset, pipeline=train_pipeline))
+val_dataloader = dict(dataset=dataset)
+test_dataloader = dict(dataset=dataset)
+model = dict(
+    tile=512,
+    tile_overlap=256,
+    data_preprocessor=dict(divisor=16),
+    encoder=dict(widths=(64, 128, 256, 512, 1024), stem_stride=1),
+    decoder=dict(decoders=dict.fromkeys(targets, decoder)),
+    heads={name: dict(stride=1) for name in targets},
+    postprocess=dict(min_area=40),
+)
+optim_wrapper = dict(
+    _delete_=True, type="OptimWrapper", optimizer=dict(type="AdamW", lr=1e-5, weight_decay=1e-5)
+)
+param_scheduler = []
+train_cfg = dict(max_iters=max_iters, val_interval=450)

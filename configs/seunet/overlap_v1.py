@@ -1,0 +1,10 @@
+# Overlap guided by the map of nuclei over all cells (sparseseunet 5.4, figure 5.2), eq. 4.5.
+_base_ = ["./overlap.py"]
+train_pipeline = [
+    *_base_.before_targets,
+    dict(type="SemanticTargets", targets=("cytoplasm", "overlap")),
+    dict(type="ProximityMap", kind="v1"),
+    dict(type="PackCellInputs"),
+]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+model = dict(heads=dict(overlap=dict(loss=dict(form="target"))))

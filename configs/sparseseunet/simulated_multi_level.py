@@ -1,0 +1,6 @@
+# The quick start's images and network with branches that fork at every decoder level (sparseseunet 4.5.4).
+_base_ = ["./brightfield_quickstart.py"]
+model = dict(
+    decoder=dict(keep_skips=True),
+    heads=dict(instances=dict(num_levels=5)),  # of the 6 maps: activation maps start one level below masks
+)

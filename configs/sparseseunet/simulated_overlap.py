@@ -1,0 +1,34 @@
+# The quick start with a decoder for overlap beside that of the cells; their maps join before the branches fork
+# (sparseseunet 5.7.1, figure 5.9).
+_base_ = ["./brightfield_quickstart.py"]
+decoder = dict(type="SEUNetDecoder", widths=(48, 48, 64, 96, 128))
+before_targets = [
+    dict(type="LoadImage"),
+    dict(type="LoadCells"),
+    dict(type="Normalize", mode="mean_std"),
+    dict(
+        type="Albumentations",
+        transforms=[
+            dict(type="HorizontalFlip", p=0.5),
+            dict(type="VerticalFlip", p=0.5),
+            dict(type="RandomRotate90", p=1.0),
+        ],
+    ),
+    dict(type="SemanticTargets", targets=("overlap",)),
+]
+train_pipeline = [*before_targets, dict(type="PackCellInputs")]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+model = dict(
+    decoder=dict(_delete_=True, type="ParallelDecoders", decoders=dict(instances=decoder, overlap=decoder)),
+    heads=dict(
+        instances=dict(reads=["instances", "overlap"]),
+        overlap=dict(
+            type="SemanticHead",
+            stride=2,
+            target="overlap",
+            loss=dict(type="ProximityFocalLoss", form="none"),
+        ),
+    ),
+)
+val_evaluator = [dict(type="CellCocoMetric"), dict(type="SemanticMetric", targets=("overlap",))]
+test_evaluator = val_evaluator

@@ -1,0 +1,112 @@
+"""Heads of one map: targets of blocks, padding and ignored pixels, what is missing."""
+
+import math
+
+import pytest
+import torch
+from mmengine.structures import BaseDataElement
+
+from cellmm.errors import CellMMError
+from cellmm.registry import MODELS
+from cellmm.structures import CellSample
+
+
+def build(**options):
+    torch.manual_seed(0)
+    defaults = dict(type="SemanticHead", in_channels=(3, 5), stride=1, target="cytoplasm")
+    return MODELS.build(dict(defaults, **options))
+
+
+def sample(cytoplasm, proximity=None, ignore=None, **more):
+    result = CellSample(metainfo=dict(img_path="a.tif", img_shape=tuple(cytoplasm.shape)))
+    result.gt_semantic = BaseDataElement(cytoplasm=cytoplasm.to(torch.uint8), **more)
+    if proximity is not None:
+        result.gt_proximity = proximity
+    if ignore is not None:
+        result.ignore = ignore
+    return result
+
+
+class Caught(torch.nn.Module):
+    """Keeps what the loss is given."""
+
+    needs_proximity = True
+
+    def forward(self, *given):
+        self.given = given
+        return given[0].sum() * 0
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("sizes", [[(9, 14), (12, 5)], [(1, 1), (3, 2)]])
+def test_forward_and_backward_with_odd_sizes_and_no_cells(stride, sizes):
+    head = build(stride=stride)
+    features = [torch.rand(2, 3, 16 // stride, 16 // stride), torch.rand(2, 5, 8 // stride, 8 // stride)]
+    assert head(features).shape == (2, 1, 16 // stride, 16 // stride)
+    samples = [sample(torch.rand(sizes[0]) > 0.5), sample(torch.zeros(sizes[1]))]
+    losses = head.loss(features, samples)
+    assert set(losses) == {"loss_map"} and losses["loss_map"].isfinite()
+    losses["loss_map"].backward()
+    assert all(p.grad.abs().sum() > 0 for p in head.parameters())
+    probs = head.predict_maps(features)
+    assert probs.shape == (2, 16 // stride, 16 // stride)
+    torch.testing.assert_close(probs, head(features)[:, 0].sigmoid())
+
+
+def test_a_value_by_hand():
+    """p = 0.75 everywhere; one of the four pixels of the image is a cell, the rest of the map is padding."""
+    head = build()
+    torch.nn.init.zeros_(head.logits.weight)
+    torch.nn.init.constant_(head.logits.bias, math.log(3))
+    cytoplasm = torch.tensor([[1, 0], [0, 0]])
+    loss = head.loss([torch.rand(1, 3, 8, 8)], [sample(cytoplasm)])["loss_map"]
+    assert loss.item() == pytest.approx((math.log(4 / 3) + 3 * math.log(4)) / 4)
+
+
+def test_targets_are_means_of_the_learned_pixels_of_a_block():
+    head = build(stride=2)
+    head.pixel_loss = Caught()
+    cytoplasm = torch.tensor([[1, 1, 1], [1, 0, 0], [1, 0, 1]])
+    proximity = torch.tensor([[0.4, 0.6, 0.8], [0.0, 1.0, 0.0], [0.2, 0.0, 0.0]])
+    ignore = torch.zeros(3, 3, dtype=torch.bool)
+    ignore[0, 1] = ignore[2, 2] = True
+    head.loss([torch.rand(1, 3, 2, 2)], [sample(cytoplasm, proximity, ignore)])
+    _, targets, weight, given = head.pixel_loss.given
+    torch.testing.assert_close(targets, torch.tensor([[[2 / 3, 0.5], [0.5, 0.0]]]))
+    torch.testing.assert_close(weight, torch.tensor([[[0.75, 0.5], [0.5, 0.0]]]))
+    torch.testing.assert_close(given, torch.tensor([[[1.4 / 3, 0.4], [0.1, 0.0]]]))
+
+
+def test_padding_is_not_learned():
+    head = build()
+    features = torch.rand(1, 3, 8, 8)
+    other = features.clone()
+    other[..., 5:, :] = 100
+    target = sample(torch.rand(5, 8) > 0.5)
+    torch.testing.assert_close(head.loss([features], [target]), head.loss([other], [target]))
+
+
+def test_what_it_needs_is_stated_and_its_lack_is_told():
+    features = [torch.rand(1, 3, 8, 8)]
+    plain, guided = build(), build(loss=dict(type="ProximityFocalLoss"), target="overlap")
+    assert set(plain.needs) == {"gt_semantic"} and set(guided.needs) == {"gt_semantic", "gt_proximity"}
+    unguided = build(loss=dict(type="ProximityFocalLoss", form="none"))
+    assert set(unguided.needs) == {"gt_semantic"}
+    empty = CellSample(metainfo=dict(img_path="a.tif"))
+    with pytest.raises(CellMMError, match="a.tif: no gt_semantic.*add SemanticTargets before PackCellInputs"):
+        plain.loss(features, [empty])
+    cells = torch.zeros(8, 8, dtype=torch.uint8)
+    with pytest.raises(CellMMError, match="a.tif: no gt_proximity.*add ProximityMap before"):
+        guided.loss(features, [sample(cells, overlap=cells)])
+    with pytest.raises(CellMMError, match="a.tif: gt_semantic has .'cytoplasm'. and no 'overlap'; add it"):
+        guided.loss(features, [sample(cells, torch.zeros(8, 8))])
+    assert guided.loss(features, [sample(cells, torch.zeros(8, 8), overlap=cells)])["loss_map"] > 0
+    with pytest.raises(ValueError, match="target must be one of .* got 'nucleus'"):
+        build(target="nucleus")
+
+
+@pytest.mark.parametrize(("stride", "size"), [(1, 100), (4, 100)])
+def test_a_wrong_stride_is_named(stride, size):
+    """A map of half the image's pixels a side."""
+    with pytest.raises(CellMMError, match=f"is not of stride {stride}: set the head's stride"):
+        build(stride=stride).loss([torch.rand(1, 3, 50, 50)], [sample(torch.zeros(size, size))])

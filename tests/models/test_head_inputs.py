@@ -1,0 +1,47 @@
+"""Which decoder's maps a head takes."""
+
+import pytest
+import torch
+
+from cellmm.errors import CellMMError
+from cellmm.models.head_inputs import HeadInputs
+
+CHANNELS = dict(cells=(2, 3), overlap=(4, 5))
+
+
+def test_one_decoder():
+    inputs, maps = HeadInputs((2, 3), dict(a=None)), [torch.rand(1, 2, 4, 4)]
+    assert inputs.channels("a") == (2, 3) and inputs.features("a", maps) is maps
+    with pytest.raises(CellMMError, match="model.heads.a.reads: the model has one decoder"):
+        HeadInputs((2, 3), dict(a="cells"))
+
+
+def test_by_the_heads_name_by_another_and_by_a_list():
+    inputs = HeadInputs(CHANNELS, dict(overlap=None, a="cells", b=["overlap", "cells"]))
+    assert [inputs.channels(name) for name in ("overlap", "a", "b")] == [(4, 5), (2, 3), (6, 8)]
+    maps = {
+        name: [torch.rand(1, c, 4 // 2**i, 4 // 2**i) for i, c in enumerate(channels)]
+        for name, channels in CHANNELS.items()
+    }
+    assert inputs.features("overlap", maps) is maps["overlap"] and inputs.features("a", maps) is maps["cells"]
+    for both, overlap, cells in zip(inputs.features("b", maps), maps["overlap"], maps["cells"], strict=True):
+        assert torch.equal(both, torch.cat([overlap, cells], 1))
+
+
+@pytest.mark.parametrize(
+    ("reads", "says"),
+    [
+        (dict(a=None), "model.heads.a.reads: there is no decoder 'a'; the decoders are .'cells', 'overlap'."),
+        (dict(a=["cells", "overlp"]), "no decoder 'overlp'; the decoders are .'cells', 'overlap'."),
+        (dict(a=[]), "model.heads.a.reads: empty; the decoders are"),
+        (dict(a="cells"), "model.decoder.decoders.overlap: no head reads it"),
+    ],
+)
+def test_what_does_not_fit_is_named(reads, says):
+    with pytest.raises(CellMMError, match=says):
+        HeadInputs(CHANNELS, reads)
+
+
+def test_different_numbers_of_maps():
+    with pytest.raises(CellMMError, match="a.reads: x, y give different numbers of maps"):
+        HeadInputs(dict(x=(2,), y=(2, 3)), dict(a=["x", "y"]))
