@@ -26,6 +26,10 @@ runs = dict(
     overlap_head_v4=dict(config="configs/sparseseunet/simulated_overlap_v4.py"),
     iou_mse=dict(config="configs/sparseseunet/simulated_iou_mse.py"),
     quality=dict(config="configs/sparseseunet/simulated_quality.py", error_analysis=True),
+    points=dict(
+        config="configs/sparseseunet/brightfield_quickstart.py",
+        options={"model.heads.instances.num_points": 1024},  # of 128x128 pixels
+    ),
     diskmask=dict(config="configs/diskmask/brightfield_quickstart.py"),
 )
 
@@ -95,6 +99,12 @@ tables = [
         number="5.10",
         title="Levels",
         rows={"single-level": "single_level", "multi-level": "multi_level"},
+        columns=_ap,
+        scale=100,
+    ),
+    dict(
+        title="Losses on all pixels or on points",
+        rows={"all 16,384 pixels": "single_level", "1,024 points": "points"},
         columns=_ap,
         scale=100,
     ),
