@@ -1,6 +1,8 @@
-# The worms with branches that fork at every decoder level, else as bbbc010_cpu.py.
+# The worms with branches that fork at every decoder level (sparseseunet 4.5.4) and with the score of ours
+# (simulated_quality.py), which does not change the masks; else as bbbc010_cpu.py.
 _base_ = ["./bbbc010_cpu.py"]
 model = dict(
     decoder=dict(keep_skips=True),
-    heads=dict(instances=dict(num_levels=5)),  # of the 6 maps: activation maps start one level below masks
+    # of the 6 maps: activation maps start one level below masks
+    heads=dict(instances=dict(num_levels=5, objectness="quality")),
 )

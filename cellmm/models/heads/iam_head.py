@@ -77,6 +77,7 @@ class IAMHead(BaseModule):
             5.2; SparseInst for the square root); ``'quality'``: ours, MaskQuality learns it by BCE on
             features that it does not change, and replaces maskness in the score.
         loss_objectness_weight: lambda of eq. 5.3.
+        use_objectness: False: scores as without it, to see what it brings.
         matcher, loss_dice, loss_bce, loss_cls: configs of the registered parts.
         mask_thr: probability above which a pixel belongs to the cell.
         score_thr: queries that score less are not returned.
@@ -108,6 +109,7 @@ class IAMHead(BaseModule):
         num_refine: int = 0,
         objectness: str | None = None,
         loss_objectness_weight: float = 1.0,
+        use_objectness: bool = True,
         matcher: dict | None = None,
         loss_dice: dict | None = None,
         loss_bce: dict | None = None,
@@ -136,7 +138,7 @@ class IAMHead(BaseModule):
         self.mask_dim = mask_dim
         self.activation, self.coord_order = activation, coord_order
         self.num_levels, self.num_points, self.objectness = num_levels, num_points, objectness
-        self.loss_objectness_weight = loss_objectness_weight
+        self.loss_objectness_weight, self.use_objectness = loss_objectness_weight, use_objectness
         self.mask_thr, self.score_thr = mask_thr, score_thr
         self.nms_thr, self.nms_sigma = nms_thr, nms_sigma
         num_coords = (0, 2, 5)[coord_order]
@@ -348,10 +350,11 @@ class IAMHead(BaseModule):
             inside = probs > self.mask_thr
             pixels = inside.sum((1, 2))
             scores, maskness = cls_probs[able], (probs * inside).sum((1, 2)) / pixels.clamp(min=1)
-            if self.objectness is not None:
+            objectness = self.objectness if self.use_objectness else None
+            if objectness is not None:
                 iou = self._objectness_logits(stage["queries"][b, able], logits, scores).sigmoid()
-                scores = (scores * iou).sqrt() if self.objectness == "iou" else scores * iou
-            if self.objectness != "quality":
+                scores = (scores * iou).sqrt() if objectness == "iou" else scores * iou
+            if objectness != "quality":
                 scores = scores * maskness
             order = scores.argsort(descending=True)
             order = order[(scores[order] > self.score_thr) & (pixels[order] > 0)]

@@ -248,6 +248,12 @@ def test_scores_with_objectness(objectness):
             maskness = prob[prob > 0.5].mean()
             expected.append(((c / 4).sqrt() * maskness if objectness == "iou" else c / 4).item())
     assert result.scores.tolist() == pytest.approx(sorted(expected, reverse=True), rel=1e-5)
+    head.use_objectness = False
+    with torch.no_grad():
+        unaware = head.predict(features(batch=1), [sample(0)])[0]
+        plain = build(score_thr=0.0).eval()
+        plain.load_state_dict(head.state_dict(), strict=False)
+        torch.testing.assert_close(unaware.scores, plain.predict(features(batch=1), [sample(0)])[0].scores)
 
 
 def test_matrix_nms_lowers_repetitions():

@@ -26,6 +26,11 @@ runs = dict(
     overlap_head_v4=dict(config="configs/sparseseunet/simulated_overlap_v4.py"),
     iou_mse=dict(config="configs/sparseseunet/simulated_iou_mse.py"),
     quality=dict(config="configs/sparseseunet/simulated_quality.py", error_analysis=True),
+    quality_matrix_nms=dict(
+        train_as="quality",
+        options={"model.heads.instances.nms_thr": None, "model.heads.instances.nms_sigma": 2.0},
+    ),
+    quality_no_nms=dict(train_as="quality", options={"model.heads.instances.nms_thr": None}),
     points=dict(
         config="configs/sparseseunet/brightfield_quickstart.py",
         options={"model.heads.instances.num_points": 1024},  # of 128x128 pixels
@@ -111,6 +116,12 @@ tables = [
     dict(
         title="Objectness (section 5.7.3)",
         rows={"none": "multi_level", "IoU, MSE (eq. 5.2)": "iou_mse", "quality score (ours)": "quality"},
+        columns=_ap,
+        scale=100,
+    ),
+    dict(
+        title="Repetitions, multi-level with the quality score",
+        rows={"kept": "quality_no_nms", "greedy mask NMS": "quality", "matrix NMS": "quality_matrix_nms"},
         columns=_ap,
         scale=100,
     ),

@@ -2,15 +2,19 @@
 # python tools/analysis/ablate.py tools/analysis/ablations/worms.py
 iters = 3000  # an hour and a half a run on two CPU cores
 seeds = [0]
-_no_nms = {"model.heads.instances.nms_thr": None}
+_head = "model.heads.instances."
+_no_nms = {_head + "nms_thr": None}
+_no_quality = {_head + "use_objectness": False}
+_matrix_nms = {_head + "nms_thr": None, _head + "nms_sigma": 2.0}
 runs = dict(
-    single_level=dict(config="configs/sparseseunet/bbbc010_cpu.py"),
-    multi_level=dict(config="configs/sparseseunet/bbbc010_multi_level_cpu.py", error_analysis=True),
-    quality=dict(config="configs/sparseseunet/bbbc010_multi_level_quality_cpu.py", error_analysis=True),
-    # the same weights without mask NMS
+    single_level=dict(config="configs/sparseseunet/bbbc010_cpu.py", error_analysis=True),
+    quality=dict(config="configs/sparseseunet/bbbc010_multi_level_cpu.py", error_analysis=True),
+    # the same weights, tested in another way
     single_level_no_nms=dict(train_as="single_level", options=_no_nms),
-    multi_level_no_nms=dict(train_as="multi_level", options=_no_nms),
+    multi_level=dict(train_as="quality", options=_no_quality, error_analysis=True),
+    multi_level_no_nms=dict(train_as="quality", options={**_no_nms, **_no_quality}),
     quality_no_nms=dict(train_as="quality", options=_no_nms),
+    quality_matrix_nms=dict(train_as="quality", options=_matrix_nms),
 )
 
 _ap = dict(AP="AP", AP50="AP50", AP75="AP75", AP_S="AP_S", AP_M="AP_M", AP_L="AP_L")
@@ -38,11 +42,12 @@ tables = [
         header="model | mask NMS",
         rows={
             "single-level | ": "single_level_no_nms",
-            "single-level | ✓": "single_level",
+            "single-level | greedy": "single_level",
             "multi-level | ": "multi_level_no_nms",
-            "multi-level | ✓": "multi_level",
+            "multi-level | greedy": "multi_level",
             "multi-level, quality score | ": "quality_no_nms",
-            "multi-level, quality score | ✓": "quality",
+            "multi-level, quality score | greedy": "quality",
+            "multi-level, quality score | matrix": "quality_matrix_nms",
         },
         columns=dict(AP="AP", AP50="AP50", AP75="AP75", AP90="AP90", S="S"),
         scale=100,
