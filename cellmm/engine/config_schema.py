@@ -59,7 +59,7 @@ PLACES = {
         keys=(
             *_parameters(Runner.__init__, "cfg"),
             *("compile", "sync_bn", "find_unused_parameters", "model_wrapper_cfg", "custom_imports"),
-            *("activation_checkpointing", "efficient_conv_bn_eval"),
+            "efficient_conv_bn_eval",
         ),
         required=("model",),
         parts=dict(

@@ -1,5 +1,6 @@
 """The one model: an encoder, a decoder and a dict of heads."""
 
+import difflib
 import logging
 from collections.abc import Mapping, Sequence
 
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from cellmm.errors import CellMMError
 from cellmm.models.head_inputs import Features, HeadInputs
+from cellmm.models.layers import RecomputedSequential
 from cellmm.models.postprocess.map_average import MapAverage
 from cellmm.models.postprocess.mask_windows import MaskWindows
 from cellmm.models.postprocess.original_frame import map_in_original_frame
@@ -47,6 +49,8 @@ class CellSegmentor(BaseModel):
             the tile in whose core its point or centroid lies; maps are averaged where tiles overlap.
         tile_overlap: pixels that neighbouring tiles share, more than the longest cell, or it may be cut; at
             most half of ``tile``. Both are rounded up to multiples of the network's coarsest stride.
+        recompute: names of convolution stacks (``encoder.levels.0``, say) whose activations are computed
+            again when gradients are: less memory, up to a third more time.
         postprocess: config of what makes instances of the maps of one image, such as SeededWatershed.
     """
 
@@ -61,6 +65,7 @@ class CellSegmentor(BaseModel):
         tile: int | None = None,
         tile_overlap: int = 0,
         postprocess: dict | None = None,
+        recompute: Sequence[str] = (),
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(MODELS.build(data_preprocessor), init_cfg)
@@ -94,6 +99,7 @@ class CellSegmentor(BaseModel):
                 f"without padding the network loses {margin} px at each side of a tile"
             )
         self.tile, self.tile_overlap = tile, tile_overlap
+        self._recompute(recompute)
         if channels_last:
             self.to(memory_format=torch.channels_last)
 
@@ -138,6 +144,16 @@ class CellSegmentor(BaseModel):
 
     def _map_stride(self, target: str) -> int:
         return self.heads[self.map_heads[target]].stride
+
+    def _recompute(self, names: Sequence[str]) -> None:
+        able = {name: one for name, one in self.named_modules() if isinstance(one, RecomputedSequential)}
+        for name in names:
+            if name not in able:
+                near = difflib.get_close_matches(name, able, 1, 0)
+                raise CellMMError(
+                    f"model.recompute: no stack of convolutions {name!r}; did you mean {near[0]}?"
+                )
+            able[name].recompute = True
 
     def extract(self, inputs: Tensor) -> Features:
         """(B, C, H, W) -> the decoder's maps, finest first; by name with ParallelDecoders."""
@@ -198,7 +214,7 @@ class CellSegmentor(BaseModel):
                 maps[target].add(probs[0], tile.top // strides[target], tile.left // strides[target])
             if head is not None:
                 cells.add(head.predict(self.head_inputs.features(self.instance_head, features), [sample])[0])
-        self._write_maps({target: one.mean() for target, one in maps.items()}, sample)
+        self._write_maps({target: maps.pop(target).mean() for target in list(maps)}, sample)
         if head is not None:
             sample.pred_instances = cells.result()
         if cells.num_cut:

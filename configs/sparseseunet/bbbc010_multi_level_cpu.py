@@ -3,6 +3,5 @@
 _base_ = ["./bbbc010_cpu.py"]
 model = dict(
     decoder=dict(keep_skips=True),
-    # of the 6 maps: activation maps start one level below masks
-    heads=dict(instances=dict(num_levels=5, objectness="quality")),
+    heads=dict(instances=dict(num_levels=6, objectness="quality")),
 )

@@ -2,5 +2,5 @@
 _base_ = ["./brightfield_quickstart.py"]
 model = dict(
     decoder=dict(keep_skips=True),
-    heads=dict(instances=dict(num_levels=5)),  # of the 6 maps: activation maps start one level below masks
+    heads=dict(instances=dict(num_levels=6)),
 )

@@ -1,5 +1,5 @@
-# The quick start with a decoder for overlap beside that of the cells; their maps join before the branches fork
-# (sparseseunet 5.7.1, figure 5.9).
+# The quick start with a decoder for overlap beside that of the cells; their maps join before the branches
+# fork (sparseseunet 5.7.1, figure 5.9).
 _base_ = ["./brightfield_quickstart.py"]
 decoder = dict(type="SEUNetDecoder", widths=(48, 48, 64, 96, 128))
 before_targets = [

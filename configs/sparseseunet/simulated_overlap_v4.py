@@ -1,4 +1,4 @@
-# The decoder for overlap guided by the map of borders, eq. 4.5 (sparseseunet 5.7.1, table 5.9).
+# The decoder for overlap guided by the map of borders (sparseseunet 5.7.1, table 5.9).
 _base_ = ["./simulated_overlap.py"]
 train_pipeline = [
     *_base_.before_targets,
@@ -6,4 +6,4 @@ train_pipeline = [
     dict(type="PackCellInputs"),
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-model = dict(heads=dict(overlap=dict(loss=dict(form="target"))))
+model = dict(heads=dict(overlap=dict(loss=dict(form="negatives"))))

@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
-from mmengine.runner import turn_on_activation_checkpointing
 from mmengine.runner.utils import set_random_seed
 from mmengine.structures import InstanceData
 from skimage.draw import disk
@@ -56,7 +55,6 @@ def measure(config: str, size: int, batch: int, cells: int) -> dict:
     before = resident("VmRSS")
     set_random_seed(0)
     model = MODELS.build(cfg.model).to("cuda" if on_gpu else "cpu")
-    turn_on_activation_checkpointing(model, cfg.get("activation_checkpointing", []))
     optim_wrapper = build_optim_wrapper(model, dict(cfg.optim_wrapper, accumulative_counts=1))
     rng = np.random.default_rng(0)
     channels = model.data_preprocessor.in_channels

@@ -24,7 +24,7 @@ from cellmm.models.heads.gateway_training import (
 )
 from cellmm.models.heads.gateways import Gateways, gateways_from_components, gateways_from_peaks, windows
 from cellmm.models.heads.labels import check_labels
-from cellmm.models.heads.mask_quality import MaskQuality
+from cellmm.models.layers.mask_quality import MaskQuality
 from cellmm.models.losses.functional import dice_coefficient, mean_over_ranks, weighted_cross_entropy
 from cellmm.models.postprocess.mask_nms import window_nms
 from cellmm.registry import MODELS

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cellmm.models.heads.labels import check_labels
-from cellmm.models.heads.mask_quality import MaskQuality
-from cellmm.models.layers import ForkedBranch, QueryRefiner, coordinate_channels, masked_average
+from cellmm.models.layers import ForkedBranch, MaskQuality, QueryRefiner, coordinate_channels, masked_average
 from cellmm.models.layers.mask_kernels import (
     grid_of_gaussians,
     mask_logits,
@@ -25,6 +24,8 @@ from cellmm.models.losses.functional import mask_iou, mean_over_ranks
 from cellmm.models.losses.point_sampling import candidate_pixels, uncertain_points
 from cellmm.models.postprocess.mask_nms import mask_nms, matrix_nms
 from cellmm.registry import MODELS, TASK_UTILS
+
+CHUNK = 16  # whole masks held at a time
 
 
 @MODELS.register_module()
@@ -57,9 +58,10 @@ class IAMHead(BaseModule):
         mask_dim: mask features, the length of a kernel.
         depth: 3x3 blocks in each branch, 4 as published.
         mask_level, instance_level: which decoder map each branch reads; 0, the finest, as published.
-        num_levels: decoder levels, from ``mask_level`` and from ``instance_level`` on, at which the branches
-            fork, each passed on to the next finer one (sparseseunet 4.5.4); 1: single-level. The published
-            form also takes the encoder's skips again: ``SEUNetDecoder(keep_skips=True)``.
+        num_levels: decoder levels, from ``mask_level`` and from ``instance_level`` on and down to the
+            bottleneck at most, at which the branches fork, each passed on to the next finer one
+            (sparseseunet 4.5.4); 1: single-level. The published form also takes the encoder's skips again:
+            ``SEUNetDecoder(keep_skips=True)``.
         match_level: the map whose size the masks have when queries and cells are matched, and when masks
             pool features; 0: full resolution. Losses always see the full resolution.
         num_points: learn each mask on so many of its pixels, mostly uncertain ones, and match on the pixels
@@ -130,7 +132,7 @@ class IAMHead(BaseModule):
             raise ValueError(f"objectness must be None, 'iou' or 'quality', got {objectness!r}")
         if num_points is not None and num_points < 1:
             raise ValueError(f"num_points must be None or 1 and more, got {num_points}")
-        most = len(in_channels) - max(instance_level, mask_level)
+        most = len(in_channels) - min(instance_level, mask_level)
         if not 1 <= num_levels <= most:
             raise ValueError(f"num_levels must be 1 to {most}, the decoder's levels, got {num_levels}")
         self.stride, self.num_queries, self.num_classes = stride, num_queries, num_classes
@@ -294,27 +296,29 @@ class IAMHead(BaseModule):
             )
         parts = []
         for one, sample in zip(basis.split(1), samples, strict=True):
-            pixels = candidate_pixels(self.num_points, shape.numel(), basis.device)
+            pixels = candidate_pixels(self.num_points, sample.gt_layers, self.stride, shape)
             parts.append((one.flatten(2)[:, :, pixels, None], sample.gt_masks_at(pixels, self.stride, shape)))
         return parts, parts
 
     def _objectness_loss(
         self, outputs: dict, samples: list, pairs: list[tuple[Tensor, Tensor]], normalizer: Tensor
     ) -> Tensor:
-        """Of matched queries: the objectness with the IoU of the whole mask with its cell."""
+        """Of matched queries, some at a time: the objectness with the IoU of the whole mask with its cell."""
         stage, shape = outputs["stages"][-1], outputs["basis"].shape[-2:]
         total = stage["queries"].sum() * 0
         for b, (query, cell) in enumerate(pairs):
-            with torch.no_grad():
-                logits = mask_logits(stage["kernels"][b : b + 1, query], outputs["basis"][b : b + 1])[0]
-                masks = samples[b].gt_masks(self.stride, shape)[cell]
-                iou = mask_iou(logits.sigmoid().flatten(1) > self.mask_thr, masks.flatten(1) >= 0.5)
-            cls_probs = stage["cls_logits"][b, query].detach().sigmoid().amax(-1)
-            predicted = self._objectness_logits(stage["queries"][b, query], logits, cls_probs)
-            if self.objectness == "iou":
-                total = total + (predicted.sigmoid() - iou).square().sum()
-            else:
-                total = total + F.binary_cross_entropy_with_logits(predicted, iou, reduction="sum")
+            masks = samples[b].gt_masks(self.stride, shape) >= 0.5
+            for some, cells in zip(query.split(CHUNK), cell.split(CHUNK), strict=True):
+                with torch.no_grad():
+                    logits = mask_logits(stage["kernels"][b : b + 1, some], outputs["basis"][b : b + 1])[0]
+                    inside = logits.sigmoid() > self.mask_thr
+                    iou = mask_iou(inside.flatten(1), masks[cells].flatten(1))
+                cls_probs = stage["cls_logits"][b, some].detach().sigmoid().amax(-1)
+                predicted = self._objectness_logits(stage["queries"][b, some], logits, cls_probs)
+                if self.objectness == "iou":
+                    total = total + (predicted.sigmoid() - iou).square().sum()
+                else:
+                    total = total + F.binary_cross_entropy_with_logits(predicted, iou, reduction="sum")
         return self.loss_objectness_weight * total / normalizer
 
     def _objectness_logits(self, queries: Tensor, logits: Tensor, cls_probs: Tensor) -> Tensor:
@@ -344,13 +348,14 @@ class IAMHead(BaseModule):
         stage, results = outputs["stages"][-1], []
         for b in range(len(outputs["basis"])):
             cls_probs, labels = stage["cls_logits"][b].sigmoid().max(-1)
-            able = cls_probs > self.score_thr
+            objectness = self.objectness if self.use_objectness else None
+            # no score is higher than the class probability, or than its square root
+            able = cls_probs > (self.score_thr**2 if objectness == "iou" else self.score_thr)
             logits = mask_logits(stage["kernels"][b : b + 1, able], outputs["basis"][b : b + 1])[0]
             probs = logits.sigmoid()
             inside = probs > self.mask_thr
             pixels = inside.sum((1, 2))
             scores, maskness = cls_probs[able], (probs * inside).sum((1, 2)) / pixels.clamp(min=1)
-            objectness = self.objectness if self.use_objectness else None
             if objectness is not None:
                 iou = self._objectness_logits(stage["queries"][b, able], logits, scores).sigmoid()
                 scores = (scores * iou).sqrt() if objectness == "iou" else scores * iou
@@ -359,9 +364,9 @@ class IAMHead(BaseModule):
             order = scores.argsort(descending=True)
             order = order[(scores[order] > self.score_thr) & (pixels[order] > 0)]
             if self.nms_thr is not None:
-                order = order[mask_nms(inside[order], self.nms_thr)]
+                order = order[mask_nms(inside[order], self.nms_thr, labels[able][order])]
             if self.nms_sigma is not None:
-                lowered = matrix_nms(inside[order], scores[order], self.nms_sigma)
+                lowered = matrix_nms(inside[order], scores[order], self.nms_sigma, labels[able][order])
                 scores = scores.clone().index_copy_(0, order, lowered)
                 order = order[lowered.argsort(descending=True, stable=True)]
                 order = order[scores[order] > self.score_thr]

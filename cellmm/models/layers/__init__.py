@@ -9,16 +9,20 @@ from cellmm.models.layers.blocks import (
 from cellmm.models.layers.deco_net import DecoNet
 from cellmm.models.layers.forked_branch import ForkedBranch
 from cellmm.models.layers.mask_kernels import mask_logits
+from cellmm.models.layers.mask_quality import MaskQuality
 from cellmm.models.layers.pixel_grid import PixelGrid, UNetGrids
 from cellmm.models.layers.query_refiner import QueryRefiner, masked_average
+from cellmm.models.layers.recompute import RecomputedSequential
 
 __all__ = [
     "ConvNormAct",
     "ConvStack",
     "DecoNet",
     "ForkedBranch",
+    "MaskQuality",
     "PixelGrid",
     "QueryRefiner",
+    "RecomputedSequential",
     "SqueezeExcite",
     "UNetGrids",
     "Upsample",

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from cellmm.models.layers.recompute import RecomputedSequential
+
 
 def norm_layer(name: str, channels: int) -> nn.Module:
     """``'BN'``: batch normalisation; ``'GN'``: group normalisation, at most 8 groups; ``'none'``."""
@@ -32,7 +34,7 @@ class SqueezeExcite(nn.Module):
         return x * self.gate(x.mean((2, 3)))[:, :, None, None]
 
 
-class ConvNormAct(nn.Sequential):
+class ConvNormAct(RecomputedSequential):
     """Convolution, normalisation, ReLU; the convolution has a bias where ``norm`` is ``'none'``.
 
     (B, C, H, W) -> (B, C', ceil(H/s), ceil(W/s)) with ``padding='same'``; ``'valid'`` convolves only where
@@ -58,7 +60,7 @@ class ConvNormAct(nn.Sequential):
         )
 
 
-class ConvStack(nn.Sequential):
+class ConvStack(RecomputedSequential):
     """``depth`` 3x3 ConvNormAct blocks in a row, then a squeeze-and-excitation gate if ``se``."""
 
     def __init__(

@@ -1,18 +1,40 @@
 """Masks learned on a sample of their pixels: the memory of a step no longer grows with masks x pixels."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 CANDIDATES = 3  # drawn a point that is kept
 UNCERTAIN = 0.75  # share of the points that are the most uncertain candidates
+OF_EACH_CELL = 16  # candidates that are a cell's own, whatever its size
 
 
-def candidate_pixels(num_points: int, num_pixels: int, device: torch.device) -> Tensor:
-    """Flat indices, int64 (C,), of uniformly drawn pixels: CANDIDATES x ``num_points``, or all if fewer.
+def candidate_pixels(num_points: int, layers: Tensor, stride: int, shape: Sequence[int]) -> Tensor:
+    """Flat indices, int64 (C,), of pixels of a map of ``shape`` (h, w) at ``stride``, in random order.
 
+    CANDIDATES x ``num_points`` uniformly drawn ones, or all if there are fewer, and of each cell of
+    ``layers`` (L, H, W) up to OF_EACH_CELL: of a small one none might be drawn, and any query would fit it.
     One draw serves all masks of an image: their logits at these pixels are one small matrix product.
     """
-    return torch.randperm(num_pixels, device=device)[: CANDIDATES * num_points]
+    height, width = shape
+    pixels = torch.randperm(height * width, device=layers.device)[: CANDIDATES * num_points]
+    if len(pixels) == height * width:
+        return pixels
+    _, row, col = pixels_of_each(layers, OF_EACH_CELL).unbind(1)
+    pixels = torch.cat([pixels, row // stride * width + col // stride]).unique()
+    return pixels[torch.randperm(len(pixels), device=pixels.device)]
+
+
+def pixels_of_each(layers: Tensor, most: int) -> Tensor:
+    """(layer, row, column) of ``most`` random pixels of each cell, of all of a smaller one: int64 (n, 3)."""
+    places = layers.nonzero()
+    places = places[torch.randperm(len(places), device=places.device)]
+    ids = layers[tuple(places.unbind(1))]
+    ids, order = ids.sort(stable=True)
+    number = torch.arange(len(ids), device=ids.device)
+    first = torch.searchsorted(ids, ids)  # of the pixels of the same cell
+    return places[order[number - first < most]]
 
 
 def uncertain_points(logits: Tensor, num_points: int) -> Tensor:

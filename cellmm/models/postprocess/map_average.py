@@ -14,7 +14,7 @@ class MapAverage:
 
     def __init__(self, shape: Sequence[int]) -> None:
         self._sum = np.zeros(tuple(shape), dtype=np.float32)
-        self._count = np.zeros(tuple(shape), dtype=np.float32)
+        self._count = np.zeros(tuple(shape), dtype=np.uint8)  # tiles overlap by half at most: up to 4
 
     def add(self, part: np.ndarray, row: int, col: int) -> None:
         """Part of the map, (h', w'), from (row, col) on."""
@@ -23,5 +23,7 @@ class MapAverage:
         self._count[place] += 1
 
     def mean(self) -> np.ndarray:
-        """float32 (h, w); 0 where no part was."""
-        return self._sum / np.maximum(self._count, 1)
+        """float32 (h, w); 0 where no part was. Ends the average: it is made in the place of the sum."""
+        self._sum /= np.maximum(self._count, 1)
+        del self._count
+        return self._sum

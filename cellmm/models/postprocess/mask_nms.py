@@ -8,7 +8,7 @@ from scipy import sparse
 from torch import Tensor
 
 
-def mask_nms(masks: Tensor, iou_thr: float) -> Tensor:
+def mask_nms(masks: Tensor, iou_thr: float, labels: Tensor | None = None) -> Tensor:
     """Greedy non-maximum suppression by mask IoU: indices of the masks that stay, int64, in their order.
 
     A mask is dropped if its IoU with an earlier mask that stays is above ``iou_thr``.
@@ -16,12 +16,13 @@ def mask_nms(masks: Tensor, iou_thr: float) -> Tensor:
     Args:
         masks: bool (N, H, W), best first.
         iou_thr: in [0, 1]; well above what true cells share, since overlap is no repetition.
+        labels: (N,); masks of two classes never repeat each other. None: one class.
     """
     flat = masks.flatten(1).float()
-    return _first_of_each(flat @ flat.T, flat.sum(1), iou_thr)
+    return _first_of_each(_shared(flat, labels), flat.sum(1), iou_thr)
 
 
-def matrix_nms(masks: Tensor, scores: Tensor, sigma: float = 2.0) -> Tensor:
+def matrix_nms(masks: Tensor, scores: Tensor, sigma: float = 2.0, labels: Tensor | None = None) -> Tensor:
     """Scores (N,) lowered by how much of a better mask each repeats, all pairs in one matrix product.
 
     s_j * min over the better masks i of exp(-sigma IoU_ij^2) / exp(-sigma max IoU_i.^2), where max IoU_i. is
@@ -32,14 +33,21 @@ def matrix_nms(masks: Tensor, scores: Tensor, sigma: float = 2.0) -> Tensor:
         masks: bool (N, H, W), best first.
         scores: float (N,), falling.
         sigma: a mask that repeats a unique better one wholly keeps exp(-sigma) of its score.
+        labels: as in ``mask_nms``.
     """
     if not len(masks):
         return scores
     flat = masks.flatten(1).float()
-    shared, area = flat @ flat.T, flat.sum(1)
+    shared, area = _shared(flat, labels), flat.sum(1)
     iou = (shared / (area[:, None] + area[None] - shared).clamp(min=1)).triu(1)  # row: the better one
     decay = torch.exp(-sigma * (iou**2 - iou.amax(0)[:, None] ** 2))
     return scores * decay.amin(0).clamp(max=1)
+
+
+def _shared(flat: Tensor, labels: Tensor | None) -> Tensor:
+    """Pixels that each two masks of one class share: (N, P) -> (N, N)."""
+    shared = flat @ flat.T
+    return shared if labels is None else shared * (labels[:, None] == labels)
 
 
 def window_nms(masks: Sequence[Tensor], origins: Tensor, iou_thr: float) -> Tensor:

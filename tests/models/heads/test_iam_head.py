@@ -170,8 +170,8 @@ def test_bad_arguments():
         build(objectness="best")
     with pytest.raises(ValueError, match="num_points must be None or 1 and more, got 0"):
         build(num_points=0)
-    with pytest.raises(ValueError, match="num_levels must be 1 to 1, the decoder's levels, got 2"):
-        build(instance_level=1, num_levels=2)
+    with pytest.raises(ValueError, match="num_levels must be 1 to 2, the decoder's levels, got 3"):
+        build(instance_level=1, num_levels=3)
 
 
 def test_levels_pass_on_what_lies_below():
@@ -254,6 +254,18 @@ def test_scores_with_objectness(objectness):
         plain = build(score_thr=0.0).eval()
         plain.load_state_dict(head.state_dict(), strict=False)
         torch.testing.assert_close(unaware.scores, plain.predict(features(batch=1), [sample(0)])[0].scores)
+
+
+def test_published_objectness_lets_unsure_classes_pass():
+    """Class .04 and IoU .95: the score is .195 x maskness, above a threshold of .05 that .04 is below."""
+    head = build(score_thr=0.05, objectness="iou").eval()
+    for layer, bias in ((head.classifier[0], -math.log(24)), (head.iou, math.log(19))):
+        torch.nn.init.zeros_(layer.weight)
+        torch.nn.init.constant_(layer.bias, bias)
+    torch.nn.init.constant_(head.kernel[0].bias, 1.0)
+    with torch.no_grad():
+        result = head.predict(features(batch=1), [sample(0)])[0]
+    assert len(result) and (result.scores > 0.09).all()
 
 
 def test_matrix_nms_lowers_repetitions():

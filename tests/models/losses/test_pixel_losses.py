@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from cellmm.errors import CellMMError
+from cellmm.models.losses import functional
 from cellmm.models.losses.functional import sigmoid_focal, soft_focal
 from cellmm.registry import MODELS
 
@@ -75,3 +76,33 @@ def test_nothing_to_learn_is_zero_and_half_precision_is_computed_in_float32(conf
     value = loss(wide, wide, torch.ones_like(wide), wide)
     assert value.dtype == torch.float32
     torch.testing.assert_close(value, loss(wide.float(), wide.float(), torch.ones(1, 300, 300), wide.float()))
+
+
+@pytest.mark.parametrize("config", [dict(type="PixelBCELoss"), dict(type="ProximityFocalLoss")])
+def test_ranks_with_other_ignored_shares_are_one_process(config, monkeypatch):
+    """The mean over two ranks, 3 and 20 pixels of which are learned, is the loss of both in one batch."""
+    loss = MODELS.build(config)
+    torch.manual_seed(0)
+    logits = torch.randn(2, 4, 5, requires_grad=True)
+    targets, proximity = (torch.rand(2, 4, 5) > 0.5).float(), torch.rand(2, 4, 5)
+    weight = torch.ones(2, 4, 5)
+    weight[0].view(-1)[3:] = 0
+    whole = loss(logits, targets, weight, proximity)
+    (grad,) = torch.autograd.grad(whole, logits)
+    monkeypatch.setattr(functional, "all_reduce", lambda total: total.fill_(23.0))
+    monkeypatch.setattr(functional, "get_world_size", lambda: 2)
+    ranks = [loss(*(one[i : i + 1] for one in (logits, targets, weight, proximity))) for i in range(2)]
+    torch.testing.assert_close(sum(ranks) / 2, whole)
+    torch.testing.assert_close(torch.autograd.grad(sum(ranks) / 2, logits)[0], grad)
+
+
+def test_a_printed_target_that_leaves_nothing_is_told():
+    loss = MODELS.build(dict(type="ProximityFocalLoss", form="target"))
+    none, one = torch.zeros_like(TARGETS), torch.ones_like(PROXIMITY)
+    assert loss(LOGITS, none, ONES, one) > 0, "no overlap, nothing to learn"
+    with pytest.raises(CellMMError, match="P is 1 on all overlap: choose kind v0, v1 or v4, or form") as info:
+        loss(LOGITS, TARGETS, ONES, one)
+    assert "\n" not in str(info.value)
+    assert loss(LOGITS, TARGETS, ONES, PROXIMITY) > 0
+    assert loss(LOGITS, TARGETS, ONES, one) > 0, "a batch of thin overlaps, after others"
+    assert MODELS.build(dict(type="ProximityFocalLoss")).form == "negatives"

@@ -43,3 +43,12 @@ def test_matrix_nms_by_hand():
     assert matrix_nms(masks[:0], scores[:0]).tolist() == []
     empty = torch.zeros(2, 1, 9, dtype=torch.bool)
     assert matrix_nms(empty, scores[:2]).tolist() == pytest.approx([0.9, 0.8])
+
+
+def test_classes_do_not_repeat_each_other():
+    """A nucleus may fill its cell."""
+    masks, labels = torch.stack([band(0, 40), band(0, 38)]), torch.tensor([0, 1])
+    assert mask_nms(masks, 0.7, labels).tolist() == [0, 1]
+    scores = torch.tensor([0.9, 0.8])
+    assert torch.equal(matrix_nms(masks, scores, labels=labels), scores)
+    assert mask_nms(masks, 0.7, labels * 0).tolist() == [0]

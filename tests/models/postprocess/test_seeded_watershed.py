@@ -1,7 +1,5 @@
 """Watershed on maps of which the cells are known."""
 
-import time
-
 import numpy as np
 import pytest
 
@@ -69,13 +67,83 @@ def test_without_a_border_map_they_part_at_the_neck():
 
 
 @pytest.mark.parametrize("with_border", [False, True])
-def test_without_nuclei_seeds_are_peaks_of_the_distance(with_border):
+def test_without_nuclei_a_neck_parts_two_disks(with_border):
     maps = dict(cytoplasm=as_map(LEFT | RIGHT))
     if with_border:
         maps["border"] = np.full(SHAPE, 0.1, np.float32)
         maps["border"][:, 30] = 0.8
-    masks = masks_of(build(min_distance=5), maps)
+    masks = masks_of(build(), maps)
     assert len(masks) == 2 and abs(int(masks[0].sum()) - int(masks[1].sum())) < 40
+
+
+def bar(length, width):
+    mask = np.zeros((width + 20, length + 20), bool)
+    mask[10:-10, 10:-10] = True
+    return mask
+
+
+def worm(radius, shape=(120, 200)):
+    """All pixels near a bow, as an outline of whole pixels."""
+    x = np.linspace(20, 180, 800)
+    y = 60 + 30 * np.sin((x - 20) / 160 * 1.5 * np.pi)
+    yy, xx = np.indices(shape)
+    near = np.zeros(shape, bool)
+    for cy, cx in zip(y, x, strict=True):
+        near |= (yy - cy) ** 2 + (xx - cx) ** 2 <= radius**2
+    return near
+
+
+def ellipse(a, b, angle):
+    yy, xx = np.indices((140, 140)) - 70
+    along, across = (
+        np.cos(angle) * xx + np.sin(angle) * yy,
+        np.cos(angle) * yy - np.sin(angle) * xx,
+    )
+    return (along / a) ** 2 + (across / b) ** 2 <= 1
+
+
+LONG = dict(
+    bar=bar(100, 10),
+    thin_bar=bar(100, 1),
+    worm=worm(6),
+    thin_worm=worm(1.3),
+    ellipse=ellipse(50, 9, 0),
+    turned_ellipse=ellipse(50, 9, 0.7),
+    thin_ellipse=ellipse(60, 2.5, 0.3),
+)
+
+
+@pytest.mark.parametrize("name", LONG)
+@pytest.mark.parametrize("unseeded", ["keep", "drop"])
+def test_without_nuclei_a_long_cell_is_one(name, unseeded):
+    (mask,) = masks_of(build(unseeded=unseeded), dict(cytoplasm=as_map(LONG[name])))
+    assert np.array_equal(mask, LONG[name])
+
+
+def test_the_neck_that_parts_by_hand():
+    """Two squares of 20 px (15 and 15 px apart) with a bridge of 12 px: 12 / 20 of their width."""
+    mask = np.zeros((40, 70), bool)
+    mask[10:30, 5:25] = mask[10:30, 40:60] = mask[14:26, 25:40] = True
+    maps = dict(cytoplasm=as_map(mask))
+    assert len(masks_of(build(neck=0.65), maps)) == 2
+    assert len(masks_of(build(neck=0.55), maps)) == 1
+
+
+def test_cells_that_touch_at_a_corner_are_kept():
+    """Two blocks of 5x5, the nucleus in the first: of one component, so of one cell."""
+    cytoplasm = np.zeros((12, 12), bool)
+    cytoplasm[1:6, 1:6] = cytoplasm[6:11, 6:11] = True
+    nuclei = np.zeros((12, 12), bool)
+    nuclei[3, 3] = True
+    for maps in (dict(nuclei=as_map(nuclei)), dict(nuclei=as_map(nuclei), border=as_map(~cytoplasm)), {}):
+        assert np.array_equal(build().regions(dict(cytoplasm=as_map(cytoplasm), **maps)) > 0, cytoplasm)
+
+
+@pytest.mark.parametrize("names", [("cytoplasm",), ("cytoplasm", "nuclei"), ("cytoplasm", "nuclei", "border")])
+def test_every_pixel_of_the_foreground_has_a_cell(names):
+    rng = np.random.default_rng(3)
+    maps = {name: rng.random((60, 50), dtype=np.float32) for name in names}
+    assert np.array_equal(build().regions(maps) > 0, maps["cytoplasm"] > 0.5)
 
 
 def test_seeds_that_are_too_small_or_outside_are_none():
@@ -146,18 +214,18 @@ def test_enlarged_windows_share_no_pixel_and_leave_no_gap():
 def test_bad_arguments():
     with pytest.raises(ValueError, match="unseeded must be 'keep' or 'drop', got 'all'"):
         build(unseeded="all")
+    with pytest.raises(ValueError, match="neck must be between 0 and 1, got 1.5"):
+        build(neck=1.5)
     with pytest.raises(ValueError, match="border_thr must be between 0 and 1, got 1"):
         build(border_thr=1)
 
 
-def test_thousands_of_cells_take_seconds_and_no_whole_maps():
+def test_thousands_of_cells_take_no_whole_maps():
     cytoplasm = np.zeros((1000, 1000), np.float32)
     for dy in range(10):
         for dx in range(10):
             cytoplasm[2 + dy :: 14, 2 + dx :: 14] = 0.9
     nuclei = np.zeros_like(cytoplasm)
     nuclei[6::14, 6::14] = 0.9
-    start = time.perf_counter()
     found = build()(dict(cytoplasm=cytoplasm, nuclei=nuclei, border=1 - cytoplasm))
-    assert time.perf_counter() - start < 20
-    assert len(found) > 5000 and max(probs.numel() for probs in found.mask_probs) <= 144
+    assert len(found) == 71**2 and max(probs.numel() for probs in found.mask_probs) <= 144

@@ -18,7 +18,7 @@ runs = dict(
     overlap_v3=dict(config="configs/seunet/overlap_v3.py"),
     overlap_v4=dict(config="configs/seunet/overlap_v4.py"),
     overlap_v4_weight=dict(config="configs/seunet/overlap_v4_weight.py"),
-    overlap_v4_negatives=dict(config="configs/seunet/overlap_v4_negatives.py"),
+    overlap_v4_target=dict(config="configs/seunet/overlap_v4_target.py"),
     # instances
     single_level=dict(config="configs/sparseseunet/brightfield_quickstart.py"),
     multi_level=dict(config="configs/sparseseunet/simulated_multi_level.py", error_analysis=True),
@@ -76,7 +76,7 @@ tables = [
             "SEU-Net + attn. map (v3)": "overlap_v3",
             "SEU-Net + attn. map (v4)": "overlap_v4",
             "SEU-Net + attn. map (v4), eq. 5.1": "overlap_v4_weight",
-            "SEU-Net + attn. map (v4), on negatives (ours)": "overlap_v4_negatives",
+            "SEU-Net + attn. map (v4), eq. 4.5": "overlap_v4_target",
         },
         columns={name: f"overlap/{name}" for name in _pixels},
     ),

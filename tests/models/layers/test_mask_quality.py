@@ -2,7 +2,7 @@
 
 import torch
 
-from cellmm.models.heads.mask_quality import MaskQuality
+from cellmm.models.layers.mask_quality import MaskQuality
 
 
 def inputs(count=3):
