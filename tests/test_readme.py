@@ -60,6 +60,12 @@ def test_config_has_an_entry_in_its_metafile(config):
     assert [model["Config"] for model in models].count(config) == 1
 
 
+def test_every_page_is_in_the_index():
+    index = (ROOT / "docs/index.md").read_text(encoding="utf-8").splitlines()
+    names = [page.relative_to(ROOT / "docs").with_suffix("").as_posix() for page in PAGES[2:]]
+    assert sorted(line for line in index if line in names) == sorted(set(names) - {"index"})
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_links_resolve(page):
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):

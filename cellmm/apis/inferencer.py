@@ -22,7 +22,8 @@ from cellmm.utils import explain
 class CellInferencer:
     """Find the cells in image files, as testing would with the same config.
 
-    The steps are those of ``test_dataloader.dataset.pipeline`` without LoadCells. Images have one file each;
+    The steps are those of ``test_dataloader.dataset.pipeline`` without those that load annotations or make
+    targets of them: transforms whose class says ``annotation_only = True``. Images have one file each;
     several focal planes are the pages of one TIFF.
 
     Args:
@@ -58,7 +59,8 @@ class CellInferencer:
                 f"{cfg.filename or 'the config'}: no model or no test_dataloader.dataset.pipeline; "
                 "give the config that the model was trained with"
             )
-        steps = [TRANSFORMS.build(step) for step in dataset.pipeline if step["type"] != "LoadCells"]
+        steps = [TRANSFORMS.build(step) for step in dataset.pipeline]
+        steps = [step for step in steps if not getattr(step, "annotation_only", False)]
         self._load_image, self._steps = steps[0], steps[1:]
         self.model = MODELS.build(cfg.model)
         load_fitting(self.model, checkpoint)
@@ -77,7 +79,9 @@ class CellInferencer:
         return self._load_image(dict(img_path=str(path)))["img"]
 
     def predict(self, path: str | Path, img_id: int = 1) -> CellSample:
-        """The cells of one image file, as ``pred_instances`` in the frame of the file."""
+        """One image file with its cells, ``pred_instances``, and maps, ``pred_semantic``, as far as the model
+        gives them, in the frame of the file.
+        """
         return self._predict([self._prepare(path, img_id)])[0]
 
     def __call__(

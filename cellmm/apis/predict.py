@@ -8,16 +8,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmengine.config import DictAction
+from mmengine.structures import BaseDataElement
 from tqdm import tqdm
 
 from cellmm.apis.inferencer import CellInferencer
 from cellmm.errors import CellMMError
-from cellmm.export import samples_to_coco, write_coco
+from cellmm.export import samples_to_coco, write_coco, write_map
 from cellmm.utils import check_memory, check_writable
 from cellmm.visualization import draw_instances, save_picture
 
 SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp")
 OVERLAYS = "overlays"
+MAPS = "maps"
 BYTES_A_PIXEL = 60  # that a picture takes while it is drawn
 
 
@@ -31,7 +33,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--config", required=True, help="the config that the model was trained with")
     parser.add_argument("--checkpoint", required=True, help="a .pth file that training wrote")
-    parser.add_argument("--out", required=True, type=Path, help="folder for cells.json and overlays/")
+    parser.add_argument("--out", required=True, type=Path, help="folder for cells.json, overlays/ and maps/")
     parser.add_argument("--device", default="auto", help="cpu, cuda, ...; default: a GPU if there is one")
     parser.add_argument(
         "--batch-size", type=int, default=1, help="images of one shape that go through the model at once"
@@ -48,15 +50,20 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--score-thr", type=float, default=0.3, help="leave out cells that score less")
     parser.add_argument("--no-overlays", action="store_true", help="write no pictures")
     parser.add_argument(
+        "--maps",
+        action="store_true",
+        help="write the maps of probabilities too; those of a model without cells are written anyway",
+    )
+    parser.add_argument(
         "--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help="change values of the config"
     )
     return parser.parse_args(argv)
 
 
-def find_images(inputs: Sequence[str | Path], leave_out: Path | None = None) -> list[Path]:
+def find_images(inputs: Sequence[str | Path], leave_out: Sequence[Path] = ()) -> list[Path]:
     """The files named, and every image below the folders named, folder by folder in order of their names.
 
-    ``leave_out``: a folder that is not searched, the one that pictures go to. Hidden files are not images.
+    ``leave_out``: folders that are not searched, those that pictures go to. Hidden files are not images.
 
     Raises:
         CellMMError: a path that does not exist, or a folder without an image.
@@ -69,8 +76,8 @@ def find_images(inputs: Sequence[str | Path], leave_out: Path | None = None) -> 
                 for one in path.rglob("*")
                 if one.suffix.lower() in SUFFIXES and not one.name.startswith(".") and not one.is_dir()
             )
-            if leave_out is not None:
-                skip = Path(os.path.abspath(leave_out))
+            for folder in leave_out:
+                skip = Path(os.path.abspath(folder))
                 found = [one for one in found if skip not in one.parents]
             if not found:
                 raise CellMMError(f"{path}: no image in this folder (of {', '.join(SUFFIXES)})")
@@ -112,24 +119,44 @@ def tile_options(args: argparse.Namespace) -> dict[str, int]:
     return {"model.tile": args.tile, "model.tile_overlap": overlap}
 
 
+def write_maps(stem: Path, maps: BaseDataElement) -> None:
+    """Write each map of ``pred_semantic`` to ``<stem>_<target>.tif``."""
+    for target, probs in maps.items():
+        write_map(stem.with_name(f"{stem.name}_{target}.tif"), probs.numpy())
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Predict; 1 where a file could not be used (each in one line), the others are written all the same.
 
-    Writes ``cells.json`` (COCO: images, annotations with RLE and score) and ``overlays/`` into ``--out``.
+    Writes ``cells.json`` (COCO: images, annotations with RLE and score) and ``overlays/`` into ``--out``, and
+    ``maps/``, one 16 bit TIFF (65535 is 1) a map, with ``--maps`` or where the model gives no cells.
     """
     args = parse_args(argv)
     check_writable(args.out / "cells.json")
-    paths = find_images(args.inputs, leave_out=args.out / OVERLAYS)
+    paths = find_images(args.inputs, leave_out=[args.out / OVERLAYS, args.out / MAPS])
     inferencer = CellInferencer(
         args.config, args.checkpoint, args.device, {**(args.cfg_options or {}), **tile_options(args)}
     )
-    done, samples, failed = [], [], []
+    done, samples, failed, without_cells = [], [], [], False
     results = tqdm(
         inferencer(paths, args.batch_size), total=len(paths), desc="predict", unit="image", file=sys.stderr
     )
     for (path, sample), name, picture in zip(results, *name_images(paths), strict=True):
         if isinstance(sample, CellMMError):
             failed.append(sample)
+            continue
+        maps = sample.pop("pred_semantic", None)  # those of all images would fill the memory
+        if maps is None and args.maps:
+            raise CellMMError("--maps: the model gives no maps, it has no SemanticHead; leave --maps out")
+        without_cells = "pred_instances" not in sample
+        if maps is None and without_cells:
+            raise CellMMError(
+                f"{path}: the model gives neither cells nor maps; set model.instance_head to the head that "
+                "gives the cells"
+            )
+        if args.maps or without_cells:
+            write_maps(args.out / MAPS / Path(picture).with_suffix(""), maps)
+        if without_cells:
             continue
         found = sample.pred_instances
         found = sample.pred_instances = found[found.scores >= args.score_thr]
@@ -144,6 +171,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         samples.append(sample)
     if done:
         write_coco(args.out / "cells.json", samples_to_coco(done, samples, inferencer.classes))
+    if without_cells:
+        sys.stderr.write(
+            f"cellmm predict: the model gives maps and no cells: maps are in {args.out / MAPS}\n"
+        )
     for error in failed:
         sys.stderr.write(f"cellmm predict: {' '.join(str(error).splitlines())}\n")
     return 1 if failed else 0

@@ -161,10 +161,10 @@ class PartsCheck:
             elif key == "_delete_":
                 self.report(f"{path}.{key}", "the bases hold nothing here to be deleted; leave it out")
             elif key not in ALWAYS_TAKEN and key not in place.taken:
-                near = difflib.get_close_matches(str(key), by_name, 1, 0.8)
+                near = difflib.get_close_matches(str(key), [*by_name, *place.taken], 1, 0.8)
                 if near or not arguments.is_open:
                     names = [one for one in by_name if one not in place.supplied]
-                    names += ["type"] if "type" not in value else []
+                    names += [*place.taken, *(["type"] if "type" not in value else [])]
                     self.report(f"{path}.{key}", f"{name} takes no such argument; {nearest(key, names)}")
         supplied = {*place.supplied, *self.top} if place is PLACES["model"] else place.supplied
         for key in arguments.required if strict else ():

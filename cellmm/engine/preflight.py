@@ -36,8 +36,8 @@ def check_runner(runner: Runner) -> None:
     - No training image has more cells than the model has queries, nor a class that the model does not have;
       images of the validation and test sets with more cells are counted in a warning. Sets of label images,
       and pipelines with a step called ``*Crop*``, are not counted.
-    - The first sample goes through the pipeline, has the model's channels and is large enough: a model may
-      state ``encoder.min_size``, pixels or (h, w), for padded images.
+    - The first sample goes through the pipeline, has what the heads learn and the model's channels, and is
+      large enough: a model may state ``encoder.min_size``, pixels or (h, w), for padded images.
 
     Raises:
         CellMMError: one line that names the config's key.
@@ -270,6 +270,12 @@ def _check_first_sample(loader: DataLoader, model: nn.Module) -> None:
                 raise CellMMError(
                     f"{where}.pipeline: no step writes {key}, which model.heads.{name} learns; add {steps}"
                 )
+        maps, target = sample["data_samples"].get("gt_semantic", {}).keys(), getattr(head, "target", None)
+        if maps and target is not None and target not in maps:
+            raise CellMMError(
+                f"{where}.pipeline: SemanticTargets writes {', '.join(sorted(maps))} and not {target!r}, "
+                f"which model.heads.{name} learns; add it to its targets, or change model.heads.{name}.target"
+            )
     channels, height, width = sample["inputs"].shape
     name = _name(dataset.get_data_info(0))
     takes = getattr(getattr(model, "data_preprocessor", None), "in_channels", channels)

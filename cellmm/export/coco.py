@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from cellmm.errors import CellMMError
 from cellmm.structures import CellSample, rle
 from cellmm.utils import atomic_path
 
@@ -21,12 +22,17 @@ def samples_to_coco(
         samples: (B,) with ``pred_instances``.
 
     Raises:
+        CellMMError: a sample without instances.
         ValueError: a label without a class.
     """
     images, annotations = [], []
     for name, sample in zip(names, samples, strict=True):
         height, width = sample.ori_shape
         images.append(dict(id=len(images) + 1, file_name=name, height=int(height), width=int(width)))
+        if "pred_instances" not in sample:
+            raise CellMMError(
+                f"{name}: no pred_instances, the model gives no cells; set model.instance_head or postprocess"
+            )
         found = sample.pred_instances
         labels = found.labels.tolist()
         if labels and not 0 <= min(labels) <= max(labels) < len(classes):

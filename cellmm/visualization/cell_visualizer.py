@@ -3,24 +3,29 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 from mmengine.dist import master_only
 from mmengine.structures import InstanceData
 from mmengine.visualization import Visualizer
+from torch import Tensor
 
 from cellmm.datasets.image_io import read_images
 from cellmm.registry import VISUALIZERS
 from cellmm.structures import CellSample, LabelLayers
 from cellmm.visualization.colors import cell_colors
 from cellmm.visualization.montage import caption, grid, save_picture
-from cellmm.visualization.overlay import draw_instances
+from cellmm.visualization.overlay import draw_instances, view_scale
 
 IGNORED = (150, 150, 150)
 
 
 @VISUALIZERS.register_module()
 class CellVisualizer(Visualizer):
-    """Draws ground truth (left) beside prediction (right) in the original frame."""
+    """Draws ground truth (left) beside prediction (right) in the original frame.
+
+    Of a model that gives maps and no cells, the prediction is its maps, side by side, from 0 (black) to 1.
+    """
 
     @master_only
     def add_datasample(
@@ -36,7 +41,8 @@ class CellVisualizer(Visualizer):
         step: int = 0,
         scale: int | None = None,
     ) -> None:
-        """Draw what ``data_sample`` holds of eval_instances and pred_instances, else the plain image.
+        """Draw what ``data_sample`` holds of eval_instances and pred_instances (without these,
+        pred_semantic), else the plain image.
 
         Crowd regions of the ground truth are grey.
 
@@ -58,6 +64,9 @@ class CellVisualizer(Visualizer):
             picture = draw_instances(image, found.masks, found.scores.tolist(), scale=scale)
             text = f"prediction: {_cells(len(found))} with score >= {pred_score_thr:g}"
             parts.append(caption(picture, text))
+        elif draw_pred and "pred_semantic" in data_sample:
+            maps = sorted(data_sample.pred_semantic.items())  # of a set, in any order
+            parts += [_draw_map(target, one, scale) for target, one in maps]
         picture = grid(parts, len(parts)) if parts else draw_instances(image, [], scale=scale)
         if out_file is not None:
             save_picture(out_file, picture)
@@ -74,6 +83,13 @@ def _draw_truth(image: np.ndarray, truth: InstanceData, scale: int | None) -> np
     if ignored.any():
         text += f", {int(ignored.sum())} ignored"
     return caption(draw_instances(image, layers, scale=scale, colors=colors), text)
+
+
+def _draw_map(target: str, probs: Tensor, scale: int | None) -> np.ndarray:
+    scale = scale or view_scale(*probs.shape)
+    grey = (255 * probs.numpy()).round().astype(np.uint8)
+    grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)
+    return caption(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), f"prediction: {target}")
 
 
 def _cells(number: int) -> str:

@@ -54,7 +54,7 @@ def draw_instances(
             raise ValueError(f"{len(given)} {name} for {len(cells)} cells")
     boxes = cells.bboxes().astype(int)
     colors = cell_colors(boxes) if colors is None else np.asarray(colors)
-    scale = scale or int(np.clip(-(-VIEW_SIZE // max(height, width)), 1, 4))
+    scale = scale or view_scale(height, width)
 
     # A margin of one pixel of the image lets every outline close.
     picture = cv2.resize(picture, (width * scale, height * scale), interpolation=cv2.INTER_CUBIC)
@@ -80,6 +80,11 @@ def draw_instances(
         for i, mask, corner in drawn:
             _write_inside(picture, f"{100 * scores[i]:.0f}", mask, corner)
     return picture[scale:-scale, scale:-scale].copy()
+
+
+def view_scale(height: int, width: int) -> int:
+    """The whole number, 1 to 4, by which an image is enlarged so that it can be looked at."""
+    return int(np.clip(-(-VIEW_SIZE // max(height, width)), 1, 4))
 
 
 def _enlarged(mask: np.ndarray, scale: int) -> np.ndarray:

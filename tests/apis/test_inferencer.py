@@ -12,7 +12,7 @@ from torch import nn
 
 from cellmm.apis.inferencer import CellInferencer
 from cellmm.errors import CellMMError
-from cellmm.registry import MODELS
+from cellmm.registry import MODELS, TRANSFORMS
 from cellmm.structures import rle
 
 CONFIG = """
@@ -96,6 +96,39 @@ def test_finds_the_cells_of_a_file_without_annotations(trained, tmp_path):
     assert inferencer.classes == ("worm",)
     image = inferencer.read_image(path)
     assert image.shape == (20, 30, 1) and image.max() == 200
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        "dict(type='LoadNuclei', keep_original=True)",
+        "dict(type='cellmm.ReferencePoints'), dict(type='DiskTargets')",
+        "dict(type='SemanticTargets', targets=('cytoplasm', 'nuclei'))",
+        "dict(type='ProximityMap', kind='v0')",
+        "dict(type='SamplingDensity')",
+        "dict(type='MyTargets')",
+    ],
+)
+def test_steps_that_want_annotations_are_left_out(trained, tmp_path, steps):
+    config, checkpoint = trained
+    config.write_text(CONFIG.replace("    dict(type='PackCell", f"    {steps},\n    dict(type='PackCell"))
+    TRANSFORMS.register_module(module=MyTargets, force=True)
+    try:
+        inferencer = CellInferencer(config, checkpoint, "cpu")
+    finally:
+        TRANSFORMS.module_dict.pop("MyTargets")
+    sample = inferencer.predict(write_image(tmp_path / "a.tif", (2, 3)))
+    assert len(sample.pred_instances) == 1
+    assert not {"gt_layers", "gt_semantic", "gt_proximity", "eval_nuclei"} & set(sample.keys())
+
+
+class MyTargets:
+    """A step of the user's own."""
+
+    annotation_only = True
+
+    def __call__(self, results):
+        return dict(results, mine=results["gt_layers"])
 
 
 def test_takes_a_config_object_and_options(trained):

@@ -176,6 +176,21 @@ def test_overlays_of_an_earlier_run_are_not_images(predict, tmp_path):
     assert [one["file_name"] for one in read(tmp_path)["images"]] == ["a.tif"]
 
 
+def test_a_model_without_maps_cannot_write_them(predict, tmp_path, capsys):
+    assert predict(write_planes(tmp_path / "a.tif"), "--maps") == 1
+    line = "cellmm predict: --maps: the model gives no maps, it has no SemanticHead; leave --maps out"
+    assert line in capsys.readouterr().err.splitlines()
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_that_gives_nothing(predict, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(Threshold, "forward", lambda self, inputs, data_samples, mode: data_samples)
+    path = write_planes(tmp_path / "a.tif")
+    assert predict(path) == 1
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith(f"cellmm predict: {path}: the model gives neither cells nor maps; ")
+
+
 def test_find_images(tmp_path):
     for name in ("b.PNG", "a.tif", "sub/c.jpeg", ".hidden.tif", "notes.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -183,7 +198,7 @@ def test_find_images(tmp_path):
     a, b, c = tmp_path / "a.tif", tmp_path / "b.PNG", tmp_path / "sub" / "c.jpeg"
     assert find_images([tmp_path]) == [a, b, c]
     assert find_images([b, tmp_path / "sub", tmp_path]) == [b, c, a]  # each once
-    assert find_images([tmp_path], leave_out=tmp_path / "sub") == [a, b]
+    assert find_images([tmp_path], leave_out=[tmp_path / "sub"]) == [a, b]
     (tmp_path / "empty").mkdir()
     with pytest.raises(CellMMError, match="empty: no image in this folder"):
         find_images([tmp_path / "empty"])

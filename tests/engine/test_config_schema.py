@@ -80,7 +80,8 @@ def test_the_models_pass(name):
         ("one", "postprocess.min_sed", 2, "SeededWatershed takes no such argument; did you mean min_seed?"),
         ("one", "postprocess.type", "SeedWatershed", "did you mean SeededWatershed?"),
         ("one", "postproces", None, "CellSegmentor takes no such argument; did you mean postprocess?"),
-        ("overlap", "heads.instances.read", "cells", "IAMHead takes no such argument"),
+        ("overlap", "heads.instances.read", "cells", "IAMHead takes no such argument; did you mean reads?"),
+        ("overlap", "heads.overlap.raeds", [], "SemanticHead takes no such argument; did you mean reads?"),
         ("overlap", "heads.overlap.loss.form", 5, "ProximityFocalLoss needs text, got 5"),
     ],
 )

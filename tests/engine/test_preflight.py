@@ -15,6 +15,7 @@ from cellmm.engine import preflight
 from cellmm.engine.preflight import check_runner
 from cellmm.engine.runner import build_runner, load_config
 from cellmm.errors import CellMMError
+from cellmm.registry import MODELS
 
 PIPELINE = "train_dataloader.dataset.pipeline"
 
@@ -302,3 +303,25 @@ def test_the_size_that_a_model_states(runner_of, least, refused):
             check_runner(runner)
     else:
         check_runner(runner)
+
+
+def test_a_map_that_no_step_writes(runner_of):
+    """What SemanticHead says at the first step of training is known before."""
+    for targets, says in (
+        (None, r"no step writes gt_semantic, which model\.heads\.maps learns; add SemanticTargets"),
+        (
+            ("cytoplasm", "border"),
+            r"SemanticTargets writes border, cytoplasm and not 'overlap', which model\.heads\.maps learns; "
+            r"add it to its targets, or change model\.heads\.maps\.target$",
+        ),
+        (("cytoplasm", "overlap"), ""),
+    ):
+        steps = {} if targets is None else {3: dict(type="SemanticTargets", targets=targets)}
+        runner = runner_of(steps=steps)
+        head = dict(type="SemanticHead", in_channels=(4,), stride=2, target="overlap")
+        runner.model.heads["maps"] = MODELS.build(head)
+        if says:
+            with pytest.raises(CellMMError, match=f"^{PIPELINE}: {says}"):
+                check_runner(runner)
+        else:
+            check_runner(runner)

@@ -6,6 +6,7 @@ import torch
 from mmengine.structures import InstanceData
 from pycocotools.coco import COCO
 
+from cellmm.errors import CellMMError
 from cellmm.export import samples_to_coco, write_coco
 from cellmm.structures import CellSample, rle
 
@@ -67,3 +68,9 @@ def test_failed_writing_leaves_the_old_file(tmp_path):
         write_coco(path, dict(score=float("nan")))
     assert json.loads(path.read_text()) == dict(images=[])
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_model_of_maps_alone_has_no_cells_to_write():
+    maps = CellSample(metainfo=dict(ori_shape=(4, 4)))
+    with pytest.raises(CellMMError, match=r"^b\.tif: no pred_instances, the model gives no cells; "):
+        samples_to_coco(["a.tif", "b.tif"], [sample((1, 2, 4, 7)), maps])

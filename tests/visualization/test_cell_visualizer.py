@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tifffile
 import torch
-from mmengine.structures import InstanceData
+from mmengine.structures import BaseDataElement, InstanceData
 
 from cellmm.registry import VISUALIZERS
 from cellmm.structures import CellSample, rle
@@ -83,3 +83,25 @@ def test_no_cells_at_all(tmp_path):
         "a", np.zeros((40, 50)), one, out_file=tmp_path / "a.png", scale=1
     )
     assert halves(tmp_path / "a.png")[0].max() == 0
+
+
+def test_maps_where_there_are_no_cells_to_draw(sample, tmp_path):
+    """By name, grey from 0 to 1 as they are, on the scale of the truth."""
+    sample.pred_semantic = BaseDataElement(
+        overlap=torch.ones(40, 50), nuclei=torch.full((40, 50), 0.2), border=torch.zeros(40, 50)
+    )
+    visualizer = CellVisualizer(name="maps")
+    visualizer.add_datasample("a", np.zeros((40, 50)), sample, out_file=tmp_path / "a.png", scale=1)
+    assert halves(tmp_path / "a.png")[1][2, 8].max() > 150  # there are cells
+    del sample.pred_instances
+    for options, scale in ((dict(scale=1), 1), (dict(scale=3), 3), (dict(), 4)):
+        visualizer.add_datasample("a", np.zeros((40, 50)), sample, out_file=tmp_path / "a.png", **options)
+        page = cv2.imread(str(tmp_path / "a.png"))
+        assert page.shape == (22 + 40 * scale, 4 * 50 * scale + 3 * 6, 3)  # truth and three maps
+        for i, grey in enumerate((0, 51, 255), start=1):
+            left = i * (50 * scale + 6)
+            assert (page[22:, left : left + 50 * scale] == grey).all()
+    visualizer.add_datasample(
+        "a", np.zeros((40, 50)), sample, out_file=tmp_path / "a.png", scale=1, draw_gt=False
+    )
+    assert cv2.imread(str(tmp_path / "a.png")).shape == (62, 162, 3)

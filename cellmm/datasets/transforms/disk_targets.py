@@ -42,6 +42,8 @@ class DiskTargets(BaseTransform):
         balance_range: bounds of 'balance'.
     """
 
+    annotation_only = True
+
     def __init__(
         self,
         *,

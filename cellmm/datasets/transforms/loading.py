@@ -66,6 +66,8 @@ class LoadCells(BaseTransform):
     ``cache``: keep the decoded cells of each image in the memory of the process, 2 bytes a pixel and layer.
     """
 
+    annotation_only = True
+
     def __init__(self, *, keep_original: bool = False, cache: bool = False) -> None:
         self.keep_original = keep_original
         self.cache: dict | None = {} if cache else None

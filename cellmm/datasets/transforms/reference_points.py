@@ -7,7 +7,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components, dijkstra
 from scipy.spatial import cKDTree
 
-from cellmm.datasets.transforms.cells import cell_pixels
+from cellmm.datasets.transforms.cells import cell_pixels, pixel_means
 from cellmm.registry import TRANSFORMS
 from cellmm.structures import LabelLayers
 
@@ -39,6 +39,8 @@ class ReferencePoints(BaseTransform):
         reach: the most that u moves, 0 to 0.5.
     """
 
+    annotation_only = True
+
     def __init__(
         self,
         *,
@@ -68,7 +70,8 @@ class ReferencePoints(BaseTransform):
             wanted &= ~results["gt_ignore"].astype(bool)
         points = np.full((len(cells), 2), np.nan)
         if self.kind == "centroid":
-            points[wanted] = centroids(cells)[wanted]
+            means = pixel_means(*cell_pixels(cells), num=len(cells), width=cells.shape[1])
+            points[wanted] = means[wanted]
             results["gt_points"] = points.astype(np.float32)
             return results
         grid = _Grid(cells.layers, wanted, self.stride)
@@ -123,15 +126,6 @@ def cut_cells(cells: LabelLayers, border: int = 1, ignore: np.ndarray | None = N
         near = cv2.dilate(ignore.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
         cut[cells.layers[:, near]] = True
     return cut[1:]
-
-
-def centroids(cells: LabelLayers) -> np.ndarray:
-    """Mean (y, x) of the pixels of each cell, float64 (N, 2); nan where there are none."""
-    pixels, ids = cell_pixels(cells)
-    y, x = np.divmod(pixels.astype(np.int32), np.int32(cells.shape[1]))
-    counts, rows, columns = (np.bincount(ids, weights, len(cells) + 1)[1:] for weights in (None, y, x))
-    with np.errstate(invalid="ignore"):
-        return np.stack([rows, columns], axis=1) / counts[:, None]
 
 
 class _Grid:

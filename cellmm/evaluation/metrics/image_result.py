@@ -130,7 +130,10 @@ def read_sample(sample: dict) -> tuple[dict, dict, str]:
     if "eval_instances" not in sample:
         raise CellMMError(f"{name}: no eval_instances; put LoadCells(keep_original=True) into the pipeline")
     if "pred_instances" not in sample:
-        raise CellMMError(f"{name}: no pred_instances; the model has to be run with mode='predict'")
+        raise CellMMError(
+            f"{name}: no pred_instances; the model has to be run with mode='predict', and a model of maps "
+            "needs model.instance_head or postprocess to give cells; maps alone are scored by SemanticMetric"
+        )
     truth, predicted = sample["eval_instances"], sample["pred_instances"]
     truth = dict(
         masks=list(truth["masks"]),
