@@ -1,4 +1,5 @@
-# Overlap guided by the map of borders (sparseseunet 4.3): overlap is unlikely, and costs more, where P is low.
+# Overlap guided by the map of borders (sparseseunet 4.3): overlap is unlikely, and costs more, where P is
+# low.
 _base_ = ["./overlap.py"]
 train_pipeline = [
     *_base_.before_targets,
