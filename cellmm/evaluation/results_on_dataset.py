@@ -11,9 +11,9 @@ import numpy as np
 from mmengine.config import Config
 
 from cellmm.errors import CellMMError
-from cellmm.evaluation.functional import ClassInImage, segmentation_scores
+from cellmm.evaluation.functional import segmentation_scores
 from cellmm.evaluation.metrics import CellCocoMetric
-from cellmm.evaluation.metrics.image_result import image_name, read_sample
+from cellmm.evaluation.metrics.image_result import image_name
 from cellmm.registry import DATASETS
 from cellmm.structures import rle as rle_ops
 
@@ -107,39 +107,30 @@ def _parts(stem: str) -> list[str]:
     return [stem, *re.split(r"[_\-. ]", stem)]
 
 
-def score_samples(
-    samples: Sequence[dict], *, classes: Sequence[str], score_thr: float
-) -> tuple[dict[str, float], np.ndarray]:
-    """The numbers of CellCocoMetric, and S of each image, the mean over its thresholds, float64 (B,)."""
-    metric = CellCocoMetric(score_thr=score_thr)
+def coco_metric(
+    evaluator: dict | Sequence[dict] | None, *, classes: Sequence[str], score_thr: float | None = None
+) -> CellCocoMetric:
+    """The CellCocoMetric of a config's evaluator, or the default one, that writes no files; keys are plain.
+
+    ``score_thr``: instead of the config's.
+    """
+    metrics = evaluator.get("metrics", evaluator) if isinstance(evaluator, dict) else evaluator or []
+    metrics = [metrics] if isinstance(metrics, dict) else metrics
+    own = next((one for one in metrics if one.get("type") == "CellCocoMetric"), {})
+    options = {key: own[key] for key in own if key not in ("type", "outfile_prefix", "prefix")}
+    if score_thr is not None:
+        options["score_thr"] = score_thr
+    try:
+        metric = CellCocoMetric(**options)
+    except (TypeError, ValueError) as error:
+        raise CellMMError(f"the evaluator's CellCocoMetric: {error}") from error
     metric.dataset_meta = dict(classes=classes)
+    return metric
+
+
+def score_samples(samples: Sequence[dict], metric: CellCocoMetric) -> tuple[dict[str, float], np.ndarray]:
+    """The numbers of the metric, and S of each image, the mean over its thresholds, float64 (B,)."""
     metric.process(None, samples)
     num = len(metric.iou_thresholds)
     counts = np.array([result.total_counts(num) for result in metric.results])
     return metric.evaluate(len(samples)), segmentation_scores(counts)["S"].mean(-1)
-
-
-def split_classes(
-    sample: dict, *, max_dets: int | None = None, score_thr: float | None = None
-) -> dict[int, ClassInImage]:
-    """{label: its predictions by falling score, and its cells}, as ``find_errors`` takes them.
-
-    ``max_dets``: only this many of a class, the best scored; ``score_thr``: only those with this score.
-    """
-    truth, predicted, _ = read_sample(sample)
-    areas = np.where(np.isnan(truth["areas"]), rle_ops.area(truth["masks"]), truth["areas"])
-    classes = {}
-    for label in np.union1d(truth["labels"], predicted["labels"]).tolist():
-        gt = np.flatnonzero(truth["labels"] == label)
-        pred = np.flatnonzero(predicted["labels"] == label)
-        pred = pred[np.argsort(-predicted["scores"][pred], kind="stable")][:max_dets]
-        if score_thr is not None:
-            pred = pred[predicted["scores"][pred] >= score_thr]
-        classes[label] = ClassInImage(
-            masks=[predicted["masks"][i] for i in pred],
-            scores=predicted["scores"][pred],
-            gt_masks=[truth["masks"][i] for i in gt],
-            gt_crowd=truth["ignore"][gt],
-            gt_areas=areas[gt],
-        )
-    return classes

@@ -10,6 +10,7 @@ import numpy as np
 
 from cellmm.datasets.image_io import read_images
 from cellmm.evaluation.functional import ClassInImage, Errors
+from cellmm.structures import rle as rle_ops
 from cellmm.utils import atomic_path
 from cellmm.visualization.montage import caption, grid, save_picture
 from cellmm.visualization.overlay import draw_instances
@@ -46,21 +47,39 @@ def draw_errors(
         of_class = errors[label]
         kinds = np.where(one.gt_crowd, "ignored", np.where(of_class.found, "right", "missed")).astype(object)
         for kind in ("boundary", "split"):
-            kinds[[of_class.cell[i] for i in of_class.of_kind(kind)]] = kind
-        merged = [j for those in of_class.parts.values() for j in those if not of_class.found[j]]
-        kinds[merged] = "merged"
+            kinds[[of_class.explains[i][0] for i in of_class.of_kind(kind)]] = kind
+        merged = [j for i in of_class.of_kind("merged") for j in of_class.explains[i]]
+        kinds[[j for j in merged if not of_class.found[j]]] = "merged"
         cells += zip(one.gt_masks, kinds, strict=True)
         guesses += zip(one.masks, of_class.kind, strict=True)
+    height, width = image.shape[:2]
+    scale = max(1, round(WIDTH / max(height, width)))
+    shrink = 2 * WIDTH / max(height, width)
+    if shrink < 1:  # before anything is drawn: a whole slide would not fit into memory in colour
+        shape = max(1, round(height * shrink)), max(1, round(width * shrink))
+        image = cv2.resize(image, shape[::-1], interpolation=cv2.INTER_AREA)
     parts = []
     for text, instances in (("ground truth", cells), ("prediction", guesses)):
         colors = np.array([COLORS[kind] for _, kind in instances], np.uint8).reshape(-1, 3)
-        scale = max(1, round(WIDTH / max(image.shape[:2])))
-        picture = draw_instances(image, [mask for mask, _ in instances], scale=scale, colors=colors)
-        shrink = 2 * WIDTH / max(picture.shape[:2])
-        if shrink < 1:
-            picture = cv2.resize(picture, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+        masks = [mask if shrink >= 1 else _shrunk(mask, shape) for mask, _ in instances]
+        picture = draw_instances(image, masks, scale=scale, colors=colors)
         parts.append(caption(picture, f"{text}: {len(instances)}"))
     return grid(parts, 2)
+
+
+def _shrunk(mask: dict, shape: tuple[int, int]) -> dict:
+    """A mask as RLE of a smaller image of ``shape`` (h, w): the pixels that it fills at least half.
+
+    If there is none, those that it touches: no cell gets lost. Each mask by itself, so overlap stays.
+    """
+    (height, width), (h, w) = mask["size"], shape
+    _, start, length = rle_ops.to_runs([mask])
+    x, y = np.divmod(rle_ops.run_pixels(start, length), height)
+    pixel, filled = np.unique(x * w // width * h + y * h // height, return_counts=True)
+    most = filled >= height * width / (h * w) / 2
+    columns = np.zeros((w, h), bool)
+    columns.reshape(-1)[pixel[most] if most.any() else pixel] = True
+    return rle_ops.encode_one(columns.T)
 
 
 def write_page(

@@ -1,6 +1,7 @@
 """The scores of semantic maps: by hand, conventions, errors, several ranks, beside the other metric."""
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -95,6 +96,27 @@ def test_the_targets_of_training_score_one():
         assert run(one, targets=names, border_width=3 - width)["border/IoU"] < 1
 
 
+@pytest.mark.parametrize(("scale", "width"), [(4, 8), (3.9, 8), (0.5, 1), (0.1, 1)])
+def test_the_width_of_the_border_is_in_pixels_of_the_networks_frame(scale, width):
+    masks = [np.pad(np.ones((28, 40), bool), 2), np.pad(np.ones((16, 16), bool), ((8, 8), (0, 28)))]
+    truth = semantic_maps(LabelLayers.from_masks(masks), None, ["border"], border_width=width)
+    one = sample(1, masks, truth)
+    # The network saw the image scale times smaller (1 along one side, scale^2 along the other one).
+    one.set_metainfo(dict(ori_shape=(32, 44), to_original=np.diag([1, scale**2, 1])))
+    assert run(one, targets=["border"])["border/F1"] == 1
+    one.set_metainfo(dict(to_original=np.eye(3)))
+    assert run(one, targets=["border"])["border/F1"] < 1
+
+
+def test_a_border_of_a_smaller_frame_scores_one():
+    small = np.pad(np.ones((20, 30), bool), 4)
+    border = semantic_maps(LabelLayers.from_masks([small]), None, ["border"])["border"]
+    large = np.ones((4, 4), bool)
+    one = sample(1, [np.kron(small, large)], dict(border=np.kron(border, large)))
+    one.set_metainfo(dict(ori_shape=(112, 152), to_original=np.diag([4, 4, 1])))
+    assert run(one, targets=["border"])["border/F1"] == 1
+
+
 def test_samples_of_a_test_pipeline(tmp_path):
     steps = [
         dict(type="LoadImage"),
@@ -125,6 +147,40 @@ def test_crowd_pixels_do_not_count():
         1, [box(2, 8, 4, 10), crowd], dict(cytoplasm=box(0, 0, 2, 2) + box(2, 8, 4, 10)), ignore=[False, True]
     )
     assert [run(one, targets=["cytoplasm"])[f"cytoplasm/{score}"] for score in SCORES] == [1] * 5
+
+
+def test_many_crowd_regions_take_no_memory():
+    h, w = 900, 1000
+    crowd = np.zeros((h, w), bool)
+    crowd[:, 1:] = True
+    first = np.zeros((h, w), bool)
+    first[:4, 0] = True
+    one = sample(1, [first] + [crowd] * 20, dict(cytoplasm=first), ignore=[False] + [True] * 20)
+    one.set_metainfo(dict(ori_shape=(h, w)))
+    one = one.to_dict()
+    metric = metric_of(targets=["cytoplasm"])
+    peak = peak_memory(lambda: metric.process(None, [one]))
+    assert metric.results[0].counts.tolist() == [[4, 0, 0, h - 4]]
+    assert peak < 40 * h * w  # 20 masks take 20 bytes a pixel, and their pixels' numbers 8 each
+
+
+@pytest.mark.parametrize("counted", [False, True])
+def test_counting_takes_three_bytes_a_pixel(counted):
+    pred, truth = np.zeros((2, 1000, 1000), bool)
+    pred[:10], truth[5:30] = True, True
+    where = np.ones((1000, 1000), bool) if counted else None
+    truth = truth.view(np.uint8)
+    assert pixel_counts(pred, truth, where).tolist() == [5000, 5000, 20000, 970000]
+    assert peak_memory(lambda: pixel_counts(pred, truth, where)) < 3.5e6
+
+
+def peak_memory(call):
+    """Bytes that numpy held at most during a call, beyond what was there."""
+    tracemalloc.start()
+    call()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
 
 
 def test_undefined_numbers_are_nan():
@@ -202,7 +258,7 @@ def test_each_image_once():
         (dict(targets=()), "targets is"),
         (dict(targets="nuclei"), "targets is"),
         (dict(targets=["border", "border"]), "targets is"),
-        (dict(targets=["cells"]), "targets has 'cells'"),
+        (dict(targets=["cells"]), "targets has 'cells': choose from .*a map of your own needs a metric of"),
         (dict(targets=["border"], thresholds=dict(overlap=0.3)), "thresholds has 'overlap'"),
         (dict(targets=["border"], thresholds=dict(border=0)), "thresholds is"),
         (dict(targets=["border"], border_width=0), "border_width is 0"),

@@ -169,11 +169,18 @@ def test_wrong_options(tool, capsys, options):
     assert options[0] in capsys.readouterr().err.splitlines()[-1]
 
 
-def test_the_options_of_the_configs_metric(tool):
-    metric = dict(type="CellCocoMetric", area_bounds=(324, 961), max_dets=100)
-    known = dict(area_bounds=(324, 961), max_dets=100)
-    semantic = dict(type="SemanticMetric", targets=["nuclei"])
-    for evaluator in (metric, [semantic, metric], dict(type="Evaluator", metrics=[semantic, metric])):
-        assert tool.metric_options(evaluator) == known
-    for evaluator in (None, semantic, [semantic]):
-        assert tool.metric_options(evaluator) == dict(area_bounds=(1024, 9216), max_dets=None)
+def test_the_numbers_are_those_of_the_configs_metric(tool, tiny_config, config, truth, tmp_path):
+    changed = 'dict(type="CellCocoMetric", area_bounds=(30, 90), max_dets=1, score_thr=0.99, prefix="x", '
+    changed += f"iou_thresholds=(0.75,), outfile_prefix={str(tmp_path / 'written')!r})"
+    lines = f'test_evaluator = [dict(type="SemanticMetric", targets=["cytoplasm"]), {changed}]\n'
+    own = tiny_config(tmp_path, lines)
+    code, report, rows = run(tool, own, truth, tmp_path, "--worst", "0")
+    assert code == 0 and report["area_bounds"] == [30, 90] and report["score_thr"] == 0.99
+    # One prediction an image counts, and it is right; all scores but the best two of an image are below .99.
+    S = [1 / int(row["cells"]) for row in rows]
+    assert [float(row["S"]) for row in rows] == pytest.approx(S, abs=1e-6)
+    assert report["S"] == pytest.approx(np.mean(S)) and np.mean(S) < 1
+    assert not list(tmp_path.glob("written*"))
+    _, report, rows = run(tool, own, truth, tmp_path, "--worst", "0", "--score-thr", "0.5")
+    assert report["score_thr"] == 0.5
+    assert run(tool, config, truth, tmp_path, "--worst", "0")[1]["score_thr"] == 0.3

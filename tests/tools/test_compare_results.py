@@ -48,6 +48,21 @@ def test_perfect_results_against_some_of_them(tool, truth, tmp_path, capsys):
     assert "+0.3333 (standard error 0.3333), better on 1, worse on 0 of 3" in paired
 
 
+def test_the_options_are_those_of_the_configs_metric(tool, truth, tiny_config, tmp_path, capsys):
+    _, results = truth
+    for one in results:
+        one["score"] = 0.5
+    (tmp_path / "ours.json").write_text(json.dumps(results))
+    metric = 'dict(type="CellCocoMetric", score_thr=0.6, iou_thresholds=(0.75, 0.9), outfile_prefix="no")'
+    config = tiny_config(tmp_path / "own", f"test_evaluator = {metric}\n")
+    file = str(tmp_path / "ours.json")
+    for options, S in (([], "0.0000"), (["--score-thr", "0.4"], "1.0000")):
+        assert tool.main([str(config), file, *options]) == 0
+        header, ours = capsys.readouterr().out.splitlines()[-2:]
+        assert header.split()[2:] == ["AP", "AP50", "AP75", "AP90", "S", "S90"]
+        assert ours.split()[1:] == ["1.0000"] * 4 + [S] * 2
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

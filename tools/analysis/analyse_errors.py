@@ -23,12 +23,12 @@ import numpy as np
 from cellmm.engine.runner import load_config
 from cellmm.errors import CellMMError
 from cellmm.evaluation import functional as F
-from cellmm.evaluation.metrics.image_result import image_name
+from cellmm.evaluation.metrics.image_result import image_name, read_sample, split_classes
 from cellmm.evaluation.results_on_dataset import (
+    coco_metric,
     load_truth,
     read_results,
     score_samples,
-    split_classes,
     with_results,
 )
 from cellmm.utils import atomic_path, explain
@@ -58,7 +58,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--image-key", default="well", help="what names an image that has no image_id")
     parser.add_argument("--iou", type=float, default=0.5, help="at which errors are told apart, .5 to .95")
     parser.add_argument(
-        "--score-thr", type=float, default=0.3, help="of the predictions for S, images.csv and pictures"
+        "--score-thr",
+        type=float,
+        help="of the predictions for S, images.csv and pictures (default: that of the config's metric)",
     )
     parser.add_argument("--worst", type=int, default=12, help="how many images are drawn")
     parser.add_argument("--by", choices=["S", "errors"], default="S", help="what makes an image a bad one")
@@ -70,17 +72,6 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def metric_options(evaluator: dict | list | None) -> dict:
-    """``area_bounds`` and ``max_dets`` of the config's CellCocoMetric, or its defaults."""
-    metrics = evaluator.get("metrics", evaluator) if isinstance(evaluator, dict) else evaluator or []
-    for metric in [metrics] if isinstance(metrics, dict) else metrics:
-        if metric.get("type") == "CellCocoMetric":
-            return dict(
-                area_bounds=metric.get("area_bounds", (32**2, 96**2)), max_dets=metric.get("max_dets")
-            )
-    return dict(area_bounds=(32**2, 96**2), max_dets=None)
-
-
 def key_at(iou: float) -> str:
     return f"AP{round(100 * iou)}"
 
@@ -89,12 +80,13 @@ def analyse(
     images: Sequence[dict[int, F.ClassInImage]],
     errors: Sequence[dict[int, F.Errors]],
     *,
-    area_bounds: Sequence[float],
+    area_ranges: Sequence[tuple[float, float]],
     iou: float,
 ) -> Analysis:
-    """The tables of all ``images`` ({label: class} each), with ``errors`` as found at ``iou``."""
-    small, large = area_bounds
-    ranges = (F.ALL_AREAS, (0.0, small), (small, large), (large, F.ALL_AREAS[1]))
+    """The tables of all ``images`` ({label: class} each), with ``errors`` as found at ``iou``.
+
+    ``area_ranges``: all, small, medium and large, as of CellCocoMetric.
+    """
     at = int(np.argmin(np.abs(F.IOU_THRESHOLDS - iou)))
     top = 1 + max((one.scores.max(initial=0) for image in images for one in image.values()), default=0)
 
@@ -105,12 +97,12 @@ def analyse(
         ]
 
     rows = {"baseline": images} | {what: changed(F.oracle, what=what) for what in F.ORACLES}
+    scored = {row: F.average_precision(one, area_ranges=area_ranges) for row, one in rows.items()}
+    base = scored["baseline"][0]
     oracles = {}
-    for row, predictions in rows.items():
-        ap = F.average_precision(predictions, area_ranges=ranges)
+    for row, ap in scored.items():
         values = (ap[0].mean(), ap[0, 0], ap[0, 5], *ap[1:].mean(axis=1))
         oracles[row] = dict(zip(SIZES, map(float, values), strict=True))
-    base = F.average_precision(images)[0]
     number = total_counts(errors) | {"ranking": F.confident_errors(images, errors)}
     table = {}
     for what in F.REPAIRS:
@@ -178,20 +170,22 @@ def run(args: argparse.Namespace) -> None:
     if not samples:
         raise CellMMError(f"{args.config}: its {args.split}_dataloader has no images")
     samples = with_results(samples, results, classes=classes, image_key=args.image_key)
-    options = metric_options(cfg.get(f"{args.split}_evaluator"))
-    area_bounds, max_dets = options["area_bounds"], options["max_dets"]
-    numbers, of_images = score_samples(samples, classes=classes, score_thr=args.score_thr)
+    metric = coco_metric(cfg.get(f"{args.split}_evaluator"), classes=classes, score_thr=args.score_thr)
+    numbers, of_images = score_samples(samples, metric)
 
     def find(score_thr: float | None) -> tuple[list[dict], list[dict]]:
-        images = [split_classes(one, max_dets=max_dets, score_thr=score_thr) for one in samples]
+        images = [
+            split_classes(*read_sample(one)[:2], max_dets=metric.max_dets, score_thr=score_thr)
+            for one in samples
+        ]
         errors = [
             {label: F.find_errors(one, threshold=args.iou) for label, one in image.items()}
             for image in images
         ]
         return images, errors
 
-    analysis = analyse(*find(None), area_bounds=area_bounds, iou=args.iou)
-    images, errors = find(args.score_thr)
+    analysis = analyse(*find(None), area_ranges=metric.area_ranges, iou=args.iou)
+    images, errors = find(metric.score_thr)
     shown = total_counts(errors)
     for what in F.REPAIRS[:-1]:
         analysis.errors[what]["shown"] = shown[what]
@@ -217,13 +211,13 @@ def run(args: argparse.Namespace) -> None:
         cells=sum(row["cells"] for row in rows),
         predictions=len(results),
         iou=args.iou,
-        score_thr=args.score_thr,
-        area_bounds=list(area_bounds),
+        score_thr=metric.score_thr,
+        area_bounds=list(metric.area_ranges[2]),
         S=numbers["S"],
     )
     write_json(args.out / "errors.json", dict(about, oracles=analysis.oracles, errors=analysis.errors))
     write_csv(args.out / "images.csv", rows)
-    both = tables(analysis, args.score_thr)
+    both = tables(analysis, metric.score_thr)
     worst = sorted(range(len(rows)), key=lambda i: _badness(rows[i], args.by))[: args.worst]
     write_page(
         args.out / "index.html",

@@ -14,7 +14,13 @@ from pathlib import Path
 
 from cellmm.engine.runner import load_config
 from cellmm.errors import CellMMError
-from cellmm.evaluation.results_on_dataset import load_truth, read_results, score_samples, with_results
+from cellmm.evaluation.results_on_dataset import (
+    coco_metric,
+    load_truth,
+    read_results,
+    score_samples,
+    with_results,
+)
 
 KEYS = ("AP", "AP50", "AP75", "AP90", "S", "S50", "S90")
 
@@ -26,7 +32,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("config", help="says the test images and their annotation")
     parser.add_argument("results", nargs="+", type=Path)
     parser.add_argument(
-        "--score-thr", nargs="+", type=float, default=[0.3], help="for S: one for all, or one a file"
+        "--score-thr",
+        nargs="+",
+        type=float,
+        default=[None],
+        help="for S: one for all, or one a file (default: that of the config's metric)",
     )
     parser.add_argument("--image-key", default="well", help="what names an image that has no image_id")
     args = parser.parse_args(argv)
@@ -44,14 +54,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         rows = []
         for path, score_thr in zip(args.results, args.score_thr, strict=True):
             filled = with_results(samples, read_results(path), classes=classes, image_key=args.image_key)
-            rows.append(score_samples(filled, classes=classes, score_thr=score_thr))
+            metric = coco_metric(cfg.get("test_evaluator"), classes=classes, score_thr=score_thr)
+            rows.append(score_samples(filled, metric))
     except CellMMError as error:
         print(f"compare_results: {error}", file=sys.stderr)
         return 1
+    keys = [key for key in KEYS if key in rows[0][0]]  # no S50 where the metric has no threshold of .5
     width = max(len(str(path)) for path in args.results)
-    print(f"{len(samples)} images".ljust(width), *(key.rjust(6) for key in KEYS))
+    print(f"{len(samples)} images".ljust(width), *(key.rjust(6) for key in keys))
     for path, (numbers, _) in zip(args.results, rows, strict=True):
-        print(str(path).ljust(width), *(f"{numbers[key]:6.4f}" for key in KEYS))
+        print(str(path).ljust(width), *(f"{numbers[key]:6.4f}" for key in keys))
     for path, (_, of_images) in zip(args.results[1:], rows[1:], strict=True):
         gain = rows[0][1] - of_images
         error = gain.std(ddof=1) / len(gain) ** 0.5 if len(gain) > 1 else float("nan")

@@ -5,7 +5,7 @@ code): greedy matching in the order of the scores, 101 recall points, ignored ce
 differs is the cost: only pairs of masks that overlap are looked at.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -131,3 +131,29 @@ def precision_and_recall(
     reached = np.stack([np.searchsorted(row, RECALL_POINTS, side="left") for row in recall])
     highest = recall[:, -1] if len(order) else np.zeros(num_thresholds)
     return np.take_along_axis(precision, reached, axis=1), highest
+
+
+def class_precisions(
+    images: Sequence[Mapping[int, RankedMatches]], labels: Sequence[int], *, num_areas: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """AP and highest recall of each class over all images, float64 (labels, A, T) both.
+
+    ``images``: {label: matches} each; nan where a class has no cell to be found. Over the classes they are
+    averaged by ``mean_of_defined``.
+    """
+    shape = (len(labels), num_areas, len(IOU_THRESHOLDS))
+    precisions, recalls = np.full(shape, np.nan), np.full(shape, np.nan)
+    for row, label in enumerate(labels):
+        of_class = [image[label] for image in images if label in image]
+        for area in range(num_areas):
+            precision, recalls[row, area] = precision_and_recall(of_class, area=area)
+            precisions[row, area] = precision.mean(axis=1)
+    return precisions, recalls
+
+
+def mean_of_defined(values: np.ndarray | Sequence[float], axis: int | None = None) -> np.ndarray:
+    """The mean of the values that are defined (not nan); nan where none is."""
+    values = np.asarray(values, np.float64)
+    defined = ~np.isnan(values)
+    number = defined.sum(axis=axis)
+    return np.where(defined, values, 0).sum(axis=axis) / np.where(number > 0, number, np.nan)

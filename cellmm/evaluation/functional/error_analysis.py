@@ -8,6 +8,7 @@ happens to cells that touch and overlap: merged and split.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from pycocotools import mask as mask_utils
@@ -17,13 +18,14 @@ from cellmm.structures import rle as rle_ops
 from .average_precision import (
     IOU_THRESHOLDS,
     RankedMatches,
+    class_precisions,
     match_by_score,
-    precision_and_recall,
+    mean_of_defined,
     rank_matches,
 )
 from .overlaps import MaskPairs, overlapping_pairs
 
-KINDS = ("merged", "split", "duplicate", "boundary", "false alarm")  # of predictions, in order of decision
+KINDS = ("merged", "split", "boundary", "duplicate", "false alarm")  # of predictions, in order of decision
 REPAIRS = ("missed", *KINDS, "ranking")
 ORACLES = ("true masks", "best matches")
 RIGHT, IGNORED = "right", "ignored"
@@ -54,16 +56,40 @@ class ClassInImage:
         masks = [masks[i] for i in order]
         return ClassInImage(masks, scores[order], self.gt_masks, self.gt_crowd, self.gt_areas)
 
+    def pairs(self, min_iou: float) -> MaskPairs:
+        """Its predictions and cells that overlap."""
+        return overlapping_pairs(self.masks, self.gt_masks, gt_crowd=self.gt_crowd, min_iou=min_iou)
+
+    @cached_property
+    def all_pairs(self) -> MaskPairs:
+        """Those that share a pixel; kept, so that masks are compared once however often they are scored."""
+        return self.pairs(ANY_IOU)
+
+    def ranked(
+        self, area_ranges: Sequence[tuple[float, float]], pairs: MaskPairs | None = None
+    ) -> RankedMatches:
+        """Its matches for AP; ``pairs``: those with an IoU from .5 on at least, None: of ``all_pairs``."""
+        if pairs is None:
+            pairs = _where(self.all_pairs, self.all_pairs.iou >= IOU_THRESHOLDS[0])
+        return rank_matches(
+            pairs,
+            scores=self.scores,
+            pred_areas=_areas(self.masks),
+            gt_areas=self.gt_areas,
+            area_ranges=area_ranges,
+        )
+
 
 @dataclass
 class Errors:
     """What is wrong with one class in one image.
 
     ``kind``: a word for each of the D predictions: 'right', 'ignored' (a crowd region takes it) or one of
-    KINDS; ``cell``: int64 (D,), the cell that each fits best, -1 where it touches none; ``iou``: float64
-    (D,), with that cell; ``own_cell``, ``own_iou``: the same in the best one-to-one matching, see
-    ``one_to_one``; ``parts``: {merged prediction: the cells that it covers}; ``found``: bool (G,), cells with
-    a right prediction; ``missed``: int64 (M,), the cells that no prediction finds and no error explains.
+    KINDS; ``cell``: int64 (D,), the cell that each fits best, found or not, -1 where it touches none;
+    ``iou``: float64 (D,), with that cell; ``own_cell``, ``own_iou``: the same in the best one-to-one
+    matching, see ``one_to_one``; ``explains``: {prediction: its cells} of the merged (those that it covers),
+    split and boundary ones; ``found``: bool (G,), cells with a right prediction; ``missed``: int64 (M,), the
+    cells that no prediction finds and no error explains.
     """
 
     kind: list[str]
@@ -71,7 +97,7 @@ class Errors:
     iou: np.ndarray
     own_cell: np.ndarray
     own_iou: np.ndarray
-    parts: dict[int, list[int]]
+    explains: dict[int, list[int]]
     found: np.ndarray
     missed: np.ndarray
 
@@ -82,7 +108,7 @@ class Errors:
     def counts(self) -> dict[str, int]:
         """Right and ignored predictions, wrong ones by kind ('split': the cells that are), 'missed' cells."""
         counts = {kind: len(self.of_kind(kind)) for kind in (RIGHT, IGNORED, *KINDS)}
-        counts["split"] = len({int(self.cell[i]) for i in self.of_kind("split")})
+        counts["split"] = len({self.explains[i][0] for i in self.of_kind("split")})
         return counts | {"missed": len(self.missed)}
 
 
@@ -106,23 +132,24 @@ def find_errors(instances: ClassInImage, *, threshold: float = 0.5) -> Errors:
 
     Predictions that COCO's matching pairs with a cell at ``threshold`` are right, whatever else they cover,
     and those that it gives to a crowd region are ignored. A cell that has a right prediction is found. The
-    cell of another prediction is the one with its best IoU (the first of equals). It is, the first that
-    applies:
+    cell of another prediction is the one with its best IoU (the first of equals) among those that are not
+    found, if that is at least .1, else among all: where cells cross, it may well fit a found one better. It
+    is, the first that applies:
 
     1. merged: it covers at least half of each of two cells or more, and its IoU with their union is higher
        than with any cell.
     2. split: its cell is not found, at least half of it lies inside this cell, and it is one of two pieces
        or more that together cover at least half of the cell. Pieces are chosen by falling IoU: at least half
        of each is outside of those before it.
-    3. duplicate: it has an IoU of at least .1 with its cell, which is found or split, or which another
-       prediction that is not merged fits better (of equals, the better ranked one).
-    4. boundary: it has an IoU of at least .1 with its cell, and fits it best.
+    3. boundary: it has an IoU of at least .1 with a cell that is neither found nor split. Pairs are taken by
+       falling IoU as long as both are free (of equals the better ranked prediction's, then the first cell's).
+    4. duplicate: it has an IoU of at least .1 with a cell, but all such are found, split or have a boundary.
     5. false alarm: its IoU with every cell is below .1.
 
     Missed are the cells that are not found and that no merged, split or boundary prediction explains.
     """
     crowd = np.asarray(instances.gt_crowd, bool)
-    pairs = overlapping_pairs(instances.masks, instances.gt_masks, gt_crowd=crowd, min_iou=ANY_IOU)
+    pairs = instances.all_pairs
     own_cell, own_iou = one_to_one(pairs)
     match = match_by_score(
         _where(pairs, pairs.iou >= threshold - 1e-9), gt_ignore=crowd, thresholds=np.array([threshold])
@@ -137,31 +164,35 @@ def find_errors(instances: ClassInImage, *, threshold: float = 0.5) -> Errors:
     pairs = _where(pairs, ~crowd[pairs.gt])
     pred_area, gt_area = _areas(instances.masks), _areas(instances.gt_masks)
     shared = pairs.iou / (1 + pairs.iou) * (pred_area[pairs.pred] + gt_area[pairs.gt])  # pixels
-    order = np.lexsort((-pairs.gt, pairs.iou))  # the best comes last, and stays
-    cell, iou, inside = np.full(pairs.num_pred, -1, np.int64), *np.zeros((2, pairs.num_pred))
-    cell[pairs.pred[order]], iou[pairs.pred[order]] = pairs.gt[order], pairs.iou[order]
-    inside[pairs.pred[order]] = (shared / pred_area[pairs.pred])[order]
+    on_cell = _at_least(pairs.iou, ON_CELL)
+    best = _best(pairs, pairs.iou)
+    cell, iou = np.append(pairs.gt, -1)[best], np.append(pairs.iou, 0)[best]
 
-    parts = _merged(instances, pairs, _at_least(shared, MOST * gt_area[pairs.gt]), iou, kind == "")
-    kind[list(parts)] = "merged"
+    explains = _merged(instances, pairs, _at_least(shared, MOST * gt_area[pairs.gt]), iou, kind == "")
+    kind[list(explains)] = "merged"
+    taken = found.copy()
+    best = _best(pairs, pairs.iou + (on_cell & ~found[pairs.gt]))  # first those that are not found
+    piece_of = np.append(pairs.gt, -1)[best]
+    pieces = (kind == "") & ~np.append(found, True)[piece_of]
+    pieces &= _at_least(np.append(shared, 0)[best], MOST * pred_area)
+    piece_iou = np.append(pairs.iou, 0)[best]
+    for those in _split(instances, np.where(pieces, piece_of, -1), piece_iou, gt_area):
+        kind[those], taken[piece_of[those]] = "split", True
+        explains |= {i: [int(piece_of[i])] for i in those}
+    left = _where(pairs, on_cell & (kind == "")[pairs.pred] & ~taken[pairs.gt])
+    own = one_to_one(left)[0]
+    kind[own >= 0] = "boundary"
+    explains |= {i: [int(own[i])] for i in np.flatnonzero(own >= 0).tolist()}
+    for i in np.flatnonzero(kind == "").tolist():
+        kind[i] = "duplicate" if _at_least(iou[i], ON_CELL) else "false alarm"
     explained = found.copy()
-    pieces = (kind == "") & (cell >= 0) & _at_least(inside, MOST)
-    pieces &= ~np.append(found, True)[cell]
-    for those in _split(instances, np.where(pieces, cell, -1), iou, gt_area):
-        kind[those], explained[cell[those]] = "split", True
-    for i in np.lexsort((np.arange(pairs.num_pred), -iou)).tolist():
-        if kind[i] == "" and not _at_least(iou[i], ON_CELL):
-            kind[i] = "false alarm"
-        elif kind[i] == "":
-            kind[i] = "duplicate" if explained[cell[i]] else "boundary"
-            explained[cell[i]] = True
-    explained[[j for those in parts.values() for j in those]] = True
+    explained[[j for those in explains.values() for j in those]] = True
     missed = np.flatnonzero(~explained & ~crowd)
-    return Errors(kind.tolist(), cell, iou, own_cell, own_iou, parts, found, missed)
+    return Errors(kind.tolist(), cell, iou, own_cell, own_iou, explains, found, missed)
 
 
 def repair(instances: ClassInImage, errors: Errors, what: str, *, top_score: float) -> ClassInImage:
-    """The predictions with one of REPAIRS done and all else as it was.
+    """The predictions with one of REPAIRS done and all else as it was; the same object if nothing is to do.
 
     - missed: each missed cell gets a right prediction that ranks before all others, with ``top_score``.
     - merged: the prediction is replaced by those of its cells that are not found (nor given to a merged one
@@ -176,12 +207,16 @@ def repair(instances: ClassInImage, errors: Errors, what: str, *, top_score: flo
     if what == "ranking":
         scores = np.where(errors.own_cell >= 0, errors.own_iou, errors.iou - 1)
         return instances.changed(instances.masks, scores)
+    if what == "missed" and len(errors.missed) == 0:
+        return instances
     if what == "missed":
         new = [cells[j] for j in errors.missed]
         scores = np.concatenate([np.full(len(new), top_score), instances.scores])
         return instances.changed(new + instances.masks, scores)
     if what not in KINDS:
         raise ValueError(f"what is {what!r}: one of {REPAIRS} is allowed")
+    if what not in errors.kind:
+        return instances
     masks, scores = [], []
     given = set(np.flatnonzero(errors.found).tolist())
     for i, (kind, mask) in enumerate(zip(errors.kind, instances.masks, strict=True)):
@@ -190,9 +225,8 @@ def repair(instances: ClassInImage, errors: Errors, what: str, *, top_score: flo
         elif what in ("duplicate", "false alarm"):
             new = []
         else:
-            wanted = errors.parts[i] if what == "merged" else [int(errors.cell[i])]
-            new = [cells[j] for j in wanted if j not in given]
-            given.update(wanted)
+            new = [cells[j] for j in errors.explains[i] if j not in given]
+            given.update(errors.explains[i])
         masks += new
         scores += [instances.scores[i]] * len(new)
     return instances.changed(masks, scores)
@@ -228,24 +262,9 @@ def average_precision(
 
     ``images``: {label: class} each; nan where no cell is to be found.
     """
-    ranked: dict[int, list[RankedMatches]] = {}
-    for image in images:
-        for label, one in image.items():
-            matches = rank_matches(
-                overlapping_pairs(one.masks, one.gt_masks, gt_crowd=one.gt_crowd, min_iou=IOU_THRESHOLDS[0]),
-                scores=one.scores,
-                pred_areas=_areas(one.masks),
-                gt_areas=one.gt_areas,
-                area_ranges=area_ranges,
-            )
-            ranked.setdefault(label, []).append(matches)
-    values = np.full((max(len(ranked), 1), len(area_ranges), len(IOU_THRESHOLDS)), np.nan)
-    for row, of_class in enumerate(ranked.values()):
-        for area in range(len(area_ranges)):
-            values[row, area] = precision_and_recall(of_class, area=area)[0].mean(axis=1)
-    defined = ~np.isnan(values)
-    number = defined.sum(axis=0)
-    return np.where(defined, values, 0).sum(axis=0) / np.where(number > 0, number, np.nan)
+    ranked = [{label: one.ranked(area_ranges) for label, one in image.items()} for image in images]
+    labels = sorted({label for image in images for label in image})
+    return mean_of_defined(class_precisions(ranked, labels, num_areas=len(area_ranges))[0], axis=0)
 
 
 def confident_errors(
@@ -303,6 +322,14 @@ def _pixels(mask: dict) -> int:
 def _outside(mask: dict, other: dict) -> int:
     """How many pixels of ``mask`` are not in ``other``."""
     return _pixels(mask_utils.merge([mask, other])) - _pixels(other)
+
+
+def _best(pairs: MaskPairs, rank: np.ndarray) -> np.ndarray:
+    """Each prediction's pair of highest ``rank`` (P,), the first cell's of equals; int64 (D,), -1: none."""
+    best = np.full(pairs.num_pred, -1, np.int64)
+    order = np.lexsort((-pairs.gt, rank))  # the best comes last, and stays
+    best[pairs.pred[order]] = order
+    return best
 
 
 def _where(pairs: MaskPairs, keep: np.ndarray) -> MaskPairs:

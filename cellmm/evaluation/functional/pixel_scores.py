@@ -8,10 +8,15 @@ def pixel_counts(pred: np.ndarray, truth: np.ndarray, counted: np.ndarray | None
 
     ``pred``, ``truth``, and ``counted`` (None: every pixel counts) are of one shape; nonzero is positive.
     """
-    code = (pred != 0) + 2 * (truth != 0)
-    code = code.ravel() if counted is None else code[counted != 0]
-    neither, false, missed, true = np.bincount(code, minlength=4)
-    return np.array([true, false, missed, neither], np.int64)
+    pred, truth = np.asarray(pred).astype(bool, copy=False), np.asarray(truth).astype(bool, copy=False)
+    total = pred.size
+    if counted is not None:
+        counted = np.asarray(counted).astype(bool, copy=False)
+        total = np.count_nonzero(counted)
+        pred, truth = pred & counted, truth & counted
+    found, real = np.count_nonzero(pred), np.count_nonzero(truth)
+    true = np.count_nonzero(pred & truth)
+    return np.array([true, found - true, real - true, total - found - real + true], np.int64)
 
 
 def pixel_scores(counts: np.ndarray) -> dict[str, np.ndarray]:

@@ -1,7 +1,6 @@
 """Average precision with every cell counted, and S, F1 and PQ."""
 
 import logging
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -131,26 +130,19 @@ class CellCocoMetric(BaseMetric):
         return {label: str(label) for label in sorted({label for r in results for label in r.counts})}
 
     def _average_precisions(self, results: list[ImageResult]) -> dict[str, float]:
-        by_area: list[list[float]] = [[] for _ in self.area_ranges]
-        by_threshold, recalls, by_class = [], [], {}
         labels = self._labels(results)
-        for label, name in labels.items():
-            images = [result.ranked[label] for result in results if label in result.ranked]
-            for area, values in enumerate(by_area):
-                precision, recall = F.precision_and_recall(images, area=area)
-                values.append(precision.mean())
-                if area == 0:
-                    by_threshold.append(precision.mean(axis=1))
-                    recalls.append(recall.mean())
-                    by_class[f"AP/{name}"] = float(precision.mean())
-                    by_class[f"AP50/{name}"] = float(precision[0].mean())
-        at = np.stack(by_threshold) if by_threshold else np.full((1, len(F.IOU_THRESHOLDS)), np.nan)
-        numbers = {"AP": _mean(by_area[0])}
-        for percent in (50, 75, 90):
-            numbers[f"AP{percent}"] = _mean(at[:, (percent - 50) // 5])
-        numbers["AR"] = _mean(recalls)
-        numbers.update({f"AP_{size}": _mean(values) for size, values in zip("SML", by_area[1:], strict=True)})
-        return numbers | by_class if len(labels) > 1 else numbers
+        of_classes, recalls = F.class_precisions(
+            [result.ranked for result in results], list(labels), num_areas=len(self.area_ranges)
+        )
+        ap = F.mean_of_defined(of_classes, axis=0)
+        numbers = {"AP": ap[0].mean()}
+        numbers |= {f"AP{percent}": ap[0, (percent - 50) // 5] for percent in (50, 75, 90)}
+        numbers["AR"] = F.mean_of_defined(recalls[:, 0], axis=0).mean()
+        numbers |= {f"AP_{size}": values.mean() for size, values in zip("SML", ap[1:], strict=True)}
+        if len(labels) > 1:
+            for name, values in zip(labels.values(), of_classes[:, 0], strict=True):
+                numbers |= {f"AP/{name}": values.mean(), f"AP50/{name}": values[0]}
+        return {key: float(value) for key, value in numbers.items()}
 
     def _scores(self, results: list[ImageResult]) -> dict[str, float]:
         none = np.zeros((1, len(self.iou_thresholds), 4))
@@ -158,13 +150,16 @@ class CellCocoMetric(BaseMetric):
         numbers = {}
         for suffix, table in (("", counts), ("_pooled", counts.sum(axis=0, keepdims=True))):
             for name, values in F.segmentation_scores(table).items():  # (images, T)
-                numbers[f"{name}{suffix}"] = _mean(values)
+                numbers[f"{name}{suffix}"] = float(F.mean_of_defined(values))
                 for column, threshold in enumerate(self.iou_thresholds):
-                    numbers[f"{threshold_key(name, threshold)}{suffix}"] = _mean(values[:, column])
+                    numbers[f"{threshold_key(name, threshold)}{suffix}"] = float(
+                        F.mean_of_defined(values[:, column])
+                    )
         labels = self._labels(results)
         for label, name in labels.items() if len(labels) > 1 else ():
             of_class = [result.counts[label][None] for result in results if label in result.counts]
-            numbers[f"S/{name}"] = _mean(F.segmentation_scores(np.concatenate(of_class or [none]))["S"])
+            of_images = F.segmentation_scores(np.concatenate(of_class or [none]))["S"]
+            numbers[f"S/{name}"] = float(F.mean_of_defined(of_images))
         if any(result.num_predictions for result in results) and not any(r.num_counted for r in results):
             print_log(
                 f"S, F1 and PQ count no prediction: no score reaches score_thr={self.score_thr}",
@@ -172,10 +167,3 @@ class CellCocoMetric(BaseMetric):
                 level=logging.WARNING,
             )
         return numbers
-
-
-def _mean(values: Sequence[float] | np.ndarray) -> float:
-    """The mean of the values that are defined (not nan); nan where none is."""
-    values = np.asarray(values, np.float64)
-    defined = values[~np.isnan(values)]
-    return float(defined.mean()) if defined.size else math.nan

@@ -53,35 +53,20 @@ def score_image(
     """
     truth, predicted, name = read_sample(sample)
     scores, ignore = predicted["scores"], truth["ignore"]
-    counted = scores >= score_thr
     result = ImageResult(
         img_id=int(sample["img_id"]),
         name=name,
         num_cells=int(np.count_nonzero(~ignore)),
         num_ignored=int(np.count_nonzero(ignore)),
         num_predictions=len(scores),
-        num_counted=int(np.count_nonzero(counted)),
+        num_counted=int(np.count_nonzero(scores >= score_thr)),
     )
-    pred_areas = rle_ops.area(predicted["masks"])
-    gt_areas = np.where(np.isnan(truth["areas"]), rle_ops.area(truth["masks"]), truth["areas"])
-    for label in np.union1d(truth["labels"], predicted["labels"]).tolist():
-        gt = np.flatnonzero(truth["labels"] == label)
-        pred = np.flatnonzero(predicted["labels"] == label)
-        pred = pred[np.argsort(-scores[pred], kind="stable")][:max_dets]
-        pairs = F.overlapping_pairs(
-            [predicted["masks"][i] for i in pred],
-            [truth["masks"][i] for i in gt],
-            gt_crowd=ignore[gt],
-            min_iou=min(*iou_thresholds, F.IOU_THRESHOLDS[0]),
+    for label, one in split_classes(truth, predicted, max_dets=max_dets).items():
+        pairs = one.pairs(min(*iou_thresholds, F.IOU_THRESHOLDS[0]))
+        result.ranked[label] = one.ranked(area_ranges, pairs)
+        result.counts[label] = F.count_matches(
+            pairs.select_pred(one.scores >= score_thr), thresholds=iou_thresholds
         )
-        result.ranked[label] = F.rank_matches(
-            pairs,
-            scores=scores[pred],
-            pred_areas=pred_areas[pred],
-            gt_areas=gt_areas[gt],
-            area_ranges=area_ranges,
-        )
-        result.counts[label] = F.count_matches(pairs.select_pred(counted[pred]), thresholds=iou_thresholds)
     if keep_coco:
         result.coco = [
             dict(
@@ -97,11 +82,36 @@ def score_image(
                 predicted["labels"],
                 scores,
                 rle_ops.bbox(predicted["masks"]),
-                pred_areas,
+                rle_ops.area(predicted["masks"]),
                 strict=True,
             )
         ]
     return result
+
+
+def split_classes(
+    truth: dict, predicted: dict, *, max_dets: int | None = None, score_thr: float | None = None
+) -> dict[int, F.ClassInImage]:
+    """{label: its predictions by falling score, and its cells} of what ``read_sample`` gives.
+
+    ``max_dets``: only this many of a class, the best scored; ``score_thr``: only those with this score.
+    """
+    areas = np.where(np.isnan(truth["areas"]), rle_ops.area(truth["masks"]), truth["areas"])
+    classes = {}
+    for label in np.union1d(truth["labels"], predicted["labels"]).tolist():
+        gt = np.flatnonzero(truth["labels"] == label)
+        pred = np.flatnonzero(predicted["labels"] == label)
+        pred = pred[np.argsort(-predicted["scores"][pred], kind="stable")][:max_dets]
+        if score_thr is not None:
+            pred = pred[predicted["scores"][pred] >= score_thr]
+        classes[label] = F.ClassInImage(
+            masks=[predicted["masks"][i] for i in pred],
+            scores=predicted["scores"][pred],
+            gt_masks=[truth["masks"][i] for i in gt],
+            gt_crowd=truth["ignore"][gt],
+            gt_areas=areas[gt],
+        )
+    return classes
 
 
 def check_images(results: Sequence[Any], size: int | None) -> None:

@@ -43,7 +43,9 @@ class SemanticMetric(BaseMetric):
         targets: the maps of ``pred_semantic`` that are scored.
         thresholds: a pixel is positive from this probability on; 0.5 for a map that is not named, and 0.3 for
             overlap.
-        border_width: of the border, in pixels; as in the targets of training.
+        border_width: of the border, as in the targets of training: in pixels of the network's frame. In the
+            original frame it is ``border_width`` times the scale of ``to_original`` (the root of the
+            determinant of its 2x2 part), rounded, at least 1 pixel.
     """
 
     default_prefix = ""  # plain keys, without mmengine's warning about a missing prefix
@@ -62,7 +64,10 @@ class SemanticMetric(BaseMetric):
         if isinstance(targets, str) or not targets or len(set(targets)) < len(targets):
             raise ValueError(f"targets is {targets!r}: a list of maps, each once, is needed")
         if unknown := [name for name in targets if name not in SEMANTIC_NAMES]:
-            raise ValueError(f"targets has {unknown[0]!r}: choose from {SEMANTIC_NAMES}")
+            raise ValueError(
+                f"targets has {unknown[0]!r}: choose from {SEMANTIC_NAMES}; a map of your own needs a metric "
+                "of your own, as only the truth of these is made from the cells"
+            )
         if strange := [name for name in thresholds or {} if name not in targets]:
             raise ValueError(f"thresholds has {strange[0]!r}, which is none of targets {list(targets)}")
         self.targets = tuple(targets)
@@ -111,8 +116,8 @@ class SemanticMetric(BaseMetric):
             for score in SCORES
         }
 
-    def _truth(self, sample: dict, name: str) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        """The maps, and which pixels count, bool (H, W)."""
+    def _truth(self, sample: dict, name: str) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
+        """The maps, and which pixels count, bool (H, W) (None: all)."""
         if "eval_instances" not in sample:
             raise CellMMError(
                 f"{name}: no eval_instances; put LoadCells(keep_original=True) into the pipeline"
@@ -135,11 +140,26 @@ class SemanticMetric(BaseMetric):
                 LabelLayers.from_rles(cells, shape),
                 None if nuclei is None else LabelLayers.from_rles(nuclei, shape),
                 self.targets,
-                border_width=self.border_width,
+                border_width=max(1, round(self.border_width * _scale(sample))),
             )
-            return truth, ~rle_ops.decode(crowd, shape).any(axis=0)
+            return truth, _outside(crowd, shape) if crowd else None
         except CellMMError as error:
             raise CellMMError(f"{name}: {error}") from error
+
+
+def _outside(regions: list[dict], shape: tuple[int, int]) -> np.ndarray:
+    """bool (H, W): the pixels of no region."""
+    _, start, length = rle_ops.to_runs(regions, shape)
+    outside = np.ones((shape[1], shape[0]), bool)
+    columns = outside.reshape(-1)
+    for first, end in zip(start.tolist(), (start + length).tolist(), strict=True):
+        columns[first:end] = False
+    return np.ascontiguousarray(outside.T)
+
+
+def _scale(sample: dict) -> float:
+    """Pixels of the original image per pixel of the network's frame, geometric mean of both directions."""
+    return float(np.abs(np.linalg.det(np.asarray(sample.get("to_original", np.eye(3)))[:2, :2])) ** 0.5)
 
 
 def _probabilities(sample: dict, target: str, name: str) -> np.ndarray:

@@ -1,0 +1,38 @@
+"""Results of a file on the images of a config: scored by the config's own metric."""
+
+import pytest
+
+from cellmm.errors import CellMMError
+from cellmm.evaluation.results_on_dataset import coco_metric
+
+
+def test_the_metric_is_the_configs():
+    own = dict(
+        type="CellCocoMetric",
+        area_bounds=(324, 961),
+        max_dets=100,
+        score_thr=0.4,
+        iou_thresholds=(0.5, 0.75),
+        outfile_prefix="work/results",
+        prefix="val",
+    )
+    semantic = dict(type="SemanticMetric", targets=["nuclei"])
+    for evaluator in (own, [semantic, own], dict(type="Evaluator", metrics=[semantic, own])):
+        metric = coco_metric(evaluator, classes=("cell",))
+        assert metric.area_ranges[2] == (324, 961) and metric.max_dets == 100
+        assert (metric.score_thr, metric.iou_thresholds) == (0.4, (0.5, 0.75))
+        assert metric.outfile_prefix is None and "S75" in metric.metric_keys  # nothing written, plain keys
+    assert coco_metric(own, classes=("cell",), score_thr=0).score_thr == 0
+    assert own["outfile_prefix"] == "work/results"
+
+
+@pytest.mark.parametrize("evaluator", [None, dict(type="SemanticMetric", targets=["nuclei"]), []])
+def test_without_one_it_is_the_default(evaluator):
+    metric = coco_metric(evaluator, classes=("cell", "dead"))
+    assert metric.area_ranges[2] == (1024, 9216) and metric.score_thr == 0.3
+    assert "S/dead" in metric.metric_keys
+
+
+def test_wrong_options_name_the_metric():
+    with pytest.raises(CellMMError, match="CellCocoMetric: .*max_dets is 0"):
+        coco_metric(dict(type="CellCocoMetric", max_dets=0), classes=("cell",))

@@ -1,0 +1,58 @@
+"""Pictures of errors: colours of what happened, and large images at a bearable cost."""
+
+import tracemalloc
+
+import numpy as np
+
+from cellmm.evaluation.functional import ClassInImage, find_errors
+from cellmm.structures import rle as rle_ops
+from cellmm.visualization.error_page import COLORS, draw_errors
+
+
+def boxes_on(shape, *boxes):
+    masks = np.zeros((len(boxes), *shape), bool)
+    for mask, (y0, x0, y1, x1) in zip(masks, boxes, strict=True):
+        mask[y0:y1, x0:x1] = True
+    return rle_ops.encode(masks)
+
+
+def page_of(image, cells, predictions):
+    scores, crowd = np.linspace(1, 0.5, len(predictions)), np.zeros(len(cells), bool)
+    one = ClassInImage(predictions, scores, cells, crowd, rle_ops.area(cells))
+    return draw_errors(image, {0: one}, {0: find_errors(one)})
+
+
+def has_color(picture, kind):
+    return (np.abs(picture.astype(int) - COLORS[kind]).max(-1) < 3).any()
+
+
+def test_colors_of_a_small_image():
+    shape = (50, 60)
+    cells = boxes_on(shape, (5, 0, 15, 30), (5, 10, 15, 40), (30, 30, 40, 40))
+    predictions = boxes_on(shape, (5, 0, 15, 30), (5, 9, 15, 25))
+    picture = page_of(np.zeros((*shape, 1), np.float32), cells, predictions)
+    left, right = picture[:, : picture.shape[1] // 2], picture[:, picture.shape[1] // 2 :]
+    # The second cell is crossed by the first one, and has the colour of its poor boundary.
+    assert all(has_color(left, kind) for kind in ("right", "boundary", "missed"))
+    assert has_color(right, "right") and has_color(right, "boundary") and not has_color(right, "duplicate")
+    assert picture.shape[1] == 2 * 15 * 60 + 6
+
+
+def test_a_large_image_is_shrunk_before_it_is_drawn():
+    shape = (2700, 3600)
+    # Two that cross, a thin one that no pixel of the small picture would be half full of, and a missed one.
+    cells = boxes_on(
+        shape, (100, 100, 400, 1000), (100, 700, 400, 1600), (1000, 101, 1001, 3000), (2000, 2000, 2300, 2400)
+    )
+    image = np.zeros((*shape, 2), np.float32)
+    tracemalloc.start()
+    picture = page_of(image, cells, cells[:3])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert picture.shape == (1350 + 22, 2 * 1800 + 6, 3)
+    assert peak < 20 * 2700 * 3600  # drawn at its own size: 60 bytes a pixel and more
+    left = picture[22:, :1800]
+    assert (left[100 // 2 + 5 : 400 // 2 - 5, 700 // 2 + 5 : 1000 // 2 - 5] == 255).all(-1).any()  # overlap
+    assert not (left[:, 1000:] == 255).all(-1).any()
+    assert has_color(left[490:510], "right") and has_color(left[990:1160, 990:1210], "missed")
+    assert has_color(left[49:51], "right") and not has_color(left[:48], "right")
