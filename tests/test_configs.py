@@ -89,6 +89,20 @@ def test_pipelines_metric_and_schedule(path):
         assert max(schedule.get("end", 0), *schedule.get("milestones", [0])) <= cfg.train_cfg.max_iters
 
 
+@pytest.mark.parametrize("path", CONFIGS)
+def test_images_are_resized_alike_in_training_and_tests(path):
+    cfg = load_config(ROOT / path)
+    frames = [
+        [
+            step
+            for step in cfg[f"{split}_dataloader"].dataset.pipeline
+            if step.type in ("ResizeTo", "CropRegion")
+        ]
+        for split in ("train", "val", "test")
+    ]
+    assert frames[0] == frames[1] == frames[2]
+
+
 def test_a_child_changes_the_data_of_its_dataloaders():
     cfg = load_config(ROOT / "configs/sparseseunet/brightfield_quickstart.py")
     for loader in ("train_dataloader", "val_dataloader", "test_dataloader"):

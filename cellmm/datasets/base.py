@@ -1,6 +1,7 @@
 """What every dataset of cellmm shares: a checked index of files, read lazily, and a numbered random draw."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,10 @@ class CellDataset(BaseDataset):
     - one of ``instances`` (COCO style dicts: ``segmentation``, ``label``, ``iscrowd``, ``area``),
       ``label_path`` (a label image, one page or layers) and ``mask_paths`` (one mask a file);
     - ``height``, ``width`` in pixels, where the annotation states them.
+
+    ``nuclei_dir``: a folder, relative to ``data_root``, with the nuclei of each image in ``<name>.tif`` or
+    ``.png``, the name of the image's (first) file without its suffix: a label image or a layered TIFF in
+    which nucleus k belongs to cell k, see LoadNuclei. Each image gets its ``nuclei_path``.
 
     ``dataset[index]`` or ``dataset[index, draw]`` runs the pipeline on that dict, with ``draw`` and ``rng``
     added: a numpy Generator that is a function of (seed, draw) alone, so that neither the process nor the
@@ -45,12 +50,14 @@ class CellDataset(BaseDataset):
         test_mode: bool = False,
         seed: int = 0,
         allow_empty: bool = False,
+        nuclei_dir: str | os.PathLike | None = None,
         metainfo: Mapping | None = None,
         indices: int | Sequence[int] | None = None,
         lazy_init: bool = False,
     ) -> None:
         self.seed = seed
         self.allow_empty = allow_empty
+        self.nuclei_dir = nuclei_dir
         classes = (metainfo or {}).get("classes", ("cell",))
         if isinstance(classes, str) or not classes or not all(isinstance(name, str) for name in classes):
             raise CellMMError(
@@ -80,7 +87,30 @@ class CellDataset(BaseDataset):
         files = [file for path in paths for file in ([path] if isinstance(path, str) else path)]
         if hollow := [file for file in files if os.path.isfile(file) and not os.path.getsize(file)]:
             raise CellMMError(f"image files of 0 bytes, {name_some(hollow)}; copy or export them again")
+        if self.nuclei_dir is not None:
+            self._find_nuclei(self.resolve(self.nuclei_dir))
         return self.data_list
+
+    def _find_nuclei(self, folder: Path) -> None:
+        """Give each image its ``nuclei_path``."""
+        paths = [info["img_path"] for info in self.data_list]
+        names = [Path(path if isinstance(path, str) else path[0]).stem for path in paths]
+        if double := [name for name, count in Counter(names).items() if count > 1]:
+            raise CellMMError(
+                f"{self.data_root}: several images are called {name_some(double)}; their nuclei in {folder} "
+                "cannot be told apart, give each a name of its own"
+            )
+        ends = (".tif", ".png")
+        files = [[path for end in ends if (path := folder / f"{name}{end}").is_file()] for name in names]
+        if missing := [name for name, found in zip(names, files, strict=True) if not found]:
+            raise CellMMError(
+                f"{folder}: no nuclei for {name_some(missing)} of {len(names)} images; put <image name>.tif "
+                "or .png there, all 0 where an image has none, or leave nuclei_dir out"
+            )
+        if twice := [name for name, found in zip(names, files, strict=True) if len(found) > 1]:
+            raise CellMMError(f"{folder}: {name_some(twice)} have a .tif and a .png; remove one of the two")
+        for info, (path,) in zip(self.data_list, files, strict=True):
+            info["nuclei_path"] = str(path)
 
     def __getitem__(self, index: int | tuple[int, int]) -> Any:
         index, draw = index if isinstance(index, tuple) else (index, None)

@@ -24,9 +24,8 @@ class SimulatedDataset(CellCocoDataset):
         data_root: the folder of all splits.
         split: ``'train'``, ``'val'`` or ``'test'``.
         simulation: arguments of ``make_dataset``: splits, scene, seed, workers.
-        nuclei: also the nuclei, for LoadNuclei: each image gets ``nuclei_path``, which is
-            ``<split>/nuclei/<stem>.tif``, with the ids of its cells. What is simulated then is
-            simulated with ``more``.
+        nuclei: also the nuclei, for LoadNuclei: ``nuclei_dir`` is ``<split>/nuclei``. What is simulated
+            then is simulated with ``more``.
     """
 
     def __init__(
@@ -38,7 +37,6 @@ class SimulatedDataset(CellCocoDataset):
         nuclei: bool = False,
         **kwargs,
     ) -> None:
-        self.nuclei_dir = Path(data_root, split, "nuclei") if nuclei else None
         if simulation is not None:
             simulation = dict(simulation, more=True) if nuclei else simulation
             if is_main_process() and not Path(data_root).exists():
@@ -55,21 +53,13 @@ class SimulatedDataset(CellCocoDataset):
                     f"{data_root} has no {split}/annotations.json: put your annotated images there, or "
                     "remove the folder to have images simulated"
                 )
+        if nuclei:
+            kwargs["nuclei_dir"] = f"{split}/nuclei"
+            if Path(data_root, split).is_dir() and not Path(data_root, split, "nuclei").is_dir():
+                raise CellMMError(
+                    f"{Path(data_root, split)} has no nuclei: put the nuclei of each image into nuclei/, or, "
+                    f"if the images were simulated without more=True, remove {data_root} to simulate it again"
+                )
         super().__init__(
             data_root=data_root, ann_file=f"{split}/annotations.json", img_dir=f"{split}/images", **kwargs
         )
-
-    def load_data_list(self) -> list[dict]:
-        data_list = super().load_data_list()
-        if self.nuclei_dir is None:
-            return data_list
-        for info in data_list:
-            first = info["img_path"] if isinstance(info["img_path"], str) else info["img_path"][0]
-            path = self.nuclei_dir / f"{Path(first).stem}.tif"
-            if not path.is_file():
-                raise CellMMError(
-                    f"{path} is absent: put the nuclei of each image there, or, if the images were simulated "
-                    f"without more=True, remove {self.data_root} and simulate it with more=True"
-                )
-            info["nuclei_path"] = str(path)
-        return data_list

@@ -32,7 +32,7 @@ def semantic_maps(
     if "nuclei" in names and nuclei is None:
         raise CellMMError(
             "the map 'nuclei' needs nuclei: put LoadNuclei after LoadCells in the pipeline "
-            "(SimulatedDataset: nuclei=True)"
+            "(nuclei_dir of the dataset)"
         )
     if nuclei is not None and nuclei.shape != cells.shape:
         raise ValueError(f"nuclei of {nuclei.shape} pixels (h, w) do not fit cells of {cells.shape}")

@@ -37,9 +37,17 @@ train_pipeline = [
     dict(type="SemanticTargets", targets=targets),
     dict(type="PackCellInputs"),
 ]
+test_pipeline = [
+    dict(type="LoadImage"),
+    dict(type="LoadCells", keep_original=True),
+    dict(type="LoadNuclei", keep_original=True),
+    dict(type="ResizeTo", size=(1024, 1024)),
+    dict(type="Normalize", mode="mean_std"),
+    dict(type="PackCellInputs"),
+]
 train_dataloader = dict(num_workers=4, dataset=dict(dataset, pipeline=train_pipeline))
-val_dataloader = dict(dataset=dataset)
-test_dataloader = dict(dataset=dataset)
+val_dataloader = dict(dataset=dict(dataset, pipeline=test_pipeline))
+test_dataloader = dict(dataset=dict(dataset, pipeline=test_pipeline))
 model = dict(
     tile=512,
     tile_overlap=256,

@@ -1,7 +1,12 @@
 """The nuclei of the cells, from a file with the ids of the cells."""
 
-from mmcv.transforms import BaseTransform
+import logging
 
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmengine.logging import print_log
+
+from cellmm.datasets.transforms.cells import cell_pixels, pixel_means
 from cellmm.errors import CellMMError
 from cellmm.registry import TRANSFORMS
 from cellmm.structures import LabelLayers
@@ -12,43 +17,89 @@ from cellmm.structures.image_file import read_pixels
 class LoadNuclei(BaseTransform):
     """Read ``nuclei_path`` into ``gt_nuclei``, LabelLayers: id i + 1 is the nucleus of cell i (from 0).
 
-    The file is a label image (H, W) or a TIFF whose pages are layers. Its ids are kept: a cell without a
-    nucleus leaves a gap. After LoadCells and before anything that moves pixels.
+    The file is a label image (H, W) or a TIFF whose pages are layers; a nucleus has the number of its cell.
+    In a label image of cells that is the number there, gaps included; masks and COCO annotations of an image
+    count from 1 in their order. A cell may have no nucleus. After LoadCells and before anything that moves
+    pixels.
+
+    A nucleus belongs into its cell: where the centroids of more than half of an image's nuclei lie on no
+    pixel of the cell of their number, they are numbered otherwise, a CellMMError; of fewer a warning tells,
+    once a process.
 
     ``keep_original``: also ``eval_nuclei``, a list of RLEs of the original frame, one a cell, for test
     pipelines.
     """
 
+    annotation_only = True
+    warned = False
+
     def __init__(self, *, keep_original: bool = False) -> None:
         self.keep_original = keep_original
+        self._numbers: dict[str, np.ndarray] = {}
 
     def transform(self, results: dict) -> dict:
         if "gt_layers" not in results or results["img_shape"] != results["ori_shape"]:
             raise CellMMError("LoadNuclei has to come right after LoadCells in the pipeline")
         if "nuclei_path" not in results:
             raise CellMMError(
-                f"{results['img_path']} has no nuclei_path: set nuclei=True of SimulatedDataset, or leave "
-                "LoadNuclei out"
+                f"{results['img_path']} has no nuclei_path: set nuclei_dir of the dataset "
+                "(SimulatedDataset: nuclei=True), or leave LoadNuclei out"
             )
-        path, num = results["nuclei_path"], len(results["gt_layers"])
+        path, cells = results["nuclei_path"], results["gt_layers"]
         label, axes = read_pixels(path)
         if axes.endswith("S"):
             raise CellMMError(f"{path} is a colour image of shape {label.shape}: save the ids as 16 bit")
         try:
-            LabelLayers.from_label_image(label)
+            found = LabelLayers.from_label_image(label)
         except CellMMError as error:
             raise CellMMError(f"{path}: {error}") from error
-        if label.shape[-2:] != results["gt_layers"].shape:
+        if found.shape != cells.shape:
             raise CellMMError(
-                f"{path} is {label.shape[-2:]} pixels (h, w), but its image {results['img_path']} "
-                f"{results['gt_layers'].shape}: one of them was cropped, resized or turned, export it again"
+                f"{path} is {found.shape} pixels (h, w), but its image {results['img_path']} "
+                f"{cells.shape}: one of them was cropped, resized or turned, export it again"
             )
-        if (top := int(label.max())) > num:
+        present, numbers = _numbers(label), self._cell_numbers(results)
+        if len(unknown := np.setdiff1d(present, numbers)):
             raise CellMMError(
-                f"{path} holds the id {top}, but its image has {num} cells: give each nucleus the number of "
-                "its cell, counted from 1"
+                f"{path} holds the id {unknown[0]:.0f}, but its image has no cell of that number (it has "
+                f"{len(cells)} cells): give each nucleus the number of its cell"
             )
-        results["gt_nuclei"] = LabelLayers(label.astype("int32"), num=num)
+        table = np.append(0, np.searchsorted(numbers, present) + 1).astype(np.int32)
+        nuclei = LabelLayers(table[found.layers], num=len(cells))
+        self._check_places(path, nuclei, cells)
+        results["gt_nuclei"] = nuclei
         if self.keep_original:
             results["eval_nuclei"] = results["gt_nuclei"].to_rles()
         return results
+
+    def _cell_numbers(self, results: dict) -> np.ndarray:
+        """The number in its file of each cell, (N,) ascending."""
+        num, path = len(results["gt_layers"]), results.get("label_path")
+        if path is None:
+            return np.arange(1, num + 1)
+        if path not in self._numbers:
+            self._numbers[path] = _numbers(read_pixels(path)[0])
+        numbers = self._numbers[path]  # fewer: empty cells of write_layered_tiff, which keep their ids
+        return numbers if len(numbers) == num else np.arange(1, num + 1)
+
+    def _check_places(self, path: str, nuclei: LabelLayers, cells: LabelLayers) -> None:
+        centroids = pixel_means(*cell_pixels(nuclei), num=len(nuclei), width=nuclei.shape[1])
+        ids = np.flatnonzero(~np.isnan(centroids[:, 0]))
+        y, x = np.floor(centroids[ids] + 0.5).astype(np.int64).T
+        outside = int((cells.layers[:, y, x] != ids + 1).all(0).sum())
+        if not outside:
+            return
+        text = (
+            f"{path}: {outside} of {len(ids)} nuclei lie outside of the cell of their number: number nuclei "
+            "like their cells"
+        )
+        if 2 * outside > len(ids):
+            raise CellMMError(text)
+        if not LoadNuclei.warned:
+            LoadNuclei.warned = True
+            print_log(text + " (told once)", logger="current", level=logging.WARNING)
+
+
+def _numbers(label: np.ndarray) -> np.ndarray:
+    """The ids of a label image, ascending."""
+    return np.unique(label[label > 0])

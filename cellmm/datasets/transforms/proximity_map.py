@@ -48,6 +48,8 @@ class ProximityMap(BaseTransform):
     Raises CellMMError where the pipeline has no LoadNuclei for v0, v1 and v3.
     """
 
+    annotation_only = True
+
     def __init__(self, *, kind: str = "v4", background: float = 0.1, reach: float = 32.0) -> None:
         if kind not in KINDS:
             raise CellMMError(f"ProximityMap: kind is {kind!r}, one of {KINDS} is allowed")
@@ -62,7 +64,7 @@ class ProximityMap(BaseTransform):
         if self.kind in NEEDS_NUCLEI and nuclei is None:
             raise CellMMError(
                 f"ProximityMap(kind={self.kind!r}) needs nuclei: put LoadNuclei after LoadCells in the "
-                "pipeline (SimulatedDataset: nuclei=True), or choose kind 'v2' or 'v4'"
+                "pipeline (nuclei_dir of the dataset), or choose kind 'v2' or 'v4'"
             )
         p = np.zeros(cells.shape, np.float32)
         if self.kind == "v0":

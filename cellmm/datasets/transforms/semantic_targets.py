@@ -17,7 +17,8 @@ class SemanticTargets(BaseTransform):
     Reads ``gt_layers`` and, for 'nuclei', ``gt_nuclei``. What the maps are: ``semantic_maps``. In crowd
     regions (``gt_ignore``) nobody knows where cells end: they count as no cells, and all their pixels become
     ``ignore``. After everything that moves pixels, and after ReferencePoints and DiskTargets, which take
-    cells next to ``ignore`` for cut. sparseseunet 4.2.2, 4.3.
+    cells next to ``ignore`` for cut. Other maps of ``gt_semantic``, of a transform of your own, stay.
+    sparseseunet 4.2.2, 4.3.
 
     Args:
         targets: among cytoplasm, nuclei, border, background, overlap.
@@ -25,6 +26,8 @@ class SemanticTargets(BaseTransform):
 
     Raises CellMMError where the pipeline has no LoadNuclei for 'nuclei'.
     """
+
+    annotation_only = True
 
     def __init__(self, *, targets: Sequence[str] = ("cytoplasm",), border_width: int = 2) -> None:
         if not targets:
@@ -35,7 +38,8 @@ class SemanticTargets(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         cells, nuclei, crowd = learned_cells(results)
-        results["gt_semantic"] = semantic_maps(cells, nuclei, self.targets, border_width=self.border_width)
+        maps = semantic_maps(cells, nuclei, self.targets, border_width=self.border_width)
+        results["gt_semantic"] = results.get("gt_semantic", {}) | maps
         if crowd is not None:
             results["ignore"] = crowd | results["ignore"] if "ignore" in results else crowd
         return results

@@ -1,4 +1,4 @@
-"""One probability map: cytoplasm, nuclei, border, background or overlap."""
+"""One probability map: cytoplasm, nuclei, border, background, overlap, or one of your own."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,6 @@ from torch.nn import functional as F
 
 from cellmm.errors import CellMMError
 from cellmm.registry import MODELS
-from cellmm.structures.semantic_maps import SEMANTIC_NAMES
 
 
 @MODELS.register_module()
@@ -19,13 +18,15 @@ class SemanticHead(BaseModule):
     One head a decoder of ParallelDecoders is the decoupled network, several heads on one decoder the
     multi-channel one. Source: sparseseunet 4.2.2, 4.2.3, figure 4.4.
 
-    Learned where an image has pixels: neither in the padding of the batch nor in ``ignore``. At stride s the
-    target of a pixel is the mean of its block's s x s pixels that are learned.
+    Learned where an image has pixels: neither in the padding of the batch nor in ``ignore``. At stride s a
+    logit stands for the s x s pixels of its block: the loss is that of the image's pixels, so that targets
+    and P are combined before anything is averaged. One class: cells of others are refused.
 
     Args:
         in_channels: channels of the maps, finest first.
         stride: pixels of the input that a pixel of the finest map stands for.
-        target: which map of ``gt_semantic`` is learned, and its name in ``pred_semantic``.
+        target: which map of ``gt_semantic`` is learned, and its name in ``pred_semantic``: one of
+            SemanticTargets, or of a transform of your own that adds uint8 (H, W) of 0 and 1 to it.
         loss: config of a loss of pixels, see PixelBCELoss, the default.
     """
 
@@ -38,8 +39,6 @@ class SemanticHead(BaseModule):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        if target not in SEMANTIC_NAMES:
-            raise ValueError(f"target must be one of {SEMANTIC_NAMES}, got {target!r}")
         self.stride, self.target = stride, target
         self.logits = nn.Conv2d(in_channels[0], 1, 1)
         self.pixel_loss = MODELS.build(loss or dict(type="PixelBCELoss"))
@@ -57,35 +56,24 @@ class SemanticHead(BaseModule):
         logits = self(features)[:, 0]
         for sample in samples:
             self._check(sample)
-        size = logits.shape[-2:]
-        self._check_size(size, samples)
+        self._check_size(logits.shape[-2:], samples)
+        batch, height, width = logits.shape
+        blocks = logits[:, :, None, :, None].expand(-1, -1, self.stride, -1, self.stride)
+        pixels = blocks.reshape(batch, height * self.stride, width * self.stride)
+        targets = [s.gt_semantic.get(self.target) for s in samples]
         learned = [
-            torch.ones_like(s.gt_semantic.get(self.target), dtype=torch.bool)
-            if "ignore" not in s
-            else ~s.ignore
-            for s in samples
+            ~s.ignore if "ignore" in s else torch.ones_like(target, dtype=torch.bool)
+            for s, target in zip(samples, targets, strict=True)
         ]
-        share = self._blocks(learned, size)
-
-        def means(maps: list[Tensor]) -> Tensor:
-            blocks = self._blocks([one * use for one, use in zip(maps, learned, strict=True)], size)
-            return blocks / share.clamp(min=self.stride**-2)
-
         proximity = None
         if all("gt_proximity" in sample for sample in samples):
-            proximity = means([sample.gt_proximity for sample in samples])
-        targets = means([sample.gt_semantic.get(self.target) for sample in samples])
-        return dict(loss_map=self.pixel_loss(logits, targets, share, proximity))
+            proximity = _padded([sample.gt_proximity for sample in samples], pixels)
+        targets, learned = _padded(targets, pixels), _padded(learned, pixels)
+        return dict(loss_map=self.pixel_loss(pixels, targets * learned, learned, proximity))
 
     def predict_maps(self, features: list[Tensor]) -> Tensor:
         """Probabilities (B, h, w), float32."""
         return self(features)[:, 0].sigmoid()
-
-    def _blocks(self, maps: list[Tensor], size: Sequence[int]) -> Tensor:
-        """Means of stride x stride blocks, each map (H, W) padded with 0 first: float32 (B, h, w)."""
-        height, width = (side * self.stride for side in size)
-        padded = [F.pad(one.float(), (0, width - one.shape[1], 0, height - one.shape[0])) for one in maps]
-        return F.avg_pool2d(torch.stack(padded)[:, None], self.stride)[:, 0]
 
     def _check(self, sample) -> None:
         name = sample.get("img_path")
@@ -95,17 +83,31 @@ class SemanticHead(BaseModule):
         if self.target not in sample.gt_semantic:
             raise CellMMError(
                 f"{name}: gt_semantic has {sorted(sample.gt_semantic.keys())} and no {self.target!r}; add it "
-                "to the targets of SemanticTargets"
+                "to the targets of SemanticTargets, or a transform that writes it"
+            )
+        labels = sample.gt_instances.labels if "gt_instances" in sample else ()
+        if len(labels) and (top := int(labels.max())) > 0:
+            raise CellMMError(
+                f"{name}: a cell of class {top} (from 0), but the map {self.target!r} knows one class: set "
+                "class_agnostic=True in the dataset to take all classes as one"
             )
 
     def _check_size(self, size: Sequence[int], samples: list) -> None:
-        """Refuse maps that ``stride`` does not fit."""
+        """Refuse maps that ``stride`` does not fit; to 128 px, all may be padding."""
         shapes = [sample.gt_semantic.get(self.target).shape for sample in samples]
         largest = [max(shape[axis] for shape in shapes) for axis in (0, 1)]
         for side, pixels in zip(size, largest, strict=True):
-            if not pixels <= side * self.stride < 2 * max(pixels, 64):
+            if not pixels <= side * self.stride <= max(2 * pixels - 1, 128):
                 raise CellMMError(
                     f"{samples[0].get('img_path')}: a feature map of {tuple(size)} pixels for "
                     f"{tuple(largest)} px is not of stride {self.stride}: set the head's stride to that of "
                     "the decoder's finest map"
                 )
+
+
+def _padded(maps: list[Tensor], like: Tensor) -> Tensor:
+    """Maps (H, W) with 0 after their last rows and columns: float32 (B, *like.shape[1:])."""
+    height, width = like.shape[1:]
+    return torch.stack(
+        [F.pad(one.float(), (0, width - one.shape[1], 0, height - one.shape[0])) for one in maps]
+    )

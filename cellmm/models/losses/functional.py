@@ -80,7 +80,7 @@ def weighted_cross_entropy(logits: Tensor, classes: Tensor, weight: Tensor) -> T
     return (-log_probs.gather(1, classes[:, None].long())[:, 0] * weight).mean()
 
 
-def mean_over_ranks(count: int, like: Tensor) -> Tensor:
+def mean_over_ranks(count: float, like: Tensor) -> Tensor:
     """How many pairs a rank has on average, never less than one pair on all of them together.
 
     Sums over the pairs of a rank divided by this have, averaged over the ranks, the value and the gradient

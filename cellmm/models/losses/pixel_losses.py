@@ -7,16 +7,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cellmm.errors import CellMMError
-from cellmm.models.losses.functional import soft_focal
+from cellmm.models.losses.functional import mean_over_ranks, soft_focal
 from cellmm.registry import MODELS
 
 
 class _PixelLoss(nn.Module):
     """``loss_weight`` (lambda of sparseseunet eq. 4.2) x the mean over the learned pixels of the batch.
 
-    ``forward(logits, targets, weight, proximity)``, each (B, h, w): targets in [0, 1]; ``weight`` in [0, 1],
+    ``forward(logits, targets, weight, proximity)``, each (B, H, W): targets in [0, 1]; ``weight`` in [0, 1],
     the share of the pixel that is learned; ``proximity`` in [0, 1], or None. -> (), float32; without learned
-    pixels 0.
+    pixels 0. The batch is that of all ranks: the sum of a rank is divided by the mean of their weights.
     """
 
     needs_proximity = False
@@ -34,7 +34,7 @@ class _PixelLoss(nn.Module):
     ) -> Tensor:
         weight = weight.float()
         values = self.elements(logits.float(), targets.float(), proximity)
-        return self.loss_weight * (values * weight).sum() / weight.sum().clamp(min=1)
+        return self.loss_weight * (values * weight).sum() / mean_over_ranks(weight.sum().item(), logits)
 
 
 @MODELS.register_module()
@@ -60,21 +60,25 @@ class ProximityFocalLoss(_PixelLoss):
     Source: sparseseunet 4.3, 5.4.
 
     Args:
-        form: ``'none'``: focal loss without P; ``'target'``: y' = y (1 - P) in place of y, as eq. 4.5 is
-            printed; ``'weight'``: P times the focal loss, eq. 5.1; ``'negatives'``: ours, what the text of
-            4.3 says: 1 - P times the term of the negatives, so that an overlap predicted where cells are far
-            apart costs most.
+        form: ``'negatives'``: what the text of 4.3 says: 1 - P times the term of the negatives, so that an
+            overlap predicted where cells are far apart costs most; ``'target'``: y' = y (1 - P) in place of
+            y, as eq. 4.5 is printed, which lowers the target where P is high (docs/concepts/overlap.md);
+            ``'weight'``: P times the focal loss, eq. 5.1; ``'none'``: focal loss without P.
         alpha, gamma: of the focal loss.
+
+    Raises CellMMError where ``'target'`` leaves no overlap to learn: P is 1 on all of it, in the first batch
+    that has any.
     """
 
     def __init__(
-        self, form: str = "target", alpha: float = 0.25, gamma: float = 2.0, loss_weight: float = 1.0
+        self, form: str = "negatives", alpha: float = 0.25, gamma: float = 2.0, loss_weight: float = 1.0
     ) -> None:
         super().__init__(loss_weight)
         if form not in FORMS:
             raise ValueError(f"form must be one of {FORMS}, got {form!r}")
         self.form, self.alpha, self.gamma = form, alpha, gamma
         self.needs_proximity = form != "none"
+        self._left = False  # form 'target': whether a batch had overlap that P left to learn
 
     def elements(self, logits: Tensor, targets: Tensor, proximity: Tensor | None) -> Tensor:
         if self.form == "none":
@@ -86,7 +90,20 @@ class ProximityFocalLoss(_PixelLoss):
             )
         proximity = proximity.float()
         if self.form == "target":
-            return soft_focal(logits, targets * (1 - proximity), self.alpha, self.gamma)
+            lowered = targets * (1 - proximity)
+            self._check_left(targets, lowered)
+            return soft_focal(logits, lowered, self.alpha, self.gamma)
         if self.form == "weight":
             return proximity * soft_focal(logits, targets, self.alpha, self.gamma)
         return soft_focal(logits, targets, self.alpha, self.gamma, negative_weight=1 - proximity)
+
+    def _check_left(self, targets: Tensor, lowered: Tensor) -> None:
+        """Refuse a P that empties the targets; thin overlaps alone may do so later, under v4."""
+        if self._left or not targets.any():
+            return
+        if not lowered.any():
+            raise CellMMError(
+                "ProximityFocalLoss(form='target') has no overlap to learn, as P is 1 on all overlap: choose "
+                "kind v0, v1 or v4, or form 'negatives' or 'weight'"
+            )
+        self._left = True

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from mmengine.structures import InstanceData
 from scipy import ndimage
-from skimage.feature import peak_local_max
+from skimage.morphology import local_maxima, reconstruction
 from skimage.segmentation import watershed
 
 from cellmm.registry import TASK_UTILS
@@ -19,18 +19,23 @@ class SeededWatershed:
     """Cells that share no pixel: the foreground, flooded from one seed a cell. Source: sparseseunet 4.2, 5.7.
 
     Foreground: cytoplasm above ``foreground_thr``. Seeds: 8-connected components of nuclei above ``seed_thr``
-    in it; without a map of nuclei, peaks of the distance to what is not foreground or is border. What floods
-    first is low: with a map of borders its probability, so that cells meet where it is highest; without one
-    minus the distance to the background, so that they meet at necks. (Cytoplasm is near 1 all over a cell:
-    noise would say where they meet.)
+    in it. Without a map of nuclei, d being the distance to what is not foreground or is border: the places
+    around the largest d, two of them where every way from one to the other leads over a pixel whose d is
+    less than ``neck`` of the smaller d, and at least 1 px less. So two round cells that touch are two, and a
+    long or bent one is one. What floods first is low: with a map of borders its probability, so that cells
+    meet where it is highest; without one minus the distance to the background, so that they meet at necks.
+    (Cytoplasm is near 1 all over a cell: noise would say where they meet.) Pixels that touch at a corner are
+    of one component.
 
-    Lengths and areas are in pixels of the maps.
+    One class: all cells have label 0, and a SemanticHead refuses to learn others. Lengths and areas are in
+    pixels of the maps.
 
     Args:
         foreground_thr, seed_thr: see above.
         border_thr: without nuclei, pixels of the border map above this are no place for a seed.
         min_seed: smaller components of nuclei are no seeds.
-        min_distance: between two peaks.
+        neck: without nuclei, a cell is parted where its width falls below this share of the widths on both
+            sides.
         unseeded: a component of the foreground without a seed is one cell (``'keep'``) or none (``'drop'``).
         min_area: smaller cells are left out.
     """
@@ -44,19 +49,19 @@ class SeededWatershed:
         seed_thr: float = 0.5,
         border_thr: float = 0.5,
         min_seed: int = 1,
-        min_distance: int = 10,
+        neck: float = 0.8,
         unseeded: str = "keep",
         min_area: int = 1,
     ) -> None:
         for name, value in dict(
-            foreground_thr=foreground_thr, seed_thr=seed_thr, border_thr=border_thr
+            foreground_thr=foreground_thr, seed_thr=seed_thr, border_thr=border_thr, neck=neck
         ).items():
             if not 0 < value < 1:
                 raise ValueError(f"{name} must be between 0 and 1, got {value}")
         if unseeded not in ("keep", "drop"):
             raise ValueError(f"unseeded must be 'keep' or 'drop', got {unseeded!r}")
         self.foreground_thr, self.seed_thr, self.border_thr = foreground_thr, seed_thr, border_thr
-        self.min_seed, self.min_distance = min_seed, min_distance
+        self.min_seed, self.neck = min_seed, neck
         self.unseeded, self.min_area = unseeded, min_area
 
     def __call__(self, maps: Mapping[str, np.ndarray]) -> InstanceData:
@@ -101,10 +106,7 @@ class SeededWatershed:
             seeds[sizes[seeds] < self.min_seed] = 0
         else:
             inner = foreground if border is None else foreground & (border <= self.border_thr)
-            peaks = peak_local_max(_distance(inner), min_distance=self.min_distance, exclude_border=False)
-            num = len(peaks)
-            seeds = np.zeros(foreground.shape, dtype=np.int32)
-            seeds[tuple(peaks.T)] = np.arange(1, num + 1)
+            seeds, num = ndimage.label(self._middles(inner), EIGHT)
         if self.unseeded == "keep":
             components, num_components = ndimage.label(foreground, EIGHT)
             alone = np.ones(num_components + 1, dtype=bool)
@@ -114,7 +116,18 @@ class SeededWatershed:
         if not seeds.any():
             return np.zeros(foreground.shape, dtype=np.int32)
         landscape = -_distance(foreground) if border is None else border
-        return watershed(landscape, seeds, mask=foreground)
+        return watershed(landscape, seeds, mask=foreground, connectivity=2)
+
+    def _middles(self, inner: np.ndarray) -> np.ndarray:
+        """bool (h, w): the places around the largest distances, one a cell; see the class.
+
+        Flooding from below each distance ends in a plateau around every one that stands out, and a plateau
+        that no other looks down on is a place.
+        """
+        distance = np.where(inner, _distance(inner), -1.0)
+        below = np.where(inner, np.minimum(self.neck * distance, distance - 1), -1.0)
+        flooded = np.pad(reconstruction(below, distance), 1, constant_values=-1.0)
+        return (local_maxima(flooded, connectivity=2)[1:-1, 1:-1] > 0) & inner
 
     def _level(self, cytoplasm: np.ndarray) -> np.ndarray:
         """The probability, stretched so that ``foreground_thr`` becomes 0.5; what is above it stays above.

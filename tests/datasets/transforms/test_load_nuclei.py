@@ -5,6 +5,7 @@ import pytest
 import tifffile
 
 from cellmm.datasets import SimulatedDataset
+from cellmm.datasets.transforms import load_nuclei
 from cellmm.errors import CellMMError
 from cellmm.registry import TRANSFORMS
 from cellmm.simulation import SceneConfig, make_dataset
@@ -18,14 +19,16 @@ def build(**config):
     return TRANSFORMS.build(config)
 
 
-def loaded(tmp_path, nuclei, num=3, shape=(6, 8)):
+def loaded(tmp_path, nuclei, num=3, shape=(6, 8), cells=None, **more):
+    """Without ``cells``, each covers the whole image."""
     path = tmp_path / "nuclei.tif"
     if isinstance(nuclei, LabelLayers):
         write_layered_tiff(path, nuclei)
     else:
         tifffile.imwrite(path, nuclei)
-    cells = LabelLayers(np.zeros(shape, int), num=num)
-    results = dict(img_path="a.tif", img_shape=shape, ori_shape=shape, gt_layers=cells)
+    if cells is None:
+        cells = LabelLayers.from_masks(np.ones((num, *shape), bool), shape)
+    results = dict(img_path="a.tif", img_shape=shape, ori_shape=shape, gt_layers=cells, **more)
     return build(type="LoadNuclei", keep_original=True)(dict(results, nuclei_path=str(path)))
 
 
@@ -48,10 +51,10 @@ def test_simulated_nuclei_are_those_of_their_cells(tmp_path):
 def test_a_set_without_nuclei_is_one_line(tmp_path):
     make_dataset(tmp_path / "set", splits=dict(train=1), scene=TINY)
     data = dict(data_root=tmp_path / "set", split="train")
-    with pytest.raises(CellMMError, match="nuclei/0001.tif is absent: .*remove .*set and") as info:
+    with pytest.raises(CellMMError, match="set/train has no nuclei: .*remove .*set to simulate") as info:
         SimulatedDataset(**data, nuclei=True, simulation=dict(splits=dict(train=1), scene=TINY))
     assert "\n" not in str(info.value)
-    with pytest.raises(CellMMError, match="no nuclei_path: set nuclei=True"):
+    with pytest.raises(CellMMError, match="no nuclei_path: set nuclei_dir of the dataset"):
         SimulatedDataset(**data, pipeline=LOAD)[0]
 
 
@@ -74,7 +77,7 @@ def test_no_cells_and_no_nuclei(tmp_path):
 @pytest.mark.parametrize(
     "nuclei, words",
     [
-        (np.full((6, 8), 4, np.uint8), "nuclei.tif holds the id 4, but its image has 3 cells"),
+        (np.full((6, 8), 4, np.uint8), "nuclei.tif holds the id 4, but its image has no cell of that number"),
         (np.zeros((5, 8), np.uint8), r"nuclei.tif is \(5, 8\) pixels .* a.tif \(6, 8\)"),
         (np.full((6, 8), -1, np.int16), "nuclei.tif: label -1 is negative"),
         (np.ones((2, 6, 8), np.uint8), "nuclei.tif: label 1 .* on 2 layers"),
@@ -85,6 +88,69 @@ def test_no_cells_and_no_nuclei(tmp_path):
 def test_files_that_are_no_nuclei(tmp_path, nuclei, words):
     with pytest.raises(CellMMError, match=words):
         loaded(tmp_path, nuclei)
+
+
+@pytest.fixture
+def messages(monkeypatch):
+    """What LoadNuclei logs, as if nothing had been warned of in this process."""
+    logged = []
+    monkeypatch.setattr(load_nuclei, "print_log", lambda text, **_: logged.append(text))
+    monkeypatch.setattr(load_nuclei.LoadNuclei, "warned", False)
+    return logged
+
+
+def in_a_row(*numbers):
+    """Nuclei of these numbers, in places 1, 2, ... of four cells side by side, 2 px wide."""
+    ids = np.zeros((6, 8), np.uint8)
+    for place, number in enumerate(numbers):
+        ids[2:4, 2 * place : 2 * place + 2] = number
+    return ids
+
+
+CELLS = LabelLayers(np.repeat([[1, 1, 2, 2, 3, 3, 4, 4]], 6, 0), num=4)
+
+
+def test_nuclei_numbered_otherwise_than_their_cells_are_refused(tmp_path, messages):
+    words = "nuclei.tif: 3 of 4 nuclei lie outside of the cell of their number: number nuclei like"
+    with pytest.raises(CellMMError, match=words) as info:
+        loaded(tmp_path, in_a_row(2, 3, 1, 4), num=4, cells=CELLS)
+    assert "\n" not in str(info.value) and not messages
+    loaded(tmp_path, in_a_row(1, 2, 3, 4), num=4, cells=CELLS)
+    assert not messages
+
+
+def test_some_nuclei_outside_of_their_cells_are_warned_of_once(tmp_path, messages):
+    for _ in range(2):
+        results = loaded(tmp_path, in_a_row(2, 1, 3, 4), num=4, cells=CELLS)
+        assert results["gt_nuclei"].areas().tolist() == [4] * 4, "kept as they are"
+    (message,) = messages
+    assert "nuclei.tif: 2 of 4 nuclei lie outside of the cell of their number" in message
+
+
+@pytest.mark.parametrize("last", [9, 40000])
+def test_numbers_of_label_images_with_gaps_are_kept(tmp_path, last):
+    """The cells 2, 5, 7 and ``last`` of the label image become 1 to 4; 7 has no nucleus."""
+    numbers = np.array([0, 2, 5, 7, last])
+    tifffile.imwrite(tmp_path / "cells.tif", numbers[CELLS.layers].astype(np.uint16))
+    path = str(tmp_path / "cells.tif")
+    cells = read_label_layers(path)
+    nuclei = in_a_row(2, 5, 0, 0).astype(np.uint16)
+    nuclei[2:4, 6:8] = last
+    results = loaded(tmp_path, nuclei, cells=cells, label_path=path)
+    assert np.array_equal(results["gt_nuclei"].layers[0, 2], [1, 1, 2, 2, 0, 0, 4, 4])
+    assert len(results["gt_nuclei"]) == 4
+    nuclei[0, 0] = 3
+    with pytest.raises(CellMMError, match="holds the id 3, but its image has no cell of that number"):
+        loaded(tmp_path, nuclei, cells=cells, label_path=path)
+
+
+def test_label_files_that_note_their_number_of_cells(tmp_path):
+    """Cell 2 of 4 is empty: it keeps its number."""
+    cells = LabelLayers(np.where(CELLS.layers == 2, 0, CELLS.layers), num=4)
+    write_layered_tiff(tmp_path / "cells.tif", cells)
+    path = str(tmp_path / "cells.tif")
+    results = loaded(tmp_path, in_a_row(1, 0, 3, 4), cells=read_label_layers(path), label_path=path)
+    assert results["gt_nuclei"].areas().tolist() == [4, 0, 4, 4]
 
 
 def test_a_wrong_place_in_the_pipeline():

@@ -44,6 +44,14 @@ def test_the_default_is_the_cytoplasm():
     assert list(build()(row())["gt_semantic"]) == ["cytoplasm"]
 
 
+def test_maps_of_a_transform_of_ones_own_stay():
+    own = np.ones((1, 10), np.uint8)
+    before = dict(spindle=own)
+    done = build()(dict(row(), gt_semantic=before))
+    assert list(done["gt_semantic"]) == ["spindle", "cytoplasm"] and done["gt_semantic"]["spindle"] is own
+    assert list(before) == ["spindle"]
+
+
 def test_crowd_regions_are_ignored_and_count_as_no_cells():
     results = row(crowd=[1])
     done = build(targets=SEMANTIC_NAMES, border_width=1)(dict(results))

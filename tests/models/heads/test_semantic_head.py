@@ -75,7 +75,7 @@ def test_the_loss_is_given_pixels_of_the_image():
     head.loss(features, [sample(cytoplasm, proximity, ignore)])
     logits, targets, weight, given = head.pixel_loss.given
     torch.testing.assert_close(logits, head(features)[0].repeat_interleave(2, 1).repeat_interleave(2, 2))
-    assert targets.tolist() == [[[1, 1, 1, 0], [1, 0, 0, 0], [1, 0, 1, 0], [0] * 4]]
+    assert targets.tolist() == [[[1, 0, 1, 0], [1, 0, 0, 0], [1, 0, 0, 0], [0] * 4]]
     assert weight.tolist() == [[[1, 0, 1, 0], [1, 1, 1, 0], [1, 1, 0, 0], [0] * 4]]
     torch.testing.assert_close(given[0, :3, :3], proximity)
 
