@@ -77,7 +77,7 @@ class IAMHead(BaseModule):
         objectness: ``None``; ``'iou'``: a layer on the instance features learns the IoU of matched masks by
             mean squared error, and the class probability becomes sqrt(class x IoU) (sparseseunet 5.7.3, eq.
             5.2; SparseInst for the square root); ``'quality'``: ours, MaskQuality learns it by BCE on
-            features that it does not change, and replaces maskness in the score.
+            features that it does not change, and multiplies the score.
         loss_objectness_weight: lambda of eq. 5.3.
         use_objectness: False: scores as without it, to see what it brings.
         matcher, loss_dice, loss_bce, loss_cls: configs of the registered parts.
@@ -359,8 +359,7 @@ class IAMHead(BaseModule):
             if objectness is not None:
                 iou = self._objectness_logits(stage["queries"][b, able], logits, scores).sigmoid()
                 scores = (scores * iou).sqrt() if objectness == "iou" else scores * iou
-            if objectness != "quality":
-                scores = scores * maskness
+            scores = scores * maskness
             order = scores.argsort(descending=True)
             order = order[(scores[order] > self.score_thr) & (pixels[order] > 0)]
             if self.nms_thr is not None:

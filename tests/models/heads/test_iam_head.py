@@ -233,7 +233,7 @@ def test_published_objectness_is_the_squared_error_to_the_iou():
 
 @pytest.mark.parametrize("objectness", ["iou", "quality"])
 def test_scores_with_objectness(objectness):
-    """An objectness of 1/4 everywhere: sqrt(c / 4) x maskness, and c / 4 without maskness."""
+    """An objectness of 1/4 everywhere: sqrt(c / 4) x maskness, and c / 4 x maskness."""
     head = build(score_thr=0.0, objectness=objectness).eval()
     last = head.iou if objectness == "iou" else head.quality.layers[-1]
     torch.nn.init.zeros_(last.weight)
@@ -246,7 +246,7 @@ def test_scores_with_objectness(objectness):
     for prob, c in zip(probs, outputs["stages"][-1]["cls_logits"][0, :, 0].sigmoid(), strict=True):
         if (prob > 0.5).any():
             maskness = prob[prob > 0.5].mean()
-            expected.append(((c / 4).sqrt() * maskness if objectness == "iou" else c / 4).item())
+            expected.append((((c / 4).sqrt() if objectness == "iou" else c / 4) * maskness).item())
     assert result.scores.tolist() == pytest.approx(sorted(expected, reverse=True), rel=1e-5)
     head.use_objectness = False
     with torch.no_grad():
