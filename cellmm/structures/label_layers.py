@@ -212,6 +212,10 @@ class LabelLayers:
         """How many instances cover each pixel, int32 (H, W)."""
         return (self.layers > 0).sum(0, dtype=np.int32)
 
+    def covered(self) -> np.ndarray:
+        """Pixels that any instance covers, bool (H, W)."""
+        return np.bitwise_or.reduce(self.layers, axis=0) > 0
+
     def overlap(self) -> np.ndarray:
         """Pixels that at least two instances cover, bool (H, W)."""
         return self.count() > 1

@@ -38,11 +38,11 @@ def semantic_maps(
         raise ValueError(f"nuclei of {nuclei.shape} pixels (h, w) do not fit cells of {cells.shape}")
     maps = {}
     if {"cytoplasm", "background", "overlap"} & set(names):
-        count = (cells.layers > 0).sum(0, dtype=np.uint16)
+        count = cells.count()
         found = {"cytoplasm": count > 0, "background": count == 0, "overlap": count > 1}
         maps = {name: found[name] for name in names if name in found}
     if "nuclei" in names:
-        maps["nuclei"] = nuclei.layers.any(0)
+        maps["nuclei"] = nuclei.covered()
     if "border" in names:
         maps["border"] = cell_borders(cells, width=border_width)
     return {name: maps[name].view(np.uint8) for name in names}

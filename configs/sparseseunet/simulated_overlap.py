@@ -3,17 +3,7 @@
 _base_ = ["./brightfield_quickstart.py"]
 decoder = dict(type="SEUNetDecoder", widths=(48, 48, 64, 96, 128))
 before_targets = [
-    dict(type="LoadImage"),
-    dict(type="LoadCells"),
-    dict(type="Normalize", mode="mean_std"),
-    dict(
-        type="Albumentations",
-        transforms=[
-            dict(type="HorizontalFlip", p=0.5),
-            dict(type="VerticalFlip", p=0.5),
-            dict(type="RandomRotate90", p=1.0),
-        ],
-    ),
+    *_base_.train_pipeline[:-1],  # all but PackCellInputs
     dict(type="SemanticTargets", targets=("overlap",)),
 ]
 train_pipeline = [*before_targets, dict(type="PackCellInputs")]

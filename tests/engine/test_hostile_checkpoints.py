@@ -266,7 +266,7 @@ def test_a_checkpoint_names_no_file_for_removal(whole, tmp_path):
     good = checkpoint_of(whole)
     info = good["message_hub"]["runtime_info"]
     for named, kept in (
-        ("/work/best_AP_iter_3.pth", str(tmp_path / "best_AP_iter_3.pth")),  # a work dir that was moved
+        ("/gone/best_AP_iter_3.pth", str(tmp_path / "best_AP_iter_3.pth")),  # a work dir that was moved
         ("/home", None),
         ("../best_AP_iter_3.pth/..", None),
         (7, None),

@@ -41,6 +41,7 @@ def test_numbers_agree_with_the_masks(masks):
     )
     np.testing.assert_array_equal(layers.count(), masks.sum(0))
     np.testing.assert_array_equal(layers.overlap(), masks.sum(0) > 1)
+    np.testing.assert_array_equal(layers.covered(), masks.any(0))
     most = int(masks.sum(0).max()) if len(masks) else 0
     assert max(most, 1) <= layers.num_layers <= max(len(masks), 1)
 

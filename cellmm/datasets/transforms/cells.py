@@ -70,7 +70,7 @@ def learned_cells(results: dict) -> tuple[LabelLayers, LabelLayers | None, np.nd
     if crowd is None or not crowd.any():
         return cells, nuclei, None
     nuclei = None if nuclei is None else nuclei.select(~crowd)
-    return cells.select(~crowd), nuclei, cells.select(crowd).layers.any(0)
+    return cells.select(~crowd), nuclei, cells.select(crowd).covered()
 
 
 def cell_pixels(cells: LabelLayers) -> tuple[np.ndarray, np.ndarray]:

@@ -108,7 +108,7 @@ def within_cells(cells: LabelLayers, nuclei: LabelLayers) -> np.ndarray:
     squares /= farthest.take(ids)
     p = np.zeros(cells.shape, np.float32)
     np.maximum.at(p.reshape(-1), pixels, squares)
-    p[covered_by(nuclei)] = 0
+    p[nuclei.covered()] = 0
     return np.sqrt(p)
 
 
@@ -120,9 +120,9 @@ def over_all(cells: LabelLayers, nuclei: LabelLayers) -> np.ndarray:
     found[y, x] = True
     if not found.any():
         return np.zeros(cells.shape, np.float32)
-    p = distances_to(found) * covered_by(cells)
+    p = distances_to(found) * cells.covered()
     p /= p.max() or 1
-    p[covered_by(nuclei)] = 0
+    p[nuclei.covered()] = 0
     return p
 
 
@@ -132,21 +132,16 @@ def near_overlaps(cells: LabelLayers, reach: float) -> np.ndarray:
     if not overlap.any():
         return np.zeros(cells.shape, np.float32)
     p = 1 - distances_to(overlap) / np.float32(reach)
-    return np.maximum(p, 0) * covered_by(cells)
+    return np.maximum(p, 0) * cells.covered()
 
 
 def near_outlines(cells: LabelLayers) -> np.ndarray:
     """p of v4, float32 (H, W); 0 outside of cells."""
-    outlines, covered = cell_borders(cells, width=1), covered_by(cells)
+    outlines, covered = cell_borders(cells, width=1), cells.covered()
     if not outlines.any():
         return np.zeros(cells.shape, np.float32)
     scaled = np.log1p(distances_to(outlines) * covered)
     return (1 - scaled / (scaled.max() or 1)) * covered
-
-
-def covered_by(instances: LabelLayers) -> np.ndarray:
-    """bool (H, W)."""
-    return np.bitwise_or.reduce(instances.layers, axis=0) > 0
 
 
 def distances_to(found: np.ndarray) -> np.ndarray:

@@ -290,6 +290,7 @@ class GatewayHead(BaseModule):
         ids, shape = disks.unique().long(), disks.shape
         ids = ids[ids > 0]
         radius = random_radius(len(points), self.train_radius, points)
+        # cells without a disk have no point (nan), and no id among those that are opened
         known = Gateways(torch.nan_to_num(points), radius, torch.ones_like(radius), disks)
         if self.train_gates is None:
             size = shape
