@@ -15,12 +15,16 @@ from cellmm.engine.config_check import check_config
 from cellmm.engine.config_schema import PLACES, find_component
 from cellmm.engine.runner import load_config
 from cellmm.errors import CellMMError
+from cellmm.evaluation.functional import REPAIRS
 from cellmm.utils import atomic_path
 
 GRID_KEYS = ("runs", "iters", "seeds", "tables")
 RUN_KEYS = ("config", "options", "train_as", "error_analysis")
 TABLE_KEYS = ("title", "number", "header", "rows", "columns", "scale", "mark")
-ROW_KEYS = ("run", "errors")
+ERROR_TABLE_KEYS = ("title", "number", "errors_of")
+# of a table of errors: its rows as the thesis calls them, and the keys of errors.json
+ORACLE_ROWS = {"baseline": None, "w/ gt mask": "true masks", "gt matched": "best matches"}
+SIZES = ("AP", "AP50", "AP75", "AP_S", "AP_M", "AP_L")
 # arguments of schedulers that count iterations
 COUNTS = ("begin", "end", "milestones", "T_max", "step_size", "total_steps", "periods")
 SCALABLE = ("ConstantLR", "CosineAnnealingLR", "CosineRestartLR", "LinearLR", "MultiStepLR", "OneCycleLR")
@@ -91,7 +95,8 @@ def load_grid(path: str | Path) -> Grid:
     if not isinstance(grid["tables"], list):
         raise CellMMError(f"{path}: tables: a list of dicts is needed")
     runs = _read_runs(grid["runs"], f"{path}: runs")
-    tables = [_read_table(one, runs, f"{path}: tables.{i}") for i, one in enumerate(grid["tables"])]
+    places = [(one, runs, f"{path}: tables.{i}") for i, one in enumerate(grid["tables"])]
+    tables = [table for place in places for table in _read_tables(*place)]
     check_budget(grid["iters"], grid["seeds"], f"{path}: ")
     return Grid(Path(path), runs, tables, grid["iters"], tuple(grid["seeds"]))
 
@@ -149,7 +154,9 @@ def _read_run(name: str, given: dict, where: str) -> Run:
     return Run(name=name, **one)
 
 
-def _read_table(given: Any, runs: Mapping[str, Run], where: str) -> Table:
+def _read_tables(given: Any, runs: Mapping[str, Run], where: str) -> list[Table]:
+    if isinstance(given, dict) and "errors_of" in given:
+        return _error_tables(given, runs, where)
     _check_keys(given, TABLE_KEYS, f"{where}.")
     for key in ("title", "rows", "columns"):
         if not given.get(key):
@@ -159,24 +166,42 @@ def _read_table(given: Any, runs: Mapping[str, Run], where: str) -> Table:
     for key in ("rows", "columns"):
         if not isinstance(given[key], dict):
             raise CellMMError(f"{where}.{key}: a dict is needed, label by label")
-    table = Table(**given | dict(rows={a: _read_row(a, b, runs, where) for a, b in given["rows"].items()}))
+    for label, name in given["rows"].items():
+        _check_run(name, runs, f"{where}.rows.{label}")
+    table = Table(**given | dict(rows={label: Row(name) for label, name in given["rows"].items()}))
     for label in table.rows:
         if label.count("|") != table.header.count("|"):
             raise CellMMError(f"{where}.rows: {label!r} has not as many parts, by '|', as {table.header!r}")
-    return table
+    return [table]
 
 
-def _read_row(label: str, given: Any, runs: Mapping[str, Run], where: str) -> Row:
-    if isinstance(given, dict):
-        _check_keys(given, ROW_KEYS, f"{where}.rows.{label}.")
-    row = Row(**given) if isinstance(given, dict) and "run" in given else Row(given)
-    if not isinstance(row.run, str) or row.run not in runs:
-        raise CellMMError(f"{where}.rows.{label}: there is no run {row.run!r}; {did_you_mean(row.run, runs)}")
-    if row.errors is not None and not runs[row.run].error_analysis:
-        raise CellMMError(
-            f"{where}.rows.{label}: runs.{row.run} has no error analysis; set error_analysis=True"
-        )
-    return row
+def _check_run(name: Any, runs: Mapping[str, Run], where: str) -> None:
+    if not isinstance(name, str) or name not in runs:
+        raise CellMMError(f"{where}: there is no run {name!r}; {did_you_mean(name, runs)}")
+
+
+def _error_tables(given: dict, runs: Mapping[str, Run], where: str) -> list[Table]:
+    """Of a run: AP with masks and matches of the ground truth, and the AP that each kind of error costs."""
+    _check_keys(given, ERROR_TABLE_KEYS, f"{where}.")
+    name = given["errors_of"]
+    _check_run(name, runs, f"{where}.errors_of")
+    if not runs[name].error_analysis:
+        raise CellMMError(f"{where}.errors_of: runs.{name} has no error analysis; set error_analysis=True")
+    if not given.get("title"):
+        raise CellMMError(f"{where}.title: missing")
+    oracles = {label: Row(name, errors) for label, errors in ORACLE_ROWS.items()}
+    costs = {kind: Row(name, kind) for kind in REPAIRS}
+    shared = dict(number=given.get("number"), scale=100, mark=False)
+    return [
+        Table(given["title"], oracles, {size: size for size in SIZES}, header="", **shared),
+        Table(
+            f"{given['title']}: AP points that repairing one kind alone gives",
+            costs,
+            {size: size for size in SIZES[:2]},
+            header="Error",
+            **shared,
+        ),
+    ]
 
 
 def effective_config(run: Run, seed: int, iters: int) -> Config:

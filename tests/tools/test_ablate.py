@@ -200,15 +200,19 @@ def test_an_error_analysis_is_made_up_for_and_ctrl_c_is_one_line(tool, config, t
     assert capsys.readouterr().err == "ablate: stopped; the same command goes on from here\n"
     assert tool.main([str(grid), "--work-dir", str(work), "--only", "first"], execute) == 0
     assert ran == ["train", "test", "test"]
-    rows = '{"A": "first", "gt": dict(run="first", errors="true masks")}'
-    rows = rows.replace("}", ', "gain": dict(run="first", errors="missed")}')
-    text = text[:tables] + f'tables = [dict(title="T", rows={rows}, columns=dict(AP="AP", S="S"), scale=100)]'
+    text = text[:tables] + 'tables = [dict(title="T", errors_of="first")]'
     grid.write_text(
         text.replace(f'first=dict(config="{config}"', f'first=dict(config="{config}", error_analysis=True')
     )
     assert tool.main([str(grid), "--work-dir", str(work), "--only", "first"], execute) == 0
     assert ran[3:] == ["test", "analyse_errors.py"]
-    assert numbers(work)[2:] == ["| A | <u>25.0</u> | - |", "| gt | **75.0** | - |", "| gain | 12.5 | - |"]
+    lines = (work / "tables.md").read_text().splitlines()
+    assert lines[lines.index("## T") + 4 :][:3] == [
+        "| baseline | 25.0 | - | - | - | - | - |",
+        "| w/ gt mask | 75.0 | - | - | - | - | - |",
+        "| gt matched | - | - | - | - | - | - |",
+    ]
+    assert "| missed | 12.5 | - |" in lines
 
 
 def test_processes_hold_the_lock_and_give_the_last_line(tool, tmp_path, capsys):
@@ -240,7 +244,13 @@ def test_processes_hold_the_lock_and_give_the_last_line(tool, tmp_path, capsys):
         ),
         ('train_as="second"', 'train_as="secnd"', "no run 'secnd' is trained; did you mean second?"),
         ('A="first"', 'A="frist"', "tables.0.rows.A: there is no run 'frist'; did you mean first?"),
-        ('A="first"', 'A=dict(run="first", errors="x")', "runs.first has no error analysis"),
+        ("tables = [", 'tables = [dict(title="E", errors_of="first"),', "runs.first has no error analysis"),
+        (
+            "tables = [",
+            'tables = [dict(title="E", errors_of="frist"),',
+            "no run 'frist'; did you mean first?",
+        ),
+        ("tables = [", 'tables = [dict(errors_of="first", rows={}),', "tables.0.rows: unknown"),
         ('title="Tiny"', 'titel="Tiny"', "tables.0.titel: unknown; did you mean title?"),
         ('title="Tiny"', 'title="Tiny", scale=10', "tables.0.scale: 1 or 100 is needed, got 10"),
         ('title="Tiny"', 'title="Tiny", header="a|b"', "'A' has not as many parts"),

@@ -125,20 +125,6 @@ tables = [
         columns=_ap,
         scale=100,
     ),
-    *(
-        dict(
-            number="5.11",
-            title=f"Errors, {title}",
-            header="",
-            rows={
-                "baseline": name,
-                "w/ gt mask": dict(run=name, errors="true masks"),
-                "gt matched": dict(run=name, errors="best matches"),
-            },
-            columns=_ap,
-            scale=100,
-            mark=False,
-        )
-        for name, title in (("multi_level", "multi-level"), ("quality", "quality score"))
-    ),
+    dict(number="5.11", title="Errors, multi-level", errors_of="multi_level"),
+    dict(number="5.11", title="Errors, multi-level with the quality score", errors_of="quality"),
 ]
