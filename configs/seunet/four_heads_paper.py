@@ -1,7 +1,7 @@
 # SEU-Net as published (sparseseunet 4.2, 5.2, 5.3): widths of the original U-Net, four decoders, crops of 512
 # from 1024, batches of 4, AdamW at 1e-5, 1000 epochs of 18 images; predicted in windows of 512 that share
 # 256, averaged. Written for a GPU; not trained here (docs/model_zoo.md says what was).
-_base_ = ["./four_heads.py"]
+_base_ = ["./four_heads.py", "../_base_/datasets/thesis_augmentation.py"]
 max_iters = 4500  # 1000 epochs of 18 images in batches of 4
 data_root = "data/simulated_nuclei_1024"
 dataset = dict(
@@ -16,24 +16,8 @@ train_pipeline = [
     dict(type="LoadNuclei"),
     dict(type="ResizeTo", size=(1024, 1024)),
     dict(type="Normalize", mode="mean_std"),
-    dict(
-        type="Albumentations",
-        transforms=[
-            dict(type="RandomCrop", height=512, width=512, p=1.0),
-            dict(type="HorizontalFlip", p=0.5),
-            dict(type="VerticalFlip", p=0.5),
-            dict(type="RandomRotate90", p=1.0),
-            dict(type="ElasticTransform", alpha=100, sigma=20, p=0.3),
-            dict(
-                type="CoarseDropout",
-                num_holes_range=(1, 8),
-                hole_height_range=(8, 32),
-                hole_width_range=(8, 32),
-                fill=0,
-                p=0.5,
-            ),
-        ],
-    ),
+    dict(type="Albumentations", transforms=[dict(type="RandomCrop", height=512, width=512, p=1.0)]),
+    _base_.augmentation,
     dict(type="SemanticTargets", targets=targets),
     dict(type="PackCellInputs"),
 ]

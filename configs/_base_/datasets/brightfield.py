@@ -1,6 +1,7 @@
 # Two brightfield focal planes, below and above focus, as two channels (sparseseunet 4.1): 18 images to train,
 # 5 to validate, 5 to test. Put your own images into data/brightfield in the same format
 # (docs/how_to/own_data.md); where that folder is missing, simulated ones are made there once.
+_base_ = ["./thesis_augmentation.py"]
 data_root = "data/brightfield"
 simulation = dict(splits=dict(train=18, val=5, test=5), seed=0)
 dataset_type = "SimulatedDataset"
@@ -11,24 +12,7 @@ train_pipeline = [
     dict(type="LoadCells"),
     dict(type="ResizeTo", size=(512, 512)),
     normalize,
-    dict(
-        type="Albumentations",
-        # flip, coarse dropout and easy elastic deformation (sparseseunet 5.2)
-        transforms=[
-            dict(type="HorizontalFlip", p=0.5),
-            dict(type="VerticalFlip", p=0.5),
-            dict(type="RandomRotate90", p=1.0),
-            dict(type="ElasticTransform", alpha=100, sigma=20, p=0.3),
-            dict(
-                type="CoarseDropout",
-                num_holes_range=(1, 8),
-                hole_height_range=(8, 32),
-                hole_width_range=(8, 32),
-                fill=0,
-                p=0.5,
-            ),
-        ],
-    ),
+    _base_.augmentation,
     dict(type="PackCellInputs"),
 ]
 test_pipeline = [
