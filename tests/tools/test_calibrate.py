@@ -69,3 +69,16 @@ def test_a_checkpoint_on_its_validation_images(tool, tiny_config, tmp_path, caps
     lines = capsys.readouterr().out.splitlines()
     assert lines[-3].startswith("mask_thr 0.3  AP 0.") and lines[-2].startswith("mask_thr 0.5  AP 0.")
     assert lines[-1].startswith("--cfg-options model.heads.instances.mask_thr=0.")
+
+
+def test_numbers_chosen_on_the_test_images_are_told(tool, tiny_config, tmp_path):
+    config = tiny_config(tmp_path)
+    arguments = [str(config), "weights.pth", "--try", "mask_thr", "0.5"]
+    assert not tool.scores_test_images(tool.parse_args(arguments))
+    with_test = [*arguments, "--cfg-options", "val_dataloader.dataset.split=test"]
+    assert tool.scores_test_images(tool.parse_args(with_test))
+    config = Path(__file__).parents[2] / "configs" / "sparseseunet" / "bbbc010_cpu.py"
+    arguments[0] = str(config)
+    assert tool.scores_test_images(tool.parse_args(arguments))
+    on_train = [*arguments, "--cfg-options", "val_dataloader.dataset.split=train"]
+    assert not tool.scores_test_images(tool.parse_args(on_train))
