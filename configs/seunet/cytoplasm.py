@@ -6,7 +6,7 @@ _base_ = [
     "../_base_/datasets/simulated_nuclei.py",
     "../_base_/schedules/cpu.py",
 ]
-max_iters = 1000  # about ten minutes on two CPU cores
+max_iters = 500  # about five minutes on two CPU cores
 model = dict(
     decoder=_base_.decoder,
     heads=dict(cytoplasm=dict(type="SemanticHead", stride=2, target="cytoplasm")),
@@ -16,7 +16,7 @@ val_evaluator = [dict(type="CellCocoMetric"), dict(type="SemanticMetric", target
 test_evaluator = val_evaluator
 optim_wrapper = dict(type="AmpOptimWrapper", dtype="auto")
 param_scheduler = [
-    dict(type="LinearLR", start_factor=0.02, by_epoch=False, begin=0, end=50),
-    dict(type="CosineAnnealingLR", eta_min=1e-6, by_epoch=False, begin=50, end=max_iters),
+    dict(type="LinearLR", start_factor=0.02, by_epoch=False, begin=0, end=25),
+    dict(type="CosineAnnealingLR", eta_min=1e-6, by_epoch=False, begin=25, end=max_iters),
 ]
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters)

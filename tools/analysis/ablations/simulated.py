@@ -1,6 +1,6 @@
 # The ablations of sparseseunet chapter 5 on simulated scenes: two planes, nuclei and overlaps. A grid, not a
 # model's config: python tools/analysis/ablate.py tools/analysis/ablations/simulated.py
-iters = 1000  # about 10 minutes a run on two CPU cores
+iters = 500  # 4 to 12 minutes a run on one CPU core
 seeds = [0]
 runs = dict(
     # SEU-Net
