@@ -87,6 +87,16 @@ class Ablation:
             return None
         return None if run.error_analysis and result["errors"] is None else result
 
+    def progress(self, run: Run, seed: int) -> str:
+        """How far it is: 'done', 'trained' and not tested, 'begun', or 'not run so far'."""
+        if self.result(run, seed):
+            return "done"
+        state = _read(self.place(run, seed) / "state.json")
+        if not state or state["training"] != self.trainings.get((run.name, seed)):
+            return "not run so far"
+        weights = self.place(run.train_as or run, seed) / f"iter_{self.grid.iters}.pth"
+        return "trained" if weights.is_file() else "begun"
+
     def results(self) -> dict[tuple[str, int], dict]:
         found = {(run.name, seed): self.result(run, seed) for run, seed in self._all()}
         return {key: result for key, result in found.items() if result}
@@ -98,7 +108,12 @@ class Ablation:
             for run, seed in self._all()
             if (run.name, seed) not in results and (self.place(run, seed) / "result.json").is_file()
         }
-        text = tables_text(self.grid, results, command=command, notes=changed | self.notes)
+        far = {
+            run.name: f"seed {seed} {state}, not finished"
+            for run, seed in self._all()
+            if (state := self.progress(run, seed)) in ("trained", "begun")
+        }
+        text = tables_text(self.grid, results, command=command, notes=far | changed | self.notes)
         with atomic_path(path) as tmp:
             tmp.write_text(text, encoding="utf-8")
         return path

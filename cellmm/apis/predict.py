@@ -171,6 +171,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         samples.append(sample)
     if done:
         write_coco(args.out / "cells.json", samples_to_coco(done, samples, inferencer.classes))
+        number = sum(len(sample.pred_instances) for sample in samples)
+        sys.stderr.write(
+            f"cellmm predict: {number} cells with a score of {args.score_thr:g} or more in {len(done)} "
+            f"images: {args.out / 'cells.json'}\n"
+        )
     if without_cells:
         sys.stderr.write(
             f"cellmm predict: the model gives maps and no cells: maps are in {args.out / MAPS}\n"

@@ -105,7 +105,8 @@ class CellDataset(BaseDataset):
         if missing := [name for name, found in zip(names, files, strict=True) if not found]:
             raise CellMMError(
                 f"{folder}: no nuclei for {name_some(missing)} of {len(names)} images; put <image name>.tif "
-                "or .png there, all 0 where an image has none, or leave nuclei_dir out"
+                "or .png there, all 0 where an image has none, or do without nuclei (no nuclei_dir, no "
+                "nuclei=True, no LoadNuclei)"
             )
         if twice := [name for name, found in zip(names, files, strict=True) if len(found) > 1]:
             raise CellMMError(f"{folder}: {name_some(twice)} have a .tif and a .png; remove one of the two")

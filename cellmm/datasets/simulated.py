@@ -24,8 +24,8 @@ class SimulatedDataset(CellCocoDataset):
         data_root: the folder of all splits.
         split: ``'train'``, ``'val'`` or ``'test'``.
         simulation: arguments of ``make_dataset``: splits, scene, seed, workers.
-        nuclei: also the nuclei, for LoadNuclei: ``nuclei_dir`` is ``<split>/nuclei``. What is simulated
-            then is simulated with ``more``.
+        nuclei: also the nuclei, for LoadNuclei: ``nuclei_dir``, where it is not given, is ``<split>/nuclei``.
+            What is simulated then is simulated with ``more``.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class SimulatedDataset(CellCocoDataset):
                     f"{data_root} has no {split}/annotations.json: put your annotated images there, or "
                     "remove the folder to have images simulated"
                 )
-        if nuclei:
+        if nuclei and kwargs.get("nuclei_dir") is None:
             kwargs["nuclei_dir"] = f"{split}/nuclei"
             if Path(data_root, split).is_dir() and not Path(data_root, split, "nuclei").is_dir():
                 raise CellMMError(

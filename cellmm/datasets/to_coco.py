@@ -68,6 +68,12 @@ def convert_to_coco(make_dataset: Callable[[], CellDataset], out: str | os.PathL
         if line is None:
             raise
         raise SystemExit(f"error: {' '.join(line.splitlines())}") from error
+    if any("label_path" in dataset.get_data_info(i) for i in range(len(dataset))):
+        print_log(
+            "cells count 1, 2, ... in each image there, in the order of their numbers in the label image; "
+            "nuclei (nuclei_dir) take these new numbers",
+            logger="current",
+        )
     counts = ", ".join(f"{len(coco[key])} {key}" for key in ("images", "annotations", "categories"))
     print_log(
         f"{out}: {counts}; file names are relative to {dataset.resolve(dataset.img_dir)}", logger="current"

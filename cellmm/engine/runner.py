@@ -2,6 +2,7 @@
 
 import inspect
 import itertools
+import logging
 import os
 import shutil
 import time
@@ -131,10 +132,16 @@ def build_runner(cfg: Config) -> CellRunner:
         raise
     except ValueError as error:  # what a component says of its arguments
         raise CellMMError(f"{cfg.filename}: {error}") from error
+    runner.logger.addFilter(_is_no_parameter)
     check_runner(runner)
     if trains and not goes_on:  # only now that nothing is wrong
         put_other_training_away(cfg)
     return runner
+
+
+def _is_no_parameter(record: logging.LogRecord) -> bool:
+    """Whether it is another line than mmengine's of a parameter's options, of which there are hundreds."""
+    return not record.getMessage().startswith("paramwise_options")
 
 
 def _prepare_training(cfg: Config) -> bool:

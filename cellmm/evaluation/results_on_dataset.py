@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from mmengine.config import Config
+from mmengine.logging import print_log
 
 from cellmm.errors import CellMMError
 from cellmm.evaluation.functional import segmentation_scores
@@ -56,12 +57,18 @@ def load_truth(cfg: Config, split: str = "test") -> tuple[list[dict], tuple[str,
 
 
 def with_results(
-    samples: Sequence[dict], results: Sequence[dict], *, classes: Sequence[str], image_key: str = "well"
+    samples: Sequence[dict],
+    results: Sequence[dict],
+    *,
+    classes: Sequence[str],
+    image_key: str = "well",
+    source: str | Path = "results",
 ) -> list[dict]:
     """The samples with ``pred_instances``, empty for an image without results.
 
     A result without ``image_id`` is of the image whose file name has the value of its ``image_key`` as a part
     between signs (_ - . or blank), a part that no other image has.
+    ``source``: what messages call the results.
 
     Raises:
         CellMMError: a result of none of the images, of another size, of no class, or damaged.
@@ -75,16 +82,17 @@ def with_results(
         if not isinstance(img_id, int | str) or img_id not in found:
             shown = one.get("image_id", one.get(image_key))
             raise CellMMError(
-                f"a result of image {shown!r}, no test image of the config: give results of its data set"
+                f"{source}: a result of image {shown!r}, none of the {len(samples)} images that it is "
+                "compared with: give results of these images, or the config or split that they are of"
             )
         label, score = one["category_id"], one["score"]
         if not isinstance(label, int) or not 1 <= label <= len(classes):
             raise CellMMError(
-                f"a result of image {img_id} has category_id {label!r}: 1 to {len(classes)} are allowed, "
-                f"for the classes {list(classes)}"
+                f"{source}: a result of image {img_id} has category_id {label!r}: 1 to {len(classes)} are "
+                f"allowed, for the classes {list(classes)}"
             )
         if not isinstance(score, Real):
-            raise CellMMError(f"a result of image {img_id} has the score {score!r}, no number")
+            raise CellMMError(f"{source}: a result of image {img_id} has the score {score!r}, no number")
         found[img_id].append(one)
     filled = []
     for sample in samples:
@@ -93,7 +101,7 @@ def with_results(
         try:
             rle_ops.validate(masks, tuple(sample["ori_shape"])[:2])
         except CellMMError as error:
-            raise CellMMError(f"results of {image_name(sample)}: {error}") from error
+            raise CellMMError(f"{source}: results of {image_name(sample)}: {error}") from error
         predicted = dict(
             masks=masks,
             scores=np.array([one["score"] for one in of_image], np.float64),
@@ -117,6 +125,8 @@ def coco_metric(
     metrics = evaluator.get("metrics", evaluator) if isinstance(evaluator, dict) else evaluator or []
     metrics = [metrics] if isinstance(metrics, dict) else metrics
     own = next((one for one in metrics if one.get("type") == "CellCocoMetric"), {})
+    if not own:
+        print_log("the config has no CellCocoMetric: its default options are used", logger="current")
     options = {key: own[key] for key in own if key not in ("type", "outfile_prefix", "prefix")}
     if score_thr is not None:
         options["score_thr"] = score_thr

@@ -18,13 +18,23 @@ from cellmm.visualization.overlay import draw_instances
 WIDTH = 900  # pixels of a panel's longer side, about
 COLORS = {
     "right": (90, 210, 90),
-    "missed": (255, 40, 40),
+    "missed": (0, 225, 255),
     "merged": (255, 80, 255),
     "split": (70, 150, 255),
     "duplicate": (255, 150, 0),
     "boundary": (255, 235, 60),
     "false alarm": (255, 40, 40),
     "ignored": (150, 150, 150),
+}
+MEANING = {  # in short; docs/evaluation.md has the rules
+    "right": "a cell and the prediction that finds it",
+    "missed": "a cell that nothing finds",
+    "merged": "one prediction over several cells",
+    "split": "several predictions inside one cell",
+    "duplicate": "a further prediction of a cell",
+    "boundary": "a cell found with too poor an outline",
+    "false alarm": "a prediction where no cell is",
+    "ignored": "in a region that is not annotated cell by cell",
 }
 STYLE = """body { font: 15px sans-serif; margin: 2em; background: #fff; color: #111; }
 table { border-collapse: collapse; margin: 1em 0; }
@@ -39,8 +49,8 @@ def draw_errors(
 ) -> np.ndarray:
     """Ground truth (left) and prediction (right) of all classes, RGB uint8, in COLORS.
 
-    A cell has the colour of the error that explains why it is not found; green cells are found, red ones
-    missed, grey regions ignored.
+    A cell has the colour of the error that explains why it is not found. Right predictions are drawn over
+    their duplicates.
     """
     cells, guesses = [], []
     for label, one in classes.items():
@@ -52,6 +62,7 @@ def draw_errors(
         kinds[[j for j in merged if not of_class.found[j]]] = "merged"
         cells += zip(one.gt_masks, kinds, strict=True)
         guesses += zip(one.masks, of_class.kind, strict=True)
+    guesses.sort(key=lambda guess: guess[1] == "right")
     height, width = image.shape[:2]
     scale = max(1, round(WIDTH / max(height, width)))
     shrink = 2 * WIDTH / max(height, width)
@@ -59,11 +70,11 @@ def draw_errors(
         shape = max(1, round(height * shrink)), max(1, round(width * shrink))
         image = cv2.resize(image, shape[::-1], interpolation=cv2.INTER_AREA)
     parts = []
-    for text, instances in (("ground truth", cells), ("prediction", guesses)):
+    for text, instances in (("cells of the ground truth", cells), ("predictions", guesses)):
         colors = np.array([COLORS[kind] for _, kind in instances], np.uint8).reshape(-1, 3)
         masks = [mask if shrink >= 1 else _shrunk(mask, shape) for mask, _ in instances]
         picture = draw_instances(image, masks, scale=scale, colors=colors)
-        parts.append(caption(picture, f"{text}: {len(instances)}"))
+        parts.append(caption(picture, f"{len(instances)} {text}"))
     return grid(parts, 2)
 
 
@@ -86,23 +97,25 @@ def write_page(
     path: Path,
     *,
     title: str,
-    tables: Sequence[Sequence[Sequence[str]]],
+    tables: Sequence[tuple[Sequence[Sequence[str]], str]],
     images: Sequence[tuple[str | Sequence[str], Mapping[int, ClassInImage], Mapping[int, Errors], Mapping]],
 ) -> None:
     """Write ``path`` (HTML) and, in ``images`` beside it, a JPEG of each image.
 
     Args:
-        tables: rows of text each, the first row its head.
+        tables: rows of text each, the first row its head, with the text below it.
         images: path or paths that it is read from, instances and errors by label, and the row of its numbers
             (``image``, ``S`` and counts).
     """
-    body = [f"<h1>{escape(title)}</h1>", *map(_table, tables), "<p>"]
+    body = [f"<h1>{escape(title)}</h1>"]
+    body += [f"{_table(rows)}<p>{escape(text)}</p>" for rows, text in tables]
+    body.append("<ul>")
     body += [
-        f'<span class="key" style="background: rgb{color}">{escape(kind)}</span>'
+        f'<li><span class="key" style="background: rgb{color}">{kind}</span>{MEANING[kind]}</li>'
         for kind, color in COLORS.items()
     ]
     body.append(
-        "</p><p>Left the ground truth, right the prediction. A cell that is not found has the colour of "
+        "</ul><p>Left the ground truth, right the predictions. A cell that is not found has the colour of "
         "what happened to it.</p>"
     )
     for rank, (img_path, classes, errors, row) in enumerate(images, start=1):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from cellmm.datasets import CellCocoDataset, LabelImageDataset, MaskFolderDataset
+from cellmm.datasets import CellCocoDataset, LabelImageDataset, MaskFolderDataset, SimulatedDataset
 from cellmm.errors import CellMMError
 
 LOAD = [dict(type="LoadImage"), dict(type="LoadCells"), dict(type="LoadNuclei")]
@@ -72,7 +72,9 @@ def test_nuclei_come_with_their_cells(folder, kind):
 def test_a_file_that_is_missing_is_one_line(folder, kind):
     (folder / "nuclei/b.png").unlink()
     (folder / "of_labels/b.png").unlink()
-    words = "no nuclei for 1: b of 2 images; put <image name>.tif or .png there, .* or leave nuclei_dir out"
+    words = (
+        "no nuclei for 1: b of 2 images; put <image name>.tif or .png there, .* or do without nuclei \\(no"
+    )
     with pytest.raises(CellMMError, match=words) as info:
         build(kind, folder)
     assert "\n" not in str(info.value)
@@ -103,3 +105,16 @@ def test_planes_have_the_name_of_the_first(folder):
 def test_without_nuclei_dir_load_nuclei_says_what_to_set(folder):
     with pytest.raises(CellMMError, match="no nuclei_path: set nuclei_dir of the dataset"):
         build("masks", folder, nuclei_dir=None, pipeline=LOAD)[0]
+
+
+def test_a_named_folder_of_nuclei_is_the_one_of_a_simulated_set(folder):
+    (folder / "train").mkdir()
+    (folder / "cells.json").rename(folder / "train" / "annotations.json")
+    (folder / "images").rename(folder / "train" / "images")
+    options = dict(data_root=folder, split="train", nuclei=True)
+    with pytest.raises(CellMMError, match="train has no nuclei: put the nuclei of each image into nuclei/"):
+        SimulatedDataset(**options)
+    dataset = SimulatedDataset(**options, nuclei_dir="nuclei")
+    assert dataset.get_data_info(0)["nuclei_path"] == str(folder / "nuclei" / "a.tif")
+    with pytest.raises(CellMMError, match="nope: no nuclei for 2: a, b"):
+        SimulatedDataset(**options, nuclei_dir="nope")

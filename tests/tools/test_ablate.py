@@ -171,7 +171,7 @@ def test_a_failing_run_does_not_stop_the_others(tool, config, tmp_path, capsys):
         "first: 0 of 1 done; failed: no.py: no such config file." in (tmp_path / "work/tables.md").read_text()
     )
     assert tool.main([str(grid), "--work-dir", str(tmp_path / "work"), "--list"]) == 0
-    assert f"again  {config} (weights of second)  seeds: 0 -" in capsys.readouterr().out
+    assert f"again  {config} (weights of second)  seeds: 0 begun" in capsys.readouterr().out
 
 
 def test_an_error_analysis_is_made_up_for_and_ctrl_c_is_one_line(tool, config, tmp_path, capsys):
@@ -198,8 +198,14 @@ def test_an_error_analysis_is_made_up_for_and_ctrl_c_is_one_line(tool, config, t
 
     assert tool.main([str(grid), "--work-dir", str(work), "--only", "first"], execute) == 130
     assert capsys.readouterr().err == "ablate: stopped; the same command goes on from here\n"
+    assert tool.main([str(grid), "--work-dir", str(work), "--list"]) == 0
+    assert f"first  {config}  seeds: 0 trained\n" in capsys.readouterr().out
+    assert tool.main([str(grid), "--work-dir", str(work), "--tables-only"]) == 0
+    assert "first: 0 of 1 done; seed 0 trained, not finished." in (work / "tables.md").read_text()
     assert tool.main([str(grid), "--work-dir", str(work), "--only", "first"], execute) == 0
     assert ran == ["train", "test", "test"]
+    text_after = (work / "tables.md").read_text()
+    assert "second: 0 of 1 done; not run so far." in text_after
     text = text[:tables] + 'tables = [dict(title="T", errors_of="first")]'
     grid.write_text(
         text.replace(f'first=dict(config="{config}"', f'first=dict(config="{config}", error_analysis=True')

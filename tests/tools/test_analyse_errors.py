@@ -131,8 +131,8 @@ def one(truth, **changes):
     [
         (lambda t: "[", "results.segm.json: no json that can be read"),
         (lambda t: '{"images": [], "annotations": []}', "results.segm.json: no list of COCO results"),
-        (lambda t: one(t, image_id=99), "a result of image 99, no test image"),
-        (lambda t: one(t, image_id=[1]), "a result of image [1], no test image"),
+        (lambda t: one(t, image_id=99), "results.segm.json: a result of image 99, none of the 3 images"),
+        (lambda t: one(t, image_id=[1]), "a result of image [1], none of the 3 images"),
         (lambda t: one(t, category_id=2), "has category_id 2: 1 to 1 are allowed"),
         (lambda t: one(t, score=None), "has the score None, no number"),
         (lambda t: one(t, score=float("nan")), "a score is nan or infinite"),

@@ -69,8 +69,8 @@ def test_the_options_are_those_of_the_configs_metric(tool, truth, tiny_config, t
         ("[", "no json that can be read"),
         ('{"a": 1}', "no list of COCO results"),
         ('[{"image_id": 1}]', "no list of COCO results"),
-        ('[{"image_id": 99, "category_id": 1, "segmentation": {}, "score": 1}]', "image 99, no test image"),
-        ('[{"well": "Z9", "category_id": 1, "segmentation": {}, "score": 1}]', "image 'Z9', no test image"),
+        ('[{"image_id": 99, "category_id": 1, "segmentation": {}, "score": 1}]', "image 99, none of the"),
+        ('[{"well": "Z9", "category_id": 1, "segmentation": {}, "score": 1}]', "image 'Z9', none of the"),
     ],
 )
 def test_bad_results_are_one_line(tool, truth, tmp_path, capsys, content, message):

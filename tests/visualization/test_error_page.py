@@ -6,7 +6,7 @@ import numpy as np
 
 from cellmm.evaluation.functional import ClassInImage, find_errors
 from cellmm.structures import rle as rle_ops
-from cellmm.visualization.error_page import COLORS, draw_errors
+from cellmm.visualization.error_page import COLORS, MEANING, draw_errors
 
 
 def boxes_on(shape, *boxes):
@@ -56,3 +56,7 @@ def test_a_large_image_is_shrunk_before_it_is_drawn():
     assert not (left[:, 1000:] == 255).all(-1).any()
     assert has_color(left[490:510], "right") and has_color(left[990:1160, 990:1210], "missed")
     assert has_color(left[49:51], "right") and not has_color(left[:48], "right")
+
+
+def test_every_kind_has_a_color_of_its_own_and_a_meaning():
+    assert list(COLORS) == list(MEANING) and len(set(COLORS.values())) == len(COLORS)

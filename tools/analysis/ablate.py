@@ -93,7 +93,7 @@ def _say(line: str) -> None:
 
 def _list(ablation: Ablation) -> None:
     for run in ablation.grid.runs.values():
-        seeds = [f"{seed} {'done' if ablation.result(run, seed) else '-'}" for seed in ablation.grid.seeds]
+        seeds = [f"{seed} {ablation.progress(run, seed)}" for seed in ablation.grid.seeds]
         weights = f" (weights of {run.train_as})" if run.train_as else ""
         note = f"; {ablation.notes[run.name]}" if run.name in ablation.notes else ""
         _say(f"{run.name}  {run.config}{weights}  seeds: {', '.join(seeds)}{note}")

@@ -1,6 +1,6 @@
 """Find out what costs a model its AP: which errors, how much each, on which images.
 
-    python tools/analysis/analyse_errors.py CONFIG results.segm.json --out errors
+    python tools/analysis/analyse_errors.py CONFIG work_dirs/.../results.segm.json
 
 compares COCO results, ours or a peer's, with the test images of a config. It prints AP with the masks of the
 ground truth and with the best matches alone (sparseseunet table 5.11), and AP points that repairing one kind
@@ -53,22 +53,29 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("config", help="says the images and their annotation")
     parser.add_argument("results", type=Path)
-    parser.add_argument("--out", type=Path, default=Path("errors"), help="folder for what is written")
-    parser.add_argument("--split", choices=["val", "test"], default="test")
+    parser.add_argument(
+        "--out", type=Path, help="folder for what is written; default: errors, beside results"
+    )
+    parser.add_argument("--split", choices=["val", "test"], default="test", help="default test")
     parser.add_argument("--image-key", default="well", help="what names an image that has no image_id")
-    parser.add_argument("--iou", type=float, default=0.5, help="at which errors are told apart, .5 to .95")
+    parser.add_argument(
+        "--iou", type=float, default=0.5, help="at which errors are told apart, .5 to .95; default .5"
+    )
     parser.add_argument(
         "--score-thr",
         type=float,
         help="of the predictions for S, images.csv and pictures (default: that of the config's metric)",
     )
-    parser.add_argument("--worst", type=int, default=12, help="how many images are drawn")
-    parser.add_argument("--by", choices=["S", "errors"], default="S", help="what makes an image a bad one")
+    parser.add_argument("--worst", type=int, default=12, help="how many images are drawn; default 12")
+    parser.add_argument(
+        "--by", choices=["S", "errors"], default="S", help="what makes an image a bad one; default S"
+    )
     args = parser.parse_args(argv)
     if not np.isclose(F.IOU_THRESHOLDS, args.iou).any():
         parser.error(f"--iou is {args.iou:g}: one of 0.5, 0.55, ..., 0.95 is needed")
     if args.worst < 0:
         parser.error(f"--worst is {args.worst}: 0 or more is needed")
+    args.out = args.out or args.results.with_name("errors")
     return args
 
 
@@ -169,7 +176,7 @@ def run(args: argparse.Namespace) -> None:
     samples, classes = load_truth(cfg, args.split)
     if not samples:
         raise CellMMError(f"{args.config}: its {args.split}_dataloader has no images")
-    samples = with_results(samples, results, classes=classes, image_key=args.image_key)
+    samples = with_results(samples, results, classes=classes, image_key=args.image_key, source=args.results)
     metric = coco_metric(cfg.get(f"{args.split}_evaluator"), classes=classes, score_thr=args.score_thr)
     numbers, of_images = score_samples(samples, metric)
 
@@ -219,10 +226,17 @@ def run(args: argparse.Namespace) -> None:
     write_csv(args.out / "images.csv", rows)
     both = tables(analysis, metric.score_thr)
     worst = sorted(range(len(rows)), key=lambda i: _badness(rows[i], args.by))[: args.worst]
+    below = (
+        "In per cent. w/ gt mask: every prediction has the mask of the cell that it fits best; gt matched: "
+        "each cell keeps its best prediction alone.",
+        "AP points that repairing this kind alone gives. Number: among all predictions, which AP counts; "
+        f"last column: decided anew among those with a score of at least {metric.score_thr:g}, as in the "
+        "pictures, so it can be the higher one. S: share of right ones among cells and predictions, 0 to 1.",
+    )
     write_page(
         args.out / "index.html",
         title=f"{args.results.name} on {len(samples)} images of {Path(args.config).name}",
-        tables=both,
+        tables=list(zip(both, below, strict=True)),
         images=[(samples[i]["img_path"], images[i], errors[i], rows[i]) for i in worst],
     )
     print(f"{about['images']} images, {about['cells']} cells, {about['predictions']} predictions\n")

@@ -53,7 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         samples, classes = load_truth(cfg)
         rows = []
         for path, score_thr in zip(args.results, args.score_thr, strict=True):
-            filled = with_results(samples, read_results(path), classes=classes, image_key=args.image_key)
+            filled = with_results(
+                samples, read_results(path), classes=classes, image_key=args.image_key, source=path
+            )
             metric = coco_metric(cfg.get("test_evaluator"), classes=classes, score_thr=score_thr)
             rows.append(score_samples(filled, metric))
     except CellMMError as error:

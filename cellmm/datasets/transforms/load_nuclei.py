@@ -62,7 +62,7 @@ class LoadNuclei(BaseTransform):
         if len(unknown := np.setdiff1d(present, numbers)):
             raise CellMMError(
                 f"{path} holds the id {unknown[0]:.0f}, but its image has no cell of that number (it has "
-                f"{len(cells)} cells): give each nucleus the number of its cell"
+                f"{len(cells)} cells): give each nucleus the number of its cell{self._how_counted(results)}"
             )
         table = np.append(0, np.searchsorted(numbers, present) + 1).astype(np.int32)
         nuclei = LabelLayers(table[found.layers], num=len(cells))
@@ -71,6 +71,12 @@ class LoadNuclei(BaseTransform):
         if self.keep_original:
             results["eval_nuclei"] = results["gt_nuclei"].to_rles()
         return results
+
+    @staticmethod
+    def _how_counted(results: dict) -> str:
+        if results.get("label_path") is not None:
+            return ""
+        return "; masks and annotations of an image count 1, 2, ... in their order, without gaps"
 
     def _cell_numbers(self, results: dict) -> np.ndarray:
         """The number in its file of each cell, (N,) ascending."""
@@ -89,15 +95,13 @@ class LoadNuclei(BaseTransform):
         outside = int((cells.layers[:, y, x] != ids + 1).all(0).sum())
         if not outside:
             return
-        text = (
-            f"{path}: {outside} of {len(ids)} nuclei lie outside of the cell of their number: number nuclei "
-            "like their cells"
-        )
+        text = f"{path}: {outside} of {len(ids)} nuclei lie outside of the cell of their number"
         if 2 * outside > len(ids):
-            raise CellMMError(text)
+            raise CellMMError(f"{text}: number nuclei like their cells")
         if not LoadNuclei.warned:
             LoadNuclei.warned = True
-            print_log(text + " (told once)", logger="current", level=logging.WARNING)
+            text += ": number nuclei like their cells; these are learned where they lie (told once)"
+            print_log(text, logger="current", level=logging.WARNING)
 
 
 def _numbers(label: np.ndarray) -> np.ndarray:

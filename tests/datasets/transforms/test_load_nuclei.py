@@ -125,6 +125,7 @@ def test_some_nuclei_outside_of_their_cells_are_warned_of_once(tmp_path, message
         assert results["gt_nuclei"].areas().tolist() == [4] * 4, "kept as they are"
     (message,) = messages
     assert "nuclei.tif: 2 of 4 nuclei lie outside of the cell of their number" in message
+    assert "learned where they lie" in message
 
 
 @pytest.mark.parametrize("last", [9, 40000])
