@@ -29,7 +29,7 @@ def check_runner(runner: Runner) -> None:
     """Look for what would go wrong later, before any training: call it after ``Runner.from_cfg``.
 
     Builds the loops with their datasets, the optimizer and its schedules, which training then uses, and reads
-    one training sample. Random number generators are left as they were.
+    one sample of training and one of validation. Random number generators are left as they were.
 
     - What a checkpoint hook, early stopping or a schedule watches is a number that the metrics give: those
       metrics count that have ``metric_keys``, a list or a method that returns one.
@@ -56,6 +56,7 @@ def check_runner(runner: Runner) -> None:
         _check_first_sample(train.dataloader, model)
         _check_cells(train, model)
         if val is not None:
+            _first_sample(val.dataloader.dataset, model, "val_dataloader.dataset", index=0)
             _warn_of_many_cells(val, model, "val_dataloader")
 
 
@@ -254,14 +255,7 @@ def _check_first_sample(loader: DataLoader, model: nn.Module) -> None:
         raise CellMMError(
             f"{where}.type: {type(dataset).__name__} does not know numbered draws; name one dataset of cellmm"
         )
-    try:
-        sample = dataset[0, 0]
-    except CellMMError:
-        raise
-    except (ValueError, A.augmentations.crops.transforms.CropSizeError) as error:
-        raise CellMMError(f"{where}.pipeline: {_name(dataset.get_data_info(0))}: {error}") from error
-    if not isinstance(sample, dict) or "inputs" not in sample or "data_samples" not in sample:
-        raise CellMMError(f"{where}.pipeline: it has to end with dict(type='PackCellInputs')")
+    sample = _first_sample(dataset, model, where, index=(0, 0))
     if "gt_layers" not in sample["data_samples"]:
         raise CellMMError(f"{where}.pipeline: no step loads the cells; add dict(type='LoadCells')")
     for name, head in getattr(model, "heads", {}).items():
@@ -276,15 +270,29 @@ def _check_first_sample(loader: DataLoader, model: nn.Module) -> None:
                 f"{where}.pipeline: SemanticTargets writes {', '.join(sorted(maps))} and not {target!r}, "
                 f"which model.heads.{name} learns; add it to its targets, or change model.heads.{name}.target"
             )
-    channels, height, width = sample["inputs"].shape
-    name = _name(dataset.get_data_info(0))
+    height, width = sample["inputs"].shape[-2:]
+    what = f"{_name(dataset.get_data_info(0))} comes out of the pipeline with {height}x{width} px"
+    _check_size((height, width), loader, model, what)
+
+
+def _first_sample(dataset: Any, model: nn.Module, where: str, index: Any) -> dict:
+    """What the pipeline makes of the first image: packed, with the channels that the model takes."""
+    try:
+        sample = dataset[index]
+    except CellMMError:
+        raise
+    except (ValueError, A.augmentations.crops.transforms.CropSizeError) as error:
+        raise CellMMError(f"{where}.pipeline: {_name(dataset.get_data_info(0))}: {error}") from error
+    if not isinstance(sample, dict) or "inputs" not in sample or "data_samples" not in sample:
+        raise CellMMError(f"{where}.pipeline: it has to end with dict(type='PackCellInputs')")
+    channels = len(sample["inputs"])
     takes = getattr(getattr(model, "data_preprocessor", None), "in_channels", channels)
     if channels != takes:
         raise CellMMError(
-            f"model.data_preprocessor.in_channels: {takes}, but {name} has {channels} channels; set this and "
-            "model.encoder.in_channels, or choose channels in LoadImage"
+            f"model.data_preprocessor.in_channels: {takes}, but {_name(dataset.get_data_info(0))} has "
+            f"{channels} channels; set this and model.encoder.in_channels, or choose channels in LoadImage"
         )
-    _check_size((height, width), loader, model, f"{name} comes out of the pipeline with {height}x{width} px")
+    return sample
 
 
 def _check_size(size: Sequence[int], loader: DataLoader, model: nn.Module, what: str) -> None:

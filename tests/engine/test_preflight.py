@@ -229,6 +229,23 @@ def test_an_image_that_cannot_be_read(runner_of, tiny_data, tmp_path):
         check_runner(runner_of(options))
 
 
+def test_a_validation_image_that_cannot_be_used_is_known_before_training(runner_of, tiny_data, tmp_path):
+    shutil.copytree(tiny_data, tmp_path / "cut")
+    image = tmp_path / "cut" / "val" / "images" / "0001.tif"
+    image = image if image.is_file() else min(image.parent.iterdir())
+    image.write_bytes(image.read_bytes()[:200])
+    with pytest.raises(CellMMError, match=image.name):
+        check_runner(runner_of({"val_dataloader.dataset.data_root": str(tmp_path / "cut")}))
+    pipeline = [dict(type="LoadImage"), dict(type="LoadCells")]
+    says = r"^val_dataloader\.dataset\.pipeline: it has to end with dict\(type='PackCellInputs'\)"
+    with pytest.raises(CellMMError, match=says):
+        check_runner(runner_of({"val_dataloader.dataset.pipeline": pipeline}))
+    pipeline = [dict(type="LoadImage", channels=[0]), dict(type="LoadCells"), dict(type="PackCellInputs")]
+    says = r"^model\.data_preprocessor\.in_channels: 2, but .* has 1 channels"
+    with pytest.raises(CellMMError, match=says):
+        check_runner(runner_of({"val_dataloader.dataset.pipeline": pipeline}))
+
+
 DEEP = {
     "model.encoder.widths": (4,) * 6,  # coarsest stride 64 with the stem's 2
     "model.decoder.widths": (4,) * 5,
