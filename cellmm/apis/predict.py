@@ -172,9 +172,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if done:
         write_coco(args.out / "cells.json", samples_to_coco(done, samples, inferencer.classes))
         number = sum(len(sample.pred_instances) for sample in samples)
-        sys.stderr.write(
-            f"cellmm predict: {number} cells with a score of {args.score_thr:g} or more in {len(done)} "
-            f"images: {args.out / 'cells.json'}\n"
+        print(
+            f"{number} cells with a score of {args.score_thr:g} or more in {len(done)} images: "
+            f"{args.out / 'cells.json'}"
         )
     if without_cells:
         sys.stderr.write(

@@ -31,6 +31,8 @@ runs = dict(
         options={"model.heads.instances.nms_thr": None, "model.heads.instances.nms_sigma": 2.0},
     ),
     quality_no_nms=dict(train_as="quality", options={"model.heads.instances.nms_thr": None}),
+    iou_mse_unused=dict(train_as="iou_mse", options={"model.heads.instances.use_objectness": False}),
+    quality_unused=dict(train_as="quality", options={"model.heads.instances.use_objectness": False}),
     points=dict(
         config="configs/sparseseunet/brightfield_quickstart.py",
         options={"model.heads.instances.num_points": 1024},  # of 128x128 pixels
@@ -115,7 +117,13 @@ tables = [
     ),
     dict(
         title="Objectness (section 5.7.3)",
-        rows={"none": "multi_level", "IoU, MSE (eq. 5.2)": "iou_mse", "quality score (ours)": "quality"},
+        rows={
+            "none": "multi_level",
+            "IoU, MSE (eq. 5.2)": "iou_mse",
+            "IoU, MSE, learned and not used": "iou_mse_unused",
+            "quality score (ours)": "quality",
+            "quality score, learned and not used": "quality_unused",
+        },
         columns=_ap,
         scale=100,
     ),
