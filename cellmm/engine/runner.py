@@ -1,8 +1,10 @@
 """From a config file to an mmengine Runner that is right on today's torch."""
 
+import functools
 import inspect
 import itertools
 import logging
+import multiprocessing
 import os
 import shutil
 import time
@@ -14,6 +16,7 @@ from mmengine.config import Config
 from mmengine.dist import init_dist
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
+from torch.utils.data import DataLoader
 
 from cellmm.datasets.base import CellDataset
 from cellmm.engine.atomic_backend import use_atomic_files
@@ -26,6 +29,7 @@ from cellmm.engine.checkpoint import (
 from cellmm.engine.config_text import use_remembered_texts
 from cellmm.engine.preflight import check_runner
 from cellmm.engine.work_dir import find_training_state, put_other_training_away
+from cellmm.engine.workers import end_with_parent
 from cellmm.errors import CellMMError
 from cellmm.plugins import load_plugins
 from cellmm.registry import DATASETS
@@ -72,6 +76,16 @@ class CellRunner(Runner):
     With ``compile`` in a config mmengine compiles ``train_step``, with matching, lists of ground truth and
     the optimizer in it.
     """
+
+    @staticmethod
+    def build_dataloader(
+        dataloader: DataLoader | dict, seed: int | None = None, diff_rank_seed: bool = False
+    ) -> DataLoader:
+        """mmengine's, with workers that end with this process."""
+        loader = Runner.build_dataloader(dataloader, seed, diff_rank_seed)
+        if (loader.multiprocessing_context or multiprocessing).get_start_method() == "fork":
+            loader.worker_init_fn = functools.partial(end_with_parent, os.getpid(), loader.worker_init_fn)
+        return loader
 
     def load_or_resume(self) -> None:
         if self._load_from and not self._has_loaded:
