@@ -15,6 +15,8 @@ runs = dict(
     multi_level_no_nms=dict(train_as="quality", options={**_no_nms, **_no_quality}),
     quality_no_nms=dict(train_as="quality", options=_no_nms),
     quality_matrix_nms=dict(train_as="quality", options=_matrix_nms),
+    # by tools/analysis/calibrate.py on the training wells, of 0.4, 0.45, ..., 0.6
+    quality_calibrated=dict(train_as="quality", options={_head + "mask_thr": 0.45}),
 )
 
 _ap = dict(AP="AP", AP50="AP50", AP75="AP75", AP_S="AP_S", AP_M="AP_M", AP_L="AP_L")
@@ -48,6 +50,7 @@ tables = [
             "multi-level, quality score | ": "quality_no_nms",
             "multi-level, quality score | greedy": "quality",
             "multi-level, quality score | matrix": "quality_matrix_nms",
+            "multi-level, quality score, mask threshold .45 | greedy": "quality_calibrated",
         },
         columns=dict(AP="AP", AP50="AP50", AP75="AP75", AP90="AP90", S="S"),
         scale=100,
