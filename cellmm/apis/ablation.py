@@ -15,16 +15,13 @@ from cellmm.engine.config_check import check_config
 from cellmm.engine.config_schema import PLACES, find_component
 from cellmm.engine.runner import load_config
 from cellmm.errors import CellMMError
-from cellmm.evaluation.functional import REPAIRS
+from cellmm.evaluation.functional import AP_KEYS, ORACLE_ROWS, REPAIRS
 from cellmm.utils import atomic_path
 
 GRID_KEYS = ("runs", "iters", "seeds", "tables")
 RUN_KEYS = ("config", "options", "train_as", "error_analysis")
 TABLE_KEYS = ("title", "number", "header", "rows", "columns", "scale", "mark")
 ERROR_TABLE_KEYS = ("title", "number", "errors_of")
-# of a table of errors: its rows as the thesis calls them, and the keys of errors.json
-ORACLE_ROWS = {"baseline": None, "w/ gt mask": "true masks", "gt matched": "best matches"}
-SIZES = ("AP", "AP50", "AP75", "AP_S", "AP_M", "AP_L")
 # arguments of schedulers that count iterations
 COUNTS = ("begin", "end", "milestones", "T_max", "step_size", "total_steps", "periods")
 SCALABLE = ("ConstantLR", "CosineAnnealingLR", "CosineRestartLR", "LinearLR", "MultiStepLR", "OneCycleLR")
@@ -189,15 +186,15 @@ def _error_tables(given: dict, runs: Mapping[str, Run], where: str) -> list[Tabl
         raise CellMMError(f"{where}.errors_of: runs.{name} has no error analysis; set error_analysis=True")
     if not given.get("title"):
         raise CellMMError(f"{where}.title: missing")
-    oracles = {label: Row(name, errors) for label, errors in ORACLE_ROWS.items()}
+    oracles = {label: Row(name, None if row == "baseline" else row) for row, label in ORACLE_ROWS.items()}
     costs = {kind: Row(name, kind) for kind in REPAIRS}
     shared = dict(number=given.get("number"), scale=100, mark=False)
     return [
-        Table(given["title"], oracles, {size: size for size in SIZES}, header="", **shared),
+        Table(given["title"], oracles, {size: size for size in AP_KEYS}, header="", **shared),
         Table(
             f"{given['title']}: AP points that repairing one kind alone gives",
             costs,
-            {size: size for size in SIZES[:2]},
+            {size: size for size in AP_KEYS[:2]},
             header="Error",
             **shared,
         ),

@@ -34,8 +34,6 @@ from cellmm.evaluation.results_on_dataset import (
 from cellmm.utils import atomic_path, explain
 from cellmm.visualization.error_page import write_page
 
-SIZES = ("AP", "AP50", "AP75", "AP_S", "AP_M", "AP_L")
-ROWS = {"baseline": "baseline", "true masks": "w/ gt mask", "best matches": "gt matched"}
 COUNTS = ("right", *F.REPAIRS[:-1])
 
 
@@ -109,7 +107,7 @@ def analyse(
     oracles = {}
     for row, ap in scored.items():
         values = (ap[0].mean(), ap[0, 0], ap[0, 5], *ap[1:].mean(axis=1))
-        oracles[row] = dict(zip(SIZES, map(float, values), strict=True))
+        oracles[row] = dict(zip(F.AP_KEYS, map(float, values), strict=True))
     number = total_counts(errors) | {"ranking": F.confident_errors(images, errors)}
     table = {}
     for what in F.REPAIRS:
@@ -134,8 +132,10 @@ def points(value: float) -> str:
 
 def tables(analysis: Analysis, score_thr: float) -> tuple[list[list[str]], list[list[str]]]:
     """Both tables as rows of text, their first row the head."""
-    oracles = [["", *SIZES]]
-    oracles += [[ROWS[row], *map(points, values.values())] for row, values in analysis.oracles.items()]
+    oracles = [["", *F.AP_KEYS]]
+    oracles += [
+        [F.ORACLE_ROWS[row], *map(points, values.values())] for row, values in analysis.oracles.items()
+    ]
     _, at, *_ = next(iter(analysis.errors.values()))
     errors = [["repaired", "AP points", f"{at} points", "number", f"with score >= {score_thr:g}"]]
     for what, one in analysis.errors.items():

@@ -12,7 +12,9 @@ from .average_precision import (
 )
 from .error_analysis import (
     ALL_AREAS,
+    AP_KEYS,
     KINDS,
+    ORACLE_ROWS,
     ORACLES,
     REPAIRS,
     ClassInImage,
@@ -34,6 +36,8 @@ __all__ = [
     "KINDS",
     "ORACLES",
     "RECALL_POINTS",
+    "AP_KEYS",
+    "ORACLE_ROWS",
     "REPAIRS",
     "SCORE_THRESHOLDS",
     "ClassInImage",

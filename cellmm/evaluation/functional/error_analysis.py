@@ -28,6 +28,8 @@ from .overlaps import MaskPairs, overlapping_pairs
 KINDS = ("merged", "split", "boundary", "duplicate", "false alarm")  # of predictions, in order of decision
 REPAIRS = ("missed", *KINDS, "ranking")
 ORACLES = ("true masks", "best matches")
+AP_KEYS = ("AP", "AP50", "AP75", "AP_S", "AP_M", "AP_L")
+ORACLE_ROWS = {"baseline": "baseline", "true masks": "w/ gt mask", "best matches": "gt matched"}  # table 5.11
 RIGHT, IGNORED = "right", "ignored"
 ON_CELL = 0.1  # the least IoU of a prediction that lies on a cell, as in TIDE
 MOST = 0.5  # the least share of a cell that is covered, or of a prediction that is inside a cell
