@@ -1,7 +1,7 @@
 # SEU-Net as published (sparseseunet 4.2, 5.2, 5.3): widths of the original U-Net, four decoders, crops of 512
 # from 1024, batches of 4, AdamW at 1e-5, 1000 epochs of 18 images; predicted in windows of 512 that share
 # 256, averaged. Written for a GPU; not trained here (docs/model_zoo.md says what was).
-_base_ = ["./four_heads.py", "../_base_/datasets/thesis_augmentation.py"]
+_base_ = ["./four_heads.py"]
 max_iters = 4500  # 1000 epochs of 18 images in batches of 4
 data_root = "data/simulated_nuclei_1024"
 dataset = dict(

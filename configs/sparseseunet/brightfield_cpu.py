@@ -12,14 +12,7 @@ train_pipeline = [
     dict(type="LoadCells", cache=True),
     resize,
     normalize,
-    dict(
-        type="Albumentations",
-        transforms=[
-            dict(type="HorizontalFlip", p=0.5),
-            dict(type="VerticalFlip", p=0.5),
-            dict(type="RandomRotate90", p=1.0),
-        ],
-    ),
+    _base_.flips,
     dict(type="RandomIntensity", brightness=0.2, contrast=0.2, noise=0.1),
     dict(type="PackCellInputs"),
 ]

@@ -9,14 +9,7 @@ train_pipeline = [
     dict(type="LoadImage"),
     dict(type="LoadCells"),
     normalize,
-    dict(
-        type="Albumentations",
-        transforms=[
-            dict(type="HorizontalFlip", p=0.5),
-            dict(type="VerticalFlip", p=0.5),
-            dict(type="RandomRotate90", p=1.0),
-        ],
-    ),
+    _base_.flips,
     dict(type="PackCellInputs"),
 ]
 test_pipeline = [

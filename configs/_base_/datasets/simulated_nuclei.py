@@ -1,5 +1,6 @@
 # Small simulated scenes with their nuclei, two brightfield planes of 256x256 px: the images of
 # sparseseunet/brightfield_quickstart.py, and what each pixel of them shows.
+_base_ = ["./thesis_augmentation.py"]
 data_root = "data/simulated_nuclei"
 simulation = dict(splits=dict(train=160, val=16, test=32), scene="small", seed=0, more=True)
 dataset = dict(
@@ -12,14 +13,7 @@ before_targets = [
     dict(type="LoadCells"),
     dict(type="LoadNuclei"),
     dict(type="Normalize", mode="mean_std"),
-    dict(
-        type="Albumentations",
-        transforms=[
-            dict(type="HorizontalFlip", p=0.5),
-            dict(type="VerticalFlip", p=0.5),
-            dict(type="RandomRotate90", p=1.0),
-        ],
-    ),
+    _base_.flips,
 ]
 train_pipeline = [
     *before_targets,

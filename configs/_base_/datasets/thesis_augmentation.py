@@ -1,4 +1,13 @@
-# Flip, coarse dropout and easy elastic deformation (sparseseunet 5.2).
+# Flips and quarter turns alone; the same with the thesis' coarse dropout and easy elastic deformation
+# (sparseseunet 5.2).
+flips = dict(
+    type="Albumentations",
+    transforms=[
+        dict(type="HorizontalFlip", p=0.5),
+        dict(type="VerticalFlip", p=0.5),
+        dict(type="RandomRotate90", p=1.0),
+    ],
+)
 augmentation = dict(
     type="Albumentations",
     transforms=[
