@@ -1,9 +1,11 @@
 """What makes mmengine right on today's torch: exact resume, mixed precision, safe files, the Runner."""
 
+from cellmm.engine.averaged_weights import ExponentialMovingAverage
 from cellmm.engine.ddp import CellDistributedDataParallel
 from cellmm.engine.hooks import (
     CheckpointHook,
     EarlyStoppingHook,
+    EMAHook,
     NonFiniteHook,
     PlainCheckpointHook,
     ShowHook,
@@ -16,6 +18,8 @@ __all__ = [
     "CellDistributedDataParallel",
     "CheckpointHook",
     "EarlyStoppingHook",
+    "EMAHook",
+    "ExponentialMovingAverage",
     "IterBasedTrainLoop",
     "NonFiniteHook",
     "OptimWrapper",

@@ -46,6 +46,3 @@ param_scheduler = [
     dict(type="CosineAnnealingLR", eta_min=1e-6, by_epoch=False, begin=100, end=max_iters),
 ]
 train_cfg = dict(max_iters=max_iters, val_interval=1000)
-custom_hooks = [
-    dict(type="EMAHook", ema_type="ExponentialMovingAverage", momentum=0.005, update_buffers=True)
-]

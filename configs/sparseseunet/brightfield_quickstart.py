@@ -64,4 +64,3 @@ train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
 default_hooks = dict(
     checkpoint=dict(_delete_=True, type="CheckpointHook", by_epoch=False, interval=max_iters)
 )
-custom_hooks = [dict(type="EMAHook", ema_type="ExponentialMovingAverage", momentum=0.01, update_buffers=True)]

@@ -14,3 +14,4 @@ model = dict(
 )
 train_cfg = dict(max_iters=4, val_interval=4)
 default_hooks = dict(checkpoint=dict(interval=2), logger=dict(interval=1))
+custom_hooks = [dict(type="EMAHook", momentum=0.01, update_buffers=True)]

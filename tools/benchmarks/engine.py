@@ -4,7 +4,7 @@
     python tools/benchmarks/engine.py long --iterations 20000
 
 ``overhead``: the same model, optimizer and data, in turns of a block of iterations each, with the Runner (all
-hooks of the configs, averaged weights among them, and a log line every 20 iterations) and without; the width
+hooks of the configs, and a log line every 20 iterations) and without; the width
 is chosen so that a step takes about 50 ms. ``long``: the time of a step and the memory of the process in each
 twentieth of one training.
 """

@@ -1,4 +1,4 @@
-# A short run from scratch on a CPU: high learning rate with warm-up, cosine to zero, averaged weights.
+# A short run from scratch on a CPU: high learning rate with warm-up, cosine to zero.
 max_iters = 3000
 optim_wrapper = dict(
     type="OptimWrapper",
@@ -13,4 +13,3 @@ param_scheduler = [
 train_cfg = dict(type="IterBasedTrainLoop", max_iters=max_iters, val_interval=500)
 val_cfg = dict(type="ValLoop")
 test_cfg = dict(type="TestLoop")
-custom_hooks = [dict(type="EMAHook", ema_type="ExponentialMovingAverage", momentum=0.01, update_buffers=True)]

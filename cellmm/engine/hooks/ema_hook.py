@@ -1,0 +1,66 @@
+"""Averaged weights, compared with the plain ones where the two are far apart."""
+
+import copy
+import logging
+
+import mmengine.hooks
+import torch
+from mmengine.logging import print_log
+from mmengine.runner import Runner
+
+from cellmm.registry import HOOKS
+
+
+@HOOKS.register_module()
+class EMAHook(mmengine.hooks.EMAHook):
+    """mmengine's hook of the same name and arguments: averaged weights are validated, saved and tested.
+
+    Where they are far from the plain weights, validation scores the plain ones too, and a log line says what
+    both reach. Checkpoints hold both.
+
+    Args:
+        compare_above: relative distance |averaged - plain| / |plain| of all parameters from which both are
+            scored; it costs a second validation.
+        kwargs: mmengine's, and those of the average (``ema_type``), such as ``momentum`` and ``warmup``.
+    """
+
+    def __init__(self, compare_above: float = 0.05, **kwargs) -> None:
+        super().__init__(**kwargs)
+        if compare_above < 0:
+            raise ValueError(f"compare_above must be 0 or more, got {compare_above}")
+        self.compare_above = compare_above
+
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        super().after_val_epoch(runner, metrics)  # the model has its plain weights again
+        distance = self.distance()
+        if not metrics or distance <= self.compare_above:
+            return
+        plain = _validate(runner)
+        both = ", ".join(f"{key} {metrics[key]:.4f} / {plain[key]:.4f}" for key in list(plain)[:2])
+        print_log(
+            f"averaged / plain weights, which are {distance:.0%} apart: {both}; the averaged ones are saved; "
+            "to save the plain ones, leave EMAHook out of custom_hooks",
+            logger="current",
+            level=logging.WARNING,
+        )
+
+    @torch.no_grad()
+    def distance(self) -> float:
+        """|averaged - plain| / |plain| over all parameters."""
+        pairs = list(zip(self.ema_model.module.parameters(), self.src_model.parameters(), strict=True))
+        apart = torch.stack([(averaged - plain).float().norm() for averaged, plain in pairs]).norm()
+        size = torch.stack([plain.float().norm() for _, plain in pairs]).norm()
+        return float(apart / size)
+
+
+@torch.no_grad()
+def _validate(runner: Runner) -> dict[str, float]:
+    """The numbers of the validation set with the weights that the model has, without hooks and files."""
+    loader, evaluator = runner.val_loop.dataloader, copy.deepcopy(runner.val_loop.evaluator)
+    for metric in evaluator.metrics:
+        if hasattr(metric, "outfile_prefix"):
+            metric.outfile_prefix = None
+    runner.model.eval()
+    for batch in loader:
+        evaluator.process(data_samples=runner.model.val_step(batch), data_batch=batch)
+    return evaluator.evaluate(len(loader.dataset))
