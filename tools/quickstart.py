@@ -8,7 +8,7 @@ from mmengine.config import Config
 
 from cellmm.cli import main as cellmm
 
-CONFIG = "configs/sparseseunet/brightfield_quickstart.py"
+CONFIG = "configs/diskmask/brightfield_quickstart.py"
 
 
 def run(work_dir: Path) -> str:
