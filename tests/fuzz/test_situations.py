@@ -20,6 +20,8 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 
 from cellmm.cli import main as cellmm
+from cellmm.datasets import LabelImageDataset
+from cellmm.datasets.to_coco import dataset_to_coco
 from cellmm.engine.checkpoint import load_checkpoint, save_weights
 from cellmm.errors import CellMMError
 from cellmm.evaluation.metrics import CellCocoMetric
@@ -289,6 +291,45 @@ def scoring(rng, folder, run, checkpoint):
     assert right or said, f"AP {metrics['AP']}, {len(written & cells)} of {len(cells)} cells, without a word"
 
 
+def labelling(rng, folder, run, checkpoint):
+    """Label images as people have them: gaps in ids, 0 and 255, other backgrounds, subfolders, lost partners."""
+    truth = {}
+    kind = str(rng.choice(["ids", "ids", "gaps", "0 and 255", "background", "float", "colour"]))
+    for i in range(rng.integers(1, 5)):
+        masks = draw_cells(rng, (40, 60), 12)
+        name = f"{rng.choice(['', '', 'day2/'])}{'abcd'[i]}"
+        label = np.zeros((40, 60), np.uint16)
+        for k, mask in enumerate(masks, start=1):
+            label[mask] = {"gaps": 7 * k, "0 and 255": 255}.get(kind, k)
+        if kind == "background":
+            label[label == 0] = 65535
+        label = label.astype(np.float32) if kind == "float" else label
+        label = np.repeat(label[..., None], 3, axis=2).astype(np.uint8) if kind == "colour" else label
+        suffix = str(rng.choice([".tif", ".TIF", ".tiff"]))
+        for part, pixels in (("images", draw_image(rng, masks, (40, 60))), ("labels", label)):
+            path = folder / part / f"{name}{suffix if part == 'labels' else '.tif'}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if part == "images" or rng.random() < 0.9:
+                tifffile.imwrite(path, pixels)
+        truth[f"{name}.tif"] = masks
+
+    def convert():
+        return dataset_to_coco(LabelImageDataset(data_root=folder, allow_empty=True))
+
+    said = run(act=convert)
+    if said.status:
+        return
+    found = {one["file_name"]: [] for one in said.value["images"]}
+    names = {one["id"]: one["file_name"] for one in said.value["images"]}
+    for one in said.value["annotations"]:
+        found[names[one["image_id"]]].append(one["segmentation"])
+    for name, masks in truth.items():
+        right = name in found and same_masks(found[name], masks)
+        assert right or said, (
+            f"{kind}, {name}: {len(found.get(name, []))} cells, not {len(masks)}, without a word"
+        )
+
+
 def damaged_checkpoint(rng, folder, run, checkpoint):
     """A byte that is another one, zeros, or an end that is cut off: the same tensors, or refused."""
     path = folder / f"a{rng.choice(['.pth', '.safetensors'])}"
@@ -466,7 +507,7 @@ def training(rng, folder, run, checkpoint, tiny_config):
 KINDS = [
     *(predicting, scoring, damaged_checkpoint, damaged_image, limits),
     *(predicting, scoring, damaged_checkpoint, damaged_image, limits),
-    *(predicting, predicting, scoring, limits, training),
+    *(predicting, labelling, scoring, labelling, training),
 ]
 
 
