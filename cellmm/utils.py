@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cellmm.errors import CellMMError
 
+UNFINISHED = ".cellmm-"  # in the names of files that are being written
 LARGE_IMAGE = 2**26  # pixels times channels
 NO_ROOM = "free some disk space, or write to another disk"
 NO_RIGHT = "get the right to use it, or name another place"
@@ -44,7 +45,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     path, tmp = Path(path), None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem[:40]}.", suffix=path.suffix, dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem[:40]}{UNFINISHED}", suffix=path.suffix, dir=path.parent)
         os.close(handle)
         tmp = Path(name)
         yield tmp

@@ -1,10 +1,16 @@
-"""What earlier trainings left in a work dir."""
+"""What earlier trainings left in a work dir, and that only one training is at work in it."""
 
+import errno
+import itertools
 import logging
+import os
 import re
 import shutil
+import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO, Any
 
 from mmengine.config import Config
 from mmengine.dist import is_main_process
@@ -12,12 +18,68 @@ from mmengine.logging import print_log
 
 from cellmm.engine.checkpoint import load_checkpoint
 from cellmm.errors import CellMMError
+from cellmm.utils import UNFINISHED
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+LOCK = ".lock"
+_UNFINISHED = re.compile(rf"\.(iter|epoch|best|non_finite)_.*{re.escape(UNFINISHED)}\w{{8}}\.pth")
+_locks: dict[Path, IO] = {}  # that this process holds
 
 
 def default_work_dir(config: str | Path) -> str:
     """work_dirs/<folder of the config>/<config>: several models have a config of one name."""
     path = Path(config)
     return str(Path("work_dirs", path.parent.name, path.stem))
+
+
+def lock_work_dir(work_dir: Path) -> None:
+    """Keep other trainings out of ``work_dir`` until this process ends or calls ``unlock_work_dir``.
+
+    A process that was killed holds nothing, and neither do the workers that it leaves behind. Where the
+    system or the disk knows no locks, a line says so.
+
+    Raises:
+        CellMMError: another process holds it.
+    """
+    work_dir.mkdir(parents=True, exist_ok=True)
+    path = work_dir.resolve() / LOCK
+    held = _locks.get(path)
+    if held is not None and path.exists() and os.path.samestat(os.fstat(held.fileno()), path.stat()):
+        return
+    file = open(path, "a+", encoding="utf-8", errors="replace")
+    try:
+        if fcntl is None:
+            raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        with file:
+            file.seek(0)
+            holder = " ".join(file.read(200).split())
+        if error.errno in (errno.EACCES, errno.EAGAIN):
+            raise CellMMError(
+                f"{work_dir}: another training is at work here ({holder or 'no name given'}); wait for its "
+                "end, or take another place: --work-dir"
+            ) from error
+        print_log(
+            f"{work_dir}: cannot be locked here ({error.strerror}); see to it that no other training uses it",
+            logger="current",
+            level=logging.WARNING,
+        )
+        return
+    file.truncate(0)
+    file.write(f"process {os.getpid()} on {socket.gethostname()}")
+    file.flush()
+    _locks[path] = file
+
+
+def unlock_work_dir(work_dir: Path) -> None:
+    """Let other trainings into ``work_dir``; nothing happens where this process does not hold it."""
+    if file := _locks.pop(work_dir.resolve() / LOCK, None):
+        file.close()
 
 
 def find_training_state(work_dir: Path) -> str | None:
@@ -53,7 +115,7 @@ def put_other_training_away(cfg: Config) -> None:
         return
     work_dir = Path(cfg.work_dir)
     _remove_unfinished(work_dir)
-    named = {Path(text).resolve() for text in re.findall(r"'([^']+\.pth)'", cfg.pretty_text)}
+    named = {Path(text).resolve() for text in _texts(cfg.to_dict()) if text.endswith(".pth")}
     least = -1
     if cfg.get("resume") and Path(cfg.load_from).resolve().parent == work_dir.resolve():
         least = load_checkpoint(cfg.load_from)["meta"].get("iter", 0)
@@ -67,8 +129,10 @@ def put_other_training_away(cfg: Config) -> None:
     if not paths:
         return
     newest = time.localtime(max(path.stat().st_mtime for path in paths))
-    folder = work_dir / "earlier" / time.strftime("%Y%m%d_%H%M%S", newest)
-    folder.mkdir(parents=True, exist_ok=True)
+    name = time.strftime("%Y%m%d_%H%M%S", newest)
+    numbered = (work_dir / "earlier" / f"{name}{f'_{i}' if i else ''}" for i in itertools.count())
+    folder = next(one for one in numbered if not one.exists())
+    folder.mkdir(parents=True)
     for path in paths:
         shutil.move(path, folder / path.name)
     print_log(
@@ -78,8 +142,18 @@ def put_other_training_away(cfg: Config) -> None:
     )
 
 
+def _texts(value: Any) -> Iterator[str]:
+    """All texts in nested dicts and lists."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (dict, list, tuple)):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _texts(part)
+
+
 def _remove_unfinished(work_dir: Path) -> None:
-    """Temporary files of a training that was killed while it wrote a checkpoint."""
+    """Checkpoints that a training was writing when it was killed, by the names that cellmm gives them."""
     if is_main_process():
         for path in work_dir.glob(".*.pth"):
-            path.unlink(missing_ok=True)
+            if _UNFINISHED.fullmatch(path.name):
+                path.unlink(missing_ok=True)

@@ -4,14 +4,16 @@ import contextlib
 import multiprocessing
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from mmengine.logging import MMLogger
 
 PROCESS = """
 import os, sys, torch
 os.environ.update({environment})
+os.chdir({folder!r})
 torch.set_num_threads(1)
 log = os.open({log!r}, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 os.dup2(log, 1)
@@ -23,14 +25,24 @@ sys.exit(main({argv}))
 
 @pytest.fixture(scope="session")
 def launch() -> Callable[..., str]:
-    """``launch(argv, folder, ranks)`` runs ``cellmm ARGV`` in new processes, one a rank; their output."""
+    """``launch(argv, folder, ranks)`` runs ``cellmm ARGV`` in new processes, one per rank; their output.
+
+    All have to end with ``status``. The current folder of a rank is that of ``folders``, where given: as if
+    each had a disk of its own.
+    """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
         ["torchvision", "torch._dynamo", "cellmm.apis.train", "cellmm.apis.test", "cellmm.models"]
         + ["cellmm.datasets.transforms", "cellmm.evaluation", "cellmm.visualization", "cellmm.engine"]
     )
 
-    def run(argv: list[str], folder: Path, ranks: int = 1) -> str:
+    def run(
+        argv: list[str],
+        folder: Path,
+        ranks: int = 1,
+        status: int = 0,
+        folders: Sequence[Path] | None = None,
+    ) -> str:
         with contextlib.closing(socket.socket()) as free:
             free.bind(("127.0.0.1", 0))
             port = str(free.getsockname()[1])
@@ -42,14 +54,24 @@ def launch() -> Callable[..., str]:
                 environment |= dict(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(ranks))
                 environment |= dict(MASTER_ADDR="127.0.0.1", MASTER_PORT=port)
             words = argv + (["--launcher", "pytorch"] if ranks > 1 else [])
-            code = PROCESS.format(environment=environment, log=log, argv=words)
+            place = str(folders[rank] if folders else Path.cwd())
+            code = PROCESS.format(environment=environment, folder=place, log=log, argv=words)
             processes.append(context.Process(target=exec, args=(code, {})))
             processes[-1].start()
         for process in processes:
             process.join(300)
         text = Path(log).read_text()
-        assert [process.exitcode for process in processes] == [0] * ranks, text[-3000:]
+        assert [process.exitcode for process in processes] == [status] * ranks, text[-3000:]
         return text
 
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
     return run
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """What is printed by ``print_log(..., logger="current")`` outside of a training: ``log.text``."""
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(caplog.handler)
+    yield caplog
+    logger.removeHandler(caplog.handler)

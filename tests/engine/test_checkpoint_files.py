@@ -4,6 +4,7 @@ import random
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from cellmm.engine.checkpoint import load_checkpoint, load_weights, save_weights
 from cellmm.engine.work_dir import find_training_state
@@ -50,17 +51,15 @@ def test_no_flipped_bit_changes_what_is_loaded(tmp_path, suffix):
 
 
 def test_safetensors_of_others_need_no_digest(tmp_path):
-    from safetensors.torch import save_file
-
     save_file(dict(w=torch.ones(2)), tmp_path / "a.safetensors", metadata=dict(format="pt"))
     assert load_weights(tmp_path / "a.safetensors")["w"].tolist() == [1, 1]
 
 
-def test_resume_passes_a_flipped_bit_over(tmp_path, capfd):
+def test_resume_passes_a_flipped_bit_over(tmp_path, log):
     for number in (2, 4):
         state = dict(state_dict=dict(w=torch.arange(100.0)), optimizer={}, meta=dict(iter=number))
         torch.save(state, tmp_path / f"iter_{number}.pth")
     data = (tmp_path / "iter_4.pth").read_bytes()
     flip(tmp_path / "iter_4.pth", data, data.index(torch.arange(100.0).numpy().tobytes()) + 17, 5)
     assert find_training_state(tmp_path) == str(tmp_path / "iter_2.pth")
-    assert "iter_4.pth: not a whole checkpoint" in "".join(capfd.readouterr())
+    assert "iter_4.pth: not a whole checkpoint" in log.text
