@@ -45,7 +45,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     path, tmp = Path(path), None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem[:40]}{UNFINISHED}", suffix=path.suffix, dir=path.parent)
+        prefix = f".{path.stem[:40]}{UNFINISHED}"
+        handle, name = tempfile.mkstemp(prefix=prefix, suffix=path.suffix, dir=path.parent)
         os.close(handle)
         tmp = Path(name)
         yield tmp

@@ -8,6 +8,7 @@ from cellmm.engine.hooks import (
     EMAHook,
     NonFiniteHook,
     PlainCheckpointHook,
+    ResumeHook,
     ShowHook,
 )
 from cellmm.engine.loops import IterBasedTrainLoop
@@ -24,5 +25,6 @@ __all__ = [
     "NonFiniteHook",
     "OptimWrapper",
     "PlainCheckpointHook",
+    "ResumeHook",
     "ShowHook",
 ]

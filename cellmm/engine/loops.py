@@ -51,6 +51,7 @@ class IterBasedTrainLoop(BaseLoop):
         self.max_iters = int(max_iters)
         self.max_epochs, self._epoch = 1, 0  # the whole training, for hooks that count epochs
         self._iter = 0  # iterations done; Runner.resume sets it
+        self._start = (0, 0)  # iterations and draws before this loop's batch size and number of ranks
         self.val_begin, self.val_interval = val_begin, val_interval
         self._milestones, self._intervals = calc_dynamic_intervals(val_interval, dynamic_intervals)
         self.stop_training = False  # EarlyStoppingHook sets it
@@ -69,6 +70,15 @@ class IterBasedTrainLoop(BaseLoop):
     def epoch(self) -> int:
         return self._epoch
 
+    def draws_after(self, iteration: int) -> int:
+        """How many images all ranks have drawn in the first ``iteration`` iterations."""
+        done, draws = self._start
+        return draws + (iteration - done) * self.dataloader.batch_size * get_world_size()
+
+    def go_on_after(self, iteration: int, draws: int) -> None:
+        """The first ``iteration`` iterations drew ``draws`` images, be it in batches of another size."""
+        self._start = (iteration, draws)
+
     def run(self) -> torch.nn.Module:
         self.runner.call_hook("before_train")
         self.runner.call_hook("before_train_epoch")
@@ -76,8 +86,7 @@ class IterBasedTrainLoop(BaseLoop):
             self._validate()
         if self.stop_training:
             print_log(f"training was stopped early, after {self._iter} iterations", logger="current")
-        draws = self.dataloader.batch_size * get_world_size()
-        self.dataloader.sampler.seek(self._iter * draws)
+        self.dataloader.sampler.seek(self.draws_after(self._iter))
         batches = iter(self.dataloader)
         while self._iter < self.max_iters and not self.stop_training:
             self.runner.model.train()

@@ -8,14 +8,17 @@ import multiprocessing
 import os
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
 from mmengine.config import Config
-from mmengine.dist import init_dist
+from mmengine.dist import get_world_size, init_dist
+from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
+from torch import nn
 from torch.utils.data import DataLoader
 
 from cellmm.datasets.base import CellDataset
@@ -24,11 +27,20 @@ from cellmm.engine.checkpoint import (
     check_start_weights,
     check_training_state,
     load_checkpoint,
+    sha256,
     use_safe_loader,
 )
 from cellmm.engine.config_text import use_remembered_texts
 from cellmm.engine.preflight import check_runner
-from cellmm.engine.work_dir import find_training_state, put_other_training_away
+from cellmm.engine.ranks import on_every_rank, on_first_rank
+from cellmm.engine.rates import check_rates_can_be_computed, compute_rates, options_of
+from cellmm.engine.resumed_config import Changes, compare
+from cellmm.engine.work_dir import (
+    find_training_state,
+    lock_work_dir,
+    put_other_training_away,
+    unlock_work_dir,
+)
 from cellmm.engine.workers import end_with_parent
 from cellmm.errors import CellMMError
 from cellmm.plugins import load_plugins
@@ -38,6 +50,7 @@ from cellmm.registry import DATASETS
 NEEDED_HOOKS = dict(
     non_finite=dict(type="NonFiniteHook"),
     plain_checkpoint=dict(type="PlainCheckpointHook"),
+    resume=dict(type="ResumeHook"),
 )
 
 
@@ -75,7 +88,12 @@ class CellRunner(Runner):
 
     With ``compile`` in a config mmengine compiles ``train_step``, with matching, lists of ground truth and
     the optimizer in it.
+
+    Attributes:
+        changes: what this config changes in the training that is resumed.
     """
+
+    changes = Changes()
 
     @staticmethod
     def build_dataloader(
@@ -87,14 +105,47 @@ class CellRunner(Runner):
             loader.worker_init_fn = functools.partial(end_with_parent, os.getpid(), loader.worker_init_fn)
         return loader
 
+    def train(self) -> nn.Module:
+        try:
+            return super().train()
+        finally:
+            unlock_work_dir(Path(self.work_dir))
+
     def load_or_resume(self) -> None:
-        if self._load_from and not self._has_loaded:
-            model = getattr(self.model, "module", self.model)
-            if self._resume:
-                check_training_state(self._load_from, model, self.optim_wrapper)
-            else:
-                check_start_weights(self._load_from, model)
+        if self._load_from and not self._has_loaded and not self._resume:
+            check_start_weights(self._load_from, getattr(self.model, "module", self.model))
         super().load_or_resume()
+
+    def resume(
+        self,
+        filename: str,
+        resume_optimizer: bool = True,
+        resume_param_scheduler: bool = True,
+        map_location: str | Callable = "default",
+    ) -> None:
+        """mmengine's; options of the optimizer and schedules that the config changed are the config's."""
+        options = options_of(self.optim_wrapper) if self.changes.rates else None
+        old_schedules = resume_param_scheduler and options is None
+        super().resume(filename, resume_optimizer, old_schedules, map_location)
+        if options is not None:
+            compute_rates(self, options, self.iter)
+        self._say_changes(filename)
+
+    def check_resume(self) -> None:
+        """Raise CellMMError where training cannot go on from the file that the config names."""
+        model = getattr(self.model, "module", self.model)
+        check_training_state(self._load_from, model, self.optim_wrapper)
+        if self.changes.rates:
+            check_rates_can_be_computed(self, self._load_from)
+
+    def _say_changes(self, filename: str) -> None:
+        say = functools.partial(print_log, logger="current", level=logging.WARNING)
+        for line in self.changes.lines:
+            say(f"{filename}: made with another config; used from iteration {self.iter} on: {line}")
+        if idle := self.changes.idle:
+            say(f"{filename}: made with another config, to no effect on the weights: {', '.join(idle)}")
+        if self.changes.unknown:
+            say(f"{filename}: does not hold its config: learning rates go on as they were, whatever changed")
 
     def _maybe_compile(self, target: str) -> None:
         options = self.cfg.get("compile")
@@ -128,7 +179,8 @@ def build_runner(cfg: Config) -> CellRunner:
 
     ``cfg.resume``: ``'auto'`` goes on from the newest whole checkpoint of the work dir, and starts where
     there is none; a path goes on from that file; True is mmengine's: from ``load_from`` if that is set, else
-    ``'auto'``. Checkpoints of another training in the work dir are put away.
+    ``'auto'``. Checkpoints of another training in the work dir are put away. No other training can use the
+    work dir until this one, or its process, ends.
     """
     use_safe_loader()
     use_atomic_files()
@@ -139,7 +191,24 @@ def build_runner(cfg: Config) -> CellRunner:
     name = Path(cfg.filename or "config").stem
     cfg.setdefault("experiment_name", f"{name}_{time.strftime('%Y%m%d_%H%M%S')}_{next(_runs)}")
     trains = cfg.get("train_dataloader") is not None
-    goes_on = trains and _prepare_training(cfg)
+    if not trains:
+        return _checked_runner(cfg)
+    try:
+        goes_on = _prepare_training(cfg)
+        changes = _changes(cfg)
+        runner = _checked_runner(cfg)
+        if cfg.get("resume"):
+            runner.changes = changes
+            runner.check_resume()
+        if not goes_on:  # only now that nothing is wrong
+            put_other_training_away(cfg)
+    except BaseException:
+        unlock_work_dir(Path(cfg.work_dir))
+        raise
+    return runner
+
+
+def _checked_runner(cfg: Config) -> CellRunner:
     try:
         runner = CellRunner.from_cfg(cfg)
     except CellMMError:
@@ -148,8 +217,6 @@ def build_runner(cfg: Config) -> CellRunner:
         raise CellMMError(f"{cfg.filename}: {error}") from error
     runner.logger.addFilter(_is_no_parameter)
     check_runner(runner)
-    if trains and not goes_on:  # only now that nothing is wrong
-        put_other_training_away(cfg)
     return runner
 
 
@@ -176,14 +243,38 @@ def _prepare_training(cfg: Config) -> bool:
     for name, hook in NEEDED_HOOKS.items():
         if not hooks.get(name):
             hooks[name] = hook
+    work_dir = Path(cfg.work_dir)
+    on_first_rank(lambda: lock_work_dir(work_dir))
     if cfg.get("resume") == "auto" or (cfg.get("resume") is True and not cfg.get("load_from")):
-        found = find_training_state(Path(cfg.work_dir))
+        found = on_first_rank(lambda: find_training_state(work_dir))
         cfg.resume = found is not None
         cfg.load_from = found or cfg.get("load_from")
         if found:
+            _check_same_file(found)
             return True
     elif isinstance(cfg.get("resume"), str):
         cfg.load_from, cfg.resume = cfg.resume, True
     if cfg.get("load_from"):
-        load_checkpoint(cfg.load_from)
+        _check_same_file(cfg.load_from)
     return False
+
+
+def _check_same_file(path: str) -> None:
+    """Raise CellMMError, on all ranks, where a rank cannot read the checkpoint or has another one there."""
+
+    def digest() -> str:
+        load_checkpoint(path)
+        return sha256(path) if get_world_size() > 1 else ""
+
+    if len(set(digests := on_every_rank(digest))) > 1:
+        other = next(rank for rank, one in enumerate(digests) if one != digests[0])
+        raise CellMMError(
+            f"{path}: process {other} has another file of that name than process 0; put the work dir where "
+            "all machines see it, or copy the file to each"
+        )
+
+
+def _changes(cfg: Config) -> Changes:
+    if not cfg.get("resume"):
+        return Changes()
+    return compare(load_checkpoint(cfg.load_from), cfg, cfg.load_from)

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -86,7 +87,27 @@ def test_a_full_disk_leaves_the_checkpoint_before(tiny_config, tmp_path, capsys,
     assert "iter_4.pth" in line and "No space left" in line and "--resume" in line
     assert [path.name for path in (tmp_path / "work").glob("*.pth")] == ["iter_2.pth"]
     assert torch.load(tmp_path / "work" / "iter_2.pth", weights_only=True)["meta"]["iter"] == 2
-    assert not list((tmp_path / "work").glob(".*"))
+    assert [path.name for path in (tmp_path / "work").glob(".*")] == [".lock"]
+
+
+def test_what_a_kill_left_outdated_is_removed(tiny_config, tmp_path):
+    """The training was killed after a checkpoint was in place, before the outdated one was removed."""
+    config = tiny_config(tmp_path, 'default_hooks["checkpoint"] = dict(interval=1, max_keep_ckpts=2)\n')
+    work = tmp_path / "work"
+    assert train(config, work) == 0
+    assert sorted(path.name for path in work.glob("*.pth")) == ["iter_3.pth", "iter_4.pth"]
+    for name in ("iter_1.pth", "iter_2.pth"):  # iter_1 was not left by the kill: somebody put it there
+        shutil.copy(work / "iter_3.pth", work / name)
+    assert train(config, work, "--resume") == 0
+    assert sorted(path.name for path in work.glob("*.pth")) == ["iter_1.pth", "iter_3.pth", "iter_4.pth"]
+
+
+def test_more_patience_goes_on_with_a_training_that_stopped(tiny_config, tmp_path):
+    config = tiny_config(tmp_path, EARLY.format(keep=1))
+    assert train(config, tmp_path / "work") == 0
+    config = tiny_config(tmp_path, EARLY.format(keep=1).replace("patience=2", "patience=9"))
+    assert train(config, tmp_path / "work", "--resume") == 0
+    assert [path.name for path in (tmp_path / "work").glob("*.pth")] == ["iter_8.pth"]
 
 
 def test_atomic_backend(tmp_path):

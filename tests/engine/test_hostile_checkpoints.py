@@ -206,6 +206,10 @@ ALTERED = {
     "param_schedulers.0": "x",
     "meta.iter": 10**30,
     "meta.epoch": -1,
+    "meta.draws": -1,
+    "trained_with": 3,
+    "trained_with.config": "{",
+    "trained_with.ranks": "2",
     "meta.seed": 10**30,
     "optimizer.loss_scaler": dict(scale=1.0),
 }

@@ -78,7 +78,13 @@ def test_going_on_from_a_file_puts_the_later_ones_away(tmp_path):
 
 def test_only_what_cellmm_left_unfinished_is_removed(tmp_path):
     own = [f".iter_2500{UNFINISHED}x7_abcde.pth", f".best_AP_iter_4{UNFINISHED}01234567.pth"]
-    users = [".x.pth", ".iter_2500.x7.pth", ".iter_4.pth", f".mine{UNFINISHED}01234567.pth", ".iter_4.cellmm-x"]
+    users = [
+        ".x.pth",
+        ".iter_2500.x7.pth",
+        ".iter_4.pth",
+        f".mine{UNFINISHED}01234567.pth",
+        ".iter_4.cellmm-x",
+    ]
     for name in (*own, *users):
         (tmp_path / name).write_bytes(b"")
     find_training_state(tmp_path)
@@ -97,7 +103,7 @@ def test_a_file_that_is_being_written_has_such_a_name(tmp_path):
     assert not kept.exists()
 
 
-@pytest.mark.parametrize("name", ["O'Brien", "it's \"odd\"", "plain"])
+@pytest.mark.parametrize("name", ["O'Brien", 'it\'s "odd"', "plain"])
 def test_what_the_config_names_stays_whatever_its_path_holds(tmp_path, name):
     work = tmp_path / name
     work.mkdir()

@@ -5,7 +5,9 @@
 A tiny SparseSEUNet with all that a training has a state for: augmentation, dropout, averaged weights,
 validation, early stopping, accumulated gradients, float16 with its loss scale. Some kills come while a
 checkpoint is being written; some cut the newest checkpoint in two as a power failure may. ``--ranks 2``
-trains on two processes.
+trains on two processes:
+
+    python tools/benchmarks/kill_and_resume.py --kills 20 --workers 0 --ranks 2 --jobs 1
 """
 
 import argparse

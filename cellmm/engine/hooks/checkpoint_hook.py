@@ -12,15 +12,18 @@ from cellmm.errors import CellMMError
 from cellmm.registry import HOOKS
 
 GREATER_KEYS = [*mmengine.hooks.CheckpointHook._default_greater_keys, "AP", "AR", "F1", "PQ"]
+# where the message hub, and with it a checkpoint, says which earlier one is no longer needed beside it
+OUTDATED = "outdated_ckpt_ids"
 
 
 @HOOKS.register_module()
 class CheckpointHook(mmengine.hooks.CheckpointHook):
-    """mmengine's hook of the same name and arguments, with four differences.
+    """mmengine's hook of the same name and arguments, with these differences.
 
     - It counts iterations, as training does here, and knows that more AP, AR, F1 and PQ is better.
     - A file that is no longer kept (``max_keep_ckpts``, an earlier best) is removed after the new one is in
-      place, so that one whole checkpoint is there at any moment.
+      place, so that one whole checkpoint is there at any moment. A training that was killed in between
+      removes it when it is resumed.
     - Training that is stopped early leaves its last state too.
     - ``interval`` must be a multiple of the optimizer wrapper's ``accumulative_counts``: gradients that are
       only summed so far are not part of a checkpoint.
@@ -41,8 +44,16 @@ class CheckpointHook(mmengine.hooks.CheckpointHook):
                 f"optim_wrapper.accumulative_counts, {counts}; training could not be resumed exactly; "
                 f"take {above}"
             )
+        self._remove_outdated(runner)
         self._forget_other_folders()
         self.file_backend = _RemoveLater(self.file_backend)
+
+    def _remove_outdated(self, runner: Runner) -> None:
+        """What was to be removed after the checkpoint that this training goes on from was in place."""
+        for step in runner.message_hub.runtime_info.get(OUTDATED, ()):
+            path = os.path.join(self.out_dir, self.filename_tmpl.format(step))
+            if is_main_process() and step not in getattr(self, "keep_ckpt_ids", ()) and os.path.isfile(path):
+                os.remove(path)
 
     def _forget_other_folders(self) -> None:
         """The best checkpoint of a training that this one is resumed from elsewhere is not ours to remove."""
@@ -58,6 +69,9 @@ class CheckpointHook(mmengine.hooks.CheckpointHook):
         return path if here else None
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
+        kept = getattr(self, "keep_ckpt_ids", ())
+        if len(kept) == self.max_keep_ckpts and kept[-1] != step:
+            runner.message_hub.update_info(OUTDATED, [kept[0]])
         super()._save_checkpoint_with_step(runner, step, meta)
         self.file_backend.remove_now(but=[self.last_ckpt])
 

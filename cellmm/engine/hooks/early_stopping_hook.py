@@ -19,10 +19,14 @@ class EarlyStoppingHook(mmengine.hooks.EarlyStoppingHook):
             wait_count=self.wait_count,
             best_score=float(self.best_score),
             stop_training=runner.train_loop.stop_training,
+            patience=self.patience,
         )
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         state = checkpoint.get("early_stopping", {}).get(self.monitor)
         if state is not None and runner._resume:
             self.wait_count, self.best_score = state["wait_count"], state["best_score"]
-            runner.train_loop.stop_training = state["stop_training"]
+            stop = state["stop_training"]
+            if state.get("patience", self.patience) != self.patience:  # asked anew
+                stop = self.wait_count >= self.patience
+            runner.train_loop.stop_training = stop

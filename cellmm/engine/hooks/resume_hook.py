@@ -1,0 +1,40 @@
+"""What a checkpoint holds beside mmengine's parts, so that a training can go on with another config."""
+
+import mmengine.hooks
+from mmengine.dist import get_world_size
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from cellmm.engine.loops import IterBasedTrainLoop
+from cellmm.engine.resumed_config import config_text
+from cellmm.registry import HOOKS
+
+
+@HOOKS.register_module()
+class ResumeHook(Hook):
+    """Note the config, the number of ranks and the draws in checkpoints, and go on from them.
+
+    - ``trained_with``: the config as JSON, and the number of ranks.
+    - ``meta.draws``: how many images were drawn so far. With another batch size or number of ranks training
+      goes on with the next one.
+    - Where averaged weights are no longer asked for, training goes on with the weights that were trained:
+      a checkpoint with both holds the average under ``state_dict``.
+    """
+
+    priority = "VERY_LOW"
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        checkpoint["trained_with"] = dict(config=config_text(runner.cfg), ranks=get_world_size())
+        if isinstance(runner.train_loop, IterBasedTrainLoop):
+            checkpoint["meta"]["draws"] = runner.train_loop.draws_after(checkpoint["meta"]["iter"])
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        if not runner._resume:
+            return
+        meta = checkpoint["meta"]
+        if "draws" in meta and isinstance(runner.train_loop, IterBasedTrainLoop):
+            runner.train_loop.go_on_after(meta["iter"], meta["draws"])
+        if not any(isinstance(hook, mmengine.hooks.EMAHook) for hook in runner.hooks):
+            for name, value in checkpoint.get("ema_state_dict", {}).items():
+                if name.startswith("module."):
+                    checkpoint["state_dict"][name.removeprefix("module.")] = value

@@ -1,0 +1,48 @@
+"""Learning rates and other options of the optimizer, as if a config had been used from the start."""
+
+import warnings
+from typing import Any
+
+from mmengine.optim import OptimWrapper, ReduceOnPlateauParamScheduler, _ParamScheduler
+from mmengine.runner import Runner
+
+from cellmm.errors import CellMMError
+
+
+def check_rates_can_be_computed(runner: Runner, filename: str) -> None:
+    """Raise CellMMError where a schedule hangs on the validations so far, which cannot be had again."""
+    for i, schedule in enumerate(_schedules(runner)):
+        if isinstance(schedule, ReduceOnPlateauParamScheduler):
+            raise CellMMError(
+                f"{filename}: made with other learning rates or schedules (optim_wrapper, param_scheduler), "
+                f"and param_scheduler.{i}, which waits for a plateau, cannot be computed anew; take the old "
+                f"values, or leave out --resume and start a new training: --cfg-options load_from={filename}"
+            )
+
+
+def options_of(wrapper: OptimWrapper) -> list[dict[str, Any]]:
+    """All but the parameters of each group: rates, decay and what else the optimizer was built with."""
+    return [{key: value for key, value in group.items() if key != "params"} for group in wrapper.param_groups]
+
+
+def compute_rates(runner: Runner, options: list[dict[str, Any]], iterations: int) -> None:
+    """Put ``options``, of an optimizer just built, into the runner's and take its new schedules so far.
+
+    The schedules must be just built too: they step as often as in training, so the numbers are those that a
+    training with this config has after ``iterations``, to the last bit. The optimizer's moments stay.
+    """
+    for group, values in zip(runner.optim_wrapper.param_groups, options, strict=True):
+        for key in [key for key in group if key != "params"]:
+            del group[key]
+        group.update(values)
+    steps = [schedule for schedule in _schedules(runner) if not schedule.by_epoch]
+    with warnings.catch_warnings():  # that no step of the optimizer comes between
+        warnings.simplefilter("ignore")
+        for _ in range(iterations):
+            for schedule in steps:
+                schedule.step()
+
+
+def _schedules(runner: Runner) -> list[_ParamScheduler]:
+    built = runner.param_schedulers or []
+    return [one for part in built.values() for one in part] if isinstance(built, dict) else built

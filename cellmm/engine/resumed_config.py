@@ -1,0 +1,211 @@
+"""A training that goes on with another config than the one that made its checkpoint: what differs.
+
+A checkpoint holds the config that made it as JSON under ``trained_with``. It is compared, never run.
+"""
+
+import inspect
+import json
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.dist import get_world_size
+
+from cellmm.errors import CellMMError
+
+# top-level keys that make a training what it is; what else a config defines is only used by these
+_TRAINING = (
+    "model",
+    "data_preprocessor",
+    "train_dataloader",
+    "train_cfg",
+    "optim_wrapper",
+    "param_scheduler",
+    "auto_scale_lr",
+    "default_hooks",
+    "custom_hooks",
+    "randomness",
+    "compile",
+    "find_unused_parameters",
+    "efficient_conv_bn_eval",
+)
+_AROUND = (
+    *("val_dataloader", "val_evaluator", "val_cfg", "test_dataloader", "test_evaluator", "test_cfg"),
+    *("work_dir", "visualizer", "log_processor", "log_level", "env_cfg"),
+)
+# differences that do not reach the weights
+_IDLE = re.compile(
+    rf"({'|'.join(_AROUND)}|default_hooks\.(timer|logger|visualization)|train_dataloader\.(num_workers|"
+    r"persistent_workers|prefetch_factor|pin_memory|timeout|multiprocessing_context))(\..*)?"
+)
+# of the model: what training or prediction weighs and limits, without another meaning for the weights
+_TUNING = re.compile(
+    r"model\.(.*\.)?(loss|loss_\w+|\w+_loss|\w+_weight|\w+_thr|matcher|max_\w+|train_gates|batch_gates|recompute|"
+    r"channels_last|init_cfg|train_cfg|test_cfg)(\..*)?"
+)
+# what cannot change in the middle of a training, and why
+_REFUSED = {
+    r"(model|data_preprocessor)(\..*)?": "its weights would mean something else",
+    r"optim_wrapper\.optimizer\.type": "the state of an optimizer is of use to its own kind only",
+    r"optim_wrapper\.(constructor|paramwise_cfg)": "the optimizer's state has other groups of parameters",
+    r"randomness\.(seed|diff_rank_seed)": "all that was drawn so far belongs to the old one",
+    r"train_cfg\.type": "another loop counts in its own way",
+    r"train_dataloader\.dataset\.(.*\.)?metainfo(\..*)?": "its weights know the old classes",
+}
+_RATES = re.compile(
+    r"(optim_wrapper\.(optimizer|constructor|paramwise_cfg)|param_scheduler|auto_scale_lr)\b.*"
+)
+_LENGTH = re.compile(r"(ranks|train_dataloader\.(batch_size|dataset)\b.*)")
+_ABSENT = object()
+
+
+@dataclass(frozen=True)
+class Changes:
+    """How the present config differs from the one that made a checkpoint, as far as that is not refused.
+
+    Attributes:
+        lines: ``key: old -> new`` for what is used as asked from now on.
+        idle: keys of the differences that do not reach the weights.
+        rates: whether learning rates and other options of the optimizer must be computed anew.
+        unknown: whether the checkpoint does not hold its config.
+    """
+
+    lines: list[str] = field(default_factory=list)
+    idle: list[str] = field(default_factory=list)
+    rates: bool = False
+    unknown: bool = False
+
+
+def config_text(cfg: Config) -> str:
+    """A config as JSON: tuples are lists there, and what JSON does not have is its name."""
+    return json.dumps(cfg.to_dict(), default=_name, skipkeys=True)
+
+
+def compare(checkpoint: dict, cfg: Config, filename: str) -> Changes:
+    """What ``cfg`` changes in the training that wrote ``checkpoint``.
+
+    Raises:
+        CellMMError: a change that cannot be had; the line names the key.
+    """
+    made = checkpoint.get("trained_with", {})
+    if "config" not in made:
+        return Changes(unknown=True)
+    try:
+        old = json.loads(made["config"])
+    except (ValueError, RecursionError) as error:
+        raise CellMMError(
+            f"{filename}: the config in it cannot be read; use an earlier checkpoint"
+        ) from error
+    if not isinstance(old, dict):
+        raise CellMMError(f"{filename}: its config is not a dict; use an earlier checkpoint")
+    new = json.loads(config_text(cfg))
+    found = []
+    for key in (*_TRAINING, *_AROUND):
+        parts = [one.get(key) or _ABSENT for one in (old, new)]  # None, {} and [] are as good as none
+        found += _differences(*parts, key)
+    ranks = made.get("ranks", 1)
+    if ranks != get_world_size():
+        found.append(("ranks", ranks, get_world_size()))
+    idle = [path for path, *_ in found if _IDLE.fullmatch(path)]
+    used = [one for one in found if not _IDLE.fullmatch(one[0])]
+    _refuse(used, new, checkpoint["meta"].get("iter", 0), filename)
+    schedules = json.dumps(new.get("param_scheduler")) + json.dumps(new.get("auto_scale_lr"))
+    count = '"convert_to_iter_based": true' in schedules or '"enable": true' in schedules
+    rates = any(_RATES.fullmatch(path) or (count and _LENGTH.fullmatch(path)) for path, *_ in used)
+    return Changes([_line(*one) for one in used], idle, rates)
+
+
+def _refuse(used: list[tuple[str, Any, Any]], new: dict, iteration: int, filename: str) -> None:
+    paths = {path for path, *_ in used}
+    counts = new.get("optim_wrapper", {}).get("accumulative_counts", 1)
+    partly = {"optim_wrapper.accumulative_counts", "train_cfg.max_iters"} & paths
+    if partly and isinstance(counts, int) and counts > 0 and iteration % counts:
+        raise CellMMError(
+            f"{filename}: {sorted(partly)[0]} differs from the config that made it, and its iteration "
+            f"{iteration} is not a multiple of optim_wrapper.accumulative_counts, {counts}: a step would be "
+            "taken with part of its gradients; resume from a checkpoint that is, or take the old value"
+        )
+    refused = [
+        (one, why)
+        for one in used
+        for pattern, why in _REFUSED.items()
+        if re.fullmatch(pattern, one[0]) and not _TUNING.fullmatch(one[0])
+    ]
+    if refused:
+        (one, why), more = refused[0], len(refused) - 1
+        raise CellMMError(
+            f"{filename}: made with another config: {_line(*one)}{f' (and {more} more)' if more else ''}: "
+            f"{why}; take the old value, or leave out --resume and start a new training from its weights: "
+            f"--cfg-options load_from={filename}"
+        )
+
+
+def _differences(old: Any, new: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
+    """(key, old, new) for the smallest parts that differ."""
+    if old == new:
+        return
+    if isinstance(old, list) and isinstance(new, list):
+        parts = _by_place(old, new) or _by_type(old, new)
+    elif isinstance(old, dict) and isinstance(new, dict):
+        parts = (old, new)
+    else:
+        parts = None
+    if parts is None:
+        yield path, old, new
+        return
+    for key in [*parts[0], *(key for key in parts[1] if key not in parts[0])]:
+        yield from _differences(*(one.get(key, _ABSENT) for one in parts), f"{path}.{_plain(key)}")
+
+
+def _by_place(old: list, new: list) -> tuple[dict, dict] | None:
+    """Lists of the same components, or with the same number of parts and none of them a component."""
+    if _types(old) == _types(new) and any(_types(old)):
+        return dict(enumerate(old)), dict(enumerate(new))
+    return None
+
+
+def _by_type(old: list, new: list) -> tuple[dict, dict] | None:
+    """Lists of components where some came or went, none is there twice and the order is the same."""
+    kinds = _types(old), _types(new)
+    if any(None in one or len(set(one)) < len(one) for one in kinds):
+        return None
+    both = set(kinds[0]) & set(kinds[1])
+    if [one for one in kinds[0] if one in both] != [one for one in kinds[1] if one in both]:
+        return None
+    return dict(zip(kinds[0], old, strict=True)), dict(zip(kinds[1], new, strict=True))
+
+
+def _types(parts: list) -> list[str | None]:
+    return [str(one["type"]) if isinstance(one, dict) and "type" in one else None for one in parts]
+
+
+def _line(path: str, old: Any, new: Any) -> str:
+    texts = ["absent" if value is _ABSENT else repr(value) for value in (old, new)]
+    same = len(os.path.commonprefix(texts))
+    return f"{path}: {' -> '.join(_cut(text, same) for text in texts)}"
+
+
+def _cut(text: str, same: int, width: int = 120) -> str:
+    """At most ``width`` letters, of a longer text those around letter ``same``, where it differs."""
+    if len(text) <= width:
+        return text
+    start = max(0, min(same - width // 4, len(text) - width))
+    end = start + width
+    return f"{'...' if start else ''}{text[start:end]}{'...' if end < len(text) else ''}"
+
+
+def _plain(key: Any) -> str:
+    text = str(key)
+    return text if text.isprintable() else repr(text)
+
+
+def _name(value: Any) -> Any:
+    """What stands for an object in JSON: the same in each process."""
+    if isinstance(value, (set, frozenset)):
+        return sorted(map(str, value))
+    if inspect.isclass(value) or inspect.isroutine(value):
+        return f"{value.__module__}.{value.__qualname__}"
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))

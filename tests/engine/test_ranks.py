@@ -1,0 +1,66 @@
+"""Ranks on machines of their own: rank 0 decides, and where a rank cannot follow all end with one line."""
+
+import shutil
+
+import pytest
+
+from cellmm.cli import main as cellmm
+from cellmm.engine import runner
+from cellmm.engine.ranks import on_every_rank, on_first_rank
+from cellmm.engine.work_dir import lock_work_dir, unlock_work_dir
+from cellmm.errors import CellMMError
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_config, tmp_path_factory):
+    """(config, work dir) of a training of two iterations."""
+    folder = tmp_path_factory.mktemp("trained")
+    config = tiny_config(folder, "train_cfg = dict(max_iters=2, val_interval=2)\n")
+    assert cellmm(["train", str(config), "--work-dir", str(folder / "work")]) == 0
+    return config, folder / "work"
+
+
+@pytest.fixture
+def disks(tmp_path):
+    """The folders in which rank 0 and rank 1 look for the same relative paths."""
+    folders = [tmp_path / "disk_0", tmp_path / "disk_1"]
+    for folder in folders:
+        folder.mkdir()
+    return folders
+
+
+def test_a_rank_without_the_checkpoint_ends_all(trained, disks, tmp_path, launch):
+    config, work = trained
+    shutil.copytree(work, disks[0] / "work")
+    argv = ["train", str(config), "--work-dir", "work", "--resume"]
+    text = launch(argv, tmp_path, ranks=2, status=1, folders=disks)
+    lines = [line for line in text.splitlines() if line.startswith("cellmm train: ")]
+    assert len(lines) == 2 and len(set(lines)) == 1, text
+    assert "process 1 of 2: work/iter_2.pth: no such checkpoint file" in lines[0]
+    assert "Traceback" not in text and not (disks[1] / "work").exists()
+
+
+def test_a_work_dir_in_use_ends_all(trained, tmp_path, launch):
+    config, work = trained
+    lock_work_dir(work)
+    try:
+        argv = ["train", str(config), "--work-dir", str(work)]
+        text = launch(argv, tmp_path, ranks=2, status=1)
+    finally:
+        unlock_work_dir(work)
+    lines = [line for line in text.splitlines() if line.startswith("cellmm train: ")]
+    assert len(lines) == 2 and all("another training is at work here (process " in line for line in lines), (
+        text
+    )
+    assert (work / "iter_2.pth").is_file() and not (work / "earlier").exists()
+
+
+def test_another_file_of_the_same_name_is_named(trained, monkeypatch):
+    path = str(trained[1] / "iter_2.pth")
+    monkeypatch.setattr(runner, "on_every_rank", lambda work: [work(), "other"])
+    with pytest.raises(CellMMError, match=r"iter_2.pth: process 1 has another file .*copy the file to each$"):
+        runner._check_same_file(path)
+
+
+def test_alone_nothing_is_exchanged():
+    assert on_first_rank(lambda: 3) == 3 and on_every_rank(lambda: 3) == [3]
