@@ -145,6 +145,8 @@ def _refuse(used: list[tuple[str, Any, Any]], new: dict, iteration: int, filenam
 
 def _differences(old: Any, new: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
     """(key, old, new) for the smallest parts that differ."""
+    if path.startswith("optim_wrapper."):  # whose options mean by None that they are absent
+        old, new = (_ABSENT if one is None else one for one in (old, new))
     if old == new:
         return
     if isinstance(old, list) and isinstance(new, list):
@@ -161,7 +163,7 @@ def _differences(old: Any, new: Any, path: str) -> Iterator[tuple[str, Any, Any]
 
 
 def _by_place(old: list, new: list) -> tuple[dict, dict] | None:
-    """Lists of the same components, or with the same number of parts and none of them a component."""
+    """Lists of components of the same types in the same order."""
     if _types(old) == _types(new) and any(_types(old)):
         return dict(enumerate(old)), dict(enumerate(new))
     return None
@@ -189,7 +191,7 @@ def _line(path: str, old: Any, new: Any) -> str:
 
 
 def _cut(text: str, same: int, width: int = 120) -> str:
-    """At most ``width`` letters, of a longer text those around letter ``same``, where it differs."""
+    """At most ``width`` characters: of a longer text those around position ``same``, where it differs."""
     if len(text) <= width:
         return text
     start = max(0, min(same - width // 4, len(text) - width))

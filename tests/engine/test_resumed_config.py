@@ -211,6 +211,13 @@ def test_the_number_of_ranks_and_schedules_that_count_passes():
     assert found({"param_scheduler": [passes], "train_dataloader.batch_size": 3}).rates
 
 
+def test_none_is_as_good_as_no_option_of_the_optimizer():
+    new = changed({})
+    new.optim_wrapper.clip_grad = new.optim_wrapper.optimizer.foreach = None
+    checkpoint = dict(meta={}, trained_with=dict(config=config_text(changed({}))))
+    assert compare(checkpoint, new, "a.pth").lines == []
+
+
 def test_a_config_is_text_that_is_the_same_in_each_process():
     values = dict(
         a=(1, 2), b={3}, c=IterBasedTrainLoop, d=config_text, e=object(), f={(1, 2): 3}, g=float("inf")
