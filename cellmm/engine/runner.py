@@ -27,7 +27,7 @@ from cellmm.engine.checkpoint import (
     use_safe_loader,
 )
 from cellmm.engine.config_text import use_remembered_texts
-from cellmm.engine.preflight import check_runner
+from cellmm.engine.preflight import ask_hook, build_from_config, check_runner
 from cellmm.engine.work_dir import find_training_state, put_other_training_away
 from cellmm.engine.workers import end_with_parent
 from cellmm.errors import CellMMError
@@ -38,7 +38,10 @@ from cellmm.registry import DATASETS
 NEEDED_HOOKS = dict(
     non_finite=dict(type="NonFiniteHook"),
     plain_checkpoint=dict(type="PlainCheckpointHook"),
+    first_checkpoint=dict(type="FirstCheckpointHook"),
+    learning_alarm=dict(type="LearningAlarmHook"),
 )
+PROGRESS = dict(type="ProgressHook")  # that every training and every test needs
 
 
 _runs = itertools.count(1)
@@ -96,6 +99,13 @@ class CellRunner(Runner):
                 check_start_weights(self._load_from, model)
         super().load_or_resume()
 
+    def call_hook(self, fn_name: str, **kwargs) -> None:
+        """mmengine's; what a hook says of its values before the first step becomes one line."""
+        if fn_name not in ("before_run", "before_train"):
+            return super().call_hook(fn_name, **kwargs)
+        for hook in self.hooks:
+            ask_hook(self, hook, fn_name)
+
     def _maybe_compile(self, target: str) -> None:
         options = self.cfg.get("compile")
         if not options:
@@ -140,12 +150,9 @@ def build_runner(cfg: Config) -> CellRunner:
     cfg.setdefault("experiment_name", f"{name}_{time.strftime('%Y%m%d_%H%M%S')}_{next(_runs)}")
     trains = cfg.get("train_dataloader") is not None
     goes_on = trains and _prepare_training(cfg)
-    try:
-        runner = CellRunner.from_cfg(cfg)
-    except CellMMError:
-        raise
-    except ValueError as error:  # what a component says of its arguments
-        raise CellMMError(f"{cfg.filename}: {error}") from error
+    if not (cfg.get("default_hooks") or {}).get("progress"):
+        cfg.default_hooks = dict(cfg.get("default_hooks") or {}, progress=PROGRESS)
+    runner = build_from_config(CellRunner.from_cfg, cfg)
     runner.logger.addFilter(_is_no_parameter)
     check_runner(runner)
     if trains and not goes_on:  # only now that nothing is wrong
