@@ -1,11 +1,11 @@
 """What would fail hours later is one line before the first iteration: trainings of the command line."""
 
-import json
 import re
 import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.optim.scheduler import ConstantLR
@@ -13,6 +13,8 @@ from mmengine.runner import Runner
 
 from cellmm import cli
 from cellmm.datasets import CellCocoDataset
+from cellmm.engine import preflight
+from cellmm.engine.hooks import FirstCheckpointHook
 from cellmm.models.heads import IAMHead
 from cellmm.registry import DATASETS, HOOKS, MODELS, PARAM_SCHEDULERS
 
@@ -177,3 +179,28 @@ def test_one_line_before_the_first_iteration(row, start, tmp_path):
     assert re.search(says, errors[0]), errors[0]
     assert errors[0].startswith("cellmm train: ") and "Iter(train)" not in out
     assert not list((tmp_path / "work").glob("**/*.pth"))
+
+
+def test_every_validation_image_is_opened(start, tiny_data, tmp_path):
+    shutil.copytree(tiny_data, tmp_path / "cut")
+    last = max((tmp_path / "cut" / "val" / "images").iterdir())
+    last.write_bytes(last.read_bytes()[:300])
+    status, errors, out = start("val_dataloader = dict(dataset=dict(data_root=r'{folder}/cut'))")
+    assert status == 1 and len(errors) == 1 and last.name in errors[0], errors
+    assert "Iter(train)" not in out
+
+
+def test_the_trial_changes_nothing(tiny_config, tmp_path, monkeypatch):
+    """Training with and without FirstCheckpointHook ends with the same bits, and the trial file is gone."""
+    monkeypatch.setattr(Runner, "_log_env", lambda *args: None)
+    states, trials = [], []
+    for name in ("with", "without"):
+        if name == "without":
+            monkeypatch.setattr(FirstCheckpointHook, "before_train", lambda self, runner: None)
+            monkeypatch.setattr(preflight, "check_prediction", lambda *args: trials.append(args))
+        path = tiny_config(tmp_path / "configs")
+        assert cli.main(["train", str(path), "--work-dir", str(tmp_path / name)]) == 0
+        states.append(torch.load(tmp_path / name / "iter_4.pth", weights_only=True)["state_dict"])
+        assert not list((tmp_path / name).glob(".*.pth"))
+    assert len(trials) == 1
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])

@@ -273,7 +273,7 @@ def random_crop(size: int) -> dict:
         ),
         ({4: dict(type="RandomIntensity")}, f"{PIPELINE}: it has to end with"),
         ({1: dict(type="RandomIntensity")}, f"{PIPELINE}: no step loads the cells"),
-        ({3: crop(5, first=5)}, "train_dataloader: an empty or negative region: rows 5 to 5"),
+        ({3: crop(5, first=5)}, f"{PIPELINE}.3: an empty or negative region: rows 5 to 5"),
         ({3: crop(65)}, r".*0001\.tif is 64x64 pixels, smaller than the region to crop"),
         ({3: random_crop(99)}, rf"{PIPELINE}: .*0001\.tif: Crop size"),
     ],

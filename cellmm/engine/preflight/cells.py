@@ -70,16 +70,15 @@ def check_learnable(images: Sequence[Annotated]) -> None:
     if not images:
         return
     if cells == empty:
-        what = [f"{crowds} crowd regions (iscrowd=1)"] * bool(crowds) + [f"{empty} empty masks"] * bool(empty)
-        there = f"the annotation of {len(images)} images has only {' and '.join(what)}"
+        parts = ((crowds, "crowd regions (iscrowd=1)"), (empty, "empty masks"))
+        what = " and ".join(f"{number} {name}" for number, name in parts if number)
         cure = "export one mask per cell"
         if crowds:
-            cure = (
-                "set iscrowd to 0 where each marks one cell, as some tools export every brush mask as a crowd"
-            )
-        if not what:
-            there, cure = f"none of the {len(images)} images has an annotated cell", "annotate some"
-        raise CellMMError(f"{key}: {there}, so training would learn nothing; {cure}")
+            cure = "some tools export every brush mask as a crowd: set iscrowd to 0 where each marks one cell"
+        raise CellMMError(
+            f"{key}: the annotation of {len(images)} images has {what or 'no cell'} and nothing else, so "
+            f"training would learn nothing; {cure}"
+        )
     if crowds > MANY_CROWDS * (cells + crowds):
         _warn(
             f"{key}: {crowds} of {cells + crowds} annotations are crowd regions (iscrowd=1), which training "
