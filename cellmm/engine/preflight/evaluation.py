@@ -26,7 +26,7 @@ from cellmm.errors import CellMMError
 from cellmm.structures import CellSample
 from cellmm.utils import check_writable
 
-SIDE = 256  # pixels of the corner of an image that is predicted
+SIDE = 128  # pixels of the corner that is predicted: an untrained model may find a cell everywhere
 PATIENCE = 10.0  # seconds between two lines about the images that are opened
 
 
