@@ -76,5 +76,7 @@ def ask_hook(runner: Runner, hook: mmengine.hooks.Hook, name: str) -> None:
     """``hook.before_run(runner)`` or ``before_train``; what it says of its values becomes one line."""
     try:
         getattr(hook, name)(runner)
+    except CellMMError:
+        raise
     except (ValueError, AssertionError) as error:
         raise CellMMError(say(error, None, hook_path(runner, hook))) from error
