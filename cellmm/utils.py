@@ -77,6 +77,14 @@ def check_writable(path: str | Path) -> None:
         raise CellMMError(f"{path} cannot be written: no right to write into {folder}, name another place")
 
 
+def check_least(least: float, **values: float | Sequence[float] | None) -> None:
+    """Raise ValueError where a number, or one of a list of them, is less than ``least``; None is passed."""
+    for name, value in values.items():
+        numbers = value if isinstance(value, list | tuple) else [value]
+        if not numbers or any(one is not None and not one >= least for one in numbers):
+            raise ValueError(f"{name} must be {least} or more, got {value}")
+
+
 def check_memory(path: str | Path, shape: Sequence[int], bytes_a_value: int) -> None:
     """Raise CellMMError where an image of this shape takes more memory than is free, if that can be told.
 

@@ -1,6 +1,7 @@
 """The training loop that can be killed at any moment and go on as if nothing had happened."""
 
 import bisect
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -53,7 +54,7 @@ class IterBasedTrainLoop(BaseLoop):
         self._iter = 0  # iterations done; Runner.resume sets it
         self._start = (0, 0)  # iterations and draws before this loop's batch size and number of ranks
         self.val_begin, self.val_interval = val_begin, val_interval
-        self._milestones, self._intervals = calc_dynamic_intervals(val_interval, dynamic_intervals)
+        self._milestones, self._intervals = calc_dynamic_intervals(val_interval, _pairs(dynamic_intervals))
         self.stop_training = False  # EarlyStoppingHook sets it
         if not hasattr(self.dataloader.sampler, "seek"):
             raise CellMMError(
@@ -129,6 +130,20 @@ class IterBasedTrainLoop(BaseLoop):
         for model in (self.runner.model, *averaged):
             for buffer in model.buffers():
                 broadcast(buffer)
+
+
+def _pairs(dynamic_intervals: Sequence[tuple[int, int]] | None) -> list[tuple[int, int]] | None:
+    """The intervals, checked: whole numbers from 1, iterations that grow."""
+    if dynamic_intervals is None:
+        return None
+    pairs = [tuple(one) if isinstance(one, list | tuple) else (one,) for one in dynamic_intervals]
+    whole = all(len(one) == 2 and all(type(n) is int and n > 0 for n in one) for one in pairs)
+    if not whole or any(one[0] >= other[0] for one, other in itertools.pairwise(pairs)):
+        raise CellMMError(
+            f"train_cfg.dynamic_intervals: {dynamic_intervals}; give pairs (iteration, val_interval from "
+            "there on) of whole numbers from 1, the iterations growing"
+        )
+    return pairs
 
 
 def _mean_over_ranks(outputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

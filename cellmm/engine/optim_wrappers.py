@@ -25,6 +25,10 @@ class OptimWrapper(mmengine.optim.OptimWrapper):
 
     def __init__(self, **kwargs) -> None:
         super().__init__(**kwargs)
+        for name in ("max_norm", "clip_value"):
+            limit = (self.clip_grad_kwargs or {}).get(name, 1)
+            if not (isinstance(limit, int | float) and limit > 0):
+                raise ValueError(f"clip_grad.{name} must be above 0, got {limit}")
         self.refused = False
         self._loss_is_bad = False
 

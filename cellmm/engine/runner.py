@@ -31,7 +31,7 @@ from cellmm.engine.checkpoint import (
     use_safe_loader,
 )
 from cellmm.engine.config_text import use_remembered_texts
-from cellmm.engine.preflight import check_runner
+from cellmm.engine.preflight import ask_hook, build_from_config, check_runner
 from cellmm.engine.ranks import on_every_rank, on_first_rank
 from cellmm.engine.rates import check_rates_can_be_computed, compute_rates, options_of
 from cellmm.engine.resumed_config import Changes, compare
@@ -51,7 +51,10 @@ NEEDED_HOOKS = dict(
     non_finite=dict(type="NonFiniteHook"),
     plain_checkpoint=dict(type="PlainCheckpointHook"),
     resume=dict(type="ResumeHook"),
+    first_checkpoint=dict(type="FirstCheckpointHook"),
+    learning_alarm=dict(type="LearningAlarmHook"),
 )
+PROGRESS = dict(type="ProgressHook")  # that every training and every test needs
 
 
 _runs = itertools.count(1)
@@ -147,6 +150,13 @@ class CellRunner(Runner):
         if self.changes.unknown:
             say(f"{filename}: does not hold its config: learning rates go on as they were, whatever changed")
 
+    def call_hook(self, fn_name: str, **kwargs) -> None:
+        """mmengine's; what a hook says of its values before the first step becomes one line."""
+        if fn_name not in ("before_run", "before_train"):
+            return super().call_hook(fn_name, **kwargs)
+        for hook in self.hooks:
+            ask_hook(self, hook, fn_name)
+
     def _maybe_compile(self, target: str) -> None:
         options = self.cfg.get("compile")
         if not options:
@@ -190,8 +200,9 @@ def build_runner(cfg: Config) -> CellRunner:
     # mmengine's names count seconds: two trainings of a process within one would share their numbers
     name = Path(cfg.filename or "config").stem
     cfg.setdefault("experiment_name", f"{name}_{time.strftime('%Y%m%d_%H%M%S')}_{next(_runs)}")
-    trains = cfg.get("train_dataloader") is not None
-    if not trains:
+    if not (cfg.get("default_hooks") or {}).get("progress"):
+        cfg.default_hooks = dict(cfg.get("default_hooks") or {}, progress=PROGRESS)
+    if cfg.get("train_dataloader") is None:
         return _checked_runner(cfg)
     try:
         goes_on = _prepare_training(cfg)
@@ -209,12 +220,7 @@ def build_runner(cfg: Config) -> CellRunner:
 
 
 def _checked_runner(cfg: Config) -> CellRunner:
-    try:
-        runner = CellRunner.from_cfg(cfg)
-    except CellMMError:
-        raise
-    except ValueError as error:  # what a component says of its arguments
-        raise CellMMError(f"{cfg.filename}: {error}") from error
+    runner = build_from_config(CellRunner.from_cfg, cfg)
     runner.logger.addFilter(_is_no_parameter)
     check_runner(runner)
     return runner

@@ -21,6 +21,7 @@ from cellmm.models.postprocess.tiles import cut_into_tiles
 from cellmm.models.tiled_prediction import TiledInstances, in_original_frame, on_image
 from cellmm.registry import MODELS, TASK_UTILS
 from cellmm.structures import CellSample
+from cellmm.utils import check_least
 
 
 @MODELS.register_module()
@@ -89,6 +90,7 @@ class CellSegmentor(BaseModel):
         self.map_heads = self._find_map_heads()
         self.postprocess = None if postprocess is None else TASK_UTILS.build(postprocess)
         self.instance_head = self._check_instance_head(instance_head)
+        check_least(1, tile=tile)
         if tile is not None and not 0 <= tile_overlap <= tile / 2:
             raise CellMMError(f"tile_overlap must be 0 to half of tile, {tile}: got {tile_overlap}")
         self.tile_step = getattr(self.encoder, "coarsest_stride", getattr(self.encoder, "stride", 1))
@@ -126,6 +128,12 @@ class CellSegmentor(BaseModel):
                     f"instance_head {name!r} is a {type(self.heads[name]).__name__}, which gives no "
                     "instances; set it to None, or set postprocess if they come from the maps"
                 )
+            for attribute in ("stride", "mask_thr") if name is not None else ():
+                if not hasattr(self.heads[name], attribute):
+                    raise CellMMError(
+                        f"model.heads.{name}: {type(self.heads[name]).__name__} has no {attribute}, by which "
+                        f"its masks are made; set self.{attribute} in its __init__"
+                    )
             return name
         if name in self.heads and hasattr(self.heads[name], "predict"):
             raise CellMMError(

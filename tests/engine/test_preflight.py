@@ -11,8 +11,7 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from cellmm.engine import preflight
-from cellmm.engine.preflight import check_runner
+from cellmm.engine.preflight import alignment, cells, check_runner
 from cellmm.engine.runner import build_runner, load_config
 from cellmm.errors import CellMMError
 from cellmm.registry import MODELS
@@ -42,7 +41,7 @@ def runner_of(tiny_config, tmp_path, monkeypatch):
     return build
 
 
-def cells(root: Path, split: str) -> list[int]:
+def num_cells(root: Path, split: str) -> list[int]:
     """Cells of each image."""
     content = json.loads((root / split / "annotations.json").read_text())
     ids = [one["image_id"] for one in content["annotations"]]
@@ -53,7 +52,8 @@ def cells(root: Path, split: str) -> list[int]:
 def logged(monkeypatch) -> list[str]:
     """The lines that the check logs."""
     lines: list[str] = []
-    monkeypatch.setattr(preflight, "print_log", lambda text, **kwargs: lines.append(text))
+    for module in (cells, alignment):
+        monkeypatch.setattr(module, "print_log", lambda text, **kwargs: lines.append(text))
     return lines
 
 
@@ -120,16 +120,19 @@ OPTIMIZER = "optim_wrapper.optimizer"
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({f"{OPTIMIZER}.weight_decay": -1}, "optim_wrapper: .*weight_decay"),
-        ({f"{OPTIMIZER}.betas": [2, 0.9]}, "optim_wrapper: .*beta"),
-        ({f"{OPTIMIZER}.eps": "x"}, "optim_wrapper: "),
+        ({f"{OPTIMIZER}.weight_decay": -1}, r"optim_wrapper\.optimizer: .*weight_decay"),
+        ({f"{OPTIMIZER}.betas": [2, 0.9]}, r"optim_wrapper\.optimizer: .*beta"),
+        ({f"{OPTIMIZER}.eps": "x"}, r"optim_wrapper\.optimizer: "),
         (
             {OPTIMIZER: dict(type="SGD", lr=0.1, _delete_=True)}
             | {"optim_wrapper.paramwise_cfg": dict(norm_decay_mult=0)},
             "optim_wrapper: base_wd should not be None",
         ),
-        ({"param_scheduler": [dict(type="LinearLR", by_epoch=False, start_factor=3)]}, "param_scheduler: "),
-        ({"param_scheduler": [dict(by_epoch=False, monitor="AP", **PLATEAU)]}, "param_scheduler: "),
+        (
+            {"param_scheduler": [dict(type="LinearLR", by_epoch=False, start_factor=3)]},
+            r"param_scheduler\.0: ",
+        ),
+        ({"param_scheduler": [dict(by_epoch=False, monitor="AP", **PLATEAU)]}, r"param_scheduler\.0: "),
         ({"auto_scale_lr": dict(enable=True)}, "auto_scale_lr: .*base_batch_size"),
     ],
 )
@@ -154,7 +157,7 @@ def test_the_optimizer_is_built_and_scaled_once(runner_of):
 
 
 def test_more_cells_than_queries(runner_of, tiny_data):
-    counts = cells(tiny_data, "train")
+    counts = num_cells(tiny_data, "train")
     most, more = max(counts), sum(count > 2 for count in counts)
     options = {"model.heads.instances.num_queries": 2}
     says = rf"num_queries: 2, but {more} of 5 training images have more cells, .* {most}; set it to {most} or"
@@ -166,7 +169,7 @@ def test_more_cells_than_queries(runner_of, tiny_data):
 
 
 def test_more_cells_in_validation_are_counted_in_the_log(runner_of, tiny_data, logged):
-    counts, val = cells(tiny_data, "train"), cells(tiny_data, "val")
+    counts, val = num_cells(tiny_data, "train"), num_cells(tiny_data, "val")
     fewest = min(counts)
     assert max(val) > fewest  # or this data tests nothing
     options = {
@@ -214,7 +217,7 @@ def test_a_class_that_the_model_does_not_have(runner_of, tiny_data, tmp_path):
 
 def test_crowds_and_class_of_crowds_are_not_counted(runner_of, tiny_data, tmp_path):
     def change(content):
-        for one in content["annotations"]:
+        for one in content["annotations"][1:]:
             one["iscrowd"] = 1
 
     options = changed_data(tiny_data, tmp_path / "crowds", change)
@@ -270,7 +273,7 @@ def random_crop(size: int) -> dict:
         ),
         ({4: dict(type="RandomIntensity")}, f"{PIPELINE}: it has to end with"),
         ({1: dict(type="RandomIntensity")}, f"{PIPELINE}: no step loads the cells"),
-        ({3: crop(5, first=5)}, "train_dataloader: an empty or negative region: rows 5 to 5"),
+        ({3: crop(5, first=5)}, f"{PIPELINE}.3: an empty or negative region: rows 5 to 5"),
         ({3: crop(65)}, r".*0001\.tif is 64x64 pixels, smaller than the region to crop"),
         ({3: random_crop(99)}, rf"{PIPELINE}: .*0001\.tif: Crop size"),
     ],

@@ -66,6 +66,11 @@ class PlainCheckpointHook(Hook):
 _DROP = object()
 
 
+def is_plain(value: Any) -> bool:
+    """Whether a checkpoint may hold it: tensors, numbers, text and containers of them."""
+    return _plain(value) is not _DROP
+
+
 def _plain_items(values: dict) -> dict:
     return {key: plain for key, value in values.items() if (plain := _plain(value)) is not _DROP}
 

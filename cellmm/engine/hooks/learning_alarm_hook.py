@@ -1,0 +1,176 @@
+"""Words for a training that learns nothing."""
+
+import logging
+import statistics
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import mmengine.hooks
+import torch
+from mmengine.dist import all_reduce
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+from cellmm.registry import HOOKS
+from cellmm.structures import CellSample
+from cellmm.structures import rle as rle_ops
+
+WINDOW = 100  # losses whose median is taken
+FLAT = 0.95  # share of the first losses that is left by a training that learns nothing
+WHOLE = 0.9  # share of an image that no cell covers
+LOOK = "look at the training images with tools/browse_dataset.py"
+
+
+@HOOKS.register_module()
+class LearningAlarmHook(Hook):
+    """Warn, once each, where nothing is learned, and say what to try.
+
+    - No cell in ``patience`` batches, one after another, or in a whole training.
+    - The loss of a training from scratch is after ``settle`` iterations, or a fifth of them all if that is
+      more, or at the end, about what it was at the beginning.
+    - Validation finds no cell in any image, or takes each image for one cell; a map is empty or full. Told
+      at the first such validation and at the last one, then too where no prediction matches a cell.
+
+    It only looks: it changes nothing, and keeps nothing in checkpoints.
+    """
+
+    priority = "LOW"
+
+    def __init__(self, patience: int = 100, settle: int = 1000) -> None:
+        if patience < 1 or settle < 2 * WINDOW:
+            raise ValueError(f"patience from 1 and settle from {2 * WINDOW}, got {patience} and {settle}")
+        self.patience, self.settle = patience, settle
+        self._told: set[str] = set()
+        self._without, self._cells_seen = 0, False
+        self._first: list[float] = []
+        self._last: deque[float] = deque(maxlen=WINDOW)
+        self._from_scratch = False
+        self._found = torch.zeros(4, dtype=torch.long)
+
+    def before_train(self, runner: Runner) -> None:
+        self._from_scratch = runner.iter == 0 and not runner._load_from
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict | None = None
+    ) -> None:
+        samples = (data_batch or {}).get("data_samples") or ()
+        counts = [len(one.gt_instances) for one in samples if "gt_instances" in one]
+        if len(counts) == len(samples):
+            self._without = 0 if any(counts) else self._without + 1
+            self._cells_seen |= any(counts)
+        if self._without == self.patience:
+            self._warn_of_no_cells(self._without)
+        if not self._from_scratch or "loss" not in (outputs or {}):
+            return
+        if len(self._first) < WINDOW:
+            self._first.append(float(outputs["loss"].detach()))
+        else:
+            self._last.append(float(outputs["loss"].detach()))
+        if runner.iter + 1 == max(self.settle, runner.max_iters // 5):
+            self._check_loss(runner, runner.iter + 1)
+
+    def after_train(self, runner: Runner) -> None:
+        if self._without and not self._cells_seen:
+            self._warn_of_no_cells(self._without)
+        self._check_loss(runner, runner.iter)
+
+    def _warn_of_no_cells(self, number: int) -> None:
+        text = f"no cell in {number} batches one after another: nothing can be learned from them; {LOOK}"
+        self._warn("cells", text)
+
+    def _check_loss(self, runner: Runner, number: int) -> None:
+        if len(self._first) < WINDOW or len(self._last) < WINDOW:
+            return
+        first, last = statistics.median(self._first), statistics.median(self._last)
+        if last > FLAT * first:
+            self._warn(
+                "loss",
+                f"the loss is {last:.4g} after {number} iterations and was {first:.4g} in the first "
+                f"{WINDOW}: nothing is learned; try a learning rate ten times higher or lower (now "
+                f"{_rate(runner):.2g}), and {LOOK}",
+            )
+
+    def before_val_epoch(self, runner: Runner) -> None:
+        self._found = torch.zeros(4, dtype=torch.long)  # images, cells, predictions, images taken for a cell
+
+    def after_val_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Sequence | None = None
+    ) -> None:
+        for sample in outputs or ():
+            if isinstance(sample, CellSample) and "pred_instances" in sample and "eval_instances" in sample:
+                self._found += torch.tensor(_counts(sample))
+
+    def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
+        all_reduce(self._found)
+        images, cells, predictions, whole = self._found.tolist()
+        trains = runner._train_loop is not None and not isinstance(runner._train_loop, dict)
+        last = trains and runner.iter >= runner.max_iters
+        texts = dict(_of_maps(metrics or {}))
+        if cells and not predictions:
+            texts["nothing"] = f"no cell was found in any of {images} images, which have {cells}"
+        elif images and whole == images:
+            texts["everything"] = f"each of {images} images was taken for one cell"
+        elif last and cells and (metrics or {}).get("AP") == 0:
+            texts["AP"] = f"none of {predictions} predictions matches one of the {cells} cells (AP 0)"
+        for key, text in texts.items():
+            start = f"validation after {runner.iter if trains else 0} iterations: {text}"
+            cures = "; ".join(_cures(runner))
+            if last:
+                self._warn(f"{key} at the end", f"{start}; try: {cures}")
+            else:
+                self._warn(key, f"{start}; usual early in a training; if it stays so, try: {cures}")
+
+    def _warn(self, key: str, text: str) -> None:
+        if key not in self._told:
+            self._told.add(key)
+            print_log(text, logger="current", level=logging.WARNING)
+
+
+def _counts(sample: CellSample) -> list[int]:
+    """1, cells, predictions, and whether the best prediction is nearly the whole image while no cell is."""
+    truth, found = sample.eval_instances, sample.pred_instances
+    cells = [mask for mask, ignore in zip(truth.masks, truth.ignore, strict=True) if not ignore]
+    pixels = sample.ori_shape[0] * sample.ori_shape[1]
+    best = list(found.masks)[:1]
+    whole = bool(best) and rle_ops.area(best)[0] > WHOLE * pixels
+    whole = whole and not (rle_ops.area(cells) > WHOLE * pixels).any()
+    return [1, len(cells), len(found.masks), int(whole)]
+
+
+def _of_maps(metrics: dict) -> Iterator[tuple[str, str]]:
+    """Maps without a true pixel found, or with every pixel, from what SemanticMetric gives."""
+    for key in metrics:
+        name, slash, score = key.rpartition("/")
+        if not slash or score != "Rec" or not {f"{name}/Acc", f"{name}/Prec"} <= metrics.keys():
+            continue
+        recall, accuracy, precision = (metrics[f"{name}/{one}"] for one in ("Rec", "Acc", "Prec"))
+        if recall == 0:
+            yield f"empty {name}", f"nothing of the map {name!r} was found in any image"
+        elif recall == 1 and accuracy == precision < 1:
+            yield f"full {name}", f"the map {name!r} is all over every image"
+
+
+def _cures(runner: Runner) -> Iterator[str]:
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    yield "a longer training (train_cfg.max_iters)"
+    yield f"another learning rate (now {_rate(runner):.2g})"
+    for name, head in getattr(model, "heads", {}).items():
+        for threshold in ("gate_thr", "score_thr"):
+            if value := getattr(head, threshold, None):
+                yield f"a lower model.heads.{name}.{threshold} (now {value:g})"
+    if any(isinstance(hook, mmengine.hooks.EMAHook) for hook in runner.hooks):
+        yield "no averaged weights (EMAHook), which lag behind in a short training"
+    yield LOOK
+
+
+def _rate(runner: Runner) -> float:
+    """The highest learning rate in the optimizer; nan where there is no optimizer."""
+    rates = (
+        [rate for values in runner.optim_wrapper.get_lr().values() for rate in values]
+        if hasattr(runner.optim_wrapper, "get_lr")
+        else []
+    )
+    return max(rates, default=float("nan"))

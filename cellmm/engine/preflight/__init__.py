@@ -1,0 +1,82 @@
+"""What can be known of a training or test before its first step."""
+
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+from cellmm import randomness
+from cellmm.engine.preflight.alignment import check_alignment
+from cellmm.engine.preflight.building import build, build_from_config, build_optimizer, check_schedules
+from cellmm.engine.preflight.cells import (
+    check_classes,
+    check_findable,
+    check_learnable,
+    check_queries,
+    count_cells,
+    warn_of_many_cells,
+)
+from cellmm.engine.preflight.evaluation import check_evaluation, check_prediction
+from cellmm.engine.preflight.samples import check_first_sample, first_sample
+from cellmm.engine.preflight.watched import ask_hook, check_watched
+
+__all__ = ["ask_hook", "build_from_config", "check_runner"]
+
+
+def check_runner(runner: Runner) -> None:
+    """Look for what would go wrong later, before any training: call it after ``Runner.from_cfg``.
+
+    Builds the loops with their datasets, the optimizer and its schedules, which training then uses, reads one
+    sample of training, opens every image of validation, and predicts one. Random number generators are left
+    as they were.
+
+    - What a checkpoint hook, early stopping or a schedule watches is a number that the metrics give: those
+      metrics count that have ``metric_keys``, a list or a method that returns one.
+    - Schedules have a state that a checkpoint can hold, and reach the end of training.
+    - There are cells to learn from: not only crowd regions and empty masks. Much of these, many images
+      without a cell, and labels that do not lie on what their images show, are counted in a warning.
+    - No training image has more cells than the model has queries, nor a class that the model does not have;
+      images of the validation and test sets with more cells are counted in a warning. Sets of label images,
+      and pipelines with a step called ``*Crop*``, are not counted.
+    - The first sample goes through the pipeline, has what the heads learn and the model's channels, and is
+      large enough: a model may state ``encoder.min_size``, pixels or (h, w), for padded images.
+    - Images of validation and test can be read, each has an ``img_id`` of its own, results can be written.
+    - A corner of the first validation sample is predicted and scored.
+
+    Raises:
+        CellMMError: one line that names the config's key.
+    """
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    with randomness.kept():
+        if runner._train_loop is None:
+            if runner._test_loop is not None:
+                _check_test(runner, model)
+            return
+        train = build("train_dataloader", lambda: runner.train_loop, runner.cfg.get("train_dataloader"))
+        val = build("val_dataloader", lambda: runner.val_loop, runner.cfg.get("val_dataloader"))
+        check_watched(runner, val)
+        build_optimizer(runner)
+        check_schedules(runner)
+        dataset = train.dataloader.dataset
+        check_first_sample(train.dataloader, model)
+        images = count_cells(dataset)
+        check_learnable(images)
+        check_classes(images, model)
+        check_queries(images, dataset, model)
+        check_alignment(dataset)
+        if val is not None:
+            sample = first_sample(val.dataloader.dataset, model, "val_dataloader.dataset", index=0)
+            check_prediction(runner, val, model, sample)
+            _check_cells_to_find(val.dataloader.dataset, model, "val_dataloader")
+            check_evaluation(runner, val, "val")
+
+
+def _check_test(runner: Runner, model) -> None:
+    loop = build("test_dataloader", lambda: runner.test_loop, runner.cfg.get("test_dataloader"))
+    if (loader := getattr(loop, "dataloader", None)) is not None:
+        _check_cells_to_find(loader.dataset, model, "test_dataloader")
+    check_evaluation(runner, loop, "test")
+
+
+def _check_cells_to_find(dataset, model, key: str) -> None:
+    images = count_cells(dataset)
+    check_findable(images, key)
+    warn_of_many_cells(images, dataset, model, key)

@@ -1,0 +1,73 @@
+"""How far a validation or a test is, on a terminal and in a log."""
+
+import io
+import logging
+import re
+import sys
+from types import SimpleNamespace
+
+import pytest
+from mmengine.hooks import LoggerHook
+
+from cellmm.cli import main as cellmm
+from cellmm.registry import HOOKS
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def runner():
+    class Loader(list):
+        batch_size = 1
+
+    logger = logging.Logger("progress")
+    lines: list[str] = []
+    logger.addFilter(lambda record: lines.append(record.getMessage()) or True)
+    loop = SimpleNamespace(dataloader=Loader(range(3)))
+    return SimpleNamespace(val_loop=loop, test_loop=loop, logger=logger, hooks=[], lines=lines)
+
+
+def go(hook, runner, kind: str) -> None:
+    getattr(hook, f"before_{kind}_epoch")(runner)
+    for i in range(3):
+        getattr(hook, f"after_{kind}_iter")(runner, i)
+        if i == 1:
+            runner.logger.info("a line")
+    getattr(hook, f"after_{kind}_epoch")(runner)
+
+
+@pytest.mark.parametrize(("kind", "name"), [("val", "validation"), ("test", "test")])
+def test_lines_in_a_log(kind, name, runner):
+    go(HOOKS.build(dict(type="ProgressHook", interval=0)), runner, kind)
+    first, second, _ = runner.lines
+    assert re.fullmatch(rf"{name}: 1 of 3 images, time left: \d:\d\d:\d\d", first)
+    assert second.startswith(f"{name}: 2 of 3 images")
+
+
+def test_no_lines_where_it_is_quick_or_the_logger_hook_writes(runner):
+    go(HOOKS.build(dict(type="ProgressHook")), runner, "val")
+    runner.hooks = [LoggerHook(interval=1)]
+    go(HOOKS.build(dict(type="ProgressHook", interval=0)), runner, "val")
+    assert runner.lines == ["a line", "a line"]
+
+
+def test_a_bar_on_a_terminal(runner, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    go(HOOKS.build(dict(type="ProgressHook", interval=0)), runner, "val")
+    text = terminal.getvalue()
+    assert "validation:" in text and "0/3" in text
+    assert text.rpartition("\r")[2] == "" and runner.lines == ["a line"]  # nothing is left of it
+    assert len(runner.logger.filters) == 1
+
+
+def test_training_and_test_have_it(tiny_config, tmp_path, capfd):
+    more = "default_hooks = dict(progress=dict(type='ProgressHook', interval=0), logger=dict(interval=50))\n"
+    path = tiny_config(tmp_path, more)
+    work = tmp_path / "work"
+    assert cellmm(["train", str(path), "--work-dir", str(work)]) == 0
+    assert "validation: 1 of 2 images, time left: " in capfd.readouterr().out
+    assert cellmm(["test", str(path), str(work / "iter_4.pth"), "--work-dir", str(work)]) == 0
+    assert "test: 2 of 3 images, time left: " in capfd.readouterr().out
