@@ -19,6 +19,8 @@ from torch.utils.data import DataLoader
 
 from cellmm import randomness
 from cellmm.datasets.transforms.albumentations import A
+from cellmm.engine.checkpoint import load_checkpoint
+from cellmm.engine.class_order import follow_classes, leaves
 from cellmm.engine.config_schema import find_component
 from cellmm.errors import CellMMError
 
@@ -51,6 +53,7 @@ def check_runner(runner: Runner) -> None:
             return
         train = _build("train_dataloader", lambda: runner.train_loop)
         val = _build("val_dataloader", lambda: runner.val_loop)
+        _follow_classes(runner, train, val)
         _check_watched(runner, val)
         _build_optimizer(runner)
         _check_first_sample(train.dataloader, model)
@@ -68,6 +71,16 @@ def _build(key: str, build: Callable[[], Any], *more: type[Exception]) -> Any:
         raise
     except (ValueError, AssertionError, *more) as error:
         raise CellMMError(f"{key}: {' '.join(str(error).split())}") from error
+
+
+def _follow_classes(runner: Runner, train: BaseLoop, val: BaseLoop | None) -> None:
+    """Label k is the same class in the checkpoint that training goes on from, in training and validation."""
+    meta, source = getattr(train.dataloader.dataset, "metainfo", None), "train_dataloader"
+    if runner._resume and runner._load_from:
+        meta = load_checkpoint(runner._load_from)["meta"].get("dataset_meta") or meta
+        source = str(runner._load_from)
+    follow_classes(train, meta, source)
+    follow_classes(val, meta, source)
 
 
 def _build_optimizer(runner: Runner) -> None:
@@ -205,20 +218,9 @@ def _warn_of_many_cells(loop: BaseLoop, model: nn.Module, key: str) -> None:
             )
 
 
-def _leaves(dataset: Any) -> Iterator[Any]:
-    """The datasets inside of wrappers."""
-    wrapped = vars(dataset)  # of num_batch_per_epoch, ConcatDataset and those that repeat
-    inside = wrapped.get("datasets") or [wrapped.get("_dataset") or wrapped.get("dataset")]
-    if inside == [None]:
-        yield dataset
-    else:
-        for one in inside:
-            yield from _leaves(one)
-
-
 def _cells(dataset: Any) -> Iterator[tuple[str, list[int]]]:
     """(image, label of each cell) as annotated, crowd regions left out; label images are not read."""
-    for leaf in _leaves(dataset):
+    for leaf in leaves(dataset):
         if not hasattr(leaf, "get_data_info"):
             continue
         for i in range(len(leaf)):
@@ -237,7 +239,7 @@ def _name(info: dict) -> str:
 
 def _crops(dataset: Any) -> bool:
     """Whether a step of a pipeline can leave cells out."""
-    for leaf in _leaves(dataset):
+    for leaf in leaves(dataset):
         steps = getattr(getattr(leaf, "pipeline", None), "transforms", ())
         for step in steps:
             inside = getattr(getattr(step, "compose", None), "transforms", ())
