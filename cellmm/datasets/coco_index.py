@@ -9,11 +9,10 @@ from pathlib import Path
 
 from mmengine.logging import print_log
 
-from cellmm.datasets.base import name_some
 from cellmm.datasets.instances import check_segmentations, instance_rle, short
 from cellmm.errors import CellMMError
 from cellmm.structures.image_file import MAX_VALUES
-from cellmm.utils import atomic_path
+from cellmm.utils import atomic_path, name_some
 
 VERSION = 2
 LARGE_FILE = 16 * 2**20
@@ -100,9 +99,9 @@ def _entries(values: object) -> list[dict] | None:
 
 def _check(content: dict, path: Path) -> dict:
     images, annotations, categories = content["images"], content["annotations"], content["categories"]
-    if not images or not annotations:
+    if not images:
         raise CellMMError(
-            f"{path} holds {len(images)} images and {len(annotations)} annotations: annotate, or export again"
+            f"{path} holds 0 images and {len(annotations)} annotations: annotate, or export again"
         )
     _need(path, "image", images, "id", "height", "width")
     _need(path, "annotation", annotations, "id", "image_id", "category_id", "segmentation")
