@@ -87,6 +87,7 @@ class CellCocoDataset(CellDataset):
                     "height": image["height"],
                     "width": image["width"],
                     "instances": instances,
+                    "segmentations_checked": True,
                 }
             )
         return data_list
