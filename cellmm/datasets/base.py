@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from mmengine.dataset import BaseDataset
 
+from cellmm.datasets.label_check import check_labels
 from cellmm.datasets.nuclei_files import find_nuclei
 from cellmm.errors import CellMMError
 from cellmm.randomness import seeded
@@ -94,6 +95,7 @@ class CellDataset(BaseDataset):
             find_nuclei(
                 self.data_list, self.resolve(self.nuclei_dir), self.resolve(getattr(self, "img_dir", ""))
             )
+        self.all_labels_seen = check_labels(self.data_list, self.data_root or ".")
         return self.data_list
 
     def take_class_order(self, classes: Sequence[str], source: str) -> None:
@@ -111,8 +113,8 @@ class CellDataset(BaseDataset):
         first_label = own.index(classes[0]) if classes[0] in own else -1
         if sorted(own) != sorted(classes) or (first_label and "instances" not in self.get_data_info(0)):
             raise CellMMError(
-                f"{self.ann_file or self.data_root}: its classes are {own}, those of {source} {classes}: name "
-                "the same classes in both, or set class_agnostic=True for all datasets"
+                f"{self.ann_file or self.data_root}: its classes are {own}, those of {source} {classes}: use "
+                "the same names in both, or set class_agnostic=True for all datasets"
             )
         self._read_classes = self._read_classes or own
         self._new_labels = [classes.index(name) for name in self._read_classes]

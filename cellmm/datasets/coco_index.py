@@ -25,8 +25,8 @@ def read_coco_index(path: Path, cache: bool | None = None) -> dict:
 
     ``instances`` of an image: dicts with ``segmentation``, ``category_id``, ``iscrowd``, ``area`` (or None).
     ``cache``: keep the index in ``.<name>.index.json`` beside the file, polygons turned into RLE, and read
-    that while size and time of the file are the same and its own digest fits; None does so for files over 16 MiB. In a folder that
-    cannot be written to, one log line says that nothing was kept.
+    that while size and time of the file are the same and its own digest fits; None does so for files over
+    16 MiB. In a folder that cannot be written to, one log line says that nothing was kept.
     """
     if not os.path.isfile(path):
         what = "a folder" if os.path.isdir(path) else "absent"

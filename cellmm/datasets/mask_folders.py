@@ -23,7 +23,7 @@ class MaskFolderDataset(CellDataset):
     of image patterns means that many files an image, one channel (focal plane) each, in that order.
     The defaults read ``images/a.tif`` with ``masks/a/*.png`` and ``images/day2/b.tif`` with
     ``masks/day2/b/*.png``; for ``masks/a_01.png`` set ``mask_pattern=r'(?P<image>.+)_[0-9]+[.]png'``. Images
-    in subfolders that have no mask are left out, which a warning counts, or with ``allow_empty`` have no cell.
+    in subfolders that have no mask are left out, and a warning counts them; with ``allow_empty`` they stay.
 
     ``img_id`` counts from 1 in the order of the image names.
     """

@@ -88,8 +88,9 @@ def _check_own_folder(data_root: str | os.PathLike, folder: str | os.PathLike) -
     if path.exists():
         return
     there = [str(one) for one in path.parent.iterdir() if one.is_dir()] if path.parent.is_dir() else []
-    near = difflib.get_close_matches(str(path), [*there, os.path.abspath(folder)], 1, 0.0)[0]
+    made = os.path.abspath(folder)
+    near = difflib.get_close_matches(str(path), [*there, made], 1, 0.0)[0]
     raise CellMMError(
-        f"data_root: {path} is missing, and only {os.path.abspath(folder)} is simulated; did you mean {near}? "
+        f"data_root: {path} is missing, and only {made} is simulated; did you mean {near}? "
         "Put your images there, or set simulation.folder to the same name to have them simulated"
     )

@@ -17,8 +17,9 @@ def samples_to_coco(
 ) -> dict:
     """COCO content of B images: ``images``, ``categories`` and one of ``annotations`` a cell.
 
-    Ids of images and annotations count from 1, those of categories too without ``category_ids``. Masks are RLE, so that overlaps stay whole; every
-    annotation also has its ``score``, bbox (x, y, w, h) in pixels and area in px^2.
+    Ids of images and annotations count from 1, those of categories too without ``category_ids``. Masks are
+    RLE, so that overlaps stay whole; every annotation also has its ``score``, bbox (x, y, w, h) in pixels and
+    area in px^2.
 
     Args:
         names: (B,) what ``file_name`` says.

@@ -64,8 +64,8 @@ def check_description(path: Path, text: str) -> None:
         stated += map(int, _IMAGEJ.findall(data))
     if stated and max(stated) > MAX_PLANES:
         raise CellMMError(
-            f"{path} states {max(stated)} planes, more than {MAX_PLANES}: its header is damaged, copy or export "
-            "it again"
+            f"{path} states {max(stated)} planes, more than {MAX_PLANES}: its header is damaged, copy "
+            "or export it again"
         )
 
 

@@ -20,8 +20,8 @@ from cellmm.structures.polygons import polygons_to_rle
 GREY = np.arange(600, dtype=np.uint16).reshape(20, 30)
 OME = (
     '<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Image ID="Image:0">'
-    '<Pixels ID="Pixels:0" DimensionOrder="XYCZT" Type="uint16" SizeX="30" SizeY="20" SizeC="{c}" SizeZ="{z}" '
-    'SizeT="1"><TiffData IFD="0" PlaneCount="{planes}" FirstC="{first}"/></Pixels></Image></OME>'
+    '<Pixels ID="Pixels:0" DimensionOrder="XYCZT" Type="uint16" SizeX="30" SizeY="20" SizeC="{c}" '
+    'SizeZ="{z}" SizeT="1"><TiffData IFD="0" PlaneCount="{planes}" FirstC="{first}"/></Pixels></Image></OME>'
 )
 
 

@@ -209,13 +209,13 @@ def test_classes_follow_the_names_of_another_set(make):
     assert dataset.metainfo["classes"] == ("dead", "live") and dataset.metainfo["category_ids"] == (5, 1)
     dataset.take_class_order(["live", "dead"], "best.pth")
     assert labels_of(dataset) == [0, 1] and dataset.metainfo["category_ids"] == (1, 5)
-    said = r"cells\.json: its classes are \['live', 'dead'\], those of train\.json \['live', 'egg'\]: name"
+    said = r"cells\.json: its classes are \['live', 'dead'\], those of train\.json \['live', 'egg'\]: use"
     with pytest.raises(CellMMError, match=said):
         dataset.take_class_order(["live", "egg"], "train.json")
     one = make(content())
     one.take_class_order(["cell"], "train.json")  # the only class, whatever it is called
     assert one.metainfo["classes"] == ("worm",)
-    with pytest.raises(CellMMError, match="name the same classes in both"):
+    with pytest.raises(CellMMError, match="use the same names in both"):
         one.take_class_order(["worm", "egg"], "train.json")
 
 

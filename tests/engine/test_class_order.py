@@ -13,13 +13,14 @@ from cellmm.errors import CellMMError
 CONFIG = """
 _base_ = ["{root}/tests/configs/tiny.py"]
 dataset = dict(_delete_=True, type="CellCocoDataset", data_root="{data}", img_dir="", pipeline=[
-    dict(type="LoadImage"), dict(type="LoadCells", keep_original=True), dict(type="Normalize", mode="mean_std"),
-    dict(type="PackCellInputs")])
+    dict(type="LoadImage"), dict(type="LoadCells", keep_original=True),
+    dict(type="Normalize", mode="mean_std"), dict(type="PackCellInputs")])
 train_dataloader = dict(dataset=dict(dataset, ann_file="train.json"))
 val_dataloader = dict(dataset=dict(dataset, ann_file="val.json"))
 test_dataloader = dict(dataset=dict(dataset, ann_file="test.json"))
 model = dict(
-    data_preprocessor=dict(in_channels=1), encoder=dict(in_channels=1), heads=dict(instances=dict(num_classes=2))
+    data_preprocessor=dict(in_channels=1), encoder=dict(in_channels=1),
+    heads=dict(instances=dict(num_classes=2)),
 )
 train_cfg = dict(max_iters=1, val_interval=1)
 custom_hooks = []
@@ -91,13 +92,13 @@ def test_other_names_are_an_error(trained, tmp_path):
     write(trained, "other", dead=1, live=2, egg=3)
     option = "{}_dataloader.dataset.ann_file=other.json"
     with pytest.raises(
-        CellMMError, match=r"other.json: its classes are .*'egg'.*those of train_dataloader .*name"
+        CellMMError, match=r"other.json: its classes are .*'egg'.*those of train_dataloader .*use"
     ):
         train.main(
             [str(trained / "c.py"), "--work-dir", str(tmp_path), "--cfg-options", option.format("val")]
         )
     with pytest.raises(
-        CellMMError, match=r"other.json: its classes are .*'egg'.*those of .*iter_1.pth .*name"
+        CellMMError, match=r"other.json: its classes are .*'egg'.*those of .*iter_1.pth .*use"
     ):
         test.main(
             [str(trained / "c.py"), str(trained / "w/iter_1.pth"), "--work-dir", str(tmp_path)]
