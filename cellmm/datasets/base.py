@@ -62,6 +62,7 @@ class CellDataset(BaseDataset):
         self.nuclei_dir = nuclei_dir
         self._new_labels: list[int] | None = None  # of each label that was read, where another order is taken
         self._read_classes: list[str] = []
+        self._any_classes = False  # an annotation that names none
         classes = (metainfo or {}).get("classes", ("cell",))
         if isinstance(classes, str) or not classes or not all(isinstance(name, str) for name in classes):
             raise CellMMError(
@@ -107,6 +108,9 @@ class CellDataset(BaseDataset):
             CellMMError: ``classes`` has other names than this dataset.
         """
         self.full_init()
+        if self._any_classes:
+            self._metainfo["classes"] = tuple(classes)
+            return
         own, classes = list(self._metainfo["classes"]), list(classes)
         if own == classes or len(own) == len(classes) == 1:
             return

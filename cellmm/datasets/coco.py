@@ -98,6 +98,7 @@ class CellCocoDataset(CellDataset):
         """
         names = dict(sorted(index["categories"].items()))
         if self.class_agnostic or not names:
+            self._any_classes = not names and not self.classes_are_set
             return dict.fromkeys(names, 0)
         if double := [name for name, count in Counter(names.values()).items() if count > 1]:
             raise CellMMError(

@@ -88,6 +88,18 @@ def test_cells_have_the_categories_of_the_training(trained):
     assert {one["category_id"] for one in content["annotations"]} <= {4, 9} and content["annotations"]
 
 
+def test_a_test_set_without_cells_is_scored_by_its_false_alarms(trained):
+    write(trained, "none")
+    options = ["test_dataloader.dataset.ann_file=none.json", "test_dataloader.dataset.allow_empty=True"]
+    test.main(
+        [str(trained / "c.py"), str(trained / "w/iter_1.pth"), "--work-dir", str(trained / "none")]
+        + ["--cfg-options", *options, "test_evaluator.score_thr=0"]
+    )
+    numbers = json.loads((trained / "none/metrics.json").read_text())
+    found = len(json.loads((trained / "none/results.segm.json").read_text()))
+    assert numbers["AP"] is None and numbers["S"] == 0 and numbers["FP_per_image"] == found > 0
+
+
 def test_other_names_are_an_error(trained, tmp_path):
     write(trained, "other", dead=1, live=2, egg=3)
     option = "{}_dataloader.dataset.ann_file=other.json"
