@@ -6,7 +6,7 @@ import math
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from cellmm.errors import CellMMError
@@ -143,3 +143,10 @@ def explain(error: BaseException) -> str | None:
 def cure_of(number: int | None) -> str:
     """What a user can do about an error of the system with this ``errno``."""
     return CURES.get(errno.errorcode.get(number, ""), "check the disk and the path")
+
+
+def name_some(items: Iterable, most: int = 5) -> str:
+    """'12: a, b, c, d, e, ...': the count and the first few, for messages."""
+    items = [text if (text := str(item)).isprintable() else repr(text) for item in items]
+    items = [text if len(text) <= 300 else f"{text[:140]} ... {text[-140:]}" for text in items]
+    return f"{len(items)}: {', '.join(items[:most])}{', ...' if len(items) > most else ''}"

@@ -10,6 +10,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from cellmm.datasets.categories import category_ids
 from cellmm.engine.checkpoint import load_checkpoint, load_fitting
 from cellmm.engine.runner import load_config
 from cellmm.errors import CellMMError
@@ -34,6 +35,7 @@ class CellInferencer:
 
     Attributes:
         classes: the names of the labels.
+        category_ids: their ids in the annotation that was trained on.
 
     Raises:
         CellMMError: a file that is absent or damaged, weights of another model, a device that is not there.
@@ -70,7 +72,8 @@ class CellInferencer:
             )
         trained = load_checkpoint(checkpoint).get("meta", {}).get("dataset_meta") or {}
         metainfo = dataset.get("metainfo") or DATASETS.get(dataset.type).METAINFO
-        self.classes = tuple(trained.get("classes") or metainfo["classes"])
+        meta = trained if trained.get("classes") else metainfo
+        self.classes, self.category_ids = tuple(meta["classes"]), category_ids(meta)
         _move(self.model, device)
         self.model.eval()
 

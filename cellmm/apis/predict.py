@@ -170,7 +170,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         done.append(name)
         samples.append(sample)
     if done:
-        write_coco(args.out / "cells.json", samples_to_coco(done, samples, inferencer.classes))
+        content = samples_to_coco(done, samples, inferencer.classes, inferencer.category_ids)
+        write_coco(args.out / "cells.json", content)
         number = sum(len(sample.pred_instances) for sample in samples)
         print(
             f"{number} cells with a score of {args.score_thr:g} or more in {len(done)} images: "

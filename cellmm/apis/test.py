@@ -12,7 +12,8 @@ from mmengine.config import Config, DictAction
 from mmengine.dist import is_main_process
 from mmengine.hooks import EarlyStoppingHook, EMAHook
 
-from cellmm.engine.checkpoint import load_fitting
+from cellmm.engine.checkpoint import load_checkpoint, load_fitting
+from cellmm.engine.class_order import follow_classes
 from cellmm.engine.config_check import check_config
 from cellmm.engine.config_schema import find_component
 from cellmm.engine.runner import build_runner, load_config
@@ -110,6 +111,8 @@ def main(argv: Sequence[str] | None = None) -> dict:
     cfg = prepare_config(args)
     runner = build_runner(cfg)
     load_fitting(getattr(runner.model, "module", runner.model), args.checkpoint)
+    trained = load_checkpoint(args.checkpoint)["meta"].get("dataset_meta")
+    follow_classes(runner.test_loop, trained, args.checkpoint)
     metrics = runner.test()
     if is_main_process():
         write_metrics(

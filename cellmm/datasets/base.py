@@ -1,16 +1,18 @@
 """What every dataset of cellmm shares: a checked index of files, read lazily, and a numbered random draw."""
 
 import os
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from mmengine.dataset import BaseDataset
 
+from cellmm.datasets.label_check import check_labels
+from cellmm.datasets.nuclei_files import find_nuclei
 from cellmm.errors import CellMMError
 from cellmm.randomness import seeded
+from cellmm.utils import name_some
 
 
 class CellDataset(BaseDataset):
@@ -24,9 +26,9 @@ class CellDataset(BaseDataset):
       ``label_path`` (a label image, one page or layers) and ``mask_paths`` (one mask a file);
     - ``height``, ``width`` in pixels, where the annotation states them.
 
-    ``nuclei_dir``: a folder, relative to ``data_root``, with the nuclei of each image in ``<name>.tif`` or
-    ``.png``, the name of the image's (first) file without its suffix: a label image or a layered TIFF in
-    which nucleus k belongs to cell k, see LoadNuclei. Each image gets its ``nuclei_path``.
+    ``nuclei_dir``: a folder, relative to ``data_root``, with the nuclei of each image in ``<name>.tif`` (or
+    another image suffix), the name of the image's (first) file without its suffix: a label image or a layered
+    TIFF in which nucleus k belongs to cell k, see LoadNuclei. Each image gets its ``nuclei_path``.
 
     ``dataset[index]`` or ``dataset[index, draw]`` runs the pipeline on that dict, with ``draw`` and ``rng``
     added: a numpy Generator that is a function of (seed, draw) alone, so that neither the process nor the
@@ -58,6 +60,9 @@ class CellDataset(BaseDataset):
         self.seed = seed
         self.allow_empty = allow_empty
         self.nuclei_dir = nuclei_dir
+        self._new_labels: list[int] | None = None  # of each label that was read, where another order is taken
+        self._read_classes: list[str] = []
+        self._any_classes = False  # an annotation that names none
         classes = (metainfo or {}).get("classes", ("cell",))
         if isinstance(classes, str) or not classes or not all(isinstance(name, str) for name in classes):
             raise CellMMError(
@@ -88,30 +93,46 @@ class CellDataset(BaseDataset):
         if hollow := [file for file in files if os.path.isfile(file) and not os.path.getsize(file)]:
             raise CellMMError(f"image files of 0 bytes, {name_some(hollow)}; copy or export them again")
         if self.nuclei_dir is not None:
-            self._find_nuclei(self.resolve(self.nuclei_dir))
+            find_nuclei(
+                self.data_list, self.resolve(self.nuclei_dir), self.resolve(getattr(self, "img_dir", ""))
+            )
+        self.all_labels_seen = check_labels(self.data_list, self.data_root or ".")
         return self.data_list
 
-    def _find_nuclei(self, folder: Path) -> None:
-        """Give each image its ``nuclei_path``."""
-        paths = [info["img_path"] for info in self.data_list]
-        names = [Path(path if isinstance(path, str) else path[0]).stem for path in paths]
-        if double := [name for name, count in Counter(names).items() if count > 1]:
+    def take_class_order(self, classes: Sequence[str], source: str) -> None:
+        """Number the classes as ``source`` does, by their names: label k is ``classes[k]`` from now on.
+
+        A single class is the same as another single one, whatever they are called.
+
+        Raises:
+            CellMMError: ``classes`` has other names than this dataset.
+        """
+        self.full_init()
+        if self._any_classes:
+            self._metainfo["classes"] = tuple(classes)
+            return
+        own, classes = list(self._metainfo["classes"]), list(classes)
+        if own == classes or len(own) == len(classes) == 1:
+            return
+        first_label = own.index(classes[0]) if classes[0] in own else -1
+        if sorted(own) != sorted(classes) or (first_label and "instances" not in self.get_data_info(0)):
             raise CellMMError(
-                f"{self.data_root}: several images are called {name_some(double)}; their nuclei in {folder} "
-                "cannot be told apart, give each a name of its own"
+                f"{self.ann_file or self.data_root}: its classes are {own}, those of {source} {classes}: use "
+                "the same names in both, or set class_agnostic=True for all datasets"
             )
-        ends = (".tif", ".png")
-        files = [[path for end in ends if (path := folder / f"{name}{end}").is_file()] for name in names]
-        if missing := [name for name, found in zip(names, files, strict=True) if not found]:
-            raise CellMMError(
-                f"{folder}: no nuclei for {name_some(missing)} of {len(names)} images; put <image name>.tif "
-                "or .png there, all 0 where an image has none, or do without nuclei (no nuclei_dir, no "
-                "nuclei=True, no LoadNuclei)"
-            )
-        if twice := [name for name, found in zip(names, files, strict=True) if len(found) > 1]:
-            raise CellMMError(f"{folder}: {name_some(twice)} have a .tif and a .png; remove one of the two")
-        for info, (path,) in zip(self.data_list, files, strict=True):
-            info["nuclei_path"] = str(path)
+        self._read_classes = self._read_classes or own
+        self._new_labels = [classes.index(name) for name in self._read_classes]
+        if "category_ids" in self._metainfo:
+            ids = dict(zip(own, self._metainfo["category_ids"], strict=True))
+            self._metainfo["category_ids"] = tuple(ids[name] for name in classes)
+        self._metainfo["classes"] = tuple(classes)
+
+    def get_data_info(self, idx: int) -> dict:
+        info = super().get_data_info(idx)
+        if self._new_labels is not None:
+            for one in info.get("instances", ()):
+                one["label"] = self._new_labels[one.get("label", 0)]
+        return info
 
     def __getitem__(self, index: int | tuple[int, int]) -> Any:
         index, draw = index if isinstance(index, tuple) else (index, None)
@@ -124,10 +145,3 @@ class CellDataset(BaseDataset):
         if sample is None:
             raise CellMMError(f"{results['img_path']}: a transform of the pipeline returned None")
         return sample
-
-
-def name_some(items: Iterable, most: int = 5) -> str:
-    """'12: a, b, c, d, e, ...': the count and the first few, for messages."""
-    items = [text if (text := str(item)).isprintable() else repr(text) for item in items]
-    items = [text if len(text) <= 300 else f"{text[:140]} ... {text[-140:]}" for text in items]
-    return f"{len(items)}: {', '.join(items[:most])}{', ...' if len(items) > most else ''}"

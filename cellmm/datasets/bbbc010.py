@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from mmengine.logging import print_log
 
-from cellmm.datasets.base import name_some
 from cellmm.datasets.mask_folders import MaskFolderDataset
 from cellmm.errors import CellMMError
 from cellmm.registry import DATASETS
+from cellmm.utils import name_some
 
 
 @DATASETS.register_module()

@@ -6,10 +6,11 @@ from pathlib import Path, PurePath
 
 from mmengine.logging import print_log
 
-from cellmm.datasets.base import CellDataset, name_some
+from cellmm.datasets.base import CellDataset
 from cellmm.datasets.coco_index import read_coco_index
 from cellmm.errors import CellMMError
 from cellmm.registry import DATASETS
+from cellmm.utils import name_some
 
 
 @DATASETS.register_module()
@@ -20,7 +21,8 @@ class CellCocoDataset(CellDataset):
 
     ``img_dir``: what the file names are relative to, itself relative to ``data_root``.
     ``metainfo.classes``: names of categories, label 0 first; without it the categories in the order of their
-    ids. One class takes the only category of a json, whatever it is called.
+    ids. One class takes the only category of a json, whatever it is called. ``metainfo['category_ids']`` are
+    the ids of the json, label 0 first, for the files that are written.
     ``class_agnostic``: every category is label 0.
     ``cache_index``: see ``cellmm.datasets.coco_index.read_coco_index``.
     """
@@ -59,6 +61,11 @@ class CellCocoDataset(CellDataset):
                 f"{len(paths)}; {cure}"
             )
         if empty := [image["files"][0] for image in images if not image["instances"]]:
+            if not self.allow_empty and len(empty) == len(images):
+                raise CellMMError(
+                    f"{self.ann_file} holds {len(images)} images and 0 annotations: annotate, or set "
+                    "allow_empty=True if none holds a cell"
+                )
             if not self.allow_empty:
                 raise CellMMError(
                     f"{self.ann_file}: images without annotation, {name_some(empty)} of {len(images)}; "
@@ -80,14 +87,18 @@ class CellCocoDataset(CellDataset):
                     "height": image["height"],
                     "width": image["width"],
                     "instances": instances,
+                    "segmentations_checked": True,
                 }
             )
         return data_list
 
     def _labels(self, index: dict) -> dict[int, int]:
-        """{category id: 0-based label}; sets ``metainfo['classes']`` where the user did not."""
+        """{category id: 0-based label}; sets ``metainfo['classes']``, where the user did not, and
+        ``metainfo['category_ids']``.
+        """
         names = dict(sorted(index["categories"].items()))
-        if self.class_agnostic:
+        if self.class_agnostic or not names:
+            self._any_classes = not names and not self.classes_are_set
             return dict.fromkeys(names, 0)
         if double := [name for name, count in Counter(names.values()).items() if count > 1]:
             raise CellMMError(
@@ -96,10 +107,10 @@ class CellCocoDataset(CellDataset):
             )
         if not self.classes_are_set:
             self._metainfo["classes"] = tuple(names.values())
-            return {number: label for label, number in enumerate(names)}
         classes = list(self._metainfo["classes"])
-        if len(classes) == len(names) == 1:
-            return dict.fromkeys(names, 0)
+        if not self.classes_are_set or len(classes) == len(names) == 1:
+            self._metainfo["category_ids"] = tuple(names)
+            return {number: label for label, number in enumerate(names)}
         if unknown := [name for name in classes if name not in names.values()]:
             raise CellMMError(f"{self.ann_file} has no category {unknown}; it has {list(names.values())}")
         labels = {number: classes.index(name) for number, name in names.items() if name in classes}
@@ -109,4 +120,6 @@ class CellCocoDataset(CellDataset):
                 f"{self.ann_file}: metainfo.classes {classes} leave out annotations of {dropped}; "
                 "add these classes, or set class_agnostic=True"
             )
+        numbers = {label: number for number, label in labels.items()}
+        self._metainfo["category_ids"] = tuple(numbers[label] for label in range(len(classes)))
         return labels

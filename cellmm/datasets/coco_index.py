@@ -1,5 +1,6 @@
 """Parse and check a COCO json, and keep the result beside it when parsing takes long."""
 
+import hashlib
 import json
 import logging
 import os
@@ -9,13 +10,12 @@ from pathlib import Path
 
 from mmengine.logging import print_log
 
-from cellmm.datasets.base import name_some
 from cellmm.datasets.instances import check_segmentations, instance_rle, short
 from cellmm.errors import CellMMError
 from cellmm.structures.image_file import MAX_VALUES
-from cellmm.utils import atomic_path
+from cellmm.utils import atomic_path, name_some
 
-VERSION = 2
+VERSION = 3
 LARGE_FILE = 16 * 2**20
 MAX_SIDE = 2**17  # px; polygons are drawn at a cost that grows with it
 
@@ -25,8 +25,8 @@ def read_coco_index(path: Path, cache: bool | None = None) -> dict:
 
     ``instances`` of an image: dicts with ``segmentation``, ``category_id``, ``iscrowd``, ``area`` (or None).
     ``cache``: keep the index in ``.<name>.index.json`` beside the file, polygons turned into RLE, and read
-    that while size and time of the file are the same; None does so for files over 16 MiB. In a folder that
-    cannot be written to, one log line says that nothing was kept.
+    that while size and time of the file are the same and its own digest fits; None does so for files over
+    16 MiB. In a folder that cannot be written to, one log line says that nothing was kept.
     """
     if not os.path.isfile(path):
         what = "a folder" if os.path.isdir(path) else "absent"
@@ -46,7 +46,8 @@ def read_coco_index(path: Path, cache: bool | None = None) -> dict:
                 instance["segmentation"] = instance_rle(instance["segmentation"], shape)
         try:
             with atomic_path(kept) as tmp:
-                tmp.write_text(json.dumps({"key": key, **index}, separators=(",", ":")))
+                text = json.dumps({"key": key, **index}, separators=(",", ":")).encode()
+                tmp.write_bytes(hashlib.sha256(text).hexdigest().encode() + b"\n" + text)
         except OSError as error:
             print_log(f"{path}: the index is not kept for the next run ({error})", logger="current")
     return index
@@ -56,12 +57,21 @@ def _read_kept(path: Path, key: dict) -> dict | None:
     if not path.is_file():
         return None
     try:
-        index = json.loads(path.read_text())
+        digest, _, text = path.read_bytes().partition(b"\n")
+        if digest.decode() != hashlib.sha256(text).hexdigest():
+            raise ValueError("its digest is of another content")
+        index = json.loads(text)
         if index.pop("key") != key:
             return None
         categories = {int(number): name for number, name in index["categories"].items()}
-    except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
-        print_log(f"{path} is damaged and made anew ({error})", logger="current", level=logging.WARNING)
+        for image in index["images"]:
+            for one in image["instances"]:
+                if not isinstance(one["segmentation"]["counts"], str):
+                    raise ValueError("it holds masks that are no RLE")
+    except (ValueError, TypeError, KeyError, AttributeError, OSError, RecursionError) as error:
+        print_log(
+            f"{path} is damaged or old, and made anew ({error})", logger="current", level=logging.WARNING
+        )
         return None
     return index | {"categories": categories}
 
@@ -100,9 +110,9 @@ def _entries(values: object) -> list[dict] | None:
 
 def _check(content: dict, path: Path) -> dict:
     images, annotations, categories = content["images"], content["annotations"], content["categories"]
-    if not images or not annotations:
+    if not images:
         raise CellMMError(
-            f"{path} holds {len(images)} images and {len(annotations)} annotations: annotate, or export again"
+            f"{path} holds 0 images and {len(annotations)} annotations: annotate, or export again"
         )
     _need(path, "image", images, "id", "height", "width")
     _need(path, "annotation", annotations, "id", "image_id", "category_id", "segmentation")

@@ -1,11 +1,15 @@
 """Find the files of a dataset by a pattern that says to which image each belongs."""
 
+import logging
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
-from cellmm.datasets.base import name_some
+from mmengine.logging import print_log
+
 from cellmm.errors import CellMMError
+from cellmm.utils import name_some
 
 IMAGE_SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")
 
@@ -32,16 +36,22 @@ def _refuse(error: OSError) -> None:
 
 
 def suffix_pattern(suffix: str | None) -> str:
-    """The pattern of files in one folder that end in ``suffix``, or in any image suffix when it is None."""
+    """The pattern of files that end in ``suffix``, or in any image suffix when it is None; the image is
+    called by the path without it.
+    """
     ends = [suffix] if suffix is not None else IMAGE_SUFFIXES
-    return rf"(?P<image>[^/]+)(?i:{'|'.join(re.escape(end) for end in ends)})"
+    return rf"(?P<image>.+)(?i:{'|'.join(re.escape(end) for end in ends)})"
 
 
-def group_files(folder: Path, pattern: str) -> tuple[dict[str, list[str]], list[str]]:
+def group_files(
+    folder: Path, pattern: str, *, leave_out: Sequence[Path] = (), optional: bool = False
+) -> tuple[dict[str, list[str]], list[str]]:
     """Files below ``folder`` grouped by the image that they belong to.
 
     ``pattern``: a regular expression that the whole relative posix path has to match; its group ``image`` is
-    the name of the image. Returns ({image: [path, ...]}, files that do not match), all sorted.
+    the name of the image. Folders of ``leave_out`` that lie below ``folder`` are passed over. Returns
+    ({image: [path, ...]}, files that do not match), all sorted. That no file matches is an error, unless
+    ``optional``.
     """
     try:
         regex = re.compile(pattern)
@@ -51,12 +61,15 @@ def group_files(folder: Path, pattern: str) -> tuple[dict[str, list[str]], list[
         raise CellMMError(f"the file pattern {pattern!r} names no image: put (?P<image>...) around that part")
     groups: dict[str, list[str]] = {}
     others = []
+    inside = [one.relative_to(folder).as_posix() for one in leave_out if folder in one.parents]
     for name in list_files(folder):
+        if any(name.startswith(f"{one}/") for one in inside):
+            continue
         if match := regex.fullmatch(name):
             groups.setdefault(match["image"], []).append(str(folder / name))
         else:
             others.append(name)
-    if not groups:
+    if not groups and not optional:
         if not others:
             raise CellMMError(f"{folder} holds no file: put the images there, or check data_root")
         raise CellMMError(
@@ -66,9 +79,11 @@ def group_files(folder: Path, pattern: str) -> tuple[dict[str, list[str]], list[
     return groups, others
 
 
-def group_images(folder: Path, patterns: list[str]) -> dict[str, str | list[str]]:
+def group_images(
+    folder: Path, patterns: list[str], leave_out: Sequence[Path] = ()
+) -> dict[str, str | list[str]]:
     """{image: its file}, or its files in the order of ``patterns`` where there are several."""
-    planes = [group_files(folder, pattern)[0] for pattern in patterns]
+    planes = [group_files(folder, pattern, leave_out=leave_out)[0] for pattern in patterns]
     for groups, pattern in zip(planes, patterns, strict=True):
         if several := [files for files in groups.values() if len(files) > 1]:
             raise CellMMError(
@@ -84,3 +99,20 @@ def group_images(folder: Path, patterns: list[str]) -> dict[str, str | list[str]
             )
     files = {name: [groups[name][0] for groups in planes] for name in sorted(names)}
     return {name: paths[0] if len(paths) == 1 else paths for name, paths in files.items()}
+
+
+def without_unpaired(names: Sequence[str], partners: Sequence[str], folder: Path, what: str) -> list[str]:
+    """``names`` without those in subfolders that are not among ``partners``; a warning counts them.
+
+    In a subfolder may be what is not of the set, such as pictures; in the folder itself a name without a
+    partner stays.
+    """
+    left_out = [name for name in names if "/" in name and name not in partners]
+    if left_out:
+        print_log(
+            f"{folder}: in its subfolders are {what} without a partner of the same path, which are left out, "
+            f"{name_some(left_out)}; add the other files, or move these away",
+            logger="current",
+            level=logging.WARNING,
+        )
+    return [name for name in names if "/" not in name or name in partners]

@@ -8,6 +8,8 @@ from pycocotools import mask as coco_mask
 
 from cellmm.errors import CellMMError
 from cellmm.structures import rle as rle_ops
+from cellmm.structures.polygons import MAX_OUTLINE, outline_length
+from cellmm.utils import name_some
 
 
 def instance_rle(segmentation: dict | list, shape: tuple[int, int]) -> dict:
@@ -24,6 +26,41 @@ def instance_rle(segmentation: dict | list, shape: tuple[int, int]) -> dict:
         rle = segmentation
     counts = rle["counts"]
     return {"size": list(shape), "counts": counts.decode() if isinstance(counts, bytes) else counts}
+
+
+def check_instances(instances: Sequence[dict], shape: tuple[int, int], source: str) -> list[dict]:
+    """The cells of a dataset that did not check them, in plain types; what cannot be used is a CellMMError.
+
+    ``source``: what messages call the image. Segmentations reach C code, which believes them.
+    """
+    plain, wrong = [], []
+    for i, one in enumerate(instances):
+        if not isinstance(one, dict) or "segmentation" not in one:
+            raise CellMMError(f"{source}: instance {i} has no segmentation; give an RLE or polygons")
+        if not (isinstance(label := one.get("label", 0), int | np.integer) and label >= 0):
+            wrong.append(f"instance {i} has the label {short(label)}, not a whole number from 0")
+        plain.append(one | {"segmentation": _plain(one["segmentation"])})
+    problems = check_segmentations([one["segmentation"] for one in plain], shape)
+    wrong += [f"instance {i} is {text}" for i, text in problems.items()]
+    if wrong:
+        raise CellMMError(f"{source}: cells to repair or leave out, {name_some(wrong)}")
+    return plain
+
+
+def _plain(segmentation: Any) -> Any:
+    """Lists and text for arrays, tuples and bytes."""
+    if isinstance(segmentation, list | tuple | np.ndarray):
+        return [part.tolist() if isinstance(part, np.ndarray) else part for part in segmentation]
+    if isinstance(segmentation, dict):
+        segmentation = {
+            key: value.tolist() if isinstance(value, np.ndarray) else value
+            for key, value in segmentation.items()
+        }
+        if isinstance(size := segmentation.get("size"), tuple):
+            segmentation["size"] = list(size)
+        if isinstance(counts := segmentation.get("counts"), bytes):
+            segmentation["counts"] = counts.decode("ascii", "replace")
+    return segmentation
 
 
 def check_segmentations(segmentations: Sequence[Any], shape: tuple[int, int]) -> dict[int, str]:
@@ -69,7 +106,7 @@ def _check_polygons(polygons: list, shape: tuple[int, int]) -> str | None:
         return "one list of numbers, not a list of polygons [[x, y, x, y, ...]]"
     if not all(len(part) >= 6 and len(part) % 2 == 0 for part in polygons):
         return "a polygon of fewer than 3 points or an odd number of coordinates"
-    outside = True
+    outside, length = True, 0.0
     for part in polygons:
         try:
             values = np.array(part)
@@ -82,8 +119,11 @@ def _check_polygons(polygons: list, shape: tuple[int, int]) -> str | None:
         if not (np.abs(values) <= 10 * sum(shape)).all():
             most = np.abs(values).max()
             return f"a polygon with coordinates up to {most:g} in an image of {list(shape)} (h, w)"
+        length += outline_length(values)
         x, y = values[0::2], values[1::2]
         outside &= bool(x.max() <= 0 or y.max() <= 0 or x.min() >= shape[1] or y.min() >= shape[0])
+    if length > MAX_OUTLINE:
+        return f"a polygon with an outline of {length:.0f} px, more than {MAX_OUTLINE}; an RLE can hold it"
     return f"a polygon outside of the image of {list(shape)} (h, w)" if outside else None
 
 

@@ -3,16 +3,19 @@
 import os
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
 
-from cellmm.datasets.base import CellDataset, name_some
-from cellmm.datasets.file_index import group_images, suffix_pattern
+from cellmm.datasets.base import CellDataset
+from cellmm.datasets.file_index import group_images, suffix_pattern, without_unpaired
 from cellmm.errors import CellMMError
 from cellmm.registry import DATASETS
+from cellmm.utils import name_some
 
 
 @DATASETS.register_module()
 class LabelImageDataset(CellDataset):
-    """Images and label images of the same names, PNG or TIFF, 0 the background.
+    """Images and label images of the same names, PNG or TIFF, 0 the background; ``images/day2/b.tif`` goes
+    with ``labels/day2/b.tif``. Where a subfolder has only one of the two, a warning counts what is left out.
 
     A TIFF of several pages holds layers: cells that overlap are on different pages, with ids that count over
     all of them. All cells are of class 0.
@@ -20,7 +23,7 @@ class LabelImageDataset(CellDataset):
     ``img_suffix``, ``label_suffix``: what follows the name in the file names, such as '.tif', '_masks.png';
     None takes any image file. A list of image suffixes, such as ['_low.tif', '_high.tif'], means that many
     files an image, one channel (focal plane) each, in that order.
-    ``pattern``: only images whose name matches, with * and ?, such as 'train_*'.
+    ``pattern``: only images whose name, with or without its subfolder, matches, with * and ?, as 'train_*'.
     ``img_id`` counts from 1 in the order of the image names.
     """
 
@@ -53,11 +56,25 @@ class LabelImageDataset(CellDataset):
                     f"{img_dir} holds images and labels: tell them apart by img_suffix and label_suffix"
                 )
             img_patterns = [f"(?!{label_pattern.replace('?P<image>', '')}$){one}" for one in img_patterns]
-        images, labels = group_images(img_dir, img_patterns), group_images(label_dir, [label_pattern])
-        images = {name: path for name, path in images.items() if fnmatchcase(name, self.pattern)}
-        labels = {name: path for name, path in labels.items() if fnmatchcase(name, self.pattern)}
+        leave_out = [
+            img_dir,
+            label_dir,
+            *([] if self.nuclei_dir is None else [self.resolve(self.nuclei_dir)]),
+        ]
+        images = self._matching(group_images(img_dir, img_patterns, leave_out))
+        labels = self._matching(group_images(label_dir, [label_pattern], leave_out))
+        images, labels = (
+            {name: paths[name] for name in without_unpaired(list(paths), list(others), folder, what)}
+            for paths, others, folder, what in (
+                (images, labels, img_dir, "images"),
+                (labels, images, label_dir, "label images"),
+            )
+        )
         if not images:
-            raise CellMMError(f"{img_dir}: no image has a name like {self.pattern!r}; change pattern")
+            raise CellMMError(
+                f"{img_dir}: no image has a name like {self.pattern!r} and, in a subfolder, a label image of "
+                "the same path; change pattern, or name the folders"
+            )
         if missing := sorted(images.keys() - labels.keys()):
             raise CellMMError(
                 f"{label_dir}: no label image for {name_some(missing)} of {len(images)} images; label these, "
@@ -72,3 +89,11 @@ class LabelImageDataset(CellDataset):
             {"img_path": path, "img_id": number, "label_path": labels[name]}
             for number, (name, path) in enumerate(images.items(), start=1)
         ]
+
+    def _matching(self, paths: dict) -> dict:
+        """Those that ``pattern`` chooses."""
+        return {
+            name: path
+            for name, path in paths.items()
+            if any(fnmatchcase(one, self.pattern) for one in (name, PurePosixPath(name).name))
+        }

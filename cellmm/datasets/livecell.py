@@ -3,11 +3,11 @@
 import os
 from pathlib import Path
 
-from cellmm.datasets.base import name_some
 from cellmm.datasets.coco import CellCocoDataset
 from cellmm.datasets.file_index import list_files
 from cellmm.errors import CellMMError
 from cellmm.registry import DATASETS
+from cellmm.utils import name_some
 
 
 @DATASETS.register_module()

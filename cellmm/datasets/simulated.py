@@ -1,6 +1,9 @@
 """A COCO set that is simulated where it is missing."""
 
+import difflib
+import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from mmengine.dist import barrier, is_main_process
@@ -9,21 +12,22 @@ from mmengine.logging import print_log
 from cellmm.datasets.coco import CellCocoDataset
 from cellmm.errors import CellMMError
 from cellmm.registry import DATASETS
-from cellmm.simulation import make_dataset
+from cellmm.simulation import make_dataset, remove_abandoned
 
 
 @DATASETS.register_module()
 class SimulatedDataset(CellCocoDataset):
     """One split of ``data_root``, in the layout of ``cellmm.simulation.make_dataset``.
 
-    Where the folder ``data_root`` is missing, the first rank makes it, once, with a line in the log, while
-    the others wait: every rank of a run has to build the set. A folder that is there is read and never
-    changed: put your own images there in the same layout, every image annotated (else set ``allow_empty``).
+    Where the folder ``data_root`` is missing, the first rank makes it, once, with a warning, while the others
+    wait: every rank of a run has to build the set. A folder that is there is read and never changed: put your
+    own images there in the same layout, every image annotated (else set ``allow_empty``).
 
     Args:
         data_root: the folder of all splits.
         split: ``'train'``, ``'val'`` or ``'test'``.
-        simulation: arguments of ``make_dataset``: splits, scene, seed, workers.
+        simulation: arguments of ``make_dataset``: splits, scene, seed, workers. With ``folder``, only a
+            ``data_root`` that is this folder is ever simulated; another one that is missing is an error.
         nuclei: also the nuclei, for LoadNuclei: ``nuclei_dir``, where it is not given, is ``<split>/nuclei``.
             What is simulated then is simulated with ``more``.
     """
@@ -38,15 +42,12 @@ class SimulatedDataset(CellCocoDataset):
         **kwargs,
     ) -> None:
         if simulation is not None:
-            simulation = dict(simulation, more=True) if nuclei else simulation
-            if is_main_process() and not Path(data_root).exists():
-                number = sum(simulation["splits"].values())
-                print_log(
-                    f"{data_root} is missing: simulating {number} images there, once, with seed "
-                    f"{simulation.get('seed', 0)} (put your own images there to train on them)",
-                    logger="current",
-                )
-                make_dataset(data_root, **simulation)
+            simulation = dict(simulation, more=True) if nuclei else dict(simulation)
+            folder = simulation.pop("folder", data_root)
+            if os.path.abspath(folder) != os.path.abspath(data_root):
+                _check_own_folder(data_root, folder)
+            elif is_main_process():
+                _simulate_missing(data_root, simulation)
             barrier()
             if not os.path.lexists(Path(data_root, split, "annotations.json")):
                 raise CellMMError(
@@ -63,3 +64,33 @@ class SimulatedDataset(CellCocoDataset):
         super().__init__(
             data_root=data_root, ann_file=f"{split}/annotations.json", img_dir=f"{split}/images", **kwargs
         )
+
+
+def _simulate_missing(data_root: str | os.PathLike, simulation: Mapping) -> None:
+    """Make the folder where it is missing; remove what simulations that were killed left beside it."""
+    path = os.path.abspath(data_root)
+    remove_abandoned(os.path.dirname(path))
+    if os.path.lexists(path):
+        return
+    number = sum(simulation["splits"].values())
+    print_log(
+        f"{path} is missing: simulating {number} images there, once, with seed {simulation.get('seed', 0)}; "
+        "these are not real cells, put your own images there to train on them",
+        logger="current",
+        level=logging.WARNING,
+    )
+    make_dataset(data_root, **simulation)
+
+
+def _check_own_folder(data_root: str | os.PathLike, folder: str | os.PathLike) -> None:
+    """Raise CellMMError where ``data_root``, which is not the folder to be simulated, is missing."""
+    path = Path(os.path.abspath(data_root))
+    if path.exists():
+        return
+    there = [str(one) for one in path.parent.iterdir() if one.is_dir()] if path.parent.is_dir() else []
+    made = os.path.abspath(folder)
+    near = difflib.get_close_matches(str(path), [*there, made], 1, 0.0)[0]
+    raise CellMMError(
+        f"data_root: {path} is missing, and only {made} is simulated; did you mean {near}? "
+        "Put your images there, or set simulation.folder to the same name to have them simulated"
+    )

@@ -1,6 +1,7 @@
 """Write any cellmm dataset as a COCO json with RLE segmentations."""
 
 import json
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from mmengine.logging import print_log
 from pycocotools import mask as coco_mask
 
 from cellmm.datasets.base import CellDataset
+from cellmm.datasets.label_check import check_labels
 from cellmm.datasets.transforms.loading import LoadCells, LoadImage
 from cellmm.errors import CellMMError
 from cellmm.utils import atomic_path, check_writable, explain
@@ -60,6 +62,8 @@ def convert_to_coco(make_dataset: Callable[[], CellDataset], out: str | os.PathL
     try:
         check_writable(out)
         dataset = make_dataset()
+        if not dataset.all_labels_seen:
+            check_labels([dataset.get_data_info(i) for i in range(len(dataset))], dataset.data_root, math.inf)
         coco = dataset_to_coco(dataset)
         with atomic_path(out) as tmp:
             tmp.write_text(json.dumps(coco, separators=(",", ":")))

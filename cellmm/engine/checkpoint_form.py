@@ -19,6 +19,8 @@ _FORM = {
     "meta.seed": (int, type(None)),
     "meta.dataset_meta": (dict, type(None)),
     "meta.dataset_meta.classes": (list, tuple),
+    "meta.dataset_meta.category_ids": (list, tuple),
+    "meta.dataset_meta.category_ids.*": int,
     "ema_state_dict": dict,
     "optimizer": dict,
     "optimizer.param_groups": list,

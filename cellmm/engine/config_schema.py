@@ -132,7 +132,9 @@ PLACES = {
         ("DATASETS",),
         parts=dict(pipeline="transform", dataset="dataset", datasets="dataset", simulation="simulation"),
     ),
-    "simulation": Place(keys=_parameters(make_dataset, "root"), required=("splits",), optional=True),
+    "simulation": Place(
+        keys=("folder", *_parameters(make_dataset, "root")), required=("splits",), optional=True
+    ),
     "transform": Place(("TRANSFORMS",), parts=dict(transforms="transform")),
     "sampler": Place(("DATA_SAMPLERS",), supplied=("dataset", "seed")),
     "batch_sampler": Place(("DATA_SAMPLERS",), supplied=("sampler", "batch_size"), optional=True),

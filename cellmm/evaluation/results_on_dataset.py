@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Real
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.logging import print_log
 
+from cellmm.datasets.categories import category_ids
 from cellmm.errors import CellMMError
 from cellmm.evaluation.functional import segmentation_scores
 from cellmm.evaluation.metrics import CellCocoMetric
@@ -39,8 +40,8 @@ def read_results(path: Path) -> list[dict]:
     return results
 
 
-def load_truth(cfg: Config, split: str = "test") -> tuple[list[dict], tuple[str, ...]]:
-    """What the metric needs of each image of a split, by img_id, and the names of the classes.
+def load_truth(cfg: Config, split: str = "test") -> tuple[list[dict], dict]:
+    """What the metric needs of each image of a split, by img_id, and the dataset's metainfo.
 
     Raises:
         CellMMError: the config has no such images, or a file of them is not there.
@@ -53,14 +54,14 @@ def load_truth(cfg: Config, split: str = "test") -> tuple[list[dict], tuple[str,
     for i in range(len(dataset)):
         sample = dataset[i]["data_samples"].to_dict()
         samples.append({key: value for key, value in sample.items() if key in KEPT})
-    return sorted(samples, key=lambda sample: sample["img_id"]), tuple(dataset.metainfo["classes"])
+    return sorted(samples, key=lambda sample: sample["img_id"]), dataset.metainfo
 
 
 def with_results(
     samples: Sequence[dict],
     results: Sequence[dict],
     *,
-    classes: Sequence[str],
+    meta: Mapping,
     image_key: str = "well",
     source: str | Path = "results",
 ) -> list[dict]:
@@ -68,11 +69,14 @@ def with_results(
 
     A result without ``image_id`` is of the image whose file name has the value of its ``image_key`` as a part
     between signs (_ - . or blank), a part that no other image has.
+    ``meta``: with the names of the ``classes``, and their ``category_ids`` where they are not 1, 2, ... .
     ``source``: what messages call the results.
 
     Raises:
         CellMMError: a result of none of the images, of another size, of no class, or damaged.
     """
+    classes = dict(zip(category_ids(meta), meta["classes"], strict=True))
+    labels = {number: label for label, number in enumerate(classes)}
     found = {sample["img_id"]: [] for sample in samples}
     names = [(sample["img_id"], set(_parts(Path(image_name(sample)).stem))) for sample in samples]
     number = Counter(part for _, parts in names for part in parts)
@@ -85,11 +89,11 @@ def with_results(
                 f"{source}: a result of image {shown!r}, none of the {len(samples)} images that it is "
                 "compared with: give results of these images, or the config or split that they are of"
             )
-        label, score = one["category_id"], one["score"]
-        if not isinstance(label, int) or not 1 <= label <= len(classes):
+        category, score = one["category_id"], one["score"]
+        if not isinstance(category, int) or category not in classes:
             raise CellMMError(
-                f"{source}: a result of image {img_id} has category_id {label!r}: 1 to {len(classes)} are "
-                f"allowed, for the classes {list(classes)}"
+                f"{source}: a result of image {img_id} has category_id {category!r}: the ids of the classes "
+                f"are {classes}"
             )
         if not isinstance(score, Real):
             raise CellMMError(f"{source}: a result of image {img_id} has the score {score!r}, no number")
@@ -105,7 +109,7 @@ def with_results(
         predicted = dict(
             masks=masks,
             scores=np.array([one["score"] for one in of_image], np.float64),
-            labels=np.array([one["category_id"] - 1 for one in of_image], np.int64),
+            labels=np.array([labels[one["category_id"]] for one in of_image], np.int64),
         )
         filled.append(dict(sample, pred_instances=predicted))
     return filled

@@ -10,21 +10,27 @@ from cellmm.utils import atomic_path
 
 
 def samples_to_coco(
-    names: Sequence[str], samples: Sequence[CellSample], classes: Sequence[str] = ("cell",)
+    names: Sequence[str],
+    samples: Sequence[CellSample],
+    classes: Sequence[str] = ("cell",),
+    category_ids: Sequence[int] | None = None,
 ) -> dict:
     """COCO content of B images: ``images``, ``categories`` and one of ``annotations`` a cell.
 
-    All ids count from 1, category_id is label + 1. Masks are RLE, so that overlaps stay whole; every
-    annotation also has its ``score``, bbox (x, y, w, h) in pixels and area in px^2.
+    Ids of images and annotations count from 1, those of categories too without ``category_ids``. Masks are
+    RLE, so that overlaps stay whole; every annotation also has its ``score``, bbox (x, y, w, h) in pixels and
+    area in px^2.
 
     Args:
         names: (B,) what ``file_name`` says.
         samples: (B,) with ``pred_instances``.
+        classes, category_ids: the name and the id of each label.
 
     Raises:
         CellMMError: a sample without instances.
         ValueError: a label without a class.
     """
+    ids = list(category_ids or range(1, len(classes) + 1))
     images, annotations = [], []
     for name, sample in zip(names, samples, strict=True):
         height, width = sample.ori_shape
@@ -45,7 +51,7 @@ def samples_to_coco(
                 dict(
                     id=len(annotations) + 1,
                     image_id=len(images),
-                    category_id=label + 1,
+                    category_id=ids[label],
                     segmentation=mask,
                     bbox=box,
                     area=area,
@@ -53,7 +59,7 @@ def samples_to_coco(
                     score=score,
                 )
             )
-    categories = [dict(id=i + 1, name=name) for i, name in enumerate(classes)]
+    categories = [dict(id=i, name=name) for i, name in zip(ids, classes, strict=True)]
     return dict(images=images, annotations=annotations, categories=categories)
 
 

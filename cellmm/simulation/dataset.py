@@ -1,6 +1,9 @@
 """Simulated sets on disk, in the layout that cellmm reads from users too."""
 
+import contextlib
+import fcntl
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -18,6 +21,7 @@ from cellmm.simulation.scene import SCENES, Scene, SceneConfig, simulate_scene
 from cellmm.structures import rle, write_layered_tiff
 
 MORE = ("phase", "fluorescence", "nuclei")
+UNFINISHED = ".cellmm-simulation-"  # in the names of folders that are being made
 
 
 def make_dataset(
@@ -53,10 +57,14 @@ def make_dataset(
         raise CellMMError(f"{root} exists: simulated images go into a new folder only; move it away first")
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
-        tmp = Path(tempfile.mkdtemp(prefix=f".{root.name}.", dir=root.parent))
+        remove_abandoned(root.parent)
+        tmp = Path(tempfile.mkdtemp(prefix=f".{root.name[:40]}{UNFINISHED}", dir=root.parent))
+        lock = os.open(tmp, os.O_RDONLY)
     except OSError as error:
         raise CellMMError(f"{root}: cannot write there ({error.strerror}); name a folder of yours") from error
     try:
+        with contextlib.suppress(OSError):  # a disk without locks: nothing is removed there either
+            fcntl.flock(lock, fcntl.LOCK_EX)  # until this process ends, however it ends
         with tqdm(total=sum(splits.values()), desc=f"simulating {root}", unit="image") as progress:
             for split, number in splits.items():
                 content = _make_split(tmp / split, number, scene, (seed, split), more, workers, progress)
@@ -69,6 +77,22 @@ def make_dataset(
         ) from error
     finally:
         shutil.rmtree(tmp, ignore_errors=True)
+        os.close(lock)
+
+
+def remove_abandoned(folder: str | Path) -> None:
+    """Remove what simulations into folders beside each other left in ``folder`` when they were killed.
+
+    The folders of processes that still run are locked by them, and stay.
+    """
+    for path in Path(folder).glob(f".*{UNFINISHED}*"):
+        with contextlib.suppress(OSError):
+            handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(path)
+            finally:
+                os.close(handle)
 
 
 def _scene_config(scene: str | Mapping | SceneConfig) -> SceneConfig:

@@ -16,6 +16,7 @@ import tifffile
 from mmengine.logging import print_log
 
 from cellmm.errors import CellMMError
+from cellmm.structures.tiff_check import check_description, check_pages
 from cellmm.utils import check_memory, cure_of
 
 MAX_VALUES = 2**30  # pixels times channels of a file; OpenCV's limit, too
@@ -95,9 +96,11 @@ def _read_tiff(path: Path) -> tuple[np.ndarray, str]:
     size = path.stat().st_size
     if size == 0:
         raise CellMMError(f"{path} is empty (0 bytes): {_AGAIN}")
+    check_pages(path)
     with _complaints() as complaints, tifffile.TiffFile(path) as tiff:
         if not tiff.pages:
             raise CellMMError(f"{path} is damaged, no page can be found in it: {_AGAIN}")
+        check_description(path, tiff.pages.first.description)
         for page in tiff.pages:
             ends = [
                 start + count for start, count in zip(page.dataoffsets, page.databytecounts, strict=False)

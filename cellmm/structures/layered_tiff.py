@@ -36,6 +36,17 @@ def read_label_layers(path: str | Path) -> LabelLayers:
     file.
     """
     path = Path(path)
+    label, layers = read_ids(path)
+    num = _num_cells(path)
+    return layers if num is None or label.max() > num else LabelLayers(label, num=num)
+
+
+def read_ids(path: str | Path) -> tuple[np.ndarray, LabelLayers]:
+    """The ids of a label image as in the file, (H, W) or (L, H, W), and renumbered 1..N.
+
+    What is no label image is a CellMMError that names the file.
+    """
+    path = Path(path)
     if path.suffix.lower() in (".jpg", ".jpeg"):
         raise CellMMError(f"{path}: JPEG changes the numbers of cells; save label images as PNG or TIFF")
     label, axes = read_pixels(path)
@@ -44,11 +55,9 @@ def read_label_layers(path: str | Path) -> LabelLayers:
             f"{path} is a colour image of shape {label.shape}, not a label image: save the ids as 16 bit"
         )
     try:
-        layers = LabelLayers.from_label_image(label)
+        return label, LabelLayers.from_label_image(label)
     except CellMMError as error:
         raise CellMMError(f"{path}: {error}") from error
-    num = _num_cells(path)
-    return layers if num is None or label.max() > num else LabelLayers(label, num=num)
 
 
 def _num_cells(path: Path) -> int | None:

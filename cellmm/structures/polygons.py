@@ -8,6 +8,14 @@ from pycocotools import mask as coco_mask
 from cellmm.errors import CellMMError
 from cellmm.structures.rle import RLE, run_pixels, to_runs
 
+MAX_OUTLINE = 2**22  # px; pycocotools takes 80 bytes per pixel of it, and crashes where they are not there
+
+
+def outline_length(polygon: np.ndarray) -> float:
+    """Steps from pixel to pixel along the closed polygon [x0, y0, x1, y1, ...]."""
+    points = polygon.reshape(-1, 2)
+    return float(np.abs(points - np.roll(points, 1, axis=0)).max(axis=1).sum())
+
 
 def rle_to_polygons(rle: Mapping) -> list[list[float]]:
     """One polygon [x0, y0, x1, y1, ...] for each 4-connected part of the mask, along the edges of its pixels.
@@ -43,8 +51,10 @@ def polygons_to_rle(polygons: Sequence[Sequence[float]], h: int, w: int) -> RLE:
     """The union of the polygons [x0, y0, x1, y1, ...] in an image of (h, w) pixels, rastered as COCO does.
 
     Coordinates are in pixels from the image's upper left corner, and may lie a little outside; the inside
-    is by the even-odd rule in each polygon. No polygon is an empty mask.
+    is by the even-odd rule in each polygon. No polygon is an empty mask. Outlines of more than
+    ``MAX_OUTLINE`` pixels in all are a CellMMError.
     """
+    length = 0.0
     for i, polygon in enumerate(polygons):
         values = np.asarray(polygon, dtype=np.float64)
         if values.ndim != 1 or len(values) < 6 or len(values) % 2:
@@ -58,6 +68,11 @@ def polygons_to_rle(polygons: Sequence[Sequence[float]], h: int, w: int) -> RLE:
                 f"polygon {i} of {len(polygons)} reaches from {values.min()} to {values.max()} in an image "
                 f"of {[h, w]} pixels (h, w): it is of another image or damaged"
             )
+        length += outline_length(values)
+    if length > MAX_OUTLINE:
+        raise CellMMError(
+            f"{len(polygons)} polygons have outlines of {length:.0f} px, more than {MAX_OUTLINE}: give an RLE"
+        )
     if len(polygons) == 0:
         parts = coco_mask.frPyObjects([{"size": [h, w], "counts": [h * w]}], h, w)
     else:

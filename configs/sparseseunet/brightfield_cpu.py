@@ -2,7 +2,7 @@
 # about an hour. Written for users without a GPU; not measured yet.
 _base_ = ["./brightfield_quickstart.py"]
 data_root = "data/brightfield"
-simulation = dict(_delete_=True, splits=dict(train=18, val=5, test=5), seed=0)
+simulation = dict(_delete_=True, folder=data_root, splits=dict(train=18, val=5, test=5), seed=0)
 max_iters = 2000
 
 normalize = dict(type="Normalize", mode="mean_std")

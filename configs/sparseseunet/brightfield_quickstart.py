@@ -1,7 +1,9 @@
 # The main job in minutes on two CPU cores: small simulated scenes, a narrow network. What the README runs.
 _base_ = ["./brightfield.py"]
 data_root = "data/brightfield_quickstart"
-simulation = dict(_delete_=True, splits=dict(train=160, val=16, test=32), scene="small", seed=0)
+simulation = dict(
+    _delete_=True, folder=data_root, splits=dict(train=160, val=16, test=32), scene="small", seed=0
+)
 max_iters = 500
 
 normalize = dict(type="Normalize", mode="mean_std")

@@ -174,6 +174,51 @@ def test_images_without_cells_if_allowed(make):
     assert results["eval_instances"]["masks"] == []
 
 
+def test_a_set_without_any_cell_if_allowed(make):
+    coco = content() | {"annotations": []}
+    dataset = make(coco, allow_empty=True, pipeline=[LoadImage(), LoadCells(keep_original=True)])
+    assert len(dataset) == 2 and all(len(dataset[i]["gt_layers"]) == 0 for i in range(2))
+    assert dataset.metainfo["classes"] == ("worm",)
+    assert make(coco | {"categories": []}, allow_empty=True).metainfo["classes"] == ("cell",)
+
+
+def two_classes(*order):
+    coco = content()
+    coco["categories"] = [{"id": number, "name": name} for number, name in order]
+    coco["annotations"][2]["category_id"] = 5
+    return coco
+
+
+def labels_of(dataset):
+    return [one["label"] for one in dataset.get_data_info(1)["instances"]]
+
+
+def test_the_ids_of_the_categories_are_kept(make):
+    assert make(content()).metainfo["category_ids"] == (1,)
+    assert make(two_classes((5, "dead"), (1, "live"))).metainfo["category_ids"] == (1, 5)
+    dataset = make(two_classes((5, "dead"), (1, "live")), metainfo={"classes": ("dead", "live")})
+    assert dataset.metainfo["category_ids"] == (5, 1)
+    assert "category_ids" not in make(content(), class_agnostic=True).metainfo
+
+
+def test_classes_follow_the_names_of_another_set(make):
+    dataset = make(two_classes((1, "live"), (5, "dead")))
+    assert labels_of(dataset) == [0, 1]
+    dataset.take_class_order(["dead", "live"], "train.json")
+    assert labels_of(dataset) == [1, 0]
+    assert dataset.metainfo["classes"] == ("dead", "live") and dataset.metainfo["category_ids"] == (5, 1)
+    dataset.take_class_order(["live", "dead"], "best.pth")
+    assert labels_of(dataset) == [0, 1] and dataset.metainfo["category_ids"] == (1, 5)
+    said = r"cells\.json: its classes are \['live', 'dead'\], those of train\.json \['live', 'egg'\]: use"
+    with pytest.raises(CellMMError, match=said):
+        dataset.take_class_order(["live", "egg"], "train.json")
+    one = make(content())
+    one.take_class_order(["cell"], "train.json")  # the only class, whatever it is called
+    assert one.metainfo["classes"] == ("worm",)
+    with pytest.raises(CellMMError, match="use the same names in both"):
+        one.take_class_order(["worm", "egg"], "train.json")
+
+
 def test_size_that_the_image_does_not_have(make):
     coco = content()
     put(coco, "images", 0, height=H + 1)

@@ -155,6 +155,44 @@ def test_mask_of_another_size(masks):
         MaskFolderDataset(data_root=masks, pipeline=PIPELINE)[0]
 
 
+def test_images_and_labels_in_subfolders_are_pairs(labels, monkeypatch):
+    said = []
+    monkeypatch.setattr("cellmm.datasets.file_index.print_log", lambda text, **_: said.append(text))
+    write(labels / "images/day2/c.TIF")
+    write(labels / "labels/day2/c.png", 3, slice(1, 2))
+    dataset = LabelImageDataset(data_root=labels, pipeline=PIPELINE)
+    assert len(dataset) == 3 and len(dataset[2]["gt_layers"]) == 1
+    assert len(LabelImageDataset(data_root=labels, pattern="c*")) == 1
+    write(labels / "images/day3/d.png")
+    assert len(LabelImageDataset(data_root=labels)) == 3
+    assert len(said) == 1 and "left out, 1: day3/d;" in said[0]
+    (labels / "labels").rename(labels / "images/labels")
+    assert len(LabelImageDataset(data_root=labels, label_dir="images/labels")) == 3
+
+
+def test_masks_in_subfolders_are_pairs(masks, monkeypatch):
+    said = []
+    monkeypatch.setattr("cellmm.datasets.file_index.print_log", lambda text, **_: said.append(text))
+    write(masks / "images/day2/c.TIF")
+    write(masks / "masks/day2/c/1.PNG", 1, slice(0, 2))
+    write(masks / "images/previews/a.jpg")
+    dataset = MaskFolderDataset(data_root=masks, pipeline=PIPELINE)
+    assert len(dataset) == 3 and len(dataset[2]["gt_layers"]) == 1
+    assert len(said) == 1 and "left out, 1: previews/a;" in said[0]
+
+
+def test_a_set_of_masks_without_any_cell_is_read_if_allowed(tmp_path):
+    write(tmp_path / "images/a.png")
+    (tmp_path / "masks").mkdir()
+    dataset = MaskFolderDataset(data_root=tmp_path, allow_empty=True, pipeline=PIPELINE)
+    assert len(dataset) == 1 and len(dataset[0]["gt_layers"]) == 0
+    write(tmp_path / "masks/a_01.png", 1, slice(0, 2))
+    with pytest.raises(
+        CellMMError, match="none of its files .1: a_01.png. matches the pattern .*; set mask_pat"
+    ):
+        MaskFolderDataset(data_root=tmp_path, allow_empty=True)
+
+
 def test_data_science_bowl_layout(tmp_path):
     for name in ("x1", "x2"):
         write(tmp_path / f"{name}/images/{name}.png")

@@ -82,7 +82,7 @@ def test_a_file_that_is_missing_is_one_line(folder, kind):
 
 def test_two_files_of_nuclei_or_two_images_of_one_name(folder):
     save(folder / "nuclei/b.tif", np.zeros(SHAPE))
-    with pytest.raises(CellMMError, match="nuclei: 1: b have a .tif and a .png; remove one"):
+    with pytest.raises(CellMMError, match="nuclei: several files for one image, 2: b.*, b.*; keep one"):
         build("masks", folder)
     save(folder / "images/more/a.png", np.zeros(SHAPE))
     content = json.loads((folder / "cells.json").read_text())
@@ -118,3 +118,20 @@ def test_a_named_folder_of_nuclei_is_the_one_of_a_simulated_set(folder):
     assert dataset.get_data_info(0)["nuclei_path"] == str(folder / "nuclei" / "a.tif")
     with pytest.raises(CellMMError, match="nope: no nuclei for 2: a, b"):
         SimulatedDataset(**options, nuclei_dir="nope")
+
+
+@pytest.mark.parametrize("end", [".TIF", ".tiff", ".PNG", ".bmp"])
+def test_nuclei_have_any_suffix_in_any_case(folder, end):
+    for name in ("a.tif", "b.png"):
+        (folder / "nuclei" / name).rename((folder / "nuclei" / name).with_suffix(end))
+    assert build("coco", folder).get_data_info(0)["nuclei_path"] == str(folder / f"nuclei/a{end}")
+
+
+def test_nuclei_in_subfolders_as_the_images_are(folder):
+    for kind in ("images", "labels", "of_labels"):
+        (path,) = (folder / kind).glob("b.*")
+        (folder / kind / "more").mkdir()
+        path.rename(folder / kind / "more" / f"a{path.suffix}")
+    dataset = build("labels", folder)
+    paths = [dataset.get_data_info(i)["nuclei_path"] for i in range(2)]
+    assert paths == [str(folder / "of_labels/a.tif"), str(folder / "of_labels/more/a.png")]

@@ -55,6 +55,7 @@ def test_perfect_predictions_have_every_number_and_all_are_one():
     numbers = run(sample(1, [A, B], [A, B]), sample(2, [C], [C]))
     undefined = {"AP_M", "AP_L"}  # 16 px^2 is small
     assert {key for key, value in numbers.items() if math.isnan(value)} == undefined
+    assert numbers.pop("FP_per_image") == 0
     assert all(value == 1 for key, value in numbers.items() if key not in undefined)
     names = {f"{n}{s}" for n in ("S", "F1", "PQ") for s in ("", "_pooled")}
     at = {f"{n}{t}{s}" for n in ("S", "F1_", "PQ") for t in (50, 60, 70, 80, 90) for s in ("", "_pooled")}
@@ -75,6 +76,28 @@ def test_the_keys_are_known_before(classes, options):
     stated = metric.metric_keys
     assert sorted(stated) == sorted(run(sample(1, [A, B], [A, B]), classes=classes, **options))
     assert len(stated) == len(set(stated))
+
+
+def test_a_set_without_cells_counts_false_alarms(monkeypatch):
+    said = []
+    monkeypatch.setattr(
+        "cellmm.evaluation.metrics.cell_coco_metric.print_log", lambda text, **_: said.append(text)
+    )
+    numbers = run(sample(1, [], [A, B], scores=[0.9, 0.2]), sample(2, [], []), sample(3, [], [C, D]))
+    assert "false alarms: 3 predictions with a score of 0.3 or more in 2 images" in said[0]
+    assert numbers["FP_per_image"] == 1 and numbers["S"] == numbers["F1_50"] == numbers["PQ_pooled"] == 0
+    assert all(math.isnan(numbers[key]) for key in ("AP", "AP50", "AR", "AP_S", "AP_L"))
+    quiet = run(sample(1, [], []), sample(2, [], []))
+    assert quiet["FP_per_image"] == 0 and math.isnan(quiet["S"]) and math.isnan(quiet["AP"])
+    assert run(sample(1, [A], [A, D]))["FP_per_image"] == 1
+
+
+def test_results_have_the_category_ids_of_the_annotation(tmp_path):
+    metric = METRICS.build(dict(type="CellCocoMetric", outfile_prefix=str(tmp_path / "r")))
+    metric.dataset_meta = dict(classes=("egg", "worm"), category_ids=(7, 0))
+    metric.process(None, [sample(1, [A, B], [A, B], labels=[0, 1], guess_labels=[1, 0])])
+    metric.evaluate(1)
+    assert [one["category_id"] for one in json.loads((tmp_path / "r.segm.json").read_text())] == [0, 7]
 
 
 def test_per_image_and_pooled_by_hand():
@@ -133,7 +156,7 @@ def test_crowd_regions_are_ignored():
 
 def test_no_cells_and_no_predictions():
     empty = run(sample(1, [], []))
-    assert all(math.isnan(value) for value in empty.values())
+    assert empty.pop("FP_per_image") == 0 and all(math.isnan(value) for value in empty.values())
     missed = run(sample(1, [A], []))
     assert missed["AP"] == missed["AR"] == missed["S"] == missed["PQ_pooled"] == 0
     invented = run(sample(1, [], [A]))

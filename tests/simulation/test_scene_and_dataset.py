@@ -1,6 +1,11 @@
 """Scenes are reproducible and annotated; sets are written whole or not at all, and read back."""
 
+import fcntl
 import json
+import logging
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -146,3 +151,45 @@ def test_the_dataset_makes_a_missing_folder_once_and_reads_an_existing_one(tmp_p
     assert len(SimulatedDataset(data_root=made, split="train", simulation=simulation)) == 2
     with pytest.raises(CellMMError):
         SimulatedDataset(data_root=tmp_path / "absent", split="train")
+
+
+def test_only_the_folder_that_is_named_is_simulated(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr("cellmm.datasets.simulated.print_log", lambda text, **how: said.append((text, how)))
+    simulation = dict(folder=tmp_path / "cells", splits=dict(val=1), scene=TINY)
+    line = (
+        rf"data_root: {tmp_path}/cels is missing, and only {tmp_path}/cells is .* mean {tmp_path}/cells\? Put"
+    )
+    with pytest.raises(CellMMError, match=line):
+        SimulatedDataset(data_root=tmp_path / "cels", split="val", simulation=simulation)
+    (tmp_path / "celss").mkdir()
+    with pytest.raises(CellMMError, match=rf"did you mean {tmp_path}/celss\?"):
+        SimulatedDataset(data_root=tmp_path / "celsss", split="val", simulation=simulation)
+    assert [path.name for path in tmp_path.iterdir()] == ["celss"]
+    SimulatedDataset(data_root=tmp_path / "cells", split="val", simulation=simulation)
+    ((text, how),) = said
+    assert (
+        f"{tmp_path}/cells is missing: simulating 1 images there" in text and how["level"] == logging.WARNING
+    )
+
+
+def test_what_a_killed_simulation_left_is_removed_and_nothing_else(tmp_path):
+    code = (
+        "import os, signal\nfrom cellmm.simulation import dataset\n"
+        "dataset.write_layered_tiff = lambda *args: os.kill(os.getpid(), signal.SIGKILL)\n"
+        f"dataset.make_dataset({str(tmp_path / 'cells')!r}, splits=dict(val=1), scene='small')\n"
+    )
+    subprocess.run([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    (left,) = tmp_path.iterdir()
+    assert left.name.startswith(".cells.") and (left / "val").is_dir()
+    mine = tmp_path / ".cells.of_mine"
+    mine.mkdir()
+    running = tmp_path / ".other.cellmm-simulation-running"
+    running.mkdir()
+    lock = os.open(running, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    make_dataset(tmp_path / "cells", splits=dict(val=1), scene=TINY)
+    assert sorted(tmp_path.iterdir()) == sorted([mine, running, tmp_path / "cells"])
+    os.close(lock)
+    SimulatedDataset(data_root=tmp_path / "cells", split="val", simulation=dict(splits=dict(val=1)))
+    assert sorted(tmp_path.iterdir()) == sorted([mine, tmp_path / "cells"])

@@ -32,8 +32,8 @@ def config(tiny_config, tmp_path_factory):
 @pytest.fixture(scope="module")
 def truth(config):
     """The annotation of the three test images as results."""
-    samples, classes = load_truth(load_config(config))
-    assert len(samples) == 3 and classes == ("cell",)
+    samples, meta = load_truth(load_config(config))
+    assert len(samples) == 3 and meta["classes"] == ("cell",)
     return [
         dict(image_id=sample["img_id"], category_id=1, segmentation=mask, score=1 - 0.01 * i)
         for sample in samples
@@ -133,7 +133,7 @@ def one(truth, **changes):
         (lambda t: '{"images": [], "annotations": []}', "results.segm.json: no list of COCO results"),
         (lambda t: one(t, image_id=99), "results.segm.json: a result of image 99, none of the 3 images"),
         (lambda t: one(t, image_id=[1]), "a result of image [1], none of the 3 images"),
-        (lambda t: one(t, category_id=2), "has category_id 2: 1 to 1 are allowed"),
+        (lambda t: one(t, category_id=2), "has category_id 2: the ids of the classes are {1:"),
         (lambda t: one(t, score=None), "has the score None, no number"),
         (lambda t: one(t, score=float("nan")), "a score is nan or infinite"),
         (lambda t: one(t, segmentation=dict(size=[9, 9], counts="Q2")), "is for an image of [9, 9] pixels"),

@@ -173,11 +173,13 @@ def run(args: argparse.Namespace) -> None:
     """Analyse, write, print."""
     cfg = load_config(args.config)
     results = read_results(args.results)
-    samples, classes = load_truth(cfg, args.split)
+    samples, meta = load_truth(cfg, args.split)
     if not samples:
         raise CellMMError(f"{args.config}: its {args.split}_dataloader has no images")
-    samples = with_results(samples, results, classes=classes, image_key=args.image_key, source=args.results)
-    metric = coco_metric(cfg.get(f"{args.split}_evaluator"), classes=classes, score_thr=args.score_thr)
+    samples = with_results(samples, results, meta=meta, image_key=args.image_key, source=args.results)
+    metric = coco_metric(
+        cfg.get(f"{args.split}_evaluator"), classes=meta["classes"], score_thr=args.score_thr
+    )
     numbers, of_images = score_samples(samples, metric)
 
     def find(score_thr: float | None) -> tuple[list[dict], list[dict]]:

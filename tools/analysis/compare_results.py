@@ -50,13 +50,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     try:
         cfg = load_config(args.config)
-        samples, classes = load_truth(cfg)
+        samples, meta = load_truth(cfg)
         rows = []
         for path, score_thr in zip(args.results, args.score_thr, strict=True):
             filled = with_results(
-                samples, read_results(path), classes=classes, image_key=args.image_key, source=path
+                samples, read_results(path), meta=meta, image_key=args.image_key, source=path
             )
-            metric = coco_metric(cfg.get("test_evaluator"), classes=classes, score_thr=score_thr)
+            metric = coco_metric(cfg.get("test_evaluator"), classes=meta["classes"], score_thr=score_thr)
             rows.append(score_samples(filled, metric))
     except CellMMError as error:
         print(f"compare_results: {error}", file=sys.stderr)

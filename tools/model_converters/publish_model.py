@@ -28,8 +28,11 @@ def publish(source: Path, out: Path, force: bool = False) -> Path:
             raise CellMMError(f"{path} exists: give another name, or --force to replace it")
     checkpoint, metrics = load_checkpoint(source), read_metrics(source)
     meta = checkpoint["meta"]
-    classes = list((meta.get("dataset_meta") or {}).get("classes", ()))
+    trained = meta.get("dataset_meta") or {}
+    classes = list(trained.get("classes", ()))
     kept = dict(cellmm_version=__version__, dataset_meta=dict(classes=classes) if classes else None)
+    if classes and trained.get("category_ids"):
+        kept["dataset_meta"]["category_ids"] = list(trained["category_ids"])
     if "iter" in meta:
         kept["iter"] = meta["iter"]
     about.unlink(missing_ok=True)  # it is of the file that is replaced

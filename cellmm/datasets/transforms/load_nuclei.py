@@ -11,6 +11,7 @@ from cellmm.errors import CellMMError
 from cellmm.registry import TRANSFORMS
 from cellmm.structures import LabelLayers
 from cellmm.structures.image_file import read_pixels
+from cellmm.structures.layered_tiff import read_ids
 
 
 @TRANSFORMS.register_module()
@@ -46,13 +47,7 @@ class LoadNuclei(BaseTransform):
                 "(SimulatedDataset: nuclei=True), or leave LoadNuclei out"
             )
         path, cells = results["nuclei_path"], results["gt_layers"]
-        label, axes = read_pixels(path)
-        if axes.endswith("S"):
-            raise CellMMError(f"{path} is a colour image of shape {label.shape}: save the ids as 16 bit")
-        try:
-            found = LabelLayers.from_label_image(label)
-        except CellMMError as error:
-            raise CellMMError(f"{path}: {error}") from error
+        label, found = read_ids(path)
         if found.shape != cells.shape:
             raise CellMMError(
                 f"{path} is {found.shape} pixels (h, w), but its image {results['img_path']} "

@@ -8,7 +8,7 @@ from mmcv.transforms import BaseTransform
 from mmengine.logging import print_log
 
 from cellmm.datasets.image_io import read_images, read_mask
-from cellmm.datasets.instances import instance_rle
+from cellmm.datasets.instances import check_instances, instance_rle
 from cellmm.errors import CellMMError
 from cellmm.registry import TRANSFORMS
 from cellmm.structures import LabelLayers, read_label_layers
@@ -101,6 +101,8 @@ class LoadCells(BaseTransform):
         instances = results.get("instances")
         source = results["img_path"]
         if instances is not None:
+            if not results.get("segmentations_checked"):
+                instances = check_instances(instances, shape, str(source))
             layers = LabelLayers.from_rles(
                 [instance_rle(one["segmentation"], shape) for one in instances], shape
             )

@@ -1,9 +1,11 @@
 """What can be known of a training or test before its first step."""
 
 from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 
 from cellmm import randomness
+from cellmm.engine.checkpoint import load_checkpoint
+from cellmm.engine.class_order import follow_classes
 from cellmm.engine.preflight.alignment import check_alignment
 from cellmm.engine.preflight.building import build, build_from_config, build_optimizer, check_schedules
 from cellmm.engine.preflight.cells import (
@@ -52,6 +54,7 @@ def check_runner(runner: Runner) -> None:
             return
         train = build("train_dataloader", lambda: runner.train_loop, runner.cfg.get("train_dataloader"))
         val = build("val_dataloader", lambda: runner.val_loop, runner.cfg.get("val_dataloader"))
+        _follow_classes(runner, train, val)
         check_watched(runner, val)
         build_optimizer(runner)
         check_schedules(runner)
@@ -67,6 +70,16 @@ def check_runner(runner: Runner) -> None:
             check_prediction(runner, val, model, sample)
             _check_cells_to_find(val.dataloader.dataset, model, "val_dataloader")
             check_evaluation(runner, val, "val")
+
+
+def _follow_classes(runner: Runner, train: BaseLoop, val: BaseLoop | None) -> None:
+    """Label k is the same class in the checkpoint that training goes on from, in training and validation."""
+    meta, source = getattr(train.dataloader.dataset, "metainfo", None), "train_dataloader"
+    if runner._resume and runner._load_from:
+        meta = load_checkpoint(runner._load_from)["meta"].get("dataset_meta") or meta
+        source = str(runner._load_from)
+    follow_classes(train, meta, source)
+    follow_classes(val, meta, source)
 
 
 def _check_test(runner: Runner, model) -> None:

@@ -10,6 +10,7 @@ from mmengine.logging import print_log
 from torch import nn
 
 from cellmm.datasets.instances import instance_rle
+from cellmm.engine.class_order import leaves
 from cellmm.errors import CellMMError
 from cellmm.structures import rle as rle_ops
 
@@ -153,17 +154,6 @@ def _heads(model: nn.Module, attribute: str) -> dict[str, int]:
         for name, head in heads.items()
         if isinstance(getattr(head, attribute, None), int)
     }
-
-
-def leaves(dataset: Any) -> Iterator[Any]:
-    """The datasets inside of wrappers."""
-    wrapped = vars(dataset)  # of num_batch_per_epoch, ConcatDataset and those that repeat
-    inside = wrapped.get("datasets") or [wrapped.get("_dataset") or wrapped.get("dataset")]
-    if inside == [None]:
-        yield dataset
-    else:
-        for one in inside:
-            yield from leaves(one)
 
 
 def name_of(info: dict) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
+from cellmm.datasets.categories import category_ids
 from cellmm.errors import CellMMError
 from cellmm.evaluation import functional as F
 from cellmm.registry import METRICS
@@ -21,7 +22,7 @@ from .result_files import threshold_key, write_coco_results, write_image_table
 class CellCocoMetric(BaseMetric):
     """COCO's average precision of masks, all detections counted, and S, F1 and PQ by IoU threshold.
 
-    Numbers, all in [0, 1], nan where they are not defined (see docs/evaluation.md):
+    Numbers in [0, 1], nan where they are not defined (see docs/evaluation.md):
 
     - ``AP`` (IoU .50:.05:.95), ``AP50``, ``AP75``, ``AP90``, ``AR``, and AP by the area of the cells,
       ``AP_S``, ``AP_M``, ``AP_L``; averaged over the classes that have cells.
@@ -31,6 +32,9 @@ class CellCocoMetric(BaseMetric):
       the most matches; classes are matched apart and their counts added.
     - with several classes ``AP/<class>``, ``AP50/<class>``, ``S/<class>``.
 
+    And ``FP_per_image``: false alarms, predictions that S, F1 and PQ count and that fit no cell at the lowest
+    of ``iou_thresholds``, per image; defined for a set without cells, too.
+
     Args:
         area_bounds: px^2 between small and medium, and medium and large, ends included on both sides; COCO's
             1024 and 9216 by default, LIVECell uses (324, 961). The area is the annotation's, else the mask's.
@@ -38,7 +42,8 @@ class CellCocoMetric(BaseMetric):
             draw by default); AP needs no such choice.
         iou_thresholds: for S, F1 and PQ.
         max_dets: only this many predictions of a class in an image, the best scored; None counts all of them.
-        outfile_prefix: write ``<prefix>.segm.json`` (COCO results) and ``<prefix>.images.csv``.
+        outfile_prefix: write ``<prefix>.segm.json`` (COCO results, with the category ids of the annotation
+            file) and ``<prefix>.images.csv``.
     """
 
     default_prefix = ""  # plain keys, without mmengine's warning about a missing prefix
@@ -80,6 +85,7 @@ class CellCocoMetric(BaseMetric):
             for name in ("S", "F1", "PQ"):
                 keys += [f"{name}{suffix}"]
                 keys += [f"{threshold_key(name, threshold)}{suffix}" for threshold in self.iou_thresholds]
+        keys += ["FP_per_image"]
         if len(self._classes()) > 1:
             keys += [f"{name}/{one}" for one in self._classes() for name in ("AP", "AP50", "S")]
         return [f"{self.prefix}/{key}" for key in keys] if self.prefix else keys
@@ -111,7 +117,8 @@ class CellCocoMetric(BaseMetric):
         numbers = self._average_precisions(results)
         numbers.update(self._scores(results))
         if self.outfile_prefix is not None:
-            write_coco_results(Path(f"{self.outfile_prefix}.segm.json"), results)
+            ids = dict(enumerate(category_ids(self.dataset_meta)))
+            write_coco_results(Path(f"{self.outfile_prefix}.segm.json"), results, ids)
             write_image_table(Path(f"{self.outfile_prefix}.images.csv"), results, self.iou_thresholds)
         return numbers
 
@@ -147,7 +154,16 @@ class CellCocoMetric(BaseMetric):
     def _scores(self, results: list[ImageResult]) -> dict[str, float]:
         none = np.zeros((1, len(self.iou_thresholds), 4))
         counts = np.stack([result.total_counts(len(self.iou_thresholds)) for result in results])
-        numbers = {}
+        alarms = counts[:, int(np.argmin(self.iou_thresholds)), 1]
+        numbers = {"FP_per_image": float(alarms.mean())}
+        if not any(result.num_cells for result in results):
+            print_log(
+                f"none of the {len(results)} images holds a cell, so AP is not defined; false alarms: "
+                f"{alarms.sum():g} predictions with a score of {self.score_thr:g} or more in "
+                f"{np.count_nonzero(alarms)} images",
+                logger="current",
+                level=logging.WARNING,
+            )
         for suffix, table in (("", counts), ("_pooled", counts.sum(axis=0, keepdims=True))):
             for name, values in F.segmentation_scores(table).items():  # (images, T)
                 numbers[f"{name}{suffix}"] = float(F.mean_of_defined(values))

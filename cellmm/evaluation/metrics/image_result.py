@@ -16,7 +16,8 @@ from cellmm.structures import rle as rle_ops
 
 @dataclass
 class ImageResult:
-    """Small enough to be sent between ranks: no masks but those of ``coco``, where files were asked for.
+    """Small enough to be sent between ranks: no masks but those of ``coco``, where files were asked for: the
+    label and the result of each prediction.
 
     ``ranked``, ``counts``: by label, for the labels that the image has; ``counts`` as of ``count_matches``.
     ``num_counted``: predictions that S, F1 and PQ count.
@@ -30,7 +31,7 @@ class ImageResult:
     num_counted: int
     ranked: dict[int, F.RankedMatches] = field(default_factory=dict)
     counts: dict[int, np.ndarray] = field(default_factory=dict)
-    coco: list[dict] | None = None
+    coco: list[tuple[int, dict]] | None = None
 
     def total_counts(self, num_thresholds: int) -> np.ndarray:
         """Counts of all classes together, (T, 4)."""
@@ -69,13 +70,14 @@ def score_image(
         )
     if keep_coco:
         result.coco = [
-            dict(
-                image_id=result.img_id,
-                category_id=int(label) + 1,
-                segmentation=mask,
-                score=float(score),
-                bbox=[float(value) for value in box],
-                area=int(area),
+            (
+                int(label),
+                dict(
+                    segmentation=mask,
+                    score=float(score),
+                    bbox=[float(value) for value in box],
+                    area=int(area),
+                ),
             )
             for mask, label, score, box, area in zip(
                 predicted["masks"],

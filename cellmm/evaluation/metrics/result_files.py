@@ -3,7 +3,7 @@
 import csv
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cellmm.evaluation.functional import segmentation_scores
@@ -17,10 +17,20 @@ def threshold_key(name: str, threshold: float) -> str:
     return f"{name}{'_' if name[-1].isdigit() else ''}{round(100 * threshold)}"
 
 
-def write_coco_results(path: Path, results: Sequence[ImageResult]) -> None:
-    """All predictions as COCO results: image_id, category_id (label + 1), segmentation, score, bbox, area."""
+def write_coco_results(
+    path: Path, results: Sequence[ImageResult], ids: Mapping[int, int] | None = None
+) -> None:
+    """All predictions as COCO results: image_id, category_id, segmentation, score, bbox, area.
+
+    ``ids``: the category id of each label; None: label + 1.
+    """
+    items = [
+        dict(image_id=result.img_id, category_id=ids[label] if ids else label + 1, **item)
+        for result in results
+        for label, item in result.coco or []
+    ]
     with atomic_path(path) as tmp:
-        tmp.write_text(json.dumps([item for result in results for item in result.coco or []]) + "\n")
+        tmp.write_text(json.dumps(items) + "\n")
 
 
 def write_image_table(path: Path, results: Sequence[ImageResult], iou_thresholds: Sequence[float]) -> None:
