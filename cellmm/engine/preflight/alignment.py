@@ -9,7 +9,8 @@ from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 from scipy import fft, ndimage
 
-from cellmm.engine.preflight.cells import leaves, name_of
+from cellmm.engine.class_order import leaves
+from cellmm.engine.preflight.cells import name_of
 from cellmm.engine.preflight.evaluation import load
 
 NUM_IMAGES, LEAST_IMAGES = 8, 4

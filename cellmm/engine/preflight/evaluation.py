@@ -20,7 +20,8 @@ from mmengine.runner import BaseLoop, Runner
 from mmengine.runner.amp import autocast
 from torch import nn
 
-from cellmm.engine.preflight.cells import leaves, name_of
+from cellmm.engine.class_order import leaves
+from cellmm.engine.preflight.cells import name_of
 from cellmm.engine.preflight.watched import hook_path
 from cellmm.errors import CellMMError
 from cellmm.structures import CellSample
