@@ -70,9 +70,9 @@ class Normalize(BaseTransform):
         if path not in self._warned:
             self._warned.add(path)
             print_log(
-                f"{path}: {np.count_nonzero(fill)} of {fill.size} pixels are a missing tile or a padded border "
-                "(areas of one value with straight outlines): they are left out of the normalisation; if they "
-                "belong to the image, take mode='divide' in Normalize",
+                f"{path}: {np.count_nonzero(fill)} of {fill.size} pixels are a missing tile or a padded "
+                "border (areas of one value with straight outlines): they are left out of the normalisation; "
+                "if they belong to the image, take mode='divide' in Normalize",
                 logger="current",
                 level=logging.WARNING,
             )
