@@ -9,6 +9,7 @@ from cellmm.engine.hooks import (
     NonFiniteHook,
     PlainCheckpointHook,
     ShowHook,
+    TrainedOnHook,
 )
 from cellmm.engine.loops import IterBasedTrainLoop
 from cellmm.engine.optim_wrappers import AmpOptimWrapper, OptimWrapper
@@ -25,4 +26,5 @@ __all__ = [
     "OptimWrapper",
     "PlainCheckpointHook",
     "ShowHook",
+    "TrainedOnHook",
 ]

@@ -31,6 +31,7 @@ _FORM = {
     "meta.seed": (int, type(None)),
     "meta.dataset_meta": (dict, type(None)),
     "meta.dataset_meta.classes": (list, tuple),
+    "meta.trained_on": (dict, type(None)),
     "ema_state_dict": dict,
     "optimizer": dict,
     "optimizer.param_groups": list,
@@ -107,7 +108,7 @@ def load_weights(filename: str | Path) -> dict[str, torch.Tensor]:
 
 
 def load_fitting(model: torch.nn.Module, checkpoint: str | Path) -> None:
-    """Load weights that fit to the last tensor, or say in one line what does not."""
+    """Load weights that fit to the last tensor and are finite, or say in one line what is wrong."""
     weights = load_weights(checkpoint)
     _refuse_misfits(model, weights, checkpoint)
     try:
@@ -115,6 +116,10 @@ def load_fitting(model: torch.nn.Module, checkpoint: str | Path) -> None:
     except RuntimeError as error:  # tensors without data, sparse ones and the like
         cause = str(error).splitlines()[-1].strip()
         raise CellMMError(f"{checkpoint}: its tensors cannot be copied into the model: {cause}") from error
+    if not all(value.isfinite().all() for value in model.state_dict().values()):
+        raise CellMMError(
+            f"{checkpoint}: its weights hold NaN, the training has diverged; give an earlier one"
+        )
 
 
 def check_start_weights(filename: str | Path, model: torch.nn.Module) -> None:
@@ -255,7 +260,7 @@ def _check_hash(filename: str) -> None:
         return
     try:
         expected = json.loads(about.read_text(encoding="utf-8"))["sha256"]
-    except (ValueError, KeyError, TypeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, OSError, RecursionError) as error:
         raise CellMMError(
             f"{about}: names no sha256 of {filename}; fetch it again, or move it away to load without"
         ) from error

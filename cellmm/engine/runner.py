@@ -38,6 +38,7 @@ from cellmm.registry import DATASETS
 NEEDED_HOOKS = dict(
     non_finite=dict(type="NonFiniteHook"),
     plain_checkpoint=dict(type="PlainCheckpointHook"),
+    trained_on=dict(type="TrainedOnHook"),
 )
 
 

@@ -30,8 +30,7 @@ def publish(source: Path, out: Path, force: bool = False) -> Path:
     meta = checkpoint["meta"]
     classes = list((meta.get("dataset_meta") or {}).get("classes", ()))
     kept = dict(cellmm_version=__version__, dataset_meta=dict(classes=classes) if classes else None)
-    if "iter" in meta:
-        kept["iter"] = meta["iter"]
+    kept |= {key: meta[key] for key in ("iter", "trained_on") if key in meta}
     about.unlink(missing_ok=True)  # it is of the file that is replaced
     save_weights(out, checkpoint["state_dict"], kept)
     text = dict(

@@ -4,12 +4,15 @@ from cellmm.engine.hooks.ema_hook import EMAHook
 from cellmm.engine.hooks.non_finite_hook import NonFiniteHook
 from cellmm.engine.hooks.plain_checkpoint_hook import PlainCheckpointHook
 from cellmm.engine.hooks.show_hook import ShowHook
+from cellmm.engine.hooks.trained_on_hook import CompareWithTrainingHook, TrainedOnHook
 
 __all__ = [
+    "CompareWithTrainingHook",
     "CheckpointHook",
     "EMAHook",
     "EarlyStoppingHook",
     "NonFiniteHook",
     "PlainCheckpointHook",
     "ShowHook",
+    "TrainedOnHook",
 ]
