@@ -137,13 +137,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     if labels:
         say(f"label files beside their images are left out, {name_some(one.name for one in labels)}")
     inferencer = CellInferencer(args.config, args.checkpoint, args.device, options, whole=args.tile == 0)
-    if folder := put_away([args.out / one for one in (CELLS, OVERLAYS, MAPS)], args.out):
-        say(f"what {args.out} held of an earlier run is now in {folder}")
     done, samples, failed, without_cells = [], [], [], False
     results = tqdm(
         inferencer(paths, args.batch_size), total=len(paths), desc="predict", unit="image", file=sys.stderr
     )
-    for (path, sample), name, picture in zip(results, *name_images(paths), strict=True):
+    for i, ((path, sample), name, picture) in enumerate(zip(results, *name_images(paths), strict=True)):
+        if i == 0 and (folder := put_away([args.out / one for one in (CELLS, OVERLAYS, MAPS)], args.out)):
+            say(f"what {args.out} held of an earlier run is now in {folder}")
         if isinstance(sample, CellMMError):
             failed.append(sample)
             continue

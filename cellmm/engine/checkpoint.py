@@ -118,7 +118,7 @@ def load_fitting(model: torch.nn.Module, checkpoint: str | Path) -> None:
         raise CellMMError(f"{checkpoint}: its tensors cannot be copied into the model: {cause}") from error
     if not all(value.isfinite().all() for value in model.state_dict().values()):
         raise CellMMError(
-            f"{checkpoint}: its weights hold NaN, the training has diverged; give an earlier one"
+            f"{checkpoint}: its weights hold NaN or infinity, the training has diverged; give an earlier one"
         )
 
 

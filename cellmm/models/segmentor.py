@@ -100,8 +100,8 @@ class CellSegmentor(BaseModel):
             )
         if tile is not None and tile_overlap > 0 and tile <= self.tile_step:
             raise CellMMError(
-                f"tile {tile} and tile_overlap {tile_overlap} are both rounded up to {self.tile_step}, the "
-                f"coarsest stride of the network, so no tile follows another: take tiles of "
+                f"model.tile {tile} and model.tile_overlap {tile_overlap} are both rounded up to "
+                f"{self.tile_step} px, the coarsest stride of the network: take tiles of "
                 f"{2 * self.tile_step} px or more, or an overlap of 0"
             )
         self.tile, self.tile_overlap = tile, tile_overlap

@@ -112,6 +112,57 @@ def test_maps_alone(model, images, tmp_path, capsys):
         assert new == ["a.tif", "day2/a.tif", *maps]
 
 
+def lines(capsys):
+    return [line for line in capsys.readouterr().err.splitlines() if line.startswith("cellmm predict")]
+
+
+def test_a_tile_that_does_nothing_says_so(model, images, tmp_path, capsys):
+    """Images of 64 px, which the pipeline makes 32 px: tiles of 32 px change nothing, tiles of 16 px do."""
+    config, weights = model("four_heads")
+    with open(config, "a") as file:
+        file.write("steps = [dict(type='LoadImage'), dict(type='Rescale', factor=0.5)]\n")
+        file.write("steps = [*steps, dict(type='Normalize'), dict(type='PackCellInputs')]\n")
+        file.write("test_dataloader = dict(dataset=dict(pipeline=steps))\n")
+    folder = images / "test/images"
+    assert predict([config, weights], tmp_path / "out", folder, "--tile", 32) == 0
+    assert lines(capsys) == [
+        "cellmm predict: --tile 32: 2 of 2 images are no larger than a tile when they come to the network, "
+        "after all steps of the config's pipeline, and were predicted whole"
+    ]
+    assert predict([config, weights], tmp_path / "out2", folder, "--tile", 16) == 0
+    assert lines(capsys) == []
+
+
+def test_images_larger_than_those_of_training_are_tiled(model, images, tmp_path, capsys):
+    files = model("four_heads")
+    weights = torch.load(files[1])["state_dict"]
+    for size, options, expected in (
+        ([32, 32], [], "(32x32 px) and were predicted in tiles of 32 px that share 8; for others: --til"),
+        ([32, 32], ["--tile", 0], None),
+        ([48, 48], [], None),
+        (None, [], None),
+    ):
+        seen = None if size is None else dict(size=size, scale=[1.0, 1.0])
+        torch.save(dict(state_dict=weights, meta=dict(trained_on=seen)), files[1])
+        assert predict(files, tmp_path / "out", images / "test/images", "--no-overlays", *options) == 0
+        said = [line for line in lines(capsys) if "earlier run" not in line]
+        assert len(said) == (expected is not None)
+        if expected:
+            assert said[0].startswith("cellmm predict: 2 of 2 images are clearly larger than those of")
+            assert expected in said[0]
+
+
+def test_images_of_another_scale_are_refused(model, images, tmp_path, capsys):
+    files = model("four_heads")
+    weights = torch.load(files[1])["state_dict"]
+    torch.save(
+        dict(state_dict=weights, meta=dict(trained_on=dict(size=[64, 64], scale=[0.5, 0.5]))), files[1]
+    )
+    assert predict(files, tmp_path / "out", images / "test/images") == 1
+    first, second = lines(capsys)
+    assert "0001.tif: the pipeline scales its cells by 1, in training it was 0.5; " in first
+
+
 def test_a_bad_file_among_maps(model, images, tmp_path, capsys):
     (tmp_path / "bad.tif").write_bytes(b"no image")
     out = tmp_path / "out"

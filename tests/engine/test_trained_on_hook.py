@@ -56,6 +56,16 @@ def test_the_extremes_of_all_batches_and_of_validation():
     assert checkpoint["meta"]["trained_on"] == dict(size=[40, 90], scale=[0.5, 2.0])
 
 
+def test_all_ranks_count(monkeypatch):
+    other = torch.tensor([80.0, 100.0, 1.0, -0.25])
+    reduce = "cellmm.engine.hooks.trained_on_hook.all_reduce"
+    monkeypatch.setattr(reduce, lambda values, op: values.copy_(torch.maximum(values, other)))
+    hook, checkpoint = HOOKS.build(dict(type="TrainedOnHook")), dict(meta={})
+    hook.after_train_iter(runner(), 0, batch((90, 95), scale=2.0))
+    hook.before_save_checkpoint(runner(), checkpoint)
+    assert checkpoint["meta"]["trained_on"] == dict(size=[90, 100], scale=[0.25, 2.0])
+
+
 def test_larger_images_of_a_test_are_counted(said):
     hook, one = CompareWithTrainingHook(TrainedOn((32, 32), (1.0, 1.0))), runner()
     one.model.tile, one.model.tile_step, one.model.margin = None, 8, 0
