@@ -45,15 +45,17 @@ def test_the_extremes_of_all_batches_and_of_validation():
     sample = dict(inputs=whole["inputs"][0], data_samples=whole["data_samples"][0])
     one.val_loop = SimpleNamespace(dataloader=SimpleNamespace(dataset=[sample]))
     hook.before_train(one)
+    hook.before_save_checkpoint(one, checkpoint)
+    assert checkpoint["meta"] == {}
     hook.after_train_iter(one, 0, batch((32, 64), (40, 40)))
     hook.after_train_iter(one, 1, batch((48, 16)))
     hook.before_save_checkpoint(one, checkpoint)
-    assert checkpoint["meta"]["trained_on"] == dict(size=[40, 90], scale=[0.5, 1.0])
+    assert checkpoint["meta"]["trained_on"] == dict(size=[40, 90], scale=[1.0, 1.0])
     again = HOOKS.build(dict(type="TrainedOnHook"))
     again.after_load_checkpoint(one, checkpoint)
     again.after_train_iter(one, 2, batch((8, 8), scale=2.0))
     again.before_save_checkpoint(one, checkpoint)
-    assert checkpoint["meta"]["trained_on"] == dict(size=[40, 90], scale=[0.5, 2.0])
+    assert checkpoint["meta"]["trained_on"] == dict(size=[40, 90], scale=[1.0, 2.0])
 
 
 def test_all_ranks_count(monkeypatch):

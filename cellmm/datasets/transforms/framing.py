@@ -69,7 +69,8 @@ class ResizeTo(BaseTransform):
     """Resize image (area averaging to shrink, else linear) and cells (nearest) to ``size`` (h, w).
 
     Cells of a large image come out smaller than those of a small one, and test and predict refuse images
-    whose scale is not one of training: for images of several sizes take Rescale. ``keep_ratio``: the largest size of the same proportions that fits into ``size``.
+    whose scale is not one of training: for images of several sizes take Rescale. ``keep_ratio``: the
+    largest size of the same proportions that fits into ``size``.
     """
 
     def __init__(self, *, size: Sequence[int], keep_ratio: bool = False) -> None:

@@ -1,7 +1,8 @@
 """The size and the scale of the images of a training go into its checkpoints."""
 
 import logging
-from collections.abc import Iterable
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,15 +14,14 @@ from torch import Tensor
 
 from cellmm.engine.trained_on import TrainedOn, scales_of
 from cellmm.registry import HOOKS
-from cellmm.structures import CellSample
 
 
 @HOOKS.register_module()
 class TrainedOnHook(Hook):
     """Write ``meta.trained_on`` of checkpoints, see TrainedOn: the extremes of all ranks, kept on resume.
 
-    The first image of validation counts too: a net that is trained on crops and chosen by its score on whole
-    images is meant for these.
+    The size of the first image of validation counts too: a net that is trained on crops and chosen by its
+    score on whole images is meant for these.
     """
 
     def __init__(self) -> None:
@@ -30,15 +30,19 @@ class TrainedOnHook(Hook):
     def before_train(self, runner: Runner) -> None:
         if self._extremes is None and runner.val_loop is not None:
             sample = runner.val_loop.dataloader.dataset[0]
-            self._add(runner, [sample["inputs"]], [sample["data_samples"]])
+            self._add(runner, [[*sorted(sample["inputs"].shape[-2:]), -math.inf, -math.inf]])
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict | None = None
     ) -> None:
-        self._add(runner, data_batch["inputs"], data_batch["data_samples"])
+        rows = []
+        for image, sample in zip(data_batch["inputs"], data_batch["data_samples"], strict=True):
+            scales = scales_of(sample)
+            rows.append([*sorted(image.shape[-2:]), max(scales), -min(scales)])
+        self._add(runner, rows)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        if self._extremes is not None:
+        if self._extremes is not None and self._extremes.isfinite().all():
             short, long, most, minus_least = self._extremes.tolist()
             seen = TrainedOn((int(short), int(long)), (-minus_least, most))
             checkpoint["meta"]["trained_on"] = seen.to_meta()
@@ -48,11 +52,7 @@ class TrainedOnHook(Hook):
         if seen is not None:
             self._extremes = self._tensor(runner, [*seen.size, seen.scale[1], -seen.scale[0]])
 
-    def _add(self, runner: Runner, inputs: Iterable[Tensor], samples: Iterable[CellSample]) -> None:
-        rows = []
-        for image, sample in zip(inputs, samples, strict=True):
-            scales = scales_of(sample)
-            rows.append([*sorted(image.shape[-2:]), max(scales), -min(scales)])
+    def _add(self, runner: Runner, rows: Sequence[Sequence[float]]) -> None:
         new = self._tensor(runner, [max(column) for column in zip(*rows, strict=True)])
         self._extremes = new if self._extremes is None else torch.maximum(self._extremes, new)
         all_reduce(self._extremes, "max")
