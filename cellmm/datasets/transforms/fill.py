@@ -21,8 +21,10 @@ def find_fill(image: np.ndarray) -> np.ndarray | None:
     for value in _solid_values(image):
         same = (image == value).all(-1).astype(np.uint8)
         solid = cv2.erode(same, np.ones((SOLID, SOLID), np.uint8), borderValue=0)
-        _, regions, boxes, _ = cv2.connectedComponentsWithStats(same, connectivity=4)
-        for number in np.unique(regions[solid > 0]):
+        count, regions, boxes, _ = cv2.connectedComponentsWithStats(same, connectivity=4)
+        is_solid = np.zeros(count, bool)
+        is_solid[regions[solid > 0]] = True
+        for number in np.flatnonzero(is_solid):
             left, top, width, height, _ = boxes[number]
             part = np.s_[top : top + height, left : left + width]
             region = (regions[part] == number).astype(np.uint8)
