@@ -2,10 +2,13 @@
 
 import contextlib
 import errno
+import itertools
 import math
 import os
 import re
+import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -63,6 +66,26 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     finally:
         if tmp is not None:
             tmp.unlink(missing_ok=True)
+
+
+def put_away(paths: Sequence[Path], folder: Path) -> Path | None:
+    """Move ``paths`` into ``<folder>/earlier/<time of the newest of them>``; where they are now.
+
+    Nothing is overwritten. None: there is nothing to move.
+    """
+    paths = [path for path in paths if os.path.lexists(path)]
+    if not paths:
+        return None
+    newest = time.localtime(max(path.lstat().st_mtime for path in paths))
+    name = time.strftime("%Y%m%d_%H%M%S", newest)
+    for number in itertools.count(1):
+        target = folder / "earlier" / (name if number == 1 else f"{name}_{number}")
+        if not any(os.path.lexists(target / path.name) for path in paths):
+            break
+    target.mkdir(parents=True, exist_ok=True)
+    for path in paths:
+        shutil.move(path, target / path.name)
+    return target
 
 
 def check_writable(path: str | Path) -> None:

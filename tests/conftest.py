@@ -1,11 +1,13 @@
 """Fixtures that all tests share."""
 
+import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 
 from cellmm.simulation import make_dataset
@@ -36,6 +38,17 @@ def real_data() -> Callable[[str], Path]:
         return _ROOT / name
 
     return folder
+
+
+@pytest.fixture
+def said() -> Iterator[list[str]]:
+    """The warnings that are logged during the test, in order."""
+    lines: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: lines.append(record.getMessage())
+    MMLogger.get_current_instance().addHandler(handler)
+    yield lines
+    MMLogger.get_current_instance().removeHandler(handler)
 
 
 @pytest.fixture(scope="session")

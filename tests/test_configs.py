@@ -96,11 +96,12 @@ def test_images_are_resized_alike_in_training_and_tests(path):
         [
             step
             for step in cfg[f"{split}_dataloader"].dataset.pipeline
-            if step.type in ("ResizeTo", "CropRegion")
+            if step.type in ("Rescale", "CropRegion")
         ]
         for split in ("train", "val", "test")
     ]
     assert frames[0] == frames[1] == frames[2]
+    assert "ResizeTo" not in cfg.pretty_text, "the scale of cells would change with the size of the image"
 
 
 def test_a_child_changes_the_data_of_its_dataloaders():
@@ -109,4 +110,4 @@ def test_a_child_changes_the_data_of_its_dataloaders():
         dataset = cfg[loader].dataset
         assert dataset.data_root == cfg.data_root == "data/brightfield_quickstart"
         assert dataset.simulation.scene == "small"
-        assert not any(step.type == "ResizeTo" for step in dataset.pipeline)
+        assert not any(step.type == "Rescale" for step in dataset.pipeline)

@@ -4,7 +4,7 @@ import os
 import pytest
 
 from cellmm.errors import CellMMError
-from cellmm.utils import atomic_path, check_memory, check_writable, explain, free_memory
+from cellmm.utils import atomic_path, check_memory, check_writable, explain, free_memory, put_away
 
 
 def names(folder):
@@ -21,6 +21,19 @@ def test_a_file_is_whole_or_as_it_was(tmp_path):
         tmp.write_text("half of tw")
         raise RuntimeError
     assert path.read_text() == "one" and names(path.parent) == ["a.json"]
+
+
+def test_what_is_put_away_replaces_nothing(tmp_path):
+    """Two runs of one second go to two folders; what is not there is passed over."""
+    for content in "ab":
+        (tmp_path / "pictures").mkdir()
+        (tmp_path / "pictures/1.png").write_text(content)
+        os.utime(tmp_path / "pictures", (1e9, 1e9))
+        target = put_away([tmp_path / "absent", tmp_path / "pictures"], tmp_path)
+        assert (target / "pictures/1.png").read_text() == content
+    assert names(tmp_path) == ["earlier"] and target.name.endswith("_2")
+    assert len(names(tmp_path / "earlier")) == 2
+    assert put_away([tmp_path / "absent"], tmp_path) is None
 
 
 def test_a_name_as_long_as_may_be(tmp_path):

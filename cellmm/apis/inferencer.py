@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import inspect
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -11,8 +12,10 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from cellmm.datasets.categories import category_ids
+from cellmm.datasets.transforms import LoadImage
 from cellmm.engine.checkpoint import load_checkpoint, load_fitting
 from cellmm.engine.runner import load_config
+from cellmm.engine.trained_on import TrainedOn
 from cellmm.errors import CellMMError
 from cellmm.plugins import load_plugins
 from cellmm.registry import DATASETS, MODELS, TRANSFORMS
@@ -27,15 +30,23 @@ class CellInferencer:
     targets of them: transforms whose class says ``annotation_only = True``. Images have one file each;
     several focal planes are the pages of one TIFF.
 
+    Where the checkpoint says on which images the model was trained, one whose cells come in another scale is
+    refused, and one that is clearly larger is predicted in tiles of the size of training.
+
     Args:
         config: a config file, which is code and runs as such, or a Config.
         checkpoint: weights that cellmm saved, read with weights_only=True.
         device: ``'cpu'``, ``'cuda'``, ``'cuda:1'`` ...; ``'auto'``: a GPU if there is one.
         cfg_options: changes of the config, as {'key.subkey': value}.
+        whole: predict large images whole where the config sets no ``model.tile``.
 
     Attributes:
         classes: the names of the labels.
         category_ids: their ids in the annotation that was trained on.
+        trained_on: what the checkpoint says of the images of training; None where it says nothing.
+        own_tile: (tile, overlap) of those larger images, pixels; None: they are not tiled.
+        num_tiled: images that were predicted in tiles so far.
+        num_whole: the others.
 
     Raises:
         CellMMError: a file that is absent or damaged, weights of another model, a device that is not there.
@@ -47,6 +58,8 @@ class CellInferencer:
         checkpoint: str | Path,
         device: str = "auto",
         cfg_options: dict | None = None,
+        *,
+        whole: bool = False,
     ) -> None:
         if isinstance(config, Config):
             cfg = copy.deepcopy(config)
@@ -65,15 +78,20 @@ class CellInferencer:
         steps = [step for step in steps if not getattr(step, "annotation_only", False)]
         self._load_image, self._steps = steps[0], steps[1:]
         self.model = MODELS.build(cfg.model)
+        if isinstance(self._load_image, LoadImage) and self._load_image.model_channels is None:
+            self._load_image.model_channels = getattr(self.model.data_preprocessor, "in_channels", None)
         load_fitting(self.model, checkpoint)
-        if not all(one.isfinite().all() for one in self.model.state_dict().values()):
-            raise CellMMError(
-                f"{checkpoint}: its weights hold NaN, the training has diverged; give an earlier one"
-            )
-        trained = load_checkpoint(checkpoint).get("meta", {}).get("dataset_meta") or {}
-        metainfo = dataset.get("metainfo") or DATASETS.get(dataset.type).METAINFO
-        meta = trained if trained.get("classes") else metainfo
-        self.classes, self.category_ids = tuple(meta["classes"]), category_ids(meta)
+        meta = load_checkpoint(checkpoint).get("meta", {})
+        trained = meta.get("dataset_meta") or {}
+        kind = dataset.type if inspect.isclass(dataset.type) else DATASETS.get(dataset.type)
+        metainfo = dataset.get("metainfo") or kind.METAINFO
+        self.trained_on = TrainedOn.from_meta(meta, checkpoint)
+        self.num_tiled = self.num_whole = 0
+        self.own_tile = None
+        if not whole and self.trained_on and getattr(self.model, "tile", 0) is None:
+            self.own_tile = self.trained_on.tile_for(self.model)
+        named = trained if trained.get("classes") else metainfo
+        self.classes, self.category_ids = tuple(named["classes"]), category_ids(named)
         _move(self.model, device)
         self.model.eval()
 
@@ -134,17 +152,36 @@ class CellInferencer:
             results = self._load_image(dict(img_path=str(path), img_id=img_id))
             for step in self._steps:
                 results = step(results)
+            if self.trained_on:
+                self.trained_on.check_scale(results["data_samples"], results["inputs"].shape[-2:])
             return results
 
     @torch.inference_mode()
     def _predict(self, items: Sequence[dict]) -> list[CellSample]:
-        path = items[0]["data_samples"].img_path
+        path, shape = items[0]["data_samples"].img_path, items[0]["inputs"].shape[-2:]
         batch = dict(
             inputs=[item["inputs"] for item in items],
             data_samples=[item["data_samples"] for item in items],
         )
-        with _named_after(path):
-            return self.model.test_step(batch)
+        with _named_after(path), self._tiles(shape) as tile:
+            found = self.model.test_step(batch)
+        if tile is not None and max(shape) > tile:
+            self.num_tiled += len(items)
+        else:
+            self.num_whole += len(items)
+        return found
+
+    @contextlib.contextmanager
+    def _tiles(self, shape: Sequence[int]) -> Iterator[int | None]:
+        """The tile, pixels a side, that inputs of ``shape`` are cut into; own tiles are set meanwhile."""
+        if self.own_tile is None or not self.trained_on.is_smaller(shape):
+            yield getattr(self.model, "tile", None)
+            return
+        self.model.tile, self.model.tile_overlap = self.own_tile
+        try:
+            yield self.model.tile
+        finally:
+            self.model.tile, self.model.tile_overlap = None, 0
 
 
 @contextlib.contextmanager

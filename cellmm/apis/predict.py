@@ -1,9 +1,8 @@
 """`cellmm predict`: cells in files and folders of images."""
 
 import argparse
-import os
+import re
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,14 +11,17 @@ from mmengine.structures import BaseDataElement
 from tqdm import tqdm
 
 from cellmm.apis.inferencer import CellInferencer
+from cellmm.datasets.base import name_some
+from cellmm.datasets.image_files import find_images, name_images
 from cellmm.errors import CellMMError
 from cellmm.export import samples_to_coco, write_coco, write_map
-from cellmm.utils import check_memory, check_writable
+from cellmm.utils import check_memory, check_writable, put_away
 from cellmm.visualization import draw_instances, save_picture
 
-SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp")
+CELLS = "cells.json"
 OVERLAYS = "overlays"
 MAPS = "maps"
+EARLIER = "earlier"
 BYTES_A_PIXEL = 60  # that a picture takes while it is drawn
 
 
@@ -39,7 +41,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "--batch-size", type=int, default=1, help="images of one shape that go through the model at once"
     )
     parser.add_argument(
-        "--tile", type=int, metavar="PX", help="cut larger images into tiles of so many pixels a side"
+        "--tile",
+        type=int,
+        metavar="PX",
+        help="cut larger images into tiles of so many pixels a side; 0: never; default: as the config says, "
+        "else images that are clearly larger than those of training, into tiles of that size",
     )
     parser.add_argument(
         "--tile-overlap",
@@ -60,51 +66,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def find_images(inputs: Sequence[str | Path], leave_out: Sequence[Path] = ()) -> list[Path]:
-    """The files named, and every image below the folders named, folder by folder in order of their names.
-
-    ``leave_out``: folders that are not searched, those that pictures go to. Hidden files are not images.
-
-    Raises:
-        CellMMError: a path that does not exist, or a folder without an image.
-    """
-    paths: list[Path] = []
-    for path in (Path(os.path.abspath(one)) for one in inputs):
-        if path.is_dir():
-            found = sorted(
-                one
-                for one in path.rglob("*")
-                if one.suffix.lower() in SUFFIXES and not one.name.startswith(".") and not one.is_dir()
-            )
-            for folder in leave_out:
-                skip = Path(os.path.abspath(folder))
-                found = [one for one in found if skip not in one.parents]
-            if not found:
-                raise CellMMError(f"{path}: no image in this folder (of {', '.join(SUFFIXES)})")
-            paths += found
-        elif path.is_file():
-            paths.append(path)
-        else:
-            raise CellMMError(f"{path}: no such file or folder")
-    return list(dict.fromkeys(paths))
-
-
-def name_images(paths: Sequence[Path]) -> tuple[list[str], list[str]]:
-    """What each image is called in the json, and its overlay.
-
-    Both are relative to the folder that holds all of the images, subfolders included, so that no two are the
-    same; of images that differ in their suffix only, the overlays keep it: a.png.png, a.tif.png.
-    """
-    root = os.path.commonpath([path.parent for path in paths])
-    names = [path.relative_to(root) for path in paths]
-    stems = [name.with_suffix("") for name in names]
-    number = Counter(stems)
-    pictures = [f"{stem if number[stem] == 1 else name}.png" for name, stem in zip(names, stems, strict=True)]
-    return [name.as_posix() for name in names], pictures
-
-
-def tile_options(args: argparse.Namespace) -> dict[str, int]:
-    """What ``--tile`` and ``--tile-overlap`` change in the config.
+def tile_options(args: argparse.Namespace) -> dict[str, int | None]:
+    """What ``--tile`` and ``--tile-overlap`` change in the config; ``--tile 0`` takes images whole.
 
     Raises:
         CellMMError: an overlap without tiles, or one that is negative or more than half of a tile.
@@ -113,10 +76,42 @@ def tile_options(args: argparse.Namespace) -> dict[str, int]:
         if args.tile_overlap is not None:
             raise CellMMError(f"--tile-overlap {args.tile_overlap}: give --tile too")
         return {}
+    if args.tile == 0 and not args.tile_overlap:
+        return {"model.tile": None, "model.tile_overlap": 0}
     overlap = args.tile // 4 if args.tile_overlap is None else args.tile_overlap
     if args.tile < 1 or not 0 <= overlap <= args.tile / 2:
         raise CellMMError(f"--tile {args.tile} --tile-overlap {overlap}: 0 to half of a tile can overlap")
     return {"model.tile": args.tile, "model.tile_overlap": overlap}
+
+
+def refuse_results(inputs: Sequence[str | Path], out: Path) -> None:
+    """Raise CellMMError where an input lies in a folder that results go to."""
+    for one in inputs:
+        path = Path(one).resolve()
+        for folder in (out / OVERLAYS, out / MAPS):
+            if folder.resolve() in (path, *path.parents):
+                raise CellMMError(f"{one} is in {folder}, where results go: name another folder with --out")
+
+
+def tell_tiles(inferencer: CellInferencer, tile: int | None) -> None:
+    """Say where images were tiled that were not asked to be, and where tiles were asked for in vain."""
+    tiled, whole = inferencer.num_tiled, inferencer.num_whole
+    if tile and whole:
+        say(
+            f"--tile {tile}: {whole} of {tiled + whole} images are no larger than a tile when they come to "
+            "the network, after all steps of the config's pipeline, and were predicted whole"
+        )
+    if tile is None and inferencer.own_tile is not None and tiled:
+        size, overlap = inferencer.own_tile
+        say(
+            f"{tiled} of {tiled + whole} images are clearly larger than those of training "
+            f"({'x'.join(map(str, inferencer.trained_on.size))} px) and were predicted in tiles of {size} px "
+            f"that share {overlap}; for others: --tile N, for none: --tile 0"
+        )
+
+
+def say(line: str) -> None:
+    sys.stderr.write(f"cellmm predict: {line}\n")
 
 
 def write_maps(stem: Path, maps: BaseDataElement) -> None:
@@ -128,20 +123,27 @@ def write_maps(stem: Path, maps: BaseDataElement) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Predict; 1 where a file could not be used (each in one line), the others are written all the same.
 
-    Writes ``cells.json`` (COCO: images, annotations with RLE and score) and ``overlays/`` into ``--out``, and
-    ``maps/``, one 16 bit TIFF (65535 is 1) a map, with ``--maps`` or where the model gives no cells.
+    What an earlier run wrote into ``--out`` goes to ``earlier/<time>`` there. This one writes ``cells.json``
+    (COCO: images, annotations with RLE and score) and ``overlays/``, and ``maps/``, one 16 bit TIFF (65535
+    is 1) a map, with ``--maps`` or where the model gives no cells.
     """
     args = parse_args(argv)
-    check_writable(args.out / "cells.json")
-    paths = find_images(args.inputs, leave_out=[args.out / OVERLAYS, args.out / MAPS])
-    inferencer = CellInferencer(
-        args.config, args.checkpoint, args.device, {**(args.cfg_options or {}), **tile_options(args)}
-    )
+    options = {**(args.cfg_options or {}), **tile_options(args)}
+    check_writable(args.out / CELLS)
+    refuse_results(args.inputs, args.out)
+    earlier = [path for path in (args.out / EARLIER).glob("*") if re.match(r"\d{8}_\d{6}", path.name)]
+    paths, labels = find_images(args.inputs, leave_out=[args.out / OVERLAYS, args.out / MAPS, *earlier])
+    refuse_results(paths, args.out)
+    if labels:
+        say(f"label files beside their images are left out, {name_some(one.name for one in labels)}")
+    inferencer = CellInferencer(args.config, args.checkpoint, args.device, options, whole=args.tile == 0)
     done, samples, failed, without_cells = [], [], [], False
     results = tqdm(
         inferencer(paths, args.batch_size), total=len(paths), desc="predict", unit="image", file=sys.stderr
     )
-    for (path, sample), name, picture in zip(results, *name_images(paths), strict=True):
+    for i, ((path, sample), name, picture) in enumerate(zip(results, *name_images(paths), strict=True)):
+        if i == 0 and (folder := put_away([args.out / one for one in (CELLS, OVERLAYS, MAPS)], args.out)):
+            say(f"what {args.out} held of an earlier run is now in {folder}")
         if isinstance(sample, CellMMError):
             failed.append(sample)
             continue
@@ -171,16 +173,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         samples.append(sample)
     if done:
         content = samples_to_coco(done, samples, inferencer.classes, inferencer.category_ids)
-        write_coco(args.out / "cells.json", content)
+        write_coco(args.out / CELLS, content)
         number = sum(len(sample.pred_instances) for sample in samples)
         print(
             f"{number} cells with a score of {args.score_thr:g} or more in {len(done)} images: "
-            f"{args.out / 'cells.json'}"
+            f"{args.out / CELLS}"
         )
     if without_cells:
-        sys.stderr.write(
-            f"cellmm predict: the model gives maps and no cells: maps are in {args.out / MAPS}\n"
-        )
+        say(f"the model gives maps and no cells: maps are in {args.out / MAPS}")
+    tell_tiles(inferencer, args.tile)
     for error in failed:
-        sys.stderr.write(f"cellmm predict: {' '.join(str(error).splitlines())}\n")
+        say(" ".join(str(error).splitlines()))
     return 1 if failed else 0

@@ -16,9 +16,12 @@ from cellmm.engine.checkpoint import load_checkpoint, load_fitting
 from cellmm.engine.class_order import follow_classes
 from cellmm.engine.config_check import check_config
 from cellmm.engine.config_schema import find_component
+from cellmm.engine.hooks import CompareWithTrainingHook
 from cellmm.engine.runner import build_runner, load_config
+from cellmm.engine.trained_on import TrainedOn
 from cellmm.engine.work_dir import default_work_dir
 from cellmm.errors import CellMMError
+from cellmm.evaluation import CellCocoMetric
 from cellmm.utils import atomic_path
 
 
@@ -67,7 +70,7 @@ def prepare_config(args: argparse.Namespace) -> Config:
         if _only_trains(hook):
             cfg.default_hooks.pop(name)
     for metric in _metrics(cfg.test_evaluator):
-        if metric.get("type") == "CellCocoMetric":
+        if _component(metric, "METRICS") is CellCocoMetric:
             metric.setdefault("outfile_prefix", str(Path(cfg.work_dir) / named("results", args.split)))
     if args.show_dir:
         cfg.custom_hooks.append(dict(type="ShowHook", out_dir=args.show_dir))
@@ -81,9 +84,14 @@ def named(name: str, split: str) -> str:
 
 def _only_trains(hook: Any) -> bool:
     """Whether it averages weights or stops early, for which there must be a training."""
-    kind = hook.get("type") if isinstance(hook, dict) else type(hook)
-    cls = find_component(kind, ("HOOKS",)) if isinstance(kind, str) else kind
+    cls = _component(hook, "HOOKS") if isinstance(hook, dict) else type(hook)
     return inspect.isclass(cls) and issubclass(cls, (EMAHook, EarlyStoppingHook))
+
+
+def _component(part: dict, registry: str) -> Any:
+    """The class that a part of a config is built of, whether its ``type`` is a name or the class itself."""
+    kind = part.get("type")
+    return find_component(kind, (registry,)) if isinstance(kind, str) else kind
 
 
 def _metrics(evaluator: Any) -> Iterator[dict]:
@@ -111,8 +119,10 @@ def main(argv: Sequence[str] | None = None) -> dict:
     cfg = prepare_config(args)
     runner = build_runner(cfg)
     load_fitting(getattr(runner.model, "module", runner.model), args.checkpoint)
-    trained = load_checkpoint(args.checkpoint)["meta"].get("dataset_meta")
-    follow_classes(runner.test_loop, trained, args.checkpoint)
+    meta = load_checkpoint(args.checkpoint)["meta"]
+    follow_classes(runner.test_loop, meta.get("dataset_meta"), args.checkpoint)
+    if (seen := TrainedOn.from_meta(meta, args.checkpoint)) is not None:
+        runner.register_hook(CompareWithTrainingHook(seen))
     metrics = runner.test()
     if is_main_process():
         write_metrics(

@@ -21,6 +21,7 @@ def read_image(
     channel_axis: int | None = None,
     channels: Sequence[int] | None = None,
     color: str = "unchanged",
+    grey: bool = False,
 ) -> np.ndarray:
     """One image as float32 (H, W, C), its values unscaled.
 
@@ -28,16 +29,20 @@ def read_image(
     the only axis of at most 8.
     ``channels``: keep these, in this order.
     ``color``: 'unchanged' keeps the channels that the file has (an opaque alpha channel of a PNG is dropped);
-    'grayscale' and 'rgb' turn an RGB, RGBA or grey image into 1 (luma 0.299 R + 0.587 G + 0.114 B) or 3.
+    'grayscale' and 'rgb' turn an RGB, RGBA or grey image into 1 (luma 0.299 R + 0.587 G + 0.114 B) or 3; the
+    planes and channels of a TIFF are not a colour and are refused.
+    ``grey``: one channel is wanted: an RGB image whose three samples are the same at each pixel becomes that.
     """
     image, axes = read_pixels(path)
-    image = _channels_last(image, axes, channel_axis, path)
+    image, is_color = _channels_last(image, axes, channel_axis, path)
     is_png = Path(path).suffix.lower() == ".png"
     if color != "unchanged":
-        image = _recolor(image, color, path)
+        image = _recolor(image, color, is_color, path)
     elif is_png and image.shape[2] == 4 and image.dtype in (np.uint8, np.uint16):
         if (image[..., 3] == np.iinfo(image.dtype).max).all():
             image = image[..., :3]
+    if grey and channels is None and is_color and _is_grey(image):
+        image = image[..., :1]
     if channels is not None:
         if max(channels) >= image.shape[2] or min(channels) < 0:
             raise CellMMError(
@@ -88,9 +93,12 @@ def read_mask(path: str | Path) -> np.ndarray:
     return cell
 
 
-def _channels_last(image: np.ndarray, axes: str, channel_axis: int | None, path: str | Path) -> np.ndarray:
+def _channels_last(
+    image: np.ndarray, axes: str, channel_axis: int | None, path: str | Path
+) -> tuple[np.ndarray, bool]:
+    """(H, W, C), and whether the channels are the samples of a colour."""
     if image.ndim == 2:
-        return image[..., None]
+        return image[..., None], False
     if image.ndim != 3:
         raise CellMMError(f"{path} has {image.ndim} axes {axes} of {image.shape}: save one image a file")
     if channel_axis is None:
@@ -108,21 +116,32 @@ def _channels_last(image: np.ndarray, axes: str, channel_axis: int | None, path:
         channel_axis = stated[0] if len(stated) == 1 else small[0]
     if not -3 <= channel_axis < 3:
         raise CellMMError(f"channel_axis is {channel_axis}, but {path} has the axes 0 to 2")
-    return np.moveaxis(image, channel_axis, -1)
+    return np.moveaxis(image, channel_axis, -1), axes[channel_axis] == "S"
 
 
-def _recolor(image: np.ndarray, color: str, path: str | Path) -> np.ndarray:
+def _is_grey(image: np.ndarray) -> bool:
+    return image.shape[2] == 3 and bool((image == image[..., :1]).all())
+
+
+def _recolor(image: np.ndarray, color: str, is_color: bool, path: str | Path) -> np.ndarray:
     count = image.shape[2]
     if color not in ("grayscale", "rgb"):
         raise CellMMError(f"color is {color!r}: 'unchanged', 'grayscale' or 'rgb'")
     if count not in (1, 3, 4):
         raise CellMMError(f"{path} has {count} channels: color={color!r} takes grey, RGB and RGBA images")
+    if count == 1:
+        return image if color == "grayscale" else np.repeat(image, 3, axis=2)
+    if not is_color:
+        raise CellMMError(
+            f"{path} has {count} planes or channels, which are no RGB image: leave out color={color!r} and "
+            "choose with channels=[...], or save it as RGB"
+        )
     image = image[..., :3]
     if color == "rgb":
-        return np.repeat(image, 3, axis=2) if count == 1 else image
-    return (
-        image if count == 1 else image.astype(np.float32) @ np.array([[0.299], [0.587], [0.114]], np.float32)
-    )
+        return image
+    if _is_grey(image):
+        return image[..., :1]
+    return image.astype(np.float32) @ np.array([[0.299], [0.587], [0.114]], np.float32)
 
 
 def _to_float32(image: np.ndarray, path: str | Path) -> np.ndarray:

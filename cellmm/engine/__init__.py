@@ -10,6 +10,7 @@ from cellmm.engine.hooks import (
     PlainCheckpointHook,
     ResumeHook,
     ShowHook,
+    TrainedOnHook,
 )
 from cellmm.engine.loops import IterBasedTrainLoop
 from cellmm.engine.optim_wrappers import AmpOptimWrapper, OptimWrapper
@@ -27,4 +28,5 @@ __all__ = [
     "PlainCheckpointHook",
     "ResumeHook",
     "ShowHook",
+    "TrainedOnHook",
 ]

@@ -78,7 +78,7 @@ def load_weights(filename: str | Path) -> dict[str, torch.Tensor]:
 
 
 def load_fitting(model: torch.nn.Module, checkpoint: str | Path) -> None:
-    """Load weights that fit to the last tensor, or say in one line what does not."""
+    """Load weights that fit to the last tensor and are finite, or say in one line what is wrong."""
     weights = load_weights(checkpoint)
     _refuse_misfits(model, weights, checkpoint)
     try:
@@ -86,6 +86,10 @@ def load_fitting(model: torch.nn.Module, checkpoint: str | Path) -> None:
     except RuntimeError as error:  # tensors without data, sparse ones and the like
         cause = str(error).splitlines()[-1].strip()
         raise CellMMError(f"{checkpoint}: its tensors cannot be copied into the model: {cause}") from error
+    if not all(value.isfinite().all() for value in model.state_dict().values()):
+        raise CellMMError(
+            f"{checkpoint}: its weights hold NaN or infinity, the training has diverged; give an earlier one"
+        )
 
 
 def check_start_weights(filename: str | Path, model: torch.nn.Module) -> None:

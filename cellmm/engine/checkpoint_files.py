@@ -130,7 +130,7 @@ def check_hash(filename: str) -> None:
         return
     try:
         expected = json.loads(about.read_text(encoding="utf-8"))["sha256"]
-    except (ValueError, KeyError, TypeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, OSError, RecursionError) as error:
         raise CellMMError(
             f"{about}: names no sha256 of {filename}; fetch it again, or move it away to load without"
         ) from error

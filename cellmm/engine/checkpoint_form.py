@@ -21,6 +21,7 @@ _FORM = {
     "meta.dataset_meta.classes": (list, tuple),
     "meta.dataset_meta.category_ids": (list, tuple),
     "meta.dataset_meta.category_ids.*": int,
+    "meta.trained_on": (dict, type(None)),
     "ema_state_dict": dict,
     "optimizer": dict,
     "optimizer.param_groups": list,

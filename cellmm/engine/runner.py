@@ -53,6 +53,7 @@ NEEDED_HOOKS = dict(
     resume=dict(type="ResumeHook"),
     first_checkpoint=dict(type="FirstCheckpointHook"),
     learning_alarm=dict(type="LearningAlarmHook"),
+    trained_on=dict(type="TrainedOnHook"),
 )
 PROGRESS = dict(type="ProgressHook")  # that every training and every test needs
 

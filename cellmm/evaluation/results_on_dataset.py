@@ -128,7 +128,9 @@ def coco_metric(
     """
     metrics = evaluator.get("metrics", evaluator) if isinstance(evaluator, dict) else evaluator or []
     metrics = [metrics] if isinstance(metrics, dict) else metrics
-    own = next((one for one in metrics if one.get("type") == "CellCocoMetric"), {})
+    kinds = [getattr(one.get("type"), "__name__", str(one.get("type"))) for one in metrics]
+    names = [kind.rpartition(".")[2] for kind in kinds]  # a name, with or without its package, or a class
+    own = next((one for one, name in zip(metrics, names, strict=True) if name == "CellCocoMetric"), {})
     if not own:
         print_log("the config has no CellCocoMetric: its default options are used", logger="current")
     options = {key: own[key] for key in own if key not in ("type", "outfile_prefix", "prefix")}

@@ -94,11 +94,17 @@ class CellSegmentor(BaseModel):
         if tile is not None and not 0 <= tile_overlap <= tile / 2:
             raise CellMMError(f"tile_overlap must be 0 to half of tile, {tile}: got {tile_overlap}")
         self.tile_step = getattr(self.encoder, "coarsest_stride", getattr(self.encoder, "stride", 1))
-        margin = getattr(self._instances_from, "margin", 0)
-        if tile is not None and tile_overlap < 2 * margin:
+        self.margin = getattr(self._instances_from, "margin", 0)
+        if tile is not None and tile_overlap < 2 * self.margin:
             raise CellMMError(
-                f"tile_overlap must be {2 * margin} and the length of a cell or more, got {tile_overlap}: "
-                f"without padding the network loses {margin} px at each side of a tile"
+                f"tile_overlap must be {2 * self.margin} and the length of a cell or more, got "
+                f"{tile_overlap}: without padding the network loses {self.margin} px at each side of a tile"
+            )
+        if tile is not None and tile_overlap > 0 and tile <= self.tile_step:
+            raise CellMMError(
+                f"model.tile {tile} and model.tile_overlap {tile_overlap} are both rounded up to "
+                f"{self.tile_step} px, the coarsest stride of the network: take tiles of "
+                f"{2 * self.tile_step} px or more, or an overlap of 0"
             )
         self.tile, self.tile_overlap = tile, tile_overlap
         self._recompute(recompute)

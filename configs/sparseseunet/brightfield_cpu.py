@@ -1,16 +1,16 @@
-# Your own two-plane images in data/brightfield on two CPU cores: the network of the quick start, 512x512,
-# about an hour. Written for users without a GPU; not measured yet.
+# Your own two-plane images in data/brightfield on two CPU cores: the network of the quick start, at half the
+# size of the images, about an hour. Written for users without a GPU; not measured yet.
 _base_ = ["./brightfield_quickstart.py"]
 data_root = "data/brightfield"
 simulation = dict(_delete_=True, folder=data_root, splits=dict(train=18, val=5, test=5), seed=0)
 max_iters = 2000
 
 normalize = dict(type="Normalize", mode="mean_std")
-resize = dict(type="ResizeTo", size=(512, 512))
+rescale = dict(type="Rescale", factor=0.5)  # as in brightfield.py
 train_pipeline = [
     dict(type="LoadImage"),
     dict(type="LoadCells", cache=True),
-    resize,
+    rescale,
     normalize,
     _base_.flips,
     dict(type="RandomIntensity", brightness=0.2, contrast=0.2, noise=0.1),
@@ -19,7 +19,7 @@ train_pipeline = [
 test_pipeline = [
     dict(type="LoadImage"),
     dict(type="LoadCells", keep_original=True),
-    resize,
+    rescale,
     normalize,
     dict(type="PackCellInputs"),
 ]

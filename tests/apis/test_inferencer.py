@@ -122,6 +122,61 @@ def test_steps_that_want_annotations_are_left_out(trained, tmp_path, steps):
     assert not {"gt_layers", "gt_semantic", "gt_proximity", "eval_nuclei"} & set(sample.keys())
 
 
+LAZY = """
+from cellmm.datasets import CellCocoDataset
+from cellmm.datasets.transforms import LoadCells, LoadImage, PackCellInputs
+from cellmm.models import CellDataPreprocessor
+
+preprocessor = dict(type=CellDataPreprocessor, in_channels=1, divisor=8)
+model = dict(type='PatchFinder', data_preprocessor=preprocessor)
+steps = [dict(type=LoadImage), dict(type=LoadCells, keep_original=True), dict(type=PackCellInputs)]
+test_dataloader = dict(dataset=dict(type=CellCocoDataset, ann_file='cells.json', pipeline=steps))
+"""
+
+
+def test_types_may_be_classes(trained, tmp_path):
+    """As configs in the style of lazy imports have them."""
+    trained[0].write_text(LAZY)
+    inferencer = CellInferencer(*trained, "cpu")
+    assert inferencer.classes == ("cell",)
+    assert len(inferencer.predict(write_image(tmp_path / "a.tif", (2, 3))).pred_instances) == 1
+
+
+def test_grey_stored_as_rgb_is_read_by_a_model_of_one_channel(trained, tmp_path):
+    grey = np.full((20, 30), 50, np.uint8)
+    grey[2:6, 3:8] = 200
+    path = tmp_path / "a.png"
+    cv2.imwrite(str(path), np.dstack([grey] * 3))
+    inferencer = CellInferencer(*trained, "cpu")
+    assert rle.bbox(inferencer.predict(path).pred_instances.masks).tolist() == [[3, 2, 5, 4]]
+    cv2.imwrite(str(path), np.dstack([grey, grey, grey // 2]))
+    with pytest.raises(CellMMError, match="a.png: 3 channels, but the model takes 1"):
+        inferencer.predict(path)
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_images_larger_than_those_of_training_go_in_tiles(trained, tmp_path, monkeypatch, whole):
+    """Each batch by its own size; the model is left as it was."""
+    tiles, forward = [], PatchFinder.forward
+
+    def seen(self, inputs, *arguments, **options):
+        tiles.append((self.tile, self.tile_overlap))
+        return forward(self, inputs, *arguments, **options)
+
+    monkeypatch.setattr(PatchFinder, "forward", seen)
+    for name, value in dict(tile=None, tile_overlap=0, tile_step=8, margin=3).items():
+        monkeypatch.setattr(PatchFinder, name, value, raising=False)
+    meta = dict(trained_on=dict(size=[20, 30], scale=[1.0, 1.0]))
+    torch.save(dict(state_dict=dict(level=torch.tensor(100.0)), meta=meta), trained[1])
+    shapes = [(20, 30), (20, 45), (29, 44)]
+    paths = [write_image(tmp_path / f"{i}.tif", (2, 3), shape=shape) for i, shape in enumerate(shapes)]
+    inferencer = CellInferencer(*trained, "cpu", whole=whole)
+    assert len(list(inferencer(paths))) == 3
+    assert tiles == [(None, 0), (None, 0) if whole else (30, 7), (None, 0)]
+    assert (inferencer.num_tiled, inferencer.num_whole) == ((0, 3) if whole else (1, 2))
+    assert inferencer.model.tile is None and inferencer.model.tile_overlap == 0
+
+
 class MyTargets:
     """A step of the user's own."""
 

@@ -1,6 +1,7 @@
 """`cellmm predict` from the command line to the files, with a stand-in model that thresholds at 100."""
 
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -12,7 +13,7 @@ from mmengine.structures import InstanceData
 from torch import nn
 
 from cellmm import cli
-from cellmm.apis.predict import find_images, name_images, parse_args, tile_options
+from cellmm.apis.predict import parse_args, tile_options
 from cellmm.datasets import CellCocoDataset
 from cellmm.errors import CellMMError
 from cellmm.registry import MODELS
@@ -137,7 +138,9 @@ def test_score_threshold_and_no_overlays(predict, tmp_path):
         (["--tile", "512", "--tile-overlap", "0"], {"model.tile": 512, "model.tile_overlap": 0}),
         (["--tile-overlap", "64"], "give --tile too"),
         (["--tile", "64", "--tile-overlap", "64"], "--tile 64 --tile-overlap 64: 0 to half"),
-        (["--tile", "0"], "--tile 0 --tile-overlap 0: 0 to half"),
+        (["--tile", "0"], {"model.tile": None, "model.tile_overlap": 0}),
+        (["--tile", "0", "--tile-overlap", "8"], "--tile 0 --tile-overlap 8: 0 to half"),
+        (["--tile", "-1"], "--tile -1 --tile-overlap -1: 0 to half"),
     ],
 )
 def test_tiles_on_the_command_line(options, changes):
@@ -194,22 +197,47 @@ def test_a_model_that_gives_nothing(predict, tmp_path, capsys, monkeypatch):
     assert line.startswith(f"cellmm predict: {path}: the model gives neither cells nor maps; ")
 
 
-def test_find_images(tmp_path):
-    for name in ("b.PNG", "a.tif", "sub/c.jpeg", ".hidden.tif", "notes.txt"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    a, b, c = tmp_path / "a.tif", tmp_path / "b.PNG", tmp_path / "sub" / "c.jpeg"
-    assert find_images([tmp_path]) == [a, b, c]
-    assert find_images([b, tmp_path / "sub", tmp_path]) == [b, c, a]  # each once
-    assert find_images([tmp_path], leave_out=[tmp_path / "sub"]) == [a, b]
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(CellMMError, match="empty: no image in this folder"):
-        find_images([tmp_path / "empty"])
+def test_what_an_earlier_run_left_is_put_away(predict, tmp_path, capsys):
+    """Nothing old looks new, and nothing is lost."""
+    images, out = tmp_path / "images", tmp_path / "out"
+    write_planes(images / "a.tif")
+    assert predict(images) == 0
+    first = (out / "cells.json").read_bytes()
+    (images / "a.tif").rename(images / "b.tif")
+    for _ in range(2):
+        capsys.readouterr()
+        assert predict(images) == 0
+        line = next(line for line in capsys.readouterr().err.splitlines() if "earlier run" in line)
+        folder = Path(line.rpartition(" ")[2])
+        assert folder.parent == out / "earlier"
+    assert [one["file_name"] for one in read(tmp_path)["images"]] == ["b.tif"]
+    assert len(list((out / "earlier").iterdir())) == 2
+    new = [name for name in written(tmp_path) if not name.startswith("earlier/")]
+    assert new == ["cells.json", "overlays/b.png"]
+    oldest = next(path for path in (out / "earlier").rglob("a.png")).parents[1]
+    assert (oldest / "cells.json").read_bytes() == first
+    write_planes(out / "c.tif")  # results beside the images
+    assert predict(out) == 0
+    assert [one["file_name"] for one in read(tmp_path)["images"]] == ["c.tif"]
 
 
-def test_name_images(tmp_path):
-    paths = [tmp_path / name for name in ("1/x.tif", "1/x.png", "2/x.tif", "2/y.1.tif")]
-    names, pictures = name_images(paths)
-    assert names == ["1/x.tif", "1/x.png", "2/x.tif", "2/y.1.tif"]
-    assert pictures == ["1/x.tif.png", "1/x.png.png", "2/x.png", "2/y.1.png"]
-    assert name_images(paths[:1]) == (["x.tif"], ["x.png"])
+@pytest.mark.parametrize("folder", ["overlays", "maps"])
+def test_an_input_where_results_go_is_refused_and_kept(predict, tmp_path, capsys, folder):
+    path = write_planes(tmp_path / "out" / folder / "a.tif")
+    before = path.read_bytes()
+    (tmp_path / "link").symlink_to(tmp_path / "out")
+    for given in (path, path.parent, tmp_path / "link" / folder / "a.tif"):
+        assert predict(given) == 1
+        assert capsys.readouterr().err == (
+            f"cellmm predict: {given} is in {path.parent}, where results go: name another folder with --out\n"
+        )
+    assert path.read_bytes() == before and written(tmp_path) == [f"{folder}/a.tif"]
+
+
+def test_label_files_beside_images_are_left_out(predict, tmp_path, capsys):
+    for name in ("a.tif", "b.tif", "b_masks.tif", "b_cp_masks.png", "b_seg.tif", "c_masks.tif"):
+        write_planes(tmp_path / "images" / name)
+    assert predict(tmp_path / "images", "--no-overlays") == 0
+    assert [one["file_name"] for one in read(tmp_path)["images"]] == ["a.tif", "b.tif", "c_masks.tif"]
+    line = "cellmm predict: label files beside their images are left out, 3: b_cp_masks.png, b_masks.tif, "
+    assert f"{line}b_seg.tif" in capsys.readouterr().err.splitlines()

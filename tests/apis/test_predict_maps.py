@@ -104,9 +104,63 @@ def test_maps_alone(model, images, tmp_path, capsys):
     for _ in range(2):
         assert predict(model("nuclei"), folder, folder) == 0
         lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("cellmm predict")]
-        assert lines == [f"cellmm predict: the model gives maps and no cells: maps are in {folder / 'maps'}"]
+        assert lines[-1:] == [
+            f"cellmm predict: the model gives maps and no cells: maps are in {folder / 'maps'}"
+        ]
         maps = ["maps/a_nuclei.tif", "maps/day2/a_nuclei.tif"]
-        assert written(folder) == ["a.tif", "day2/a.tif", *maps]
+        new = [name for name in written(folder) if not name.startswith("earlier/")]
+        assert new == ["a.tif", "day2/a.tif", *maps]
+
+
+def lines(capsys):
+    return [line for line in capsys.readouterr().err.splitlines() if line.startswith("cellmm predict")]
+
+
+def test_a_tile_that_does_nothing_says_so(model, images, tmp_path, capsys):
+    """Images of 64 px, which the pipeline makes 32 px: tiles of 32 px change nothing, tiles of 16 px do."""
+    config, weights = model("four_heads")
+    with open(config, "a") as file:
+        file.write("steps = [dict(type='LoadImage'), dict(type='Rescale', factor=0.5)]\n")
+        file.write("steps = [*steps, dict(type='Normalize'), dict(type='PackCellInputs')]\n")
+        file.write("test_dataloader = dict(dataset=dict(pipeline=steps))\n")
+    folder = images / "test/images"
+    assert predict([config, weights], tmp_path / "out", folder, "--tile", 32) == 0
+    assert lines(capsys) == [
+        "cellmm predict: --tile 32: 2 of 2 images are no larger than a tile when they come to the network, "
+        "after all steps of the config's pipeline, and were predicted whole"
+    ]
+    assert predict([config, weights], tmp_path / "out2", folder, "--tile", 16) == 0
+    assert lines(capsys) == []
+
+
+def test_images_larger_than_those_of_training_are_tiled(model, images, tmp_path, capsys):
+    files = model("four_heads")
+    weights = torch.load(files[1])["state_dict"]
+    for size, options, expected in (
+        ([32, 32], [], "(32x32 px) and were predicted in tiles of 32 px that share 8; for others: --til"),
+        ([32, 32], ["--tile", 0], None),
+        ([48, 48], [], None),
+        (None, [], None),
+    ):
+        seen = None if size is None else dict(size=size, scale=[1.0, 1.0])
+        torch.save(dict(state_dict=weights, meta=dict(trained_on=seen)), files[1])
+        assert predict(files, tmp_path / "out", images / "test/images", "--no-overlays", *options) == 0
+        said = [line for line in lines(capsys) if "earlier run" not in line]
+        assert len(said) == (expected is not None)
+        if expected:
+            assert said[0].startswith("cellmm predict: 2 of 2 images are clearly larger than those of")
+            assert expected in said[0]
+
+
+def test_images_of_another_scale_are_refused(model, images, tmp_path, capsys):
+    files = model("four_heads")
+    weights = torch.load(files[1])["state_dict"]
+    torch.save(
+        dict(state_dict=weights, meta=dict(trained_on=dict(size=[64, 64], scale=[0.5, 0.5]))), files[1]
+    )
+    assert predict(files, tmp_path / "out", images / "test/images") == 1
+    first, second = lines(capsys)
+    assert "0001.tif: the pipeline scales its cells by 1, in training it was 0.5; " in first
 
 
 def test_a_bad_file_among_maps(model, images, tmp_path, capsys):
@@ -127,5 +181,5 @@ def test_pictures_of_maps_while_testing(model, tmp_path):
     show = ["--work-dir", str(tmp_path / "work"), "--show-dir", str(tmp_path / "show")]
     assert cli.main(["test", *model("nuclei"), *show]) == 0
     assert "nuclei/F1" in json.loads((tmp_path / "work/metrics.json").read_text())
-    assert written(tmp_path / "show") == ["1.png", "2.png"]
-    assert cv2.imread(str(tmp_path / "show/1.png")).shape == (256 + 22, 2 * 256 + 6, 3)
+    assert written(tmp_path / "show") == ["0001.png", "0002.png"]
+    assert cv2.imread(str(tmp_path / "show/0001.png")).shape == (256 + 22, 2 * 256 + 6, 3)

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import mmengine.hooks
 import pytest
+from mmengine.model import BaseModel
 
 from cellmm.apis.test import named, parse_args, prepare_config
 from cellmm.cli import main as cellmm
 from cellmm.errors import CellMMError
-from cellmm.registry import HOOKS
+from cellmm.registry import HOOKS, MODELS
 
 TINY = Path(__file__).parents[1] / "configs/tiny.py"
 METRIC = "dict(type='CellCocoMetric')"
@@ -17,6 +18,14 @@ METRIC = "dict(type='CellCocoMetric')"
 @HOOKS.register_module()
 class OtherEMAHook(mmengine.hooks.EMAHook):
     """A hook of the user's own."""
+
+
+@MODELS.register_module()
+class OtherModel(BaseModel):
+    """A model of the user's own."""
+
+    def __init__(self, data_preprocessor):
+        super().__init__(MODELS.build(data_preprocessor))
 
 
 def prepared(folder: Path, more: str):
@@ -68,6 +77,35 @@ def test_a_config_without_a_test_set(tmp_path, capsys):
 def test_evaluators_of_every_form(tmp_path, value, metric):
     cfg = prepared(tmp_path, f"test_evaluator = {value}")
     assert metric(cfg.test_evaluator).outfile_prefix == str(tmp_path / "results")
+
+
+LAZY = """
+from mmengine.dataset import DefaultSampler
+from cellmm.datasets import CellCocoDataset
+from cellmm.datasets.transforms import LoadCells, LoadImage, PackCellInputs
+from cellmm.engine import EarlyStoppingHook
+from cellmm.evaluation import CellCocoMetric
+from cellmm.models import CellDataPreprocessor
+
+model = dict(type="OtherModel", data_preprocessor=dict(type=CellDataPreprocessor, in_channels=1, divisor=8))
+pipeline = [dict(type=LoadImage), dict(type=LoadCells, keep_original=True), dict(type=PackCellInputs)]
+test_dataloader = dict(
+    sampler=dict(type=DefaultSampler, shuffle=False),
+    dataset=dict(type=CellCocoDataset, ann_file="cells.json", pipeline=pipeline),
+)
+test_evaluator = dict(type=CellCocoMetric)
+test_cfg = dict()
+custom_hooks = [dict(type=EarlyStoppingHook, monitor="AP", rule="greater")]
+"""
+
+
+def test_types_may_be_classes(tmp_path):
+    """As configs in the style of lazy imports have them: results are written all the same."""
+    path = tmp_path / "mine.py"
+    path.write_text(LAZY)
+    cfg = prepare_config(parse_args([str(path), "x.pth", "--work-dir", str(tmp_path)]))
+    assert cfg.test_evaluator.outfile_prefix == str(tmp_path / "results")
+    assert cfg.custom_hooks == []
 
 
 def test_validation_images_have_files_of_their_own(tmp_path):

@@ -5,6 +5,7 @@ import tifffile
 
 from cellmm.datasets.image_io import read_image, read_images, read_mask
 from cellmm.errors import CellMMError
+from cellmm.registry import TRANSFORMS
 from cellmm.structures import read_label_layers
 
 H, W = 20, 30
@@ -107,6 +108,37 @@ def test_color(tmp_path):
     np.testing.assert_array_equal(read_image(path, color="rgb"), np.repeat(GRADIENT[..., None], 3, axis=2))
     with pytest.raises(CellMMError, match="'gray'"):
         read_image(path, color="gray")
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.bmp"])
+def test_grey_stored_as_rgb_is_one_channel_where_one_is_wanted(tmp_path, name):
+    path = tmp_path / name
+    grey = (GRADIENT % 251).astype(np.uint8)
+    cv2.imwrite(str(path), np.repeat(grey[..., None], 3, axis=2))
+    for options in (dict(grey=True), dict(color="grayscale")):
+        np.testing.assert_array_equal(read_image(path, **options), grey[..., None])
+    load = TRANSFORMS.build(dict(type="LoadImage", num_channels=1))
+    np.testing.assert_array_equal(load(dict(img_path=str(path)))["img"], grey[..., None])
+    assert read_image(path).shape == (H, W, 3), "a model of three channels gets three"
+    two = TRANSFORMS.build(dict(type="LoadImage", num_channels=2))
+    assert two(dict(img_path=[str(path)] * 2))["img"].shape == (H, W, 2)
+    cv2.imwrite(str(path), np.dstack([grey, grey, grey + 1]))
+    with pytest.raises(CellMMError, match=rf"{name} has 3 channels, num_channels is 1: choose with"):
+        load(dict(img_path=str(path)))
+
+
+@pytest.mark.parametrize("count", [3, 4])
+@pytest.mark.parametrize("axes", ["ZYX", "CYX", None])
+def test_planes_are_never_mixed_as_a_colour(tmp_path, count, axes):
+    """A z-stack of 3 planes is not red, green and blue; nor is the fourth of four an alpha channel."""
+    image = np.stack([GRADIENT + 1000 * i for i in range(count)])
+    metadata = {} if axes is None else dict(metadata=dict(axes=axes))
+    tifffile.imwrite(tmp_path / "a.tif", image, photometric="minisblack", **metadata)
+    for color in ("grayscale", "rgb"):
+        for channel_axis in (None, 0):
+            with pytest.raises(CellMMError, match=rf"a\.tif has {count} planes or channels, .*channels="):
+                read_image(tmp_path / "a.tif", color=color, channel_axis=channel_axis)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif", channels=[1])[..., 0], image[1])
 
 
 def test_alpha_that_says_something_is_kept(tmp_path):

@@ -233,3 +233,13 @@ def test_nothing_in_the_package_and_the_tools_loads_unsafely():
         if (calls := loads_that_run_code(path.read_text(encoding="utf-8")))
     }
     assert found == {"tools/model_converters/convert_pickle_checkpoint.py": ["torch.load"]}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(tmp_path, value):
+    """By everything that tests or predicts; running statistics count too."""
+    model = torch.nn.BatchNorm1d(2)
+    state = dict(model.state_dict(), running_var=torch.tensor([1.0, value]))
+    torch.save(dict(state_dict=state), tmp_path / "a.pth")
+    with pytest.raises(CellMMError, match=r"a.pth: its weights hold NaN or infinity, .*; give an earlier"):
+        load_fitting(model, tmp_path / "a.pth")

@@ -54,7 +54,7 @@ def test_metrics_results_and_pictures(trained):
     assert {"AP", "AP50", "AP75", "AP90", "S", "checkpoint", "config"} <= set(metrics)
     results = json.loads((trained / "tested" / "results.segm.json").read_text())
     assert {r["image_id"] for r in results} <= {1, 2}
-    assert sorted(p.name for p in (trained / "tested" / "show").iterdir()) == ["1.png", "2.png"]
+    assert sorted(p.name for p in (trained / "tested" / "show").iterdir()) == ["0001.png", "0002.png"]
 
 
 def test_predict_writes_the_cells_and_names_the_bad_file(trained, capsys):

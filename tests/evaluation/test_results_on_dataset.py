@@ -3,6 +3,7 @@
 import pytest
 
 from cellmm.errors import CellMMError
+from cellmm.evaluation import CellCocoMetric
 from cellmm.evaluation.results_on_dataset import coco_metric
 
 
@@ -17,7 +18,9 @@ def test_the_metric_is_the_configs():
         prefix="val",
     )
     semantic = dict(type="SemanticMetric", targets=["nuclei"])
-    for evaluator in (own, [semantic, own], dict(type="Evaluator", metrics=[semantic, own])):
+    lazy, full = dict(own, type=CellCocoMetric), dict(own, type="cellmm.CellCocoMetric")
+    nested = dict(type="Evaluator", metrics=[semantic, own])
+    for evaluator in (own, [semantic, own], nested, lazy, full):
         metric = coco_metric(evaluator, classes=("cell",))
         assert metric.area_ranges[2] == (324, 961) and metric.max_dets == 100
         assert (metric.score_thr, metric.iou_thresholds) == (0.4, (0.5, 0.75))

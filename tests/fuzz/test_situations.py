@@ -292,7 +292,7 @@ def scoring(rng, folder, run, checkpoint):
 
 
 def labelling(rng, folder, run, checkpoint):
-    """Label images as people have them: gaps in ids, 0 and 255, other backgrounds, subfolders, lost partners."""
+    """Label images as people have them: gaps in ids, 0 and 255, backgrounds, subfolders, lost partners."""
     truth = {}
     kind = str(rng.choice(["ids", "ids", "gaps", "0 and 255", "background", "float", "colour"]))
     for i in range(rng.integers(1, 5)):

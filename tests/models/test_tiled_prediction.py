@@ -9,6 +9,7 @@ from mmengine.structures import InstanceData
 from scipy import ndimage
 from torch import nn
 
+from cellmm.errors import CellMMError
 from cellmm.models.postprocess.mask_windows import MaskWindows
 from cellmm.models.segmentor import on_image
 from cellmm.registry import MODELS
@@ -208,3 +209,24 @@ def test_thousands_of_cells():
     image[4::16, 4::16] = image[5::16, 4::16] = 1
     instances = build(tile=256, tile_overlap=32, windows=True).test_step(data(image))[0].pred_instances
     assert len(instances.masks) == 4096
+
+
+@pytest.mark.parametrize(
+    ("tile", "overlap", "works"), [(4, 1, False), (3, 0, True), (5, 2, True), (8, 4, True)]
+)
+def test_tiles_as_small_as_the_stride(tile, overlap, works):
+    """Rounded up to the coarsest stride of 4 px, a tile and its overlap can be the same."""
+    if not works:
+        with pytest.raises(
+            CellMMError, match="model.tile 4 and .* rounded up to 4 px, .*: take tiles of 8 px"
+        ):
+            build(tile=tile, tile_overlap=overlap)
+        return
+    image = image_of((30, 41), 12, seed=3)
+    (result,) = build(tile=tile, tile_overlap=overlap).test_step(data(image))
+    assert len(result.pred_instances) > 0
+
+
+def test_a_tile_of_no_pixel():
+    with pytest.raises(CellMMError, match="tile_overlap must be 0 to half of tile, 0"):
+        build(tile=0)

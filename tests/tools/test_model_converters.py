@@ -106,7 +106,8 @@ def test_what_is_published_is_what_was_tested(trained, tmp_path, capsys, suffix)
     assert "num_queries=16" in text and "AP" in numbers and "checkpoint" not in numbers
     published, whole = load_checkpoint(out), load_checkpoint(source)
     assert set(published) == {"state_dict", "meta"}
-    assert set(published["meta"]) == {"cellmm_version", "dataset_meta", "iter"}
+    assert set(published["meta"]) == {"cellmm_version", "dataset_meta", "iter", "trained_on"}
+    assert published["meta"]["trained_on"] == whole["meta"]["trained_on"]
     for name, value in whole["state_dict"].items():
         assert torch.equal(published["state_dict"][name], value)
     last = whole["ema_state_dict"]["module.heads.instances.iam.weight"]

@@ -33,8 +33,7 @@ def publish(source: Path, out: Path, force: bool = False) -> Path:
     kept = dict(cellmm_version=__version__, dataset_meta=dict(classes=classes) if classes else None)
     if classes and trained.get("category_ids"):
         kept["dataset_meta"]["category_ids"] = list(trained["category_ids"])
-    if "iter" in meta:
-        kept["iter"] = meta["iter"]
+    kept |= {key: meta[key] for key in ("iter", "trained_on") if key in meta}
     about.unlink(missing_ok=True)  # it is of the file that is replaced
     save_weights(out, checkpoint["state_dict"], kept)
     text = dict(

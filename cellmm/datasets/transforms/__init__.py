@@ -2,7 +2,7 @@
 
 from cellmm.datasets.transforms.albumentations import Albumentations
 from cellmm.datasets.transforms.disk_targets import DiskTargets
-from cellmm.datasets.transforms.framing import CropRegion, MirrorPad, PadTo, ResizeTo
+from cellmm.datasets.transforms.framing import CropRegion, MirrorPad, PadTo, Rescale, ResizeTo
 from cellmm.datasets.transforms.intensity import RandomIntensity
 from cellmm.datasets.transforms.load_nuclei import LoadNuclei
 from cellmm.datasets.transforms.loading import LoadCells, LoadImage
@@ -29,6 +29,7 @@ __all__ = [
     "RandomIntensity",
     "RandomWarp",
     "ReferencePoints",
+    "Rescale",
     "ResizeTo",
     "SamplingDensity",
     "SemanticTargets",

@@ -59,7 +59,7 @@ class Albumentations(BaseTransform):
         if "eval_instances" in results:
             raise CellMMError(
                 "Albumentations cannot be taken back, so predictions would be put in the wrong place: "
-                "in a test pipeline use CropRegion, ResizeTo and PadTo"
+                "in a test pipeline use CropRegion, Rescale and PadTo"
             )
         self.compose.set_random_seed(int(results["rng"].integers(2**31)))
         cells = moving_layers(results) if "gt_layers" in results else None

@@ -47,41 +47,42 @@ class CropRegion(BaseTransform):
 
 
 @TRANSFORMS.register_module()
+class Rescale(BaseTransform):
+    """Scale image (area averaging to shrink, else linear) and cells (nearest) by ``factor``.
+
+    A cell of n pixels across comes out with n * ``factor``, however large its image is. Where pixels of
+    several microscopes differ in size, give each dataset the factor that makes them alike.
+    """
+
+    def __init__(self, *, factor: float) -> None:
+        if not 0 < factor < float("inf"):
+            raise ValueError(f"Rescale: factor is {factor}; give a number above 0, 0.5 for half the size")
+        self.factor = factor
+
+    def transform(self, results: dict) -> dict:
+        height, width = results["img"].shape[:2]
+        return _resize(results, (max(1, round(height * self.factor)), max(1, round(width * self.factor))))
+
+
+@TRANSFORMS.register_module()
 class ResizeTo(BaseTransform):
     """Resize image (area averaging to shrink, else linear) and cells (nearest) to ``size`` (h, w).
 
-    ``keep_ratio``: the largest size of the same proportions that fits into ``size``.
+    Cells of a large image come out smaller than those of a small one, and test and predict refuse images
+    whose scale is not one of training: for images of several sizes take Rescale. ``keep_ratio``: the
+    largest size of the same proportions that fits into ``size``.
     """
 
     def __init__(self, *, size: Sequence[int], keep_ratio: bool = False) -> None:
         self.size, self.keep_ratio = tuple(size), keep_ratio
 
     def transform(self, results: dict) -> dict:
-        old = results["img"].shape[:2]
         new = self.size
         if self.keep_ratio:
+            old = results["img"].shape[:2]
             factor = min(n / o for n, o in zip(new, old, strict=True))
             new = tuple(max(1, round(o * factor)) for o in old)
-        if new == old:
-            return results
-        shrinks = new[0] * new[1] < old[0] * old[1]
-        flags = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        planes = [cv2.resize(plane, new[::-1], interpolation=flags) for plane in _planes(results["img"])]
-        results["img"] = np.stack(planes, axis=-1)
-        if "gt_layers" in results:
-            cells = moving_layers(results)
-            layers = [
-                cv2.resize(layer, new[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
-                for layer in cells.layers.astype(smallest_type(len(cells)))
-            ]
-            replace_cells(results, np.stack(layers))
-        if "ignore" in results:
-            ignore = results["ignore"].astype(np.uint8)
-            ignore = cv2.resize(ignore, new[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
-            results["ignore"] = ignore.astype(bool)
-        fy, fx = old[0] / new[0], old[1] / new[1]
-        _moved(results, np.array([[fx, 0, (fx - 1) / 2], [0, fy, (fy - 1) / 2], [0, 0, 1]]))
-        return results
+        return _resize(results, new)
 
 
 @TRANSFORMS.register_module()
@@ -132,6 +133,31 @@ def _pad_cells(results: dict, rows: tuple[int, int], columns: tuple[int, int]) -
         if key in results:
             layers = np.pad(results[key].layers, ((0, 0), rows, columns))
             results[key] = LabelLayers(layers, num=len(results[key]))
+
+
+def _resize(results: dict, new: tuple[int, int]) -> dict:
+    """Image, cells, nuclei and ignored pixels in the size ``new``, (h, w)."""
+    old = results["img"].shape[:2]
+    if new == old:
+        return results
+    shrinks = new[0] * new[1] < old[0] * old[1]
+    flags = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    planes = [cv2.resize(plane, new[::-1], interpolation=flags) for plane in _planes(results["img"])]
+    results["img"] = np.stack(planes, axis=-1)
+    if "gt_layers" in results:
+        cells = moving_layers(results)
+        layers = [
+            cv2.resize(layer, new[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+            for layer in cells.layers.astype(smallest_type(len(cells)))
+        ]
+        replace_cells(results, np.stack(layers))
+    if "ignore" in results:
+        ignore = results["ignore"].astype(np.uint8)
+        ignore = cv2.resize(ignore, new[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+        results["ignore"] = ignore.astype(bool)
+    fy, fx = old[0] / new[0], old[1] / new[1]
+    _moved(results, np.array([[fx, 0, (fx - 1) / 2], [0, fy, (fy - 1) / 2], [0, 0, 1]]))
+    return results
 
 
 def _planes(image: np.ndarray) -> list[np.ndarray]:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -19,9 +20,10 @@ from cellmm.structures.rle import encode_one
 class LoadImage(BaseTransform):
     """Read ``img_path`` into ``img``, float32 (H, W, C) with the raw values of the file, C from 1 to 8.
 
-    ``num_channels``: what the model takes; another number is an error. ``channel_axis``, ``channels``,
-    ``color``: see ``cellmm.datasets.image_io.read_image``. Also sets ``img_shape`` and ``ori_shape``, (h, w),
-    and ``to_original``, the identity.
+    ``num_channels``: what the model takes; another number is an error, but grey images that are stored as RGB
+    are read as one channel where one per file is wanted. ``channel_axis``, ``channels``, ``color``: see
+    ``cellmm.datasets.image_io.read_image``. Also sets ``img_shape`` and ``ori_shape``, (h, w), and
+    ``to_original``, the identity.
     """
 
     def __init__(
@@ -32,12 +34,13 @@ class LoadImage(BaseTransform):
         channels: Sequence[int] | None = None,
         color: str = "unchanged",
     ) -> None:
-        self.num_channels = num_channels
+        self.num_channels = self.model_channels = num_channels
         self.options = {"channel_axis": channel_axis, "channels": channels, "color": color}
 
     def transform(self, results: dict) -> dict:
         path = results["img_path"]
-        image = read_images(path, **self.options)
+        files = 1 if isinstance(path, str | Path) else len(path)
+        image = read_images(path, **self.options, grey=self.model_channels == files)
         shape = image.shape[:2]
         stated = (results.get("height", shape[0]), results.get("width", shape[1]))
         if stated != shape:

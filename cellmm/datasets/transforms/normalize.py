@@ -1,10 +1,13 @@
 """Bring the values of an image to the range that networks are used to."""
 
+import logging
 from collections.abc import Sequence
 
 import numpy as np
 from mmcv.transforms import BaseTransform
+from mmengine.logging import print_log
 
+from cellmm.datasets.transforms.fill import find_fill
 from cellmm.errors import CellMMError
 from cellmm.registry import TRANSFORMS
 
@@ -19,8 +22,10 @@ class Normalize(BaseTransform):
     - ``'percentile'``: the ``percentiles`` go to 0 and 1; values beyond are kept, not clipped;
     - ``'divide'``: x / ``divisor``, e.g. 255 or 65535, the same for every image.
 
-    A constant channel becomes 0 (``'divide'`` aside). Raises CellMMError naming the file where a value is not
-    finite.
+    A constant channel becomes 0 (``'divide'`` aside). Pixels that hold no image (see ``find_fill``: a missing
+    tile of a stitched image, a padded border) do not count, become the mean of the others, and are counted in
+    a warning, once per image; with ``'divide'`` they are treated as all others. Raises CellMMError naming the
+    file where a value is not finite.
     """
 
     def __init__(
@@ -37,20 +42,37 @@ class Normalize(BaseTransform):
         if not 0 <= percentiles[0] < percentiles[1] <= 100:
             raise ValueError(f"percentiles must be two rising numbers from 0 to 100, got {percentiles}")
         self.mode, self.percentiles, self.divisor = mode, tuple(percentiles), divisor
+        self._warned: set[str] = set()
 
     def transform(self, results: dict) -> dict:
         image = results["img"]
         if not np.isfinite(image).all():
             raise CellMMError(f"{results.get('img_path')}: pixels that are not finite; leave it out")
-        if self.mode == "divide":
-            shift, scale = 0.0, float(self.divisor)
-        elif self.mode == "percentile":
-            shift, top = np.percentile(image, self.percentiles, axis=(0, 1))
-            scale = top - shift
-        else:
-            shift = (
-                image.mean((0, 1), dtype=np.float64) if self.mode == "mean_std" else np.median(image, (0, 1))
-            )
-            scale = image.std((0, 1), dtype=np.float64)
-        results["img"] = ((image - shift) / np.where(scale > 0, scale, 1)).astype(np.float32)
+        fill = None if self.mode == "divide" else find_fill(image)
+        shift, scale = self._shift_and_scale(image if fill is None else image[~fill][:, None])
+        image = ((image - shift) / np.where(scale > 0, scale, 1)).astype(np.float32)
+        if fill is not None:
+            self._warn(str(results.get("img_path")), fill)
+            image[fill] = image[~fill].mean(0, dtype=np.float64)
+        results["img"] = image
         return results
+
+    def _shift_and_scale(self, image: np.ndarray) -> tuple[np.ndarray | float, np.ndarray | float]:
+        if self.mode == "divide":
+            return 0.0, float(self.divisor)
+        if self.mode == "percentile":
+            shift, top = np.percentile(image, self.percentiles, axis=(0, 1))
+            return shift, top - shift
+        shift = image.mean((0, 1), dtype=np.float64) if self.mode == "mean_std" else np.median(image, (0, 1))
+        return shift, image.std((0, 1), dtype=np.float64)
+
+    def _warn(self, path: str, fill: np.ndarray) -> None:
+        if path not in self._warned:
+            self._warned.add(path)
+            print_log(
+                f"{path}: {np.count_nonzero(fill)} of {fill.size} pixels are a missing tile or a padded "
+                "border (areas of one value with straight outlines): they are left out of the normalisation; "
+                "if they belong to the image, take mode='divide' in Normalize",
+                logger="current",
+                level=logging.WARNING,
+            )

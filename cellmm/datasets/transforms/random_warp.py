@@ -111,7 +111,7 @@ class RandomWarp(BaseTransform):
         if "eval_instances" in results:
             raise CellMMError(
                 "RandomWarp cannot be taken back, so predictions would be put in the wrong place: "
-                "in a test pipeline use CropRegion, ResizeTo and PadTo"
+                "in a test pipeline use CropRegion, Rescale and PadTo"
             )
         if late := [key for key in FIXED_TARGETS if key in results and key != "sampling_density"]:
             raise CellMMError(

@@ -8,8 +8,10 @@ from cellmm.engine.hooks.plain_checkpoint_hook import PlainCheckpointHook
 from cellmm.engine.hooks.progress_hook import ProgressHook
 from cellmm.engine.hooks.resume_hook import ResumeHook
 from cellmm.engine.hooks.show_hook import ShowHook
+from cellmm.engine.hooks.trained_on_hook import CompareWithTrainingHook, TrainedOnHook
 
 __all__ = [
+    "CompareWithTrainingHook",
     "CheckpointHook",
     "EMAHook",
     "EarlyStoppingHook",
@@ -20,4 +22,5 @@ __all__ = [
     "ResumeHook",
     "ProgressHook",
     "ShowHook",
+    "TrainedOnHook",
 ]

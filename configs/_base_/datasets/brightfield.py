@@ -5,12 +5,15 @@ _base_ = ["./thesis_augmentation.py"]
 data_root = "data/brightfield"
 simulation = dict(folder=data_root, splits=dict(train=18, val=5, test=5), seed=0)
 dataset_type = "SimulatedDataset"
+# 1024x1024 px to 512x512, as the thesis rescales all images; for images of 1080 px that is factor=512 / 1080.
+# Cells keep their scale in images of any size: give larger ones to `cellmm predict --tile 512`
+rescale = dict(type="Rescale", factor=0.5)
 normalize = dict(type="Normalize", mode="mean_std")
 
 train_pipeline = [
     dict(type="LoadImage"),
     dict(type="LoadCells"),
-    dict(type="ResizeTo", size=(512, 512)),
+    rescale,
     normalize,
     _base_.augmentation,
     dict(type="PackCellInputs"),
@@ -18,7 +21,7 @@ train_pipeline = [
 test_pipeline = [
     dict(type="LoadImage"),
     dict(type="LoadCells", keep_original=True),
-    dict(type="ResizeTo", size=(512, 512)),
+    rescale,
     normalize,
     dict(type="PackCellInputs"),
 ]

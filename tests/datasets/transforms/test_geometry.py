@@ -164,6 +164,30 @@ def test_resize_keeps_the_proportions_on_request_and_the_cells():
     assert results["gt_layers"].areas()[0] == pytest.approx(144 / 9, rel=0.3)
 
 
+def test_rescale_keeps_the_scale_of_cells_in_images_of_any_size():
+    """By half it is what ResizeTo makes of the fitting size; a cell of 12 px has 6 in any image."""
+    for size in ((40, 60), (400, 41), (80, 80)):
+        results, other = scene(size, num=1), scene(size, num=1)
+        build(type="Rescale", factor=0.5)(results)
+        new = tuple(round(side / 2) for side in size)
+        build(type="ResizeTo", size=new)(other)
+        assert results["img_shape"] == new and np.array_equal(results["img"], other["img"])
+        assert np.array_equal(results["to_original"], other["to_original"])
+        assert results["gt_layers"].areas().tolist() == [36]
+    ignore = np.zeros((40, 60), bool)
+    ignore[:10] = True
+    grown = dict(scene((40, 60), num=1), ignore=ignore, gt_nuclei=scene((40, 60), num=1)["gt_layers"])
+    build(type="Rescale", factor=1.5)(grown)
+    assert grown["img"].shape == (60, 90, 2) and grown["ignore"].sum() == 15 * 90
+    assert grown["gt_nuclei"].areas().tolist() == [18 * 18] == grown["gt_layers"].areas().tolist()
+    same = scene()
+    build(type="Rescale", factor=1.0)(same)
+    assert np.array_equal(same["img"], scene()["img"])
+    for factor in (0, -1, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="Rescale: factor is"):
+            build(type="Rescale", factor=factor)
+
+
 def test_mirror_pad_mirrors_the_image_and_ignores_what_it_added():
     results = scene((10, 12), num=0)
     results["img"][..., 0] = np.arange(12)

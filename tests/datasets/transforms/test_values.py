@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from cellmm.datasets.transforms.fill import find_fill
 from cellmm.errors import CellMMError
 from cellmm.registry import TRANSFORMS
 from cellmm.structures import LabelLayers
@@ -109,3 +110,83 @@ def test_pack_leaves_out_crowds_and_empty_cells():
     results.update(gt_labels=np.arange(4), gt_ignore=np.array([True, False, False, False]))
     sample = TRANSFORMS.build(dict(type="PackCellInputs"))(results)["data_samples"]
     assert sample.gt_instances.labels.tolist() == [2] and sample.gt_layers.tolist() == [[[0, 0, 1]]]
+
+
+def stitched(shape=(256, 256, 2), seed=0):
+    return np.random.default_rng(seed).normal(1200, 60, shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("mode", ["mean_std", "median_std", "percentile"])
+@pytest.mark.parametrize("value", [0, 1200, 65535])
+def test_a_missing_tile_does_not_count(mode, value, said):
+    """The other tiles come out as they would alone; the missing one is their mean, and says so once."""
+    image = stitched()
+    image[128:, 128:] = value
+    step = TRANSFORMS.build(dict(type="Normalize", mode=mode))
+    out = [step(dict(img=image.copy(), img_path="a.tif"))["img"] for _ in range(2)][0]
+    tiles = np.ones((256, 256), bool)
+    tiles[128:, 128:] = False
+    alone = run(image[tiles][None], type="Normalize", mode=mode)[0]
+    np.testing.assert_allclose(out[tiles], alone, atol=1e-5)
+    assert out[~tiles] == pytest.approx(np.broadcast_to(alone.mean(0), (128 * 128, 2)), abs=1e-5)
+    assert [line.partition(" are")[0] for line in said] == ["a.tif: 16384 of 65536 pixels"]
+
+
+def disk(shape, centre, radius):
+    y, x = np.ogrid[: shape[0], : shape[1]]
+    return (y - centre[0]) ** 2 + (x - centre[1]) ** 2 < radius**2
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_what_is_fill(channels):
+    shape = (300, 400)
+    image = stitched((*shape, channels))
+    tile = image.copy()
+    tile[100:160, 200:300] = 7
+    assert find_fill(tile).sum() == 60 * 100
+    tile[:90, :90] = 65535  # another one, of another value
+    assert find_fill(tile).sum() == 60 * 100 + 90 * 90
+    corner = np.add.outer(np.arange(300), np.arange(400)) < 150  # what turning an image leaves
+    turned = np.where(corner[..., None], 0, image)
+    assert find_fill(turned).sum() == corner.sum()
+    well = ~disk((1000, 1000), (500, 500), 490)  # the round field of a microscope
+    assert find_fill(np.where(well[..., None], 0, stitched((1000, 1000, 1)))).sum() == well.sum()
+
+
+@pytest.mark.parametrize("value", [0, 255])
+def test_clipped_backgrounds_and_saturated_cells_are_image(value):
+    """Their outlines are those of cells: not a bit of such images changes."""
+    shape = (300, 400)
+    image = stitched((*shape, 1), seed=1)
+    cells = np.zeros(shape, bool)
+    for centre in np.random.default_rng(0).integers(20, (280, 380), (25, 2)):
+        cells |= disk(shape, centre, 18)
+    for clipped in (cells, ~cells):
+        dark = np.where(clipped[..., None], value, image).astype(np.float32)
+        assert find_fill(dark) is None
+        expected = (dark - dark.mean((0, 1), dtype=np.float64)) / dark.std((0, 1), dtype=np.float64)
+        assert np.array_equal(run(dark, type="Normalize"), expected.astype(np.float32))
+
+
+def test_small_or_scattered_or_one_channel_or_all_constant_is_not_fill():
+    image = stitched()
+    zeros = image * (image > 1150)
+    assert (zeros == 0).sum() > 10_000 and find_fill(zeros) is None
+    bar = image.copy()
+    bar[200:210, 100:200] = 0  # a scale bar
+    assert find_fill(bar) is None
+    one = image.copy()
+    one[:100, :100, 0] = 0
+    assert find_fill(one) is None
+    assert find_fill(np.zeros((200, 200, 1), np.float32)) is None
+    halves = np.zeros((200, 200, 1), np.float32)
+    halves[:100] = 1
+    assert find_fill(halves) is None, "nothing would be left"
+    for shape in ((1, 1, 1), (31, 200, 2)):
+        assert find_fill(np.zeros(shape, np.float32)) is None
+
+
+def test_division_leaves_fill_alone():
+    image = stitched()
+    image[128:, 128:] = 0
+    assert np.array_equal(run(image, type="Normalize", mode="divide", divisor=2), image / 2)

@@ -1,0 +1,64 @@
+"""What a checkpoint says of the images of training: written, kept, handed on, and asked for."""
+
+import numpy as np
+import pytest
+import torch
+
+from cellmm.engine.trained_on import TrainedOn, scales_of
+from cellmm.errors import CellMMError
+from cellmm.structures import CellSample
+
+SEEN = TrainedOn(size=(256, 512), scale=(0.5, 0.5))
+
+
+def sample(scale_x=1.0, scale_y=1.0):
+    return CellSample(metainfo=dict(img_path="a.tif", to_original=np.diag([1 / scale_x, 1 / scale_y, 1])))
+
+
+@pytest.mark.parametrize(
+    ("shape", "smaller"),
+    [((256, 512), False), ((512, 256), False), ((383, 767), False), ((384, 512), True), ((100, 768), True)],
+)
+def test_clearly_larger_is_by_half(shape, smaller):
+    assert SEEN.is_smaller(shape) == smaller
+
+
+def test_the_scale_of_training_is_asked_for():
+    SEEN.check_scale(sample(0.5, 0.52), (300, 300))
+    TrainedOn(SEEN.size, (0.5, 1.0)).check_scale(sample(0.7, 0.9), (300, 300))
+    SEEN.check_scale(sample(0.5, 4 / 7), (4, 4))  # 7 px by half are 4 px
+    for one, scale in ((sample(0.25, 0.25), "0.25"), (sample(0.5, 0.6), "0.6"), (sample(1, 0.5), "1")):
+        with pytest.raises(CellMMError) as caught:
+            SEEN.check_scale(one, (300, 300))
+        assert str(caught.value) == (
+            f"a.tif: the pipeline scales its cells by {scale}, in training it was 0.5; replace ResizeTo by "
+            "dict(type='Rescale', factor=0.5), or crop the image"
+        )
+    assert scales_of(CellSample()) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [
+        dict(size=[1, 2, 3], scale=[1, 1]),
+        dict(size=[2, 1], scale=[1, 1]),
+        dict(size=[1, 2], scale=[0, 1]),
+        dict(size=[1, 2], scale=[1, float("nan")]),
+        dict(size=[1, float("inf")], scale=[1, 1]),
+        dict(size=["a", 2], scale=[1, 1]),
+        dict(size=5, scale=[1, 1]),
+        dict(scale=[1, 1]),
+    ],
+)
+def test_a_damaged_note_is_one_line(meta):
+    with pytest.raises(CellMMError, match=r"^a.pth: its meta.trained_on is damaged; "):
+        TrainedOn.from_meta(dict(trained_on=meta), "a.pth")
+
+
+def test_earlier_checkpoints_say_nothing():
+    assert TrainedOn.from_meta(dict(iter=3), "a.pth") is None
+    assert TrainedOn.from_meta(dict(trained_on=SEEN.to_meta()), "a.pth") == SEEN
+
+
+def noted(path):
+    return torch.load(path, weights_only=True)["meta"]["trained_on"]

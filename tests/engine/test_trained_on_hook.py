@@ -1,0 +1,105 @@
+"""TrainedOnHook: checkpoints of every training say on which images it was."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from cellmm.cli import main as cellmm
+from cellmm.engine.hooks import CompareWithTrainingHook
+from cellmm.engine.trained_on import TrainedOn
+from cellmm.errors import CellMMError
+from cellmm.registry import HOOKS
+from cellmm.structures import CellSample
+
+HALF = """
+half = [dict(type="LoadImage"), dict(type="LoadCells", keep_original=True), dict(type="Rescale", factor=0.5)]
+half = train_pipeline = test_pipeline = [*half, dict(type="Normalize"), dict(type="PackCellInputs")]
+train_dataloader = dict(dataset=dict(data_root=data_root, pipeline=half))
+val_dataloader = test_dataloader = train_dataloader
+model = dict(data_preprocessor=dict(divisor=8))
+"""
+
+
+def runner(**parts):
+    model = nn.Linear(1, 1)
+    return SimpleNamespace(model=model, _resume=True, _load_from="a.pth", val_loop=None, **parts)
+
+
+def batch(*shapes, scale=1.0):
+    matrix = np.diag([1 / scale, 1 / scale, 1])
+    return dict(
+        inputs=[torch.zeros(2, *shape) for shape in shapes],
+        data_samples=[CellSample(metainfo=dict(img_path="a.tif", to_original=matrix)) for _ in shapes],
+    )
+
+
+def test_the_extremes_of_all_batches_and_of_validation():
+    hook, one = HOOKS.build(dict(type="TrainedOnHook")), runner()
+    checkpoint = dict(meta={})
+    hook.before_save_checkpoint(one, checkpoint)
+    assert checkpoint["meta"] == {}, "nothing was trained on yet"
+    whole = batch((20, 90), scale=0.5)
+    sample = dict(inputs=whole["inputs"][0], data_samples=whole["data_samples"][0])
+    one.val_loop = SimpleNamespace(dataloader=SimpleNamespace(dataset=[sample]))
+    hook.before_train(one)
+    hook.before_save_checkpoint(one, checkpoint)
+    assert checkpoint["meta"] == {}
+    hook.after_train_iter(one, 0, batch((32, 64), (40, 40)))
+    hook.after_train_iter(one, 1, batch((48, 16)))
+    hook.before_save_checkpoint(one, checkpoint)
+    assert checkpoint["meta"]["trained_on"] == dict(size=[40, 90], scale=[1.0, 1.0])
+    again = HOOKS.build(dict(type="TrainedOnHook"))
+    again.after_load_checkpoint(one, checkpoint)
+    again.after_train_iter(one, 2, batch((8, 8), scale=2.0))
+    again.before_save_checkpoint(one, checkpoint)
+    assert checkpoint["meta"]["trained_on"] == dict(size=[40, 90], scale=[1.0, 2.0])
+
+
+def test_all_ranks_count(monkeypatch):
+    other = torch.tensor([80.0, 100.0, 1.0, -0.25])
+    reduce = "cellmm.engine.hooks.trained_on_hook.all_reduce"
+    monkeypatch.setattr(reduce, lambda values, op: values.copy_(torch.maximum(values, other)))
+    hook, checkpoint = HOOKS.build(dict(type="TrainedOnHook")), dict(meta={})
+    hook.after_train_iter(runner(), 0, batch((90, 95), scale=2.0))
+    hook.before_save_checkpoint(runner(), checkpoint)
+    assert checkpoint["meta"]["trained_on"] == dict(size=[90, 100], scale=[0.25, 2.0])
+
+
+def test_larger_images_of_a_test_are_counted(said):
+    hook, one = CompareWithTrainingHook(TrainedOn((32, 32), (1.0, 1.0))), runner()
+    one.model.tile, one.model.tile_step, one.model.margin = None, 8, 0
+    for shapes in ([(32, 32), (64, 20)], [(48, 48)], [(40, 40)]):
+        hook.before_test_iter(one, 0, batch(*shapes))
+    hook.after_test_epoch(one)
+    assert said == [
+        "2 of 4 images are clearly larger than those of training (32x32 px) and were tested whole; to test "
+        "in tiles, as `cellmm predict` does: --cfg-options model.tile=32 model.tile_overlap=8"
+    ]
+    one.model.tile = 16
+    hook.after_test_epoch(one)
+    assert len(said) == 1
+    with pytest.raises(
+        CellMMError, match="^a.tif: the pipeline scales its cells by 0.5, in training it was 1;"
+    ):
+        hook.before_test_iter(one, 0, batch((32, 32), scale=0.5))
+
+
+def test_train_test_and_resume(tiny_config, tmp_path, capsys):
+    """The scale is that of Rescale; test and predict refuse a pipeline that scales otherwise."""
+    config = str(tiny_config(tmp_path, HALF))
+    work, size = tmp_path / "work", dict(size=[32, 32], scale=[0.5, 0.5])
+    short = ["--cfg-options", "train_cfg.max_iters=2"]
+    assert cellmm(["train", config, "--work-dir", str(work), *short]) == 0
+    checkpoint = str(work / "iter_2.pth")
+    assert torch.load(checkpoint, weights_only=True)["meta"]["trained_on"] == size
+    other = str(
+        tiny_config(tmp_path / "other", HALF.replace('"Rescale", factor=0.5', '"ResizeTo", size=(64, 64)'))
+    )
+    capsys.readouterr()
+    assert cellmm(["test", other, checkpoint, "--work-dir", str(work)]) == 1
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "scales its cells by 1, in training it was 0.5; replace ResizeTo by dict(type='Rescale'" in line
+    assert cellmm(["test", config, checkpoint, "--work-dir", str(work)]) == 0
