@@ -26,7 +26,7 @@ from cellmm.engine.checkpoint import (
     load_checkpoint,
     use_safe_loader,
 )
-from cellmm.engine.config_text import use_remembered_texts
+from cellmm.engine.config_text import use_config_text
 from cellmm.engine.preflight import check_runner
 from cellmm.engine.work_dir import find_training_state, put_other_training_away
 from cellmm.engine.workers import end_with_parent
@@ -52,6 +52,7 @@ def load_config(path: str | Path, cfg_options: dict | None = None) -> Config:
     Raises:
         CellMMError: the file is absent or is not a config, or a plug-in cannot be loaded.
     """
+    use_config_text()
     if not Path(path).is_file():
         raise CellMMError(f"{path}: no such config file")
     try:
@@ -132,7 +133,7 @@ def build_runner(cfg: Config) -> CellRunner:
     """
     use_safe_loader()
     use_atomic_files()
-    use_remembered_texts()
+    use_config_text()
     start_distributed(cfg)
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
     # mmengine's names count seconds: two trainings of a process within one would share their numbers
