@@ -32,7 +32,7 @@ from cellmm.engine.work_dir import find_training_state, put_other_training_away
 from cellmm.engine.workers import end_with_parent
 from cellmm.errors import CellMMError
 from cellmm.plugins import load_plugins
-from cellmm.registry import DATASETS
+from cellmm.registry import DATASETS, SCOPE
 
 # hooks that every training needs, whether its config names them or not
 NEEDED_HOOKS = dict(
@@ -66,7 +66,7 @@ def load_config(path: str | Path, cfg_options: dict | None = None) -> Config:
         raise CellMMError(
             f"--cfg-options {' '.join(cfg_options)}: does not go with {path}: {error}; see `cellmm config`"
         ) from error
-    init_default_scope(cfg.get("default_scope", "cellmm"))
+    init_default_scope(SCOPE)  # the check of the config refuses another
     load_plugins()
     return cfg
 
@@ -136,6 +136,8 @@ def build_runner(cfg: Config) -> CellRunner:
     use_config_text()
     start_distributed(cfg)
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+    if cfg.get("default_scope") is None:
+        cfg.default_scope = SCOPE
     # mmengine's names count seconds: two trainings of a process within one would share their numbers
     name = Path(cfg.filename or "config").stem
     cfg.setdefault("experiment_name", f"{name}_{time.strftime('%Y%m%d_%H%M%S')}_{next(_runs)}")
