@@ -161,15 +161,22 @@ def _is_no_parameter(record: logging.LogRecord) -> bool:
     return not record.getMessage().startswith("paramwise_options")
 
 
+def _give_seed(dataset: dict, seed: int) -> None:
+    """To a dataset of cellmm, and to those inside of it, unless they have one."""
+    kind = dataset["type"] if inspect.isclass(dataset["type"]) else DATASETS.get(dataset["type"])
+    if inspect.isclass(kind) and issubclass(kind, CellDataset):
+        dataset.setdefault("seed", seed)
+    for one in dataset.get("datasets") or [dataset.get("dataset")]:
+        if isinstance(one, dict):
+            _give_seed(one, seed)
+
+
 def _prepare_training(cfg: Config) -> bool:
     """Fill in what training needs; whether it goes on with the training of its work dir."""
     cfg.setdefault("randomness", dict(seed=0))
     if not isinstance(cfg.randomness.get("seed"), int):
         raise CellMMError("randomness.seed: give a whole number, so that the training can be repeated")
-    dataset = cfg.train_dataloader.dataset
-    kind = dataset.type if inspect.isclass(dataset.type) else DATASETS.get(dataset.type)
-    if inspect.isclass(kind) and issubclass(kind, CellDataset):
-        dataset.setdefault("seed", cfg.randomness.seed)
+    _give_seed(cfg.train_dataloader.dataset, cfg.randomness.seed)
     cfg.setdefault("log_processor", dict(by_epoch=False))
     hooks = cfg.setdefault("default_hooks", {})
     counts = cfg.optim_wrapper.get("accumulative_counts", 1)
