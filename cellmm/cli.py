@@ -33,25 +33,40 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(module: str, argv: Sequence[str], *, prog: str) -> int:
     """Import ``module`` and run its ``main(argv)``, a user's error shown as one line after ``prog``."""
+    entry = None
     try:
-        try:
-            entry = importlib.import_module(module).main
-        except (ImportError, OSError, RuntimeError) as error:  # what libraries that do not fit raise
-            return _fail(
-                prog, f"{type(error).__name__}: {error}; `cellmm doctor` looks for the cause and its cure"
-            )
+        entry = importlib.import_module(module).main
         status = entry(list(argv))
-    except CellMMError as error:
-        # a worker of a data loader hands on its whole traceback as the text
-        return _fail(prog, str(error).rsplit("CellMMError: ", 1)[-1])
-    except KeyboardInterrupt:
-        return _fail(prog, "stopped", status=130)
-    except (OSError, MemoryError, RuntimeError) as error:
-        line = explain(error)
+    except (Exception, KeyboardInterrupt) as error:
+        if _was_stopped(error):
+            return _fail(prog, "stopped", status=130)
+        line = _line_of(error) if entry else _line_of_import(error)
         if line is None:
             raise
         return _fail(prog, line)
     return status if isinstance(status, int) else 0
+
+
+def _was_stopped(error: BaseException | None) -> bool:
+    """Whether it is Ctrl-C, or what code that catches everything made of Ctrl-C."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
+def _line_of(error: BaseException) -> str | None:
+    """What a command says of it; None: it is a bug."""
+    if isinstance(error, CellMMError):
+        # a worker of a data loader hands on its whole traceback as the text
+        return str(error).rsplit("CellMMError: ", 1)[-1]
+    return explain(error)
+
+
+def _line_of_import(error: BaseException) -> str | None:
+    """The same of what libraries raise that do not fit, or that are not there."""
+    if not isinstance(error, (ImportError, OSError, RuntimeError)):
+        return _line_of(error)
+    return f"{type(error).__name__}: {error}; `cellmm doctor` looks for the cause and its cure"
 
 
 def _fail(prog: str, message: str, *, status: int = 1) -> int:

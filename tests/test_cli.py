@@ -86,6 +86,35 @@ def test_ctrl_c_is_status_130(fake_command, capsys):
     assert capsys.readouterr().err == "cellmm train: stopped\n"
 
 
+@pytest.mark.parametrize("error", [SyntaxError, CellMMError, OSError, RuntimeError])
+def test_ctrl_c_that_code_in_between_has_caught_is_status_130(fake_command, capsys, error):
+    """mmengine catches everything where it writes a config, and makes 377 lines of it."""
+
+    def main(argv):
+        try:
+            try:
+                raise KeyboardInterrupt
+            except:  # noqa: E722
+                raise SyntaxError("a config\nof many lines")  # noqa: B904
+        except SyntaxError as first:
+            raise error("another") from first
+
+    fake_command("train", main)
+    assert cli.main(["train"]) == 130
+    assert capsys.readouterr().err == "cellmm train: stopped\n"
+
+
+@pytest.mark.parametrize("where", ["import", "config"])
+def test_ctrl_c_while_libraries_or_a_config_are_read(where, tmp_path, monkeypatch, capsys):
+    (tmp_path / "cellmm_test_stopped.py").write_text("raise KeyboardInterrupt\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    if where == "import":
+        assert cli.run("cellmm_test_stopped", [], prog="cellmm train") == 130
+    else:
+        assert cli.main(["train", str(tmp_path / "cellmm_test_stopped.py")]) == 130
+    assert capsys.readouterr().err == "cellmm train: stopped\n"
+
+
 def test_library_that_cannot_be_imported_points_to_the_doctor(monkeypatch, tmp_path, capsys):
     (tmp_path / "cellmm_test_broken.py").write_text("raise ImportError('libGL.so.1: absent')\n")
     monkeypatch.syspath_prepend(str(tmp_path))

@@ -14,6 +14,7 @@ from mmengine.registry import init_default_scope
 from cellmm.datasets.categories import category_ids
 from cellmm.datasets.transforms import LoadImage
 from cellmm.engine.checkpoint import load_checkpoint, load_fitting
+from cellmm.engine.config_check import check_pipeline
 from cellmm.engine.runner import load_config
 from cellmm.engine.trained_on import TrainedOn
 from cellmm.errors import CellMMError
@@ -74,6 +75,7 @@ class CellInferencer:
                 f"{cfg.filename or 'the config'}: no model or no test_dataloader.dataset.pipeline; "
                 "give the config that the model was trained with"
             )
+        check_pipeline(dataset.pipeline, "test_dataloader.dataset.pipeline")
         steps = [TRANSFORMS.build(step) for step in dataset.pipeline]
         steps = [step for step in steps if not getattr(step, "annotation_only", False)]
         self._load_image, self._steps = steps[0], steps[1:]

@@ -9,15 +9,18 @@ from cellmm.datasets.livecell import LIVECellDataset
 from cellmm.datasets.mask_folders import MaskFolderDataset
 from cellmm.datasets.samplers import DrawSampler
 from cellmm.datasets.simulated import SimulatedDataset
+from cellmm.datasets.wrappers import ConcatDataset, RepeatDataset
 
 __all__ = [
     "BBBC010Dataset",
     "CellCocoDataset",
     "CellDataset",
+    "ConcatDataset",
     "DSB2018Dataset",
     "DrawSampler",
     "LIVECellDataset",
     "LabelImageDataset",
     "MaskFolderDataset",
+    "RepeatDataset",
     "SimulatedDataset",
 ]

@@ -14,9 +14,12 @@ from mmengine.config import Config
 from mmengine.runner import EpochBasedTrainLoop
 
 from cellmm.datasets.samplers import DrawSampler
+from cellmm.engine.config_foreign import TOP_LEVEL
 from cellmm.engine.config_parts import LOOP_CURE, PartsCheck, has_type, same, short
 from cellmm.engine.config_schema import PLACES
+from cellmm.engine.config_text import objects
 from cellmm.errors import CellMMError
+from cellmm.registry import SCOPE
 
 LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 # keys of a config that mmengine wants all or none of
@@ -35,7 +38,17 @@ def check_config(cfg: Config) -> None:
     Raises:
         CellMMError: one line with all that is wrong, each with its dotted key and the cure.
     """
-    problems = _Check(cfg).run()
+    _raise(_Check(cfg).run())
+
+
+def check_pipeline(steps: Any, path: str) -> None:
+    """Check a list of transforms alone, which the config has at ``path``; see ``check_config``."""
+    parts = PartsCheck({}, {})
+    parts.visit(steps, "transform", path)
+    _raise(parts.lines())
+
+
+def _raise(problems: list[str]) -> None:
     if problems:
         raise CellMMError("; ".join(" ".join(one.splitlines()) for one in problems))
 
@@ -65,13 +78,19 @@ class _Check:
         self._check_channels()
         self._check_pipelines()
         self._check_variables()
-        return [f"{key}: {text}" for key, text in self.parts.problems.items()]
+        self._check_objects()
+        return self.parts.lines()
 
     def _check_top_level(self) -> None:
         place = PLACES["config"]
         words = {word for key in place.keys for word in key.split("_")}
+        if self.top.get("default_scope") not in (None, SCOPE):
+            text = f"{short(self.top['default_scope'])}, where classes of cellmm are not found; set {SCOPE!r}"
+            self.parts.report("default_scope", text)
         for key, value in self.top.items():
-            if key in place.keys or words.issuperset(key.split("_")):
+            if key in TOP_LEVEL and value is not None and not self._is_read(key, value):
+                self.parts.report(key, f"nothing reads it; {TOP_LEVEL[key]}")
+            if key in TOP_LEVEL or key in place.keys or words.issuperset(key.split("_")):
                 continue
             nearest = difflib.get_close_matches(key, place.keys, 1, 0.8)
             # a free variable may be called mode, but then it holds no model
@@ -86,6 +105,24 @@ class _Check:
                 self.parts.report(absent[0], f"missing, but {' and '.join(present)} {_is(present)} there")
         if self.top.get("param_scheduler") and self.top.get("optim_wrapper") is None:
             self.parts.report("param_scheduler", "there is no optim_wrapper whose values it could change")
+
+    def _is_read(self, name: str, value: Any) -> bool:
+        """Whether a key of the config has the value of the variable ``name``."""
+        keys = PLACES["config"].keys
+        holds = isinstance(value, (dict, list)) and value
+        return any(
+            same(one, value) and (holds or path[-1] in (name, "max_iters", "load_from"))
+            for path, one in _nodes({key: one for key, one in self.top.items() if key in keys})
+        )
+
+    def _check_objects(self) -> None:
+        for key, value in objects(self.top):
+            text = f"{type(value).__name__}, which a config cannot hold; write text, numbers, lists and dicts"
+            own = "." not in key and key not in PLACES["config"].keys
+            self.parts.report(key, f"{text}, or end the file with `del {key}`" if own else text)
+        for key in self.cfg:
+            if not (isinstance(key, str) and key.isidentifier()):
+                self.parts.report(str(key), "not a name; keys of a config are names of Python")
 
     def _check_training(self) -> None:
         loader, loop = self.top.get("train_dataloader"), self.top.get("train_cfg")
@@ -216,7 +253,7 @@ class _Check:
                 continue
             old = self.file.get(name)
             if not name.startswith(("train", "val", "test")) and not (old and self._was_used(name, old)):
-                continue  # for something else, as the tta_pipeline of other packages
+                continue  # for something else, as pictures of the pipeline
             loader = f"{start}_dataloader" if f"{start}_dataloader" in loaders else "a dataloader"
             self.parts.report(
                 name,

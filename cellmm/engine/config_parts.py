@@ -16,6 +16,7 @@ from mmengine.runner import LogProcessor
 from cellmm.datasets.transforms import Albumentations
 from cellmm.datasets.transforms import albumentations as albu
 from cellmm.engine.component_arguments import arguments_of, wrong_kind
+from cellmm.engine.config_foreign import cure_of_transform, missing_packages
 from cellmm.engine.config_schema import ALWAYS_TAKEN, PLACES, Place, component_names, find_component
 
 # hooks that mmengine adds unless a config sets them, or sets them to None
@@ -51,6 +52,9 @@ class PartsCheck:
             key: one for key, one in self.problems.items() if key != path and not key.startswith(below)
         }
         self.problems[path] = text
+
+    def lines(self) -> list[str]:
+        return [f"{key}: {text}" for key, text in self.problems.items()]
 
     def component(self, value: Any, name: str) -> Callable | None:
         """What the dict at the place ``name`` is built by; None where that cannot be found."""
@@ -113,6 +117,9 @@ class PartsCheck:
     def _visit_component(self, value: dict, place: Place, path: str, strict: bool = True) -> None:
         kind = value.get("type", place.default)
         component = _component(value, place)
+        if place is PLACES["transform"] and "type" in value and (cure := cure_of_transform(kind, component)):
+            self.report(f"{path}.type", cure)
+            return
         if component is None:
             if "type" not in value:
                 near = difflib.get_close_matches(path.rpartition(".")[2], DEFAULT_HOOKS, 1, 0.6)
@@ -127,6 +134,11 @@ class PartsCheck:
         if place is PLACES["optim_wrapper"] and value.get("constructor") is not None:
             self.visit(dict(type=value["constructor"]), "constructor", f"{path}.constructor")
             return  # which takes the rest as it likes
+        if place is PLACES["vis_backend"] and (missing := missing_packages(component)):
+            names = " ".join(missing)
+            self.report(
+                f"{path}.type", f"{component.__name__} needs what is not installed; pip install {names}"
+            )
         self._check_arguments(value, component, place, path, strict)
         if inspect.isclass(component) and self.top.get("train_cfg") is not None:
             self._check_counts_iterations(value, component, path)

@@ -30,7 +30,7 @@ from cellmm.engine.checkpoint import (
     sha256,
     use_safe_loader,
 )
-from cellmm.engine.config_text import use_remembered_texts
+from cellmm.engine.config_text import use_config_text
 from cellmm.engine.preflight import ask_hook, build_from_config, check_runner
 from cellmm.engine.ranks import on_every_rank, on_first_rank
 from cellmm.engine.rates import check_rates_can_be_computed, compute_rates, options_of
@@ -44,7 +44,7 @@ from cellmm.engine.work_dir import (
 from cellmm.engine.workers import end_with_parent
 from cellmm.errors import CellMMError
 from cellmm.plugins import load_plugins
-from cellmm.registry import DATASETS
+from cellmm.registry import DATASETS, SCOPE
 
 # hooks that every training needs, whether its config names them or not
 NEEDED_HOOKS = dict(
@@ -69,6 +69,7 @@ def load_config(path: str | Path, cfg_options: dict | None = None) -> Config:
     Raises:
         CellMMError: the file is absent or is not a config, or a plug-in cannot be loaded.
     """
+    use_config_text()
     if not Path(path).is_file():
         raise CellMMError(f"{path}: no such config file")
     try:
@@ -82,7 +83,7 @@ def load_config(path: str | Path, cfg_options: dict | None = None) -> Config:
         raise CellMMError(
             f"--cfg-options {' '.join(cfg_options)}: does not go with {path}: {error}; see `cellmm config`"
         ) from error
-    init_default_scope(cfg.get("default_scope", "cellmm"))
+    init_default_scope(SCOPE)  # the check of the config refuses another
     load_plugins()
     return cfg
 
@@ -195,9 +196,11 @@ def build_runner(cfg: Config) -> CellRunner:
     """
     use_safe_loader()
     use_atomic_files()
-    use_remembered_texts()
+    use_config_text()
     start_distributed(cfg)
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+    if cfg.get("default_scope") is None:
+        cfg.default_scope = SCOPE
     # mmengine's names count seconds: two trainings of a process within one would share their numbers
     name = Path(cfg.filename or "config").stem
     cfg.setdefault("experiment_name", f"{name}_{time.strftime('%Y%m%d_%H%M%S')}_{next(_runs)}")
@@ -232,15 +235,22 @@ def _is_no_parameter(record: logging.LogRecord) -> bool:
     return not record.getMessage().startswith("paramwise_options")
 
 
+def _give_seed(dataset: dict, seed: int) -> None:
+    """To a dataset of cellmm, and to those inside of it, unless they have one."""
+    kind = dataset["type"] if inspect.isclass(dataset["type"]) else DATASETS.get(dataset["type"])
+    if inspect.isclass(kind) and issubclass(kind, CellDataset):
+        dataset.setdefault("seed", seed)
+    for one in dataset.get("datasets") or [dataset.get("dataset")]:
+        if isinstance(one, dict):
+            _give_seed(one, seed)
+
+
 def _prepare_training(cfg: Config) -> bool:
     """Fill in what training needs; whether it goes on with the training of its work dir."""
     cfg.setdefault("randomness", dict(seed=0))
     if not isinstance(cfg.randomness.get("seed"), int):
         raise CellMMError("randomness.seed: give a whole number, so that the training can be repeated")
-    dataset = cfg.train_dataloader.dataset
-    kind = dataset.type if inspect.isclass(dataset.type) else DATASETS.get(dataset.type)
-    if inspect.isclass(kind) and issubclass(kind, CellDataset):
-        dataset.setdefault("seed", cfg.randomness.seed)
+    _give_seed(cfg.train_dataloader.dataset, cfg.randomness.seed)
     cfg.setdefault("log_processor", dict(by_epoch=False))
     hooks = cfg.setdefault("default_hooks", {})
     counts = cfg.optim_wrapper.get("accumulative_counts", 1)

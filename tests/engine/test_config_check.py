@@ -70,7 +70,7 @@ def test_the_configs_pass(path):
         {"default_hooks.checkpoint.save_best": "auto", "default_hooks.checkpoint.rule": None},
         {"custom_hooks": [dict(type="EMAHook", begin_iter=5)], "log_processor": None},
         {"model.encoder.init_cfg": [dict(type="Kaiming", layer="Conv2d")]},
-        {"tta_pipeline": [dict(type="LoadImage"), dict(type="PackCellInputs")]},
+        {"view_pipeline": [dict(type="LoadImage"), dict(type="PackCellInputs")]},
     ],
     ids=lambda options: next(iter(options)),
 )

@@ -309,8 +309,10 @@ def test_the_size_of_the_first_sample(runner_of, options, steps, says):
 def test_wrapped_datasets_cannot_be_drawn_from(runner_of):
     runner = runner_of()
     inside = runner._train_dataloader["dataset"]
-    runner._train_dataloader["dataset"] = dict(type="RepeatDataset", times=2, dataset=inside)
-    with pytest.raises(CellMMError, match=r"^train_dataloader\.dataset\.type: RepeatDataset does not know"):
+    runner._train_dataloader["dataset"] = dict(type="mmengine.RepeatDataset", times=2, dataset=inside)
+    with pytest.raises(
+        CellMMError, match=r"^train_dataloader\.dataset\.type: RepeatDataset of mmengine does"
+    ):
         check_runner(runner)
 
 

@@ -14,6 +14,8 @@ FIXED_TARGETS = dict(
     gt_proximity="ProximityMap",
     sampling_density="SamplingDensity",
 )
+# keys that a step that moves pixels moves with them
+MOVING_TARGETS = ("gt_layers", "gt_labels", "gt_ignore", "gt_areas", "gt_nuclei")
 LOOK_UP_BYTES = 2 if cv2.__version__ >= "5" else 1  # what cv2.LUT looks up, several times as fast as NumPy
 
 
@@ -42,11 +44,19 @@ def unpack_layers(images: list[np.ndarray], num: int) -> np.ndarray:
     return np.array([layer for image in images for layer in cv2.split(image)])
 
 
+def fixed_targets(results: dict) -> dict[str, str]:
+    """Targets, also those of a step of the user's own, that stay where they are: {key: who writes it}."""
+    return {
+        key: FIXED_TARGETS.get(key, "the step that writes it")
+        for key in results
+        if key in FIXED_TARGETS or (str(key).startswith("gt_") and key not in MOVING_TARGETS)
+    }
+
+
 def refuse_moved_targets(results: dict, step: str) -> None:
     """Raise CellMMError where there is already what ``step``, which moves pixels, would leave behind."""
-    for key, writer in FIXED_TARGETS.items():
-        if key in results:
-            raise CellMMError(f"{step} comes after {writer}, whose {key} it does not move: put it before")
+    for key, writer in fixed_targets(results).items():
+        raise CellMMError(f"{step} comes after {writer}, whose {key} it does not move: put it before")
 
 
 def moving_layers(results: dict) -> LabelLayers:

@@ -7,7 +7,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from cellmm.datasets.transforms.cells import (
-    FIXED_TARGETS,
+    fixed_targets,
     moving_layers,
     pack_layers,
     replace_cells,
@@ -113,10 +113,10 @@ class RandomWarp(BaseTransform):
                 "RandomWarp cannot be taken back, so predictions would be put in the wrong place: "
                 "in a test pipeline use CropRegion, Rescale and PadTo"
             )
-        if late := [key for key in FIXED_TARGETS if key in results and key != "sampling_density"]:
+        late = {key: writer for key, writer in fixed_targets(results).items() if key != "sampling_density"}
+        for key, writer in late.items():
             raise CellMMError(
-                f"RandomWarp would leave {late[0]} of {path} where it was: put it before "
-                f"{FIXED_TARGETS[late[0]]} in the pipeline"
+                f"RandomWarp would leave {key} of {path} where it was: put it before {writer} in the pipeline"
             )
         if self.centre == "density":
             if "sampling_density" not in results:

@@ -16,9 +16,10 @@ WRAPPERS = (ConcatDataset, RepeatDataset, ClassBalancedDataset)
 
 def check_first_sample(loader: DataLoader, model: nn.Module) -> None:
     dataset, where = loader.dataset, "train_dataloader.dataset"
-    if type(dataset) in WRAPPERS:
+    if isinstance(dataset, WRAPPERS):
         raise CellMMError(
-            f"{where}.type: {type(dataset).__name__} does not know numbered draws; name one dataset of cellmm"
+            f"{where}.type: {type(dataset).__name__} of mmengine does not know numbered draws; use "
+            "ConcatDataset and RepeatDataset of cellmm"
         )
     sample = first_sample(dataset, model, where, index=(0, 0))
     if "gt_layers" not in sample["data_samples"]:

@@ -190,3 +190,109 @@ def test_division_leaves_fill_alone():
     image = stitched()
     image[128:, 128:] = 0
     assert np.array_equal(run(image, type="Normalize", mode="divide", divisor=2), image / 2)
+
+
+def packable(**more):
+    """2 x 3 px with the cells 1 (kept), 2 (a crowd region) and 3 (without a pixel)."""
+    layers = LabelLayers(np.array([[[1, 1, 0], [0, 2, 2]]], np.int32), num=3)
+    return dict(
+        img=np.zeros((2, 3, 1), np.float32),
+        img_path="a.tif",
+        img_shape=(2, 3),
+        gt_layers=layers,
+        gt_labels=np.zeros(3, np.int64),
+        gt_ignore=np.array([False, True, False]),
+        ignore=np.zeros((2, 3), bool),
+        gt_semantic=dict(border=np.zeros((2, 3), np.uint8)),
+        gt_proximity=np.zeros((2, 3), np.float32),
+        **more,
+    )
+
+
+def test_targets_of_ones_own_are_packed_without_a_subclass():
+    own = dict(gt_map=np.arange(2.0), gt_parts=packable()["gt_layers"], gt_age=np.array([[5], [6], [7]]))
+    pack = TRANSFORMS.build(dict(type="PackCellInputs", keys=("gt_map", "gt_parts"), cell_keys=("gt_age",)))
+    sample = pack(packable(**own))["data_samples"]
+    assert sample.gt_map.tolist() == [0, 1] and sample.gt_age.tolist() == [[5]]
+    assert sample.gt_parts.tolist() == sample.gt_layers.tolist() == [[[1, 1, 0], [0, 0, 0]]]
+    assert "gt_map" not in pack(packable())["data_samples"]
+
+
+@pytest.mark.parametrize(
+    ("options", "own", "says"),
+    [
+        ({}, dict(gt_mine=np.zeros(2)), r"^gt_mine would be left out; name it: .*keys=\('gt_mine',\)"),
+        (
+            dict(cell_keys=["gt_age"]),
+            dict(gt_age=np.zeros(2)),
+            "a.tif: gt_age has 2 entries, gt_layers 3 cells",
+        ),
+        (
+            dict(keys=["gt_age"]),
+            dict(gt_age=[1, 2]),
+            "^gt_age is a list; PackCellInputs takes arrays of numbers",
+        ),
+        (dict(keys=["gt_age"]), dict(gt_age=np.array(["x"])), "^gt_age is a ndarray; "),
+        (
+            dict(keys=["gt_x"]),
+            dict(gt_x=LabelLayers.empty(2, 3)),
+            "a.tif: gt_x has 0 entries, gt_layers 3 cells",
+        ),
+    ],
+)
+def test_targets_of_ones_own_that_do_not_fit(options, own, says):
+    with pytest.raises(CellMMError, match=says):
+        TRANSFORMS.build(dict(type="PackCellInputs", **options))(packable(**own))
+
+
+@pytest.mark.parametrize("key", ["mine", "gt_layers", "gt_disk_weight"])
+def test_keys_of_targets_are_names_of_ones_own(key):
+    with pytest.raises(ValueError, match="name a target of your own"):
+        TRANSFORMS.build(dict(type="PackCellInputs", keys=[key]))
+
+
+@pytest.mark.parametrize(
+    "key", ["img", "img_shape", "gt_layers", "gt_nuclei", "ignore", "gt_semantic", "gt_proximity"]
+)
+def test_what_was_moved_without_the_rest_is_refused(key):
+    """As by a transform of another library, or of a plug-in, that crops the image alone."""
+    pack = TRANSFORMS.build(dict(type="PackCellInputs"))
+    results = packable(gt_nuclei=packable()["gt_layers"])
+    pack(results)
+    smaller = dict(
+        img=np.zeros((2, 2, 1), np.float32),
+        img_shape=(3, 2),
+        gt_semantic=dict(cytoplasm=results["gt_semantic"]["border"], border=np.zeros((3, 3), np.uint8)),
+        ignore=np.zeros((2, 4), bool),
+        gt_proximity=np.zeros((1, 3), np.float32),
+    )
+    results[key] = smaller.get(key, LabelLayers(np.zeros((1, 3, 2), np.int32), num=3))
+    with pytest.raises(
+        CellMMError, match=r"^a\.tif: img has \(2, [23]\) px \(h, w\), but .* without the other; use"
+    ):
+        pack(results)
+
+
+@pytest.mark.parametrize(
+    ("grid", "fits"),
+    [((5, 7), True), ((3, 4), True), ((2, 3), True), ((2, 2), True), ((1, 1), True), ((3, 3), False)],
+)
+def test_disks_lie_on_a_grid_of_the_image(grid, fits):
+    disks = dict(gt_disks=np.zeros(grid, np.int32), gt_disk_weight=np.zeros(grid, np.float32))
+    results = dict(img=np.zeros((5, 7, 1), np.float32), **disks)
+    pack = TRANSFORMS.build(dict(type="PackCellInputs"))
+    if fits:
+        pack(results)
+    else:
+        with pytest.raises(CellMMError, match=r"but gt_disks \(3, 3\): a step after DiskTargets"):
+            pack(results)
+
+
+@pytest.mark.parametrize("step", ["RandomWarp", "PadTo", "Albumentations"])
+def test_a_target_of_ones_own_is_not_left_behind(step):
+    results = packable(gt_mine=np.zeros((2, 3)), rng=np.random.default_rng(0))
+    for key in ("gt_semantic", "gt_proximity", "ignore"):
+        results.pop(key)
+    more = dict(transforms=[]) if step == "Albumentations" else dict(size=(4, 4))
+    with pytest.raises(CellMMError, match="gt_mine .*put it before"):
+        TRANSFORMS.build(dict(type=step, **more))(results)

@@ -1,0 +1,129 @@
+"""ConcatDataset and RepeatDataset: whose image, which draw, which id, which seed."""
+
+import mmengine.dataset
+import numpy as np
+import pytest
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from cellmm.datasets import CellDataset, ConcatDataset, RepeatDataset
+from cellmm.engine.config_check import check_config
+from cellmm.engine.runner import build_runner, load_config
+from cellmm.errors import CellMMError
+from cellmm.registry import DATASETS
+
+
+class Named(CellDataset):
+    """Images <name>0.png, <name>1.png, ..., with the ids 1, 2, ..."""
+
+    def __init__(self, name: str, num: int, **kwargs):
+        self.name, self.num = name, num
+        super().__init__(pipeline=[draw_number], **kwargs)
+
+    def load_data_list(self):
+        return [dict(img_path=f"{self.name}{i}.png", img_id=i + 1, instances=[]) for i in range(self.num)]
+
+
+def draw_number(results: dict) -> dict:
+    kept = {key: results[key] for key in ("img_path", "img_id", "draw")}
+    return dict(kept, number=results["rng"].integers(2**31))
+
+
+def two() -> ConcatDataset:
+    """a0 a1 b0 b1 b2 b0 b1 b2 c0: the second one twice."""
+    b = RepeatDataset(dataset=Named("b", 3, seed=4), times=2)
+    return ConcatDataset(datasets=[Named("a", 2, seed=4), b, ConcatDataset(datasets=[Named("c", 1, seed=4)])])
+
+
+def test_images_ids_and_draws_by_hand():
+    dataset = two()
+    names = ["a0", "a1", "b0", "b1", "b2", "b0", "b1", "b2", "c0"]
+    assert len(dataset) == 9 and dataset.metainfo == dict(classes=("cell",))
+    for i, name in enumerate(names):
+        info = dataset.get_data_info(i)
+        assert (info["img_path"], info["img_id"]) == (f"{name}.png", i + 1)
+        sample = dataset[i, 17]
+        assert (sample["img_path"], sample["img_id"], sample["draw"]) == (f"{name}.png", i + 1, 17)
+        assert sample["number"] == np.random.default_rng((4, 17)).integers(2**31)  # of seed and draw alone
+        assert dataset[i] == dataset[i, i] and dataset[i]["draw"] == i
+    assert dataset[-1] == dataset[8, 8] and dataset.get_data_info(-1)["img_id"] == 9
+    with pytest.raises(IndexError):
+        dataset[9]
+
+
+def test_the_same_batches_from_any_number_of_workers():
+    batches = []
+    for workers in (0, 2):
+        config = dict(dataset=two(), sampler=dict(type="DrawSampler", _scope_="cellmm"), batch_size=2)
+        loader = Runner.build_dataloader(config | dict(num_workers=workers), seed=9)
+        loader.sampler.seek(14)
+        batches.append([batch for batch, _ in zip(loader, range(4), strict=False)])
+    assert batches[0] == batches[1]
+    assert len({str(batch) for batch in batches[0]}) == 4
+
+
+def test_the_id_of_a_packed_sample():
+    class Sample:
+        def set_metainfo(self, info):
+            self.info = info
+
+    a = Named("a", 2)
+    a.pipeline = lambda results: dict(inputs=0, data_samples=Sample())
+    assert ConcatDataset(datasets=[Named("b", 3), a])[4, 0]["data_samples"].info == dict(img_id=5)
+
+
+@pytest.mark.parametrize(
+    ("build", "says"),
+    [
+        (lambda: ConcatDataset(datasets=[]), "ConcatDataset: datasets is empty"),
+        (lambda: RepeatDataset(dataset=Named("a", 1), times=0), "times is 0; a whole number of at least 1"),
+        (lambda: RepeatDataset(dataset=Named("a", 1), times=True), "times is True; a whole number"),
+        (
+            lambda: ConcatDataset(datasets=[[1, 2]]),
+            "ConcatDataset: list does not know numbered draws; take a",
+        ),
+        (
+            lambda: ConcatDataset(datasets=[mmengine.dataset.RepeatDataset(Named("a", 1), times=2)]),
+            "ConcatDataset: RepeatDataset does not know numbered draws",
+        ),
+        (
+            lambda: ConcatDataset(
+                datasets=[
+                    Named("a", 1, metainfo=dict(classes=("x", "y"))),
+                    Named("b", 1, metainfo=dict(classes=("y", "z"))),
+                ]
+            ),
+            r"its classes are \['y', 'z'\], those of the first dataset of ConcatDataset \['x', 'y'\]: name",
+        ),
+    ],
+)
+def test_what_is_refused(build, says):
+    with pytest.raises(CellMMError, match=says):
+        build()
+
+
+def test_classes_are_numbered_as_in_the_first():
+    """By their names; and as another set has them, where the wrapper is told to."""
+    orders = dict(a=("x", "y"), b=("y", "x"))
+    sets = [Named(name, 1, metainfo=dict(classes=order)) for name, order in orders.items()]
+    both = ConcatDataset(datasets=sets)
+    assert [one.metainfo["classes"] for one in sets] == [("x", "y")] * 2
+    both.take_class_order(("y", "x"), "the checkpoint")
+    assert both.metainfo["classes"] == ("y", "x") == sets[1].metainfo["classes"]
+
+
+def test_two_sets_train_together_with_the_seed_of_the_training(tiny_config, tmp_path, monkeypatch):
+    """In a config the names are cellmm's; every dataset inside gets the seed, unless it has one."""
+    monkeypatch.setattr(Runner, "_log_env", lambda *args: None)
+    cfg = load_config(tiny_config(tmp_path), {"randomness.seed": 5})
+    one = cfg.train_dataloader.dataset
+    own = dict(one, seed=7, indices=[0])
+    repeat = dict(type="RepeatDataset", times=2, dataset=dict(one))
+    cfg.train_dataloader.dataset = dict(type="ConcatDataset", datasets=[dict(one), own, repeat])
+    cfg.work_dir = str(tmp_path / "work")
+    check_config(Config(cfg.to_dict()))
+    dataset = build_runner(cfg).train_dataloader.dataset
+    assert type(dataset) is DATASETS.get("ConcatDataset") is ConcatDataset
+    assert [child.seed for child in (*dataset.datasets[:2], dataset.datasets[2].dataset)] == [5, 7, 5]
+    assert len(dataset) == 5 + 1 + 10
+    assert dataset[15, 3]["data_samples"].img_id == 16
