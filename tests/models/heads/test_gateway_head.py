@@ -106,7 +106,8 @@ def test_few_cells(options, counts):
     head = build(**options)
     losses = head.loss(features(len(counts)), [sample(bars(n)) for n in counts])
     assert all(torch.isfinite(value) for value in losses.values()) and losses["loss_disk"] > 0
-    assert (losses["loss_mask"] > 0) == any(counts)
+    # as published a tile without an open gateway has an empty mask to learn
+    assert (losses["loss_mask"] > 0) == (any(counts) or "window" not in options)
     total(losses).backward()
     assert all(torch.isfinite(p.grad).all() for p in head.parameters() if p.grad is not None)
     assert all(torch.isfinite(value).all() for value in head.state_dict().values())
