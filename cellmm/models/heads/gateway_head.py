@@ -58,10 +58,9 @@ class GatewayHead(BaseModule):
         origin: pixels of the input before F's first pixel: 92 after EncoNetDecoder with ``padding='valid'``.
         window: side of the window of F around a gateway that DecoNet looks at, with padding a multiple of
             DecoNet's coarsest stride; it grows where a mask reaches its border. None: all of F.
-        patience: how much work that gives no mask predicting an image may hold, in units of 1.5 times
-            ``batch_gates`` windows and once all of F, beside half of the work that gives masks (see Work);
-            the gateways that are not looked at then are the least probable ones, and a warning counts them.
-            None: no bound.
+        patience: how much work that gives no mask predicting an image may hold: so many times 16 windows and
+            once all of F, and half of the work that gives masks (see Work). The least probable gateways are left
+            out then, and a warning counts them. None: no bound.
         train_gates: see above; None as published.
         anywhere: share of the ``train_gates`` that open at a random place of their object.
         found: share of them that open where the head finds a disk.
@@ -72,8 +71,7 @@ class GatewayHead(BaseModule):
             thinning, one draw for an image, so that whole ones, which predicting opens, are learned too; the
             radius of the disks less 2 as published. Not with ``train_gates``.
         gates: ``'components'`` as published or ``'peaks'``; disks below ``gate_thr`` are no peaks, and peaks
-            open ``gate_radius``, the best ``max_gates`` of an image (None: all; a warning counts those that are
-            left out).
+            open ``gate_radius``, the best ``max_gates`` of an image; a warning counts the others. None: all.
         batch_gates: gateways that go through DecoNet together when predicting.
         score: ``'mask'``: mean probability of the mask's pixels, as published; ``'quality'``: times the IoU
             that a small net expects of the mask, on detached features.

@@ -11,6 +11,8 @@ from cellmm.models.heads.gateways import Gateways
 from cellmm.models.limits import REACHED
 from cellmm.models.postprocess.mask_nms import window_nms
 
+FREE_WINDOWS = 16  # and once all of F: what may give no mask in an image without any
+
 
 @dataclass
 class Drawn:
@@ -43,10 +45,11 @@ class Work:
         self.paid = torch.zeros(num, dtype=torch.bool)
         self._covered = torch.zeros(tuple(shape), dtype=torch.bool)
 
-    def allows(self, pixels: int) -> bool:
-        """Whether so many more could be wasted."""
+    def allowed(self, pixels: int) -> int:
+        """How many windows of so many pixels may be wasted now."""
         paid = float(self.spent[self.paid].sum())
-        return float(self.spent.sum()) - paid + pixels <= self.free + paid / 2
+        wasted = float(self.spent.sum()) - paid
+        return max(int((self.free + paid / 2 - wasted) // pixels), 0)
 
     def add(self, which: Tensor, pixels: int, points: Tensor, whole: Tensor, masks: Tensor, first: Tensor):
         """Gateways ``which`` (K,) at ``points`` (K, 2) took ``pixels`` each: ``whole`` (K,) and passing or
@@ -64,9 +67,9 @@ class Work:
 def predict_image(
     head: nn.Module, features: list[Tensor], f: Tensor, image: int, class_probs: Tensor
 ) -> InstanceData:
-    """The instances of ``image`` of the batch, with class probabilities (K + 1, h, w): see GatewayHead.predict.
+    """The instances of ``image`` of the batch, with class probabilities (K + 1, h, w).
 
-    Limits that were reached are in the metainfo, as LimitLog takes them.
+    See GatewayHead.predict. Limits that were reached are in the metainfo, as LimitLog takes them.
     """
     disk_probs = 1 - class_probs[0]
     gateways = head.find(disk_probs)
@@ -115,15 +118,17 @@ def draw_gateways(
         scores=probs.new_zeros(len(gateways)),
     )
     window = head.window_size(shape)
-    free = 1.5 * head.batch_gates * window[0] * window[1] + shape[0] * shape[1]
+    free = FREE_WINDOWS * window[0] * window[1] + shape[0] * shape[1]
     work = None if head.patience is None else Work(len(gateways), head.patience * free, shape)
     todo, grow = gateways.probs.argsort(descending=True, stable=True), 1
     while len(todo):
         size = head.window_size(shape, grow)
-        done, again = 0, []
-        for which in todo.split(max(head.batch_gates // grow**2, 1)):
-            if work is not None and not work.allows(len(which) * size[0] * size[1]):
+        pixels, done, again = size[0] * size[1], 0, []
+        while done < len(todo):
+            batch = max(head.batch_gates // grow**2, 1)
+            if work is not None and not (batch := min(batch, work.allowed(pixels))):
                 break
+            which = todo[done : done + batch]
             first = head.first_pixels(gateways.points[which], size, shape)
             gates = gateways.open(which, first, size)
             logits, coarsest = head.draw(features, f, torch.full_like(which, image), first, gates)
@@ -140,7 +145,7 @@ def draw_gateways(
             if work is not None:
                 passes = ~cut & (out.scores[which] > head.score_thr)
                 points = gateways.points[which]
-                work.add(which, size[0] * size[1], points, passes, masks, out.origins[which])
+                work.add(which, pixels, points, passes, masks, out.origins[which])
             done += len(which)
         out.left += len(todo) - done
         todo, grow = torch.cat(again) if again else todo[:0], 2 * grow

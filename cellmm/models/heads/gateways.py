@@ -66,8 +66,9 @@ def gateways_from_peaks(
     """One gateway a peak of the (h, w) disk probabilities, smoothed by two 3x3 averages, best first.
 
     The smoothed peaks are at least ``threshold`` high and the highest in a square of ``radius`` to each side;
-    at most ``most`` are taken, None: all. Each is opened as a disk of ``radius``, smaller where the next is near, so
-    that no two touch. Ours: a doubtful disk is worth a look, since a mask that is drawn twice can be told.
+    at most ``most`` are taken, None: all. Each is opened as a disk of ``radius``, smaller where the next is
+    near, so that no two touch. Ours: a doubtful disk is worth a look, since a mask that is drawn twice can be
+    told.
     """
     smooth = disk_probs[None, None].float()
     for _ in range(2):

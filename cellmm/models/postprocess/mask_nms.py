@@ -66,9 +66,7 @@ def window_nms(masks: Sequence[Tensor], origins: Tensor, iou_thr: float) -> Tens
     pairs = sparse.triu(table @ table.T, k=1).tocsc()  # column: the later one
     shared = torch.from_numpy(pairs.data)
     earlier = torch.from_numpy(pairs.indices.astype(np.int64))
-    later = torch.arange(len(area)).repeat_interleave(
-        torch.from_numpy(np.diff(pairs.indptr).astype(np.int64))
-    )
+    later = torch.from_numpy(np.repeat(np.arange(len(area)), np.diff(pairs.indptr)))
     repeats = shared > iou_thr * (area[later] + area[earlier] - shared).clamp(min=1)
     stays = np.ones(len(area), dtype=bool)
     for i, j in zip(earlier[repeats].tolist(), later[repeats].tolist(), strict=True):
