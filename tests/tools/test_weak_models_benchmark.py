@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from cellmm.models.heads.gateways import Gateways
 from cellmm.registry import MODELS
 from cellmm.structures import CellSample
 
@@ -31,13 +32,14 @@ def test_pixels_and_calls_of_deconet():
                     deco_net=dict(widths=(4, 4), norm="BN", padding="same"),
                     gates="peaks",
                     window=16,
-                    gate_thr=0.0,
-                    max_gates=20,
                     mask_thr=0.99,
                 )
             ),
         )
     ).eval()
+    points = torch.cartesian_prod(torch.arange(8, 64, 12), torch.arange(8, 56, 12)).float()
+    gateways = Gateways(points, torch.full((20,), 2.0), torch.full((20,), 0.9))
+    model.heads["instances"].find = lambda disk_probs: gateways
     meta = dict(img_id=0, img_path="a.tif", img_shape=(64, 64), ori_shape=(64, 64), to_original=np.eye(3))
     images = [dict(inputs=torch.rand(1, 64, 64), data_samples=CellSample(metainfo=meta)) for _ in range(2)]
     row = tool.predict(model, images)  # no mask at all: 20 gateways in batches of 16 and 4

@@ -41,9 +41,9 @@ class GatewayHead(BaseModule):
 
     Training, as published (``train_gates=None``): of each image's gateways, each opens with ``keep_prob``,
     all open ones go through DecoNet at once, and it draws the union of their objects, an empty mask where
-    none is open. Ours: ``train_gates``
-    gateways an image, one at a time, in windows; some of them anywhere on the object, some where the head
-    itself sees a disk, right or wrong, so that the quality of masks from wrong gateways is learned too.
+    none is open. Ours: ``train_gates`` gateways an image, one at a time, in windows; some of them anywhere on
+    the object, some where the head itself sees a disk, right or wrong, so that the quality of masks from
+    wrong gateways is learned too.
 
     ``forward``: list of (B, D, H, W), finest first -> dict(features (B, C, H, W), disk_logits
     (B, K + 1, H, W)). Samples need what ReferencePoints and DiskTargets write, at the head's ``stride``.
@@ -59,8 +59,8 @@ class GatewayHead(BaseModule):
         window: side of the window of F around a gateway that DecoNet looks at, with padding a multiple of
             DecoNet's coarsest stride; it grows where a mask reaches its border. None: all of F.
         patience: how much work that gives no mask predicting an image may hold: so many times 16 windows and
-            once all of F, and half of the work that gives masks (see Work). The least probable gateways are left
-            out then, and a warning counts them. None: no bound.
+            once all of F, and half of the work that gives masks (see Work). The least probable gateways are
+            left out then, and a warning counts them. None: no bound.
         train_gates: see above; None as published.
         anywhere: share of the ``train_gates`` that open at a random place of their object.
         found: share of them that open where the head finds a disk.

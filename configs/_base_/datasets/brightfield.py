@@ -5,7 +5,7 @@ _base_ = ["./thesis_augmentation.py"]
 data_root = "data/brightfield"
 simulation = dict(splits=dict(train=18, val=5, test=5), seed=0)
 dataset_type = "SimulatedDataset"
-normalize = dict(type="Normalize", mode="mean_std")
+normalize = dict(type="Normalize", mode="mean_std")  # ours
 
 train_pipeline = [
     dict(type="LoadImage"),
