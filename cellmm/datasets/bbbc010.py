@@ -17,8 +17,9 @@ from cellmm.utils import name_some
 class BBBC010Dataset(MaskFolderDataset):
     """Worms, up to three deep: ``images/*_<WELL>_<channel>_*.tif``, ``masks/<WELL>_<NN>_ground_truth.png``.
 
-    ``split``: a key of ``split_file``, a json {"train": [wells], "test": [wells]}, or 'all' for every well
-    in it. ``channel``: 'w2' is brightfield, 'w1' GFP; a list gives an image with these channels.
+    ``split``: a key of ``split_file``, a json {"train": [wells], "test": [wells]} with any keys, or 'all' for
+    every well in it; a relative name of the file is looked for in ``data_root``. ``channel``: 'w2' is
+    brightfield, 'w1' GFP; a list gives an image with these channels.
     Wells that no split lists are left out, and one log line counts their masks. ``img_id`` counts from 1 in
     the sorted wells of the split.
     Source: image set BBBC010v1, Ljosa et al., Nature Methods 2012.

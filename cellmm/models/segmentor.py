@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from cellmm.errors import CellMMError
 from cellmm.models.head_inputs import Features, HeadInputs
 from cellmm.models.layers import RecomputedSequential
+from cellmm.models.limits import REACHED, LimitLog
 from cellmm.models.postprocess.map_average import MapAverage
 from cellmm.models.postprocess.mask_windows import MaskWindows
 from cellmm.models.postprocess.original_frame import map_in_original_frame
@@ -107,9 +108,16 @@ class CellSegmentor(BaseModel):
                 f"{2 * self.tile_step} px or more, or an overlap of 0"
             )
         self.tile, self.tile_overlap = tile, tile_overlap
+        self._limits = LimitLog()
         self._recompute(recompute)
         if channels_last:
             self.to(memory_format=torch.channels_last)
+
+    def train(self, mode: bool = True) -> "CellSegmentor":
+        """As of nn.Module; each validation names its images with warnings anew."""
+        if mode:
+            self._limits.reset()
+        return super().train(mode)
 
     @property
     def _instances_from(self) -> nn.Module | None:
@@ -209,6 +217,7 @@ class CellSegmentor(BaseModel):
                 windows = MaskWindows.of(instances, shape, head.stride)
                 index = on_image(windows, sample)
                 sample.pred_instances = in_original_frame(windows, instances, sample, index, head.mask_thr)
+                self._limits.say(sample.get("img_path"), instances.get(REACHED, {}))
         return samples
 
     def _predict_tiles(self, image: Tensor, sample: CellSample) -> None:
@@ -231,6 +240,7 @@ class CellSegmentor(BaseModel):
         self._write_maps({target: maps.pop(target).mean() for target in list(maps)}, sample)
         if head is not None:
             sample.pred_instances = cells.result()
+        self._limits.say(sample.get("img_path"), cells.reached)
         if cells.num_cut:
             print_log(
                 f"{sample.get('img_path')}: {cells.num_cut} cells end at the border of a tile and may be "

@@ -1,5 +1,6 @@
 """What a head finds, whole or tile by tile, as instances in the original frame."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -7,6 +8,7 @@ import torch
 from mmengine.structures import InstanceData
 from torch import nn
 
+from cellmm.models.limits import REACHED
 from cellmm.models.postprocess.mask_windows import MaskWindows
 from cellmm.models.postprocess.original_frame import masks_in_original_frame
 from cellmm.models.postprocess.tiles import Tile, without_repeats
@@ -57,7 +59,8 @@ class TiledInstances:
         shape: (h, w) that the tiles are cut from.
         overlap: pixels that neighbouring tiles share.
 
-    ``num_cut``: how many so far end at the border of a tile.
+    ``num_cut``: how many so far end at the border of a tile; ``reached``: limits that the head reached, and
+    the number that they cut in all tiles.
     """
 
     def __init__(
@@ -66,11 +69,13 @@ class TiledInstances:
         self.head, self.sample, self.tiles = head, sample, tiles
         self.shape, self.overlap = shape, overlap
         self.num_cut = 0
+        self.reached: Counter = Counter()
         self._parts: list[InstanceData] = []
 
     def add(self, instances: InstanceData) -> None:
         """What the head predicts in the next of the tiles."""
         head, tile = self.head, self.tiles[len(self._parts)]
+        self.reached.update(instances.get(REACHED, {}))
         size = (tile.bottom - tile.top, tile.right - tile.left)
         windows = MaskWindows.of(instances, size, head.stride).in_tile(tile.top, tile.left, self.shape)
         index = on_image(windows, self.sample)

@@ -30,7 +30,6 @@ model = dict(
             gates="peaks",
             gate_thr=0.1,
             gate_radius=3.0,
-            max_gates=100,  # at most 15 worms in a well
             score="quality",
             loss_disk_weight=3.0,
             loss_mask_weight=5.0,

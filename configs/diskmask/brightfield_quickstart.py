@@ -36,7 +36,6 @@ model = dict(
             found=0.33,
             train_radius=4,
             gates="peaks",
-            max_gates=200,
             score="quality",
             loss_disk_weight=3.0,
             loss_mask_weight=5.0,

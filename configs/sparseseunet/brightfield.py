@@ -1,4 +1,5 @@
 # The thesis' recipe on two brightfield planes, 512x512, N = 100 (sparseseunet 5.7): for a GPU with memory.
+# What the thesis leaves open is marked "ours" here and in the files that this one takes.
 _base_ = [
     "../_base_/default_runtime.py",
     "../_base_/models/sparseseunet.py",

@@ -1,8 +1,8 @@
 # brightfield.py in 4 GB: masks learned on 12,544 points (Mask2Former's number), activations in bfloat16, the
-# large ones computed again when gradients are, activation maps at stride 2.
+# large ones computed again when gradients are, activation maps at stride 2 that see pixel positions.
 _base_ = ["./brightfield.py"]
 model = dict(
-    heads=dict(instances=dict(num_points=12544, instance_level=1)),
+    heads=dict(instances=dict(num_points=12544, instance_level=1, coord_order=1)),
     recompute=[
         "encoder.levels.0",
         "encoder.levels.1",

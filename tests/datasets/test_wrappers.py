@@ -93,7 +93,7 @@ def test_the_id_of_a_packed_sample():
                     Named("b", 1, metainfo=dict(classes=("y", "z"))),
                 ]
             ),
-            r"its classes are \['y', 'z'\], those of the first dataset of ConcatDataset \['x', 'y'\]: name",
+            r"its classes are \['y', 'z'\], those of the first dataset of ConcatDataset \['x', 'y'\]: use",
         ),
     ],
 )

@@ -274,3 +274,20 @@ def test_two_ranks_with_a_padded_last_batch(tmp_path, monkeypatch):
         process.join(timeout=60)
     for of_rank in numbers:
         assert of_rank == pytest.approx(alone, nan_ok=True)
+
+
+def test_predictions_that_max_dets_leaves_out_are_said(monkeypatch):
+    said = []
+    monkeypatch.setattr(
+        "cellmm.evaluation.metrics.cell_coco_metric.print_log", lambda text, **_: said.append(text)
+    )
+    images = [sample(1, [A], [A, B]), sample(2, [A, B], [A, B, C, D]), sample(3, [A], [A])]
+    numbers = run(*images, max_dets=1)
+    assert numbers["AR"] == pytest.approx(0.75)
+    (line,) = said
+    assert line.startswith("max_dets=1 left out 4 predictions in 2 of 3 images, most in image_2.tif (3 of 4)")
+    assert line.endswith("set max_dets=None to count all")
+    # of each class as many as that
+    run(sample(1, [A, B], [A, B], labels=[0, 1], guess_labels=[0, 1]), classes=("a", "b"), max_dets=1)
+    run(*images)
+    assert len(said) == 1

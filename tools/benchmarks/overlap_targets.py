@@ -106,7 +106,7 @@ def plain_map(kind: str, cells: np.ndarray, nuclei: np.ndarray) -> np.ndarray:
                 nearest = np.minimum(nearest, distance_to(outline))
         scaled = np.log1p(nearest)
         p = np.maximum(1 - scaled / scaled[covered].max(), 0)
-    return np.where(covered, np.maximum(p, BACKGROUND), BACKGROUND)
+    return np.where(covered, p, BACKGROUND)
 
 
 def seconds(call: Callable[[], object]) -> float:

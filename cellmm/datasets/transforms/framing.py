@@ -109,17 +109,19 @@ class MirrorPad(BaseTransform):
     """Mirror ``top_left`` and ``bottom_right`` px of the image at its borders; cells end where they end.
 
     For nets without padding, which give less than they take (the overlap-tile strategy, diskmask 2.2.2). What
-    is mirrored is in ``ignore``, bool (H, W). The outermost pixel is not repeated.
+    is mirrored is in ``ignore``, bool (H, W). The outermost pixel is not repeated. ``value``: pixels of this
+    value in place of mirrored ones.
     """
 
-    def __init__(self, *, top_left: int, bottom_right: int) -> None:
+    def __init__(self, *, top_left: int, bottom_right: int, value: float | None = None) -> None:
         if min(top_left, bottom_right) < 0:
             raise ValueError(f"MirrorPad: {top_left} and {bottom_right} px: 0 or more is needed")
         self.pad = (top_left, bottom_right)
+        self.how = dict(mode="reflect") if value is None else dict(mode="constant", constant_values=value)
 
     def transform(self, results: dict) -> dict:
         shape = results["img"].shape[:2]
-        results["img"] = np.pad(results["img"], (self.pad, self.pad, (0, 0)), mode="reflect")
+        results["img"] = np.pad(results["img"], (self.pad, self.pad, (0, 0)), **self.how)
         ignore = results.get("ignore", np.zeros(shape, dtype=bool))
         results["ignore"] = np.pad(ignore, self.pad, constant_values=True)
         _pad_cells(results, self.pad, self.pad)

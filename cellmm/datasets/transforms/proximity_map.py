@@ -17,7 +17,7 @@ NEEDS_NUCLEI = ("v0", "v1", "v3")
 class ProximityMap(BaseTransform):
     """Write ``gt_proximity``, P, float32 (H, W) in [0, 1]: how likely cells overlap at each pixel.
 
-    P(x) = max(b, p(x)) on pixels x of cells and b on all others, b being ``background``. p by ``kind``, where
+    P(x) = p(x) on pixels x of cells and b on all others, b being ``background``. p by ``kind``, where
     c_i is the centroid of the nucleus of cell i, or of the cell itself where it has none:
 
     - v0, nuclei within cell: p(x) = max over the cells i that cover x of |x - c_i| / max_{y in i} |y - c_i|;
@@ -75,7 +75,7 @@ class ProximityMap(BaseTransform):
             p = np.maximum(p, near_overlaps(cells, self.reach))
         if self.kind == "v4":
             p = near_outlines(cells)
-        results["gt_proximity"] = np.maximum(p, np.float32(self.background))
+        results["gt_proximity"] = np.where(cells.covered(), p, np.float32(self.background))
         return results
 
 

@@ -42,6 +42,7 @@ class CellCocoMetric(BaseMetric):
             draw by default); AP needs no such choice.
         iou_thresholds: for S, F1 and PQ.
         max_dets: only this many predictions of a class in an image, the best scored; None counts all of them.
+            A warning says how many are left out.
         outfile_prefix: write ``<prefix>.segm.json`` (COCO results, with the category ids of the annotation
             file) and ``<prefix>.images.csv``.
     """
@@ -114,6 +115,7 @@ class CellCocoMetric(BaseMetric):
         results = sorted(results, key=lambda result: result.img_id)
         check_images(results, self._size)
         self._check_labels(results)
+        self._warn_of_cut(results)
         numbers = self._average_precisions(results)
         numbers.update(self._scores(results))
         if self.outfile_prefix is not None:
@@ -126,6 +128,18 @@ class CellCocoMetric(BaseMetric):
         labels = {label for result in results for label in result.counts}
         if self._classes() and not labels <= set(range(len(self._classes()))):
             raise CellMMError(f"labels {sorted(labels)} do not fit the classes {self._classes()}")
+
+    def _warn_of_cut(self, results: list[ImageResult]) -> None:
+        if not (cut := [result for result in results if result.num_cut]):
+            return
+        most = max(cut, key=lambda result: result.num_cut)
+        print_log(
+            f"max_dets={self.max_dets} left out {sum(result.num_cut for result in cut)} predictions in "
+            f"{len(cut)} of {len(results)} images, most in {most.name} ({most.num_cut} of "
+            f"{most.num_predictions}); set max_dets=None to count all",
+            logger="current",
+            level=logging.WARNING,
+        )
 
     def _classes(self) -> tuple[str, ...]:
         return tuple((self.dataset_meta or {}).get("classes", ()))

@@ -20,7 +20,7 @@ class ImageResult:
     label and the result of each prediction.
 
     ``ranked``, ``counts``: by label, for the labels that the image has; ``counts`` as of ``count_matches``.
-    ``num_counted``: predictions that S, F1 and PQ count.
+    ``num_counted``: predictions that S, F1 and PQ count; ``num_cut``: those that ``max_dets`` leaves out.
     """
 
     img_id: int
@@ -29,6 +29,7 @@ class ImageResult:
     num_ignored: int
     num_predictions: int
     num_counted: int
+    num_cut: int = 0
     ranked: dict[int, F.RankedMatches] = field(default_factory=dict)
     counts: dict[int, np.ndarray] = field(default_factory=dict)
     coco: list[tuple[int, dict]] | None = None
@@ -62,7 +63,9 @@ def score_image(
         num_predictions=len(scores),
         num_counted=int(np.count_nonzero(scores >= score_thr)),
     )
-    for label, one in split_classes(truth, predicted, max_dets=max_dets).items():
+    classes = split_classes(truth, predicted, max_dets=max_dets)
+    result.num_cut = len(scores) - sum(len(one.scores) for one in classes.values())
+    for label, one in classes.items():
         pairs = one.pairs(min(*iou_thresholds, F.IOU_THRESHOLDS[0]))
         result.ranked[label] = one.ranked(area_ranges, pairs)
         result.counts[label] = F.count_matches(

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cellmm.errors import CellMMError
+from cellmm.models.heads.gateway_prediction import predict_image
 from cellmm.models.heads.gateway_training import (
     OpenGateways,
     best_iou,
@@ -20,13 +21,13 @@ from cellmm.models.heads.gateway_training import (
     owners,
     random_radius,
     random_subset,
+    thinned,
     union_mask,
 )
 from cellmm.models.heads.gateways import Gateways, gateways_from_components, gateways_from_peaks, windows
 from cellmm.models.heads.labels import check_labels
 from cellmm.models.layers.mask_quality import MaskQuality
 from cellmm.models.losses.functional import dice_coefficient, mean_over_ranks, weighted_cross_entropy
-from cellmm.models.postprocess.mask_nms import window_nms
 from cellmm.registry import MODELS
 
 
@@ -39,9 +40,10 @@ class GatewayHead(BaseModule):
     it, with skips from the coarser maps. Masks may overlap.
 
     Training, as published (``train_gates=None``): of each image's gateways, each opens with ``keep_prob``,
-    all open ones go through DecoNet at once, and it draws the union of their objects. Ours: ``train_gates``
-    gateways an image, one at a time, in windows; some of them anywhere on the object, some where the head
-    itself sees a disk, right or wrong, so that the quality of masks from wrong gateways is learned too.
+    all open ones go through DecoNet at once, and it draws the union of their objects, an empty mask where
+    none is open. Ours: ``train_gates`` gateways an image, one at a time, in windows; some of them anywhere on
+    the object, some where the head itself sees a disk, right or wrong, so that the quality of masks from
+    wrong gateways is learned too.
 
     ``forward``: list of (B, D, H, W), finest first -> dict(features (B, C, H, W), disk_logits
     (B, K + 1, H, W)). Samples need what ReferencePoints and DiskTargets write, at the head's ``stride``.
@@ -56,14 +58,20 @@ class GatewayHead(BaseModule):
         origin: pixels of the input before F's first pixel: 92 after EncoNetDecoder with ``padding='valid'``.
         window: side of the window of F around a gateway that DecoNet looks at, with padding a multiple of
             DecoNet's coarsest stride; it grows where a mask reaches its border. None: all of F.
+        patience: how much work that gives no mask predicting an image may hold: so many times 16 windows and
+            once all of F, and half of the work that gives masks (see Work). The least probable gateways are
+            left out then, and a warning counts them. None: no bound.
         train_gates: see above; None as published.
         anywhere: share of the ``train_gates`` that open at a random place of their object.
         found: share of them that open where the head finds a disk.
         keep_prob: see above.
         train_radius: radius of an open gateway is drawn from 1 to this, in pixels of F, or what is left of
-            the disk, so that no size is learned; as published the disk radius less 1.
+            the disk, so that no size is learned.
+        train_thinning: as published, in place of ``train_radius``: open disks lose 0 to this many layers by
+            thinning, one draw for an image, so that whole ones, which predicting opens, are learned too; the
+            radius of the disks less 2 as published. Not with ``train_gates``.
         gates: ``'components'`` as published or ``'peaks'``; disks below ``gate_thr`` are no peaks, and peaks
-            open ``gate_radius``, the best ``max_gates`` of an image.
+            open ``gate_radius``, the best ``max_gates`` of an image; a warning counts the others. None: all.
         batch_gates: gateways that go through DecoNet together when predicting.
         score: ``'mask'``: mean probability of the mask's pixels, as published; ``'quality'``: times the IoU
             that a small net expects of the mask, on detached features.
@@ -86,15 +94,17 @@ class GatewayHead(BaseModule):
         fine_skip: bool = False,
         origin: int = 0,
         window: int | None = None,
+        patience: float | None = 1.0,
         train_gates: int | None = None,
         anywhere: float = 0.0,
         found: float = 0.0,
         keep_prob: float = 0.5,
         train_radius: int = 4,
+        train_thinning: int | None = None,
         gates: str = "components",
         gate_thr: float = 0.1,
         gate_radius: float = 3.0,
-        max_gates: int = 1000,
+        max_gates: int | None = None,
         batch_gates: int = 16,
         score: str = "mask",
         loss_disk_weight: float = 1.0,
@@ -115,6 +125,14 @@ class GatewayHead(BaseModule):
             raise ValueError("score='quality' needs loss_quality_weight > 0")
         if train_gates is not None and window is None:
             raise ValueError("train_gates needs a window")
+        if train_gates is not None and train_thinning is not None:
+            raise ValueError("train_thinning is of the published training: leave it out, or train_gates")
+        if train_thinning is not None and train_thinning < 0:
+            raise ValueError(f"train_thinning must be None or 0 and more, got {train_thinning}")
+        if patience is not None and patience <= 0:
+            raise ValueError(f"patience must be None or above 0, got {patience}")
+        if max_gates is not None and max_gates < 1:
+            raise ValueError(f"max_gates must be None or 1 and more, got {max_gates}")
         if train_gates is None and (loss_quality_weight or anywhere or found):
             raise ValueError("loss_quality_weight, anywhere and found need train_gates: one mask a gateway")
         if train_gates and round(train_gates * anywhere) + round(train_gates * found) > train_gates:
@@ -136,9 +154,9 @@ class GatewayHead(BaseModule):
         self.deco_net.check_window(window)
         self.stride, self.num_classes, self.origin = stride, num_classes, origin
         self.margin = origin + stride * self.deco_net.origin
-        self.window, self.fine_skip = window, fine_skip
+        self.window, self.fine_skip, self.patience = window, fine_skip, patience
         self.train_gates, self.anywhere, self.found = train_gates, anywhere, found
-        self.keep_prob, self.train_radius = keep_prob, train_radius
+        self.keep_prob, self.train_radius, self.train_thinning = keep_prob, train_radius, train_thinning
         self.gates, self.gate_thr, self.gate_radius, self.max_gates = gates, gate_thr, gate_radius, max_gates
         self.batch_gates, self.score = batch_gates, score
         self.loss_weights = dict(
@@ -196,26 +214,29 @@ class GatewayHead(BaseModule):
         losses = dict(loss_disk=weights["disk"] * weighted_cross_entropy(logits, classes, disk_weight))
         disk_probs = (1 - logits.detach().softmax(1)[:, 0]) * (disk_weight > 0)  # none in what is ignored
         opened = self._open_for_training(disk_probs, disks, samples)
-        count = mean_over_ranks(sum(len(cells) > 0 for cells in opened.cells), logits)
+        # a wrong gateway has no mask to learn; as published, no open gateway has an empty one
+        draws = [len(cells) > 0 or self.train_gates is None for cells in opened.cells]
+        count = mean_over_ranks(sum(draws), logits)
         mask_logits, coarsest = self.draw(
             features, outputs["features"], opened.image, opened.first, opened.gates
         )
         mask_logits = mask_logits[:, 0]
         mask, dice, iou = [], [], []
-        for logit, image, first, cells in zip(
-            mask_logits, opened.image.tolist(), opened.first.tolist(), opened.cells, strict=True
+        for logit, image, first, cells, draw in zip(
+            mask_logits, opened.image.tolist(), opened.first.tolist(), opened.cells, draws, strict=True
         ):
             layers, ignore = self._window_truth(samples[image], first, logit.shape)
             learned = (~ignore).float()
             if self.quality is not None:
                 seen = logit.detach().sigmoid() * learned
                 iou.append(best_iou(seen, layers, self.stride, self.mask_thr))
-            if len(cells):
+            if draw:
                 target = union_mask(layers, cells, self.stride)
                 bce = F.binary_cross_entropy_with_logits(logit, target, reduction="none") * learned
                 mask.append(bce.sum() / learned.sum().clamp(min=1))
-                probs = (logit.sigmoid() * learned).flatten()
-                dice.append(1 - dice_coefficient(probs, (target * learned).flatten()))
+                if len(cells):
+                    probs = (logit.sigmoid() * learned).flatten()
+                    dice.append(1 - dice_coefficient(probs, (target * learned).flatten()))
         nothing = mask_logits.sum() * 0
         losses["loss_mask"] = weights["mask"] * sum(mask, nothing) / count
         if weights["dice"]:
@@ -297,7 +318,11 @@ class GatewayHead(BaseModule):
             ids = ids[~torch.isin(ids, edge_ids(disks))]  # diskmask 3.3.2
             opened = ids[(torch.rand(len(ids)) < self.keep_prob).to(ids.device)]
             zero = torch.zeros(1, 2, dtype=torch.long, device=disks.device)
-            gates = known.open(opened - 1, zero.expand(len(opened), 2), size).any(0, keepdim=True)
+            if self.train_thinning is None:
+                gates = known.open(opened - 1, zero.expand(len(opened), 2), size).any(0, keepdim=True)
+            else:
+                passes = int(torch.randint(0, self.train_thinning + 1, ()))
+                gates = thinned(torch.isin(disks, opened.to(disks.dtype)), passes)[None]
             return OpenGateways(zero[:, 0] + image, zero, gates, gates.new_ones(1).float(), [opened])
         size = self.window_size(shape)
         first, gates, probs, cells = [], [], [], []
@@ -335,7 +360,7 @@ class GatewayHead(BaseModule):
         (y, x) in pixels of the input, ``scores``, ``labels``, best first."""
         outputs = self(features)
         probs = outputs["disk_logits"].softmax(1)
-        return [self._predict_image(features, outputs["features"], i, probs[i]) for i in range(len(probs))]
+        return [predict_image(self, features, outputs["features"], i, probs[i]) for i in range(len(probs))]
 
     def find(self, disk_probs: Tensor) -> Gateways:
         """The gateways of one image in its disk probabilities (h, w)."""
@@ -343,50 +368,8 @@ class GatewayHead(BaseModule):
             return gateways_from_components(disk_probs)
         return gateways_from_peaks(disk_probs, self.gate_thr, self.gate_radius, self.max_gates)
 
-    def _predict_image(
-        self, features: list[Tensor], f: Tensor, image: int, class_probs: Tensor
-    ) -> InstanceData:
-        disk_probs = 1 - class_probs[0]
-        gateways = self.find(disk_probs)
-        shape = disk_probs.shape
-        probs: list[Tensor] = [disk_probs.new_zeros(0)] * len(gateways)
-        origins = torch.zeros(len(gateways), 2, dtype=torch.long, device=f.device)
-        scores = disk_probs.new_zeros(len(gateways))
-        row, col = gateways.points.round().long().unbind(1)
-        at_points = disk_probs[row, col]
-        todo, grow = torch.arange(len(gateways), device=f.device), 1
-        while len(todo):
-            size = self.window_size(shape, grow)
-            cut = []
-            for which in todo.split(max(self.batch_gates // grow**2, 1)):
-                first = self.first_pixels(gateways.points[which], size, shape)
-                gates = gateways.open(which, first, size)
-                logits, coarsest = self.draw(features, f, torch.full_like(which, image), first, gates)
-                drawn = logits[:, 0].sigmoid()
-                score = self._scores(logits, coarsest, at_points[which])
-                origins[which] = first + self.deco_net.origin
-                scores[which] = score
-                for i, index in enumerate(which.tolist()):
-                    probs[index] = drawn[i]
-                if size != tuple(shape):
-                    cut.append(which[self._is_cut(drawn > self.mask_thr, first, size, shape)])
-            todo, grow = torch.cat(cut) if cut else todo[:0], 2 * grow
-        inside = [(one > self.mask_thr).cpu() for one in probs]
-        order = scores.argsort(descending=True, stable=True)
-        order = order[scores[order] > self.score_thr]
-        keep = [i for i in order.tolist() if inside[i].any()]
-        if self.nms_thr is not None:
-            stays = window_nms([inside[i] for i in keep], origins[keep], self.nms_thr)
-            keep = [keep[i] for i in stays.tolist()]
-        return InstanceData(
-            mask_probs=[probs[i] for i in keep],
-            mask_origins=origins[keep] + self.origin // self.stride,
-            points=(gateways.points[keep] + 0.5) * self.stride - 0.5 + self.origin,
-            scores=scores[keep],
-            labels=class_probs[1:, row[keep], col[keep]].argmax(0),
-        )
-
-    def _scores(self, logits: Tensor, coarsest: Tensor, disk_probs: Tensor) -> Tensor:
+    def scores(self, logits: Tensor, coarsest: Tensor, disk_probs: Tensor) -> Tensor:
+        """Of K masks with logits (K, 1, h, w): (K,)."""
         probs = logits[:, 0].sigmoid()
         inside = probs > self.mask_thr
         scores = (probs * inside).sum((1, 2)) / inside.sum((1, 2)).clamp(min=1)
@@ -399,13 +382,3 @@ class GatewayHead(BaseModule):
         coarsest = coarsest.detach().float()
         features = torch.cat([coarsest.mean((2, 3)), coarsest.amax((2, 3))], 1)
         return self.quality(features, logits, disk_probs)
-
-    @staticmethod
-    def _is_cut(masks: Tensor, first: Tensor, size: Sequence[int], shape: Sequence[int]) -> Tensor:
-        """Which masks (K, h', w') reach a border of their window that is none of the map: bool (K,)."""
-        goes_on = first + first.new_tensor(size) < first.new_tensor(shape)
-        edges = [masks[:, 0], masks[:, -1], masks[:, :, 0], masks[:, :, -1]]
-        inner = [first[:, 0] > 0, goes_on[:, 0], first[:, 1] > 0, goes_on[:, 1]]
-        return torch.stack(
-            [edge.any(1) & open_side for edge, open_side in zip(edges, inner, strict=True)]
-        ).any(0)

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from skimage.morphology import thin
 from torch import Tensor
 
 from cellmm.models.heads.gateways import Gateways
@@ -80,8 +82,15 @@ def random_subset(ids: Tensor, most: int) -> Tensor:
 
 
 def random_radius(count: int, largest: int, like: Tensor) -> Tensor:
-    """Radii from 1 to ``largest``, as thinning the disks gives (diskmask 3.3.2)."""
+    """Radii from 1 to ``largest``."""
     return torch.randint(1, max(largest, 1) + 1, (count,)).to(like)
+
+
+def thinned(disks: Tensor, passes: int) -> Tensor:
+    """bool (h, w) after so many passes of morphological thinning (diskmask 3.3.2)."""
+    if not passes:
+        return disks
+    return torch.from_numpy(np.ascontiguousarray(thin(disks.cpu().numpy(), passes))).to(disks.device)
 
 
 def gateways_anywhere(own: Tensor, ids: Tensor, radius: Tensor) -> tuple[Gateways, Tensor]:

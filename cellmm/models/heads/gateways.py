@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from scipy import ndimage
+from scipy.spatial import cKDTree
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -16,13 +17,14 @@ class Gateways:
 
     Gateway g is the disk of ``radius[g]`` around ``points[g]``, and of that only what ``labels`` (h, w),
     where given, calls g + 1. ``points``: float (G, 2), (row, column); ``radius``, ``probs`` (the disk
-    probability there): float (G,).
+    probability there): float (G,). ``left_out``: how many more a limit left out.
     """
 
     points: Tensor
     radius: Tensor
     probs: Tensor
     labels: Tensor | None = None
+    left_out: int = 0
 
     def __len__(self) -> int:
         return len(self.points)
@@ -58,12 +60,15 @@ def gateways_from_components(disk_probs: Tensor, median: int = 3) -> Gateways:
     )
 
 
-def gateways_from_peaks(disk_probs: Tensor, threshold: float, radius: float, most: int) -> Gateways:
+def gateways_from_peaks(
+    disk_probs: Tensor, threshold: float, radius: float, most: int | None = None
+) -> Gateways:
     """One gateway a peak of the (h, w) disk probabilities, smoothed by two 3x3 averages, best first.
 
     The smoothed peaks are at least ``threshold`` high and the highest in a square of ``radius`` to each side;
-    at most ``most`` are taken. Each is opened as a disk of ``radius``, smaller where the next is near, so
-    that no two touch. Ours: a doubtful disk is worth a look, since a mask that is drawn twice can be told.
+    at most ``most`` are taken, None: all. Each is opened as a disk of ``radius``, smaller where the next is
+    near, so that no two touch. Ours: a doubtful disk is worth a look, since a mask that is drawn twice can be
+    told.
     """
     smooth = disk_probs[None, None].float()
     for _ in range(2):
@@ -74,17 +79,38 @@ def gateways_from_peaks(disk_probs: Tensor, threshold: float, radius: float, mos
     points = _middles(peak[0, 0])
     probs = smooth[0, 0, points[:, 0], points[:, 1]]
     probs, order = probs.sort(descending=True, stable=True)
+    left_out = 0 if most is None else max(len(order) - most, 0)
     points, probs = points[order[:most]].float(), probs[:most]
-    away = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
-    kept = torch.ones(len(points), dtype=torch.bool)
-    near = (away < radius).cpu()
-    for i in range(1, len(points)):  # peaks of the same height
-        kept[i] = not (near[i, :i] & kept[:i]).any()
-    kept = kept.to(points.device)
-    points, probs, away = points[kept], probs[kept], away[kept][:, kept]
-    away.fill_diagonal_(float("inf"))
-    nearest = away.amin(1) if len(points) > 1 else points.new_full((len(points),), float("inf"))
-    return Gateways(points, ((nearest - 2) / 2).clamp(min=0, max=radius), probs)
+    kept = _first_of_near(points.cpu().numpy(), radius)
+    nearest = _to_nearest(points.cpu().numpy()[kept])
+    kept = torch.from_numpy(kept).to(points.device)
+    nearest = torch.from_numpy(nearest).to(points.device)
+    radii = ((nearest - 2) / 2).clamp(min=0, max=radius)
+    return Gateways(points[kept], radii, probs[kept], left_out=left_out)
+
+
+def _first_of_near(points: np.ndarray, radius: float) -> np.ndarray:
+    """bool (G,): the points (G, 2) that are ``radius`` or more away from each earlier one that stays."""
+    stays = np.ones(len(points), dtype=bool)
+    if len(points) < 2:
+        return stays
+    pairs = cKDTree(points).query_pairs(radius, output_type="ndarray")
+    pairs = pairs[_distances(points[pairs[:, 0]], points[pairs[:, 1]]) < radius]
+    for i, j in pairs[np.lexsort((pairs[:, 0], pairs[:, 1]))]:  # i < j
+        stays[j] &= not stays[i]
+    return stays
+
+
+def _to_nearest(points: np.ndarray) -> np.ndarray:
+    """float32 (G,): from each of the points (G, 2) to the nearest other one."""
+    if len(points) < 2:
+        return np.full(len(points), np.inf, dtype=np.float32)
+    _, index = cKDTree(points).query(points, k=2)
+    return _distances(points, points[index[:, 1]])
+
+
+def _distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.sqrt(((a - b) ** 2).sum(1))
 
 
 def windows(x: Tensor, image: Tensor, first: Tensor, size: Sequence[int]) -> Tensor:

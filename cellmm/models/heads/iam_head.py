@@ -1,11 +1,9 @@
 """Instances from activation maps: the head of SparseSEUNet."""
 
-import logging
 import math
 from collections.abc import Sequence
 
 import torch
-from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
@@ -20,6 +18,7 @@ from cellmm.models.layers.mask_kernels import (
     place_kernels,
     resize_to,
 )
+from cellmm.models.limits import REACHED, LimitLog
 from cellmm.models.losses.functional import mask_iou, mean_over_ranks
 from cellmm.models.losses.point_sampling import candidate_pixels, uncertain_points
 from cellmm.models.postprocess.mask_nms import mask_nms, matrix_nms
@@ -27,6 +26,10 @@ from cellmm.registry import MODELS, TASK_UTILS
 from cellmm.utils import check_least
 
 CHUNK = 16  # whole masks held at a time
+ALL_IN_USE = (
+    "all queries gave a cell, {}, and there may be more cells; train with a larger num_queries, or predict "
+    "in smaller tiles (model.tile), each of which has its own queries"
+)
 
 
 @MODELS.register_module()
@@ -52,7 +55,7 @@ class IAMHead(BaseModule):
     Args:
         in_channels: channels of the decoder's maps, finest first.
         stride: pixels of the input that a pixel of map ``mask_level`` stands for.
-        num_queries: N, more than the most cells in an image.
+        num_queries: N, more than the most cells in an image; a warning names images in which all are in use.
         num_classes: K.
         feature_dim: size of an instance feature, 256 as published.
         branch_channels: width of the two branches.
@@ -68,7 +71,8 @@ class IAMHead(BaseModule):
         num_points: learn each mask on so many of its pixels, mostly uncertain ones, and match on the pixels
             from which they were chosen: memory no longer grows with cells x pixels. None: all pixels.
         activation: ``'sigmoid'`` or ``'softmax'`` of the activation maps.
-        coord_order: 0 none, 1 x and y, 2 also x^2, x y, y^2: position channels for both branches.
+        coord_order: 0 none, as published, 1 x and y (as SparseInst), 2 also x^2, x y, y^2: position channels
+            for both branches.
         spatial_prior: start the activation maps as Gaussians of this standard deviation (half image sides) on
             a regular grid, one a query; needs ``coord_order=2``. 0: ordinary initialisation.
         num_fields: fields in which every pixel is moved to a place of its cell, learned; each adds a
@@ -106,7 +110,7 @@ class IAMHead(BaseModule):
         match_level: int = 0,
         num_points: int | None = None,
         activation: str = "sigmoid",
-        coord_order: int = 1,
+        coord_order: int = 0,
         spatial_prior: float = 0.0,
         num_fields: int = 0,
         num_refine: int = 0,
@@ -175,6 +179,7 @@ class IAMHead(BaseModule):
         self.loss_bce = MODELS.build(loss_bce or dict(type="MaskBCELoss", loss_weight=5.0))
         self.loss_cls = MODELS.build(loss_cls or dict(type="SigmoidFocalLoss", loss_weight=2.0))
         self.num_unmatched = 0
+        self._limits = LimitLog()
         self._reset(spatial_prior)
 
     def _reset(self, spatial_prior: float) -> None:
@@ -249,7 +254,7 @@ class IAMHead(BaseModule):
         labels = [s.gt_instances.labels for s in samples]
         for label, sample in zip(labels, samples, strict=True):
             check_labels(label, self.num_classes, sample)
-        self._count_unmatched(labels)
+        self._count_unmatched(labels, samples)
         learned, matched_on = self._pixels(outputs, samples)
         normalizer = mean_over_ranks(
             sum(min(len(label), self.num_queries) for label in labels), outputs["basis"]
@@ -331,15 +336,12 @@ class IAMHead(BaseModule):
             return self.quality(queries, logits, cls_probs)
         return self.iou(queries).float()[:, 0]
 
-    def _count_unmatched(self, labels: list[Tensor]) -> None:
-        unmatched = sum(max(0, len(label) - self.num_queries) for label in labels)
-        if unmatched:
-            self.num_unmatched += unmatched
-            print_log(
-                f"{self.num_unmatched} cells so far had no query: raise num_queries ({self.num_queries})",
-                logger="current",
-                level=logging.WARNING,
-            )
+    def _count_unmatched(self, labels: list[Tensor], samples: list) -> None:
+        text = f"{{}} cells have no query and are not learned; set num_queries ({self.num_queries}) higher"
+        for label, sample in zip(labels, samples, strict=True):
+            if (unmatched := len(label) - self.num_queries) > 0:
+                self.num_unmatched += unmatched
+                self._limits.say(sample.get("img_path"), {text: unmatched})
 
     def predict(self, features: list[Tensor], samples: list) -> list[InstanceData]:
         """Per image ``mask_probs`` (n, H', W') at the masks' stride, ``scores``, ``labels``, best first.
@@ -366,6 +368,7 @@ class IAMHead(BaseModule):
             scores = scores * maskness
             order = scores.argsort(descending=True)
             order = order[(scores[order] > self.score_thr) & (pixels[order] > 0)]
+            reached = {ALL_IN_USE: self.num_queries} if len(order) == self.num_queries else {}
             if self.nms_thr is not None:
                 order = order[mask_nms(inside[order], self.nms_thr, labels[able][order])]
             if self.nms_sigma is not None:
@@ -374,6 +377,11 @@ class IAMHead(BaseModule):
                 order = order[lowered.argsort(descending=True, stable=True)]
                 order = order[scores[order] > self.score_thr]
             results.append(
-                InstanceData(mask_probs=probs[order], scores=scores[order], labels=labels[able][order])
+                InstanceData(
+                    metainfo={REACHED: reached},
+                    mask_probs=probs[order],
+                    scores=scores[order],
+                    labels=labels[able][order],
+                )
             )
         return results

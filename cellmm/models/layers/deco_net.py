@@ -26,7 +26,7 @@ class DecoNet(nn.Module):
     Args:
         in_channels: C.
         skip_channels: channels of ``skips``, one a level; an empty tuple: no skips from the first net.
-        widths: channels of the levels, finest first, as published half of EncoNet's.
+        widths: channels of the levels, finest first. As published EncoNet's: half of U-Net's at each stride.
         fine_channels: channels of a map of the image at x's own stride that the last block takes too, for
             sharp outlines; 0 as published.
         depth, norm, padding, upsample: as in EncoNetDecoder.
@@ -36,7 +36,7 @@ class DecoNet(nn.Module):
         self,
         in_channels: int,
         skip_channels: Sequence[int],
-        widths: Sequence[int] = (32, 64, 128, 256),
+        widths: Sequence[int] = (64, 128, 256, 512),
         fine_channels: int = 0,
         depth: int = 2,
         norm: str = "none",

@@ -63,8 +63,15 @@ def window_nms(masks: Sequence[Tensor], origins: Tensor, iou_thr: float) -> Tens
     column = every[:, 0] * width + every[:, 1]
     shape = len(pixels), int(column.max()) + 1 if len(every) else 1
     table = sparse.csr_matrix((np.ones(len(every), np.float32), (owner.numpy(), column.numpy())), shape)
-    shared = torch.from_numpy((table @ table.T).toarray())
-    return _first_of_each(shared, area, iou_thr).to(origins.device)
+    pairs = sparse.triu(table @ table.T, k=1).tocsc()  # column: the later one
+    shared = torch.from_numpy(pairs.data)
+    earlier = torch.from_numpy(pairs.indices.astype(np.int64))
+    later = torch.from_numpy(np.repeat(np.arange(len(area)), np.diff(pairs.indptr)))
+    repeats = shared > iou_thr * (area[later] + area[earlier] - shared).clamp(min=1)
+    stays = np.ones(len(area), dtype=bool)
+    for i, j in zip(earlier[repeats].tolist(), later[repeats].tolist(), strict=True):
+        stays[j] &= not stays[i]
+    return torch.from_numpy(np.flatnonzero(stays)).to(origins.device)
 
 
 def _first_of_each(shared: Tensor, area: Tensor, iou_thr: float) -> Tensor:

@@ -8,7 +8,7 @@ dataset_type = "SimulatedDataset"
 # 1024x1024 px to 512x512, as the thesis rescales all images; for images of 1080 px that is factor=512 / 1080.
 # Cells keep their scale in images of any size: give larger ones to `cellmm predict --tile 512`
 rescale = dict(type="Rescale", factor=0.5)
-normalize = dict(type="Normalize", mode="mean_std")
+normalize = dict(type="Normalize", mode="mean_std")  # ours
 
 train_pipeline = [
     dict(type="LoadImage"),

@@ -1,5 +1,5 @@
-# Flips and quarter turns alone; the same with the thesis' coarse dropout and easy elastic deformation
-# (sparseseunet 5.2).
+# Flips and quarter turns, ours; and the thesis' random flips, coarse dropout and easy elastic deformation
+# (sparseseunet 5.2). The thesis gives no numbers: all of them are ours.
 flips = dict(
     type="Albumentations",
     transforms=[
@@ -13,7 +13,6 @@ augmentation = dict(
     transforms=[
         dict(type="HorizontalFlip", p=0.5),
         dict(type="VerticalFlip", p=0.5),
-        dict(type="RandomRotate90", p=1.0),
         dict(type="ElasticTransform", alpha=100, sigma=20, p=0.3),
         dict(
             type="CoarseDropout",

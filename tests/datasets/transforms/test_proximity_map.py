@@ -34,20 +34,20 @@ PAIR = row(12, [(1, 7), (5, 11)], [(2, 3), None])
 
 
 def test_v0_by_hand():
-    # cell 1: |x - 2| / 4; cell 2: |x - 7.5| / 2.5; their maximum on 5 and 6; 0.1 on the nucleus and outside
-    expected = [0.1, 0.25, 0.1, 0.25, 0.5, 1, 1, 0.2, 0.2, 0.6, 1, 0.1]
+    # cell 1: |x - 2| / 4; cell 2: |x - 7.5| / 2.5; their maximum on 5 and 6; 0 on the nucleus, 0.1 outside
+    expected = [0.1, 0.25, 0, 0.25, 0.5, 1, 1, 0.2, 0.2, 0.6, 1, 0.1]
     np.testing.assert_allclose(proximity(PAIR, kind="v0")[0], expected, atol=1e-6)
 
 
 def test_v1_by_hand():
     # the nearest of the pixels 2 and 8 (7.5 goes up): 1 0 1 2 3 2 1 0 1 2 on the cells, at most 3
-    expected = np.array([0.3, 1, 0.3, 1, 2, 3, 2, 1, 0.3, 1, 2, 0.3]) / 3
+    expected = np.array([0.3, 1, 0, 1, 2, 3, 2, 1, 0, 1, 2, 0.3]) / 3
     np.testing.assert_allclose(proximity(PAIR, kind="v1")[0], expected, atol=1e-6)
 
 
 def test_v2_by_hand():
     # the overlap is 5 and 6
-    expected = [0.1, 0.1, 0.25, 0.5, 0.75, 1, 1, 0.75, 0.5, 0.25, 0.1, 0.1]
+    expected = [0.1, 0, 0.25, 0.5, 0.75, 1, 1, 0.75, 0.5, 0.25, 0, 0.1]
     np.testing.assert_allclose(proximity(PAIR, kind="v2", reach=4)[0], expected, atol=1e-6)
     far = proximity(PAIR, kind="v2")[0]
     np.testing.assert_allclose(far[1:11], 1 - np.array([4, 3, 2, 1, 0, 0, 1, 2, 3, 4]) / 32)
@@ -56,17 +56,18 @@ def test_v2_by_hand():
 def test_v3_is_the_larger_of_v1_and_v2():
     v1, v2, v3 = (proximity(PAIR, kind=kind, reach=4) for kind in ("v1", "v2", "v3"))
     assert np.array_equal(v3, np.maximum(v1, v2))
-    assert v1[0, 2] == np.float32(0.1) and v3[0, 2] == 0.25
+    assert v1[0, 2] == 0 and v3[0, 2] == 0.25
 
 
 def test_v4_by_hand():
-    # outlines: 1, 6 (cell 1), 5, 10 (cell 2); 0.1 on 0 and 11. d: 0 1 2 1 0 0 1 2 1 0, D = 2
+    # outlines: 1, 6 (cell 1), 5, 10 (cell 2); 0.1 on 0 and 11 alone. d: 0 1 2 1 0 0 1 2 1 0, D = 2
     results = row(12, [(1, 7), (5, 11)], [None, None])
     near = 1 - np.log(2) / np.log(3)
-    expected = [0.1, 1, near, 0.1, near, 1, 1, near, 0.1, near, 1, 0.1]
+    expected = np.array([0.1, 1, near, 0, near, 1, 1, near, 0, near, 1, 0.1])
     np.testing.assert_allclose(proximity(results)[0], expected, atol=1e-6)
     del results["gt_nuclei"]
-    np.testing.assert_allclose(proximity(results, background=0.4)[0], np.maximum(expected, 0.4), atol=1e-6)
+    expected[[0, 11]] = 0.4
+    np.testing.assert_allclose(proximity(results, background=0.4)[0], expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -78,14 +79,14 @@ def test_fields_without_much_in_them(kind):
     lost["gt_nuclei"] = lost["gt_layers"]
     assert (proximity(lost, kind=kind) == low).all()
     pixel = row(5, [(2, 3)], [None])
-    assert proximity(pixel, kind=kind)[0].tolist() == [low, low, 1 if kind == "v4" else low, low, low]
+    assert proximity(pixel, kind=kind)[0].tolist() == [low, low, 1 if kind == "v4" else 0, low, low]
     whole = dict(gt_layers=LabelLayers(np.ones((5, 5), int)))
     whole["gt_nuclei"] = LabelLayers(np.zeros((5, 5), int), num=1)
     p = proximity(whole, kind=kind)
     if kind in ("v2", "v4"):  # neither an overlap nor an outline
-        assert (p == low).all()
+        assert (p == 0).all()
     else:  # all from its centroid (2, 2), the corners are farthest
-        assert p[2, 2] == low and p[0, 0] == p[4, 4] == 1 and p[2, 4] == np.float32(np.sqrt(0.5))
+        assert p[2, 2] == 0 and p[0, 0] == p[4, 4] == 1 and p[2, 4] == np.float32(np.sqrt(0.5))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -130,7 +131,7 @@ def test_the_same_as_cell_by_cell(benchmark, num):
     for kind in KINDS:
         p = proximity(results, kind=kind)
         np.testing.assert_allclose(p, benchmark.plain_map(kind, cells, nuclei), atol=1e-5)
-        assert np.float32(0.1) <= p.min() and p.max() <= 1
+        assert 0 <= p.min() and p.max() <= 1 and (p[~cells.any(0)] == np.float32(0.1)).all()
     maps = TRANSFORMS.build(dict(type="SemanticTargets", targets=SEMANTIC_NAMES))(results)["gt_semantic"]
     plain = benchmark.plain_maps(cells, nuclei)
     assert all(np.array_equal(maps[name], plain[name]) for name in SEMANTIC_NAMES)

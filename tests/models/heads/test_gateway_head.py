@@ -106,7 +106,8 @@ def test_few_cells(options, counts):
     head = build(**options)
     losses = head.loss(features(len(counts)), [sample(bars(n)) for n in counts])
     assert all(torch.isfinite(value) for value in losses.values()) and losses["loss_disk"] > 0
-    assert (losses["loss_mask"] > 0) == any(counts)
+    # as published a tile without an open gateway has an empty mask to learn
+    assert (losses["loss_mask"] > 0) == (any(counts) or "window" not in options)
     total(losses).backward()
     assert all(torch.isfinite(p.grad).all() for p in head.parameters() if p.grad is not None)
     assert all(torch.isfinite(value).all() for value in head.state_dict().values())
@@ -145,6 +146,35 @@ def test_published_opens_a_union_of_thinned_disks():
         number.append(len(cells))
     assert 1.5 < np.mean(number) < 2.5 and min(number) == 0 and max(number) == 4
     assert len(areas) >= 3 and max(areas) <= int((disks == 1).sum())
+
+
+def test_published_thinning_is_one_draw_an_image_and_opens_whole_disks():
+    """Disks of radius 5 lose 0 to 3 layers, all of an image as many: what predicting opens is learned."""
+    head = build(stride=1, keep_prob=1.0, train_thinning=3)
+    masks = np.zeros((3, 48, 64), bool)
+    for i in range(3):
+        masks[i, 14:34, 4 + 20 * i : 20 + 20 * i] = True
+    one = sample(masks, stride=1, radius=5)
+    disks = one.gt_disks
+    seen = set()
+    for _ in range(60):
+        opened = head._open_for_training(torch.zeros(1, 48, 64), disks[None], [one])
+        areas = {int((opened.gates[0] & (disks == i)).sum()) for i in (1, 2, 3)}
+        assert len(areas) == 1 and not (opened.gates[0] & (disks == 0)).any()
+        seen |= areas
+    assert seen == {81, 52, 28, 12}
+
+
+def test_a_tile_without_an_open_gateway_learns_an_empty_mask():
+    """Logit 0 costs log 2, logit -30 nothing; a window of ours without a cell costs nothing."""
+    for logit, expected in ((0.0, math.log(2)), (-30.0, 0.0)):
+        head = build(keep_prob=0.0)
+        head.draw = lambda features, f, image, first, gates, logit=logit: (
+            torch.full((len(gates), 1, 24, 32), logit),
+            torch.zeros(len(gates), 6, 1, 1),
+        )
+        losses = head.loss(features(2), [sample(bars(2)), sample(bars(1))])
+        assert losses["loss_mask"].item() == pytest.approx(expected, abs=1e-6)
 
 
 def test_the_published_mask_is_the_union():
@@ -198,6 +228,10 @@ def test_targets_that_do_not_fit():
     ("options", "message"),
     [
         (dict(gates="boxes"), "gates must be"),
+        (dict(window=16, train_gates=2, train_thinning=3), "of the published training"),
+        (dict(train_thinning=-1), "train_thinning must be None or 0"),
+        (dict(patience=0), "patience must be None or above 0"),
+        (dict(max_gates=0), "max_gates must be None or 1"),
         (dict(score="area"), "score must be"),
         (dict(score="quality"), "needs loss_quality_weight"),
         (dict(train_gates=2), "needs a window"),

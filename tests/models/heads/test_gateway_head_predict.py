@@ -196,7 +196,7 @@ def test_the_batch_of_gateways_changes_nothing(score):
     maps = [torch.randn(2, c, *(n // 2**i for n in SHAPE)) for i, c in enumerate((5, 6, 7))]
     outs = []
     for batch_gates in (1, 16):
-        head = build(score=score, window=16, batch_gates=batch_gates, score_thr=0.0)
+        head = build(score=score, window=16, batch_gates=batch_gates, score_thr=0.0, patience=None)
         outs.append(head.predict(maps, [None, None]))
     for one, other in zip(*outs, strict=True):
         assert len(one.scores) > 5

@@ -3,7 +3,12 @@
 import pytest
 import torch
 
-from cellmm.models.heads.gateways import Gateways, gateways_from_components, gateways_from_peaks
+from cellmm.models.heads.gateways import (
+    Gateways,
+    _middles,
+    gateways_from_components,
+    gateways_from_peaks,
+)
 
 
 def bumps(points, shape=(40, 50), radius=6.0, height=1.0):
@@ -131,3 +136,38 @@ def test_at_the_border_and_on_one_row():
     gateways = gateways_from_peaks(disk([(0, 0)]), 0.1, 3.0, 100)
     assert len(gateways) == 1 and (gateways.points[0] <= 3).all()
     assert len(gateways_from_peaks(torch.ones(1, 9), 0.1, 3.0, 100)) == 1
+
+
+def every_pair(disk_probs, threshold, radius):
+    """``gateways_from_peaks`` by the distances of all pairs."""
+    smooth = disk_probs[None, None]
+    for _ in range(2):
+        smooth = torch.nn.functional.avg_pool2d(smooth, 3, 1, 1, count_include_pad=False)
+    smooth = smooth.mul(1000).round() / 1000
+    highest = torch.nn.functional.max_pool2d(smooth, 2 * int(radius) + 1, 1, int(radius))
+    points = _middles(((smooth == highest) & (smooth >= threshold))[0, 0])
+    probs, order = smooth[0, 0, points[:, 0], points[:, 1]].sort(descending=True, stable=True)
+    points = points[order].float()
+    away = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
+    kept = []
+    for i in range(len(points)):
+        if not (away[i, kept] < radius).any():
+            kept.append(i)
+    away = away[kept][:, kept].fill_diagonal_(float("inf"))
+    return points[kept], ((away.amin(1) - 2) / 2).clamp(min=0, max=radius), probs[kept]
+
+
+@pytest.mark.parametrize("radius", [1.0, 2.5, 3.0, 6.0])
+@pytest.mark.parametrize("levels", [3, 1000])
+def test_peaks_are_those_of_all_pairs(radius, levels):
+    """Noise; of three levels, most of the map is flat and many peaks are near others of their height."""
+    generator = torch.Generator().manual_seed(levels)
+    probs = torch.randint(levels, (90, 110), generator=generator) / levels
+    if levels == 3:
+        probs = (probs > 0.6).float()
+    gateways = gateways_from_peaks(probs, 0.1, radius)
+    points, radii, heights = every_pair(probs, 0.1, radius)
+    assert len(points) > 20 and gateways.left_out == 0
+    assert torch.equal(gateways.points, points) and torch.equal(gateways.radius, radii)
+    assert torch.equal(gateways.probs, heights)
+    assert gateways_from_peaks(probs, 0.1, radius, 7).left_out >= len(points) - 7

@@ -1,0 +1,38 @@
+"""Limits that cut what is found in an image: each image that reaches one is named, with the cure."""
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from mmengine.logging import print_log
+
+NAMED = 10  # images named for each limit; then their number at 20, 50, 100, 200, 500, ...
+REACHED = "reached_limits"
+
+
+class LimitLog:
+    """Warn of images that reached a limit: the first ones each, of many ones the number so far."""
+
+    def __init__(self) -> None:
+        self._images: Counter = Counter()
+
+    def reset(self) -> None:
+        """Name the first images again."""
+        self._images.clear()
+
+    def say(self, name: str | Sequence[str] | None, reached: Mapping[str, int]) -> None:
+        """``reached``: {what happened and the cure, with ``{}`` for a number: the number in this image}."""
+        for text, number in reached.items():
+            self._images[text] += 1
+            images = self._images[text]
+            if images > NAMED and not _is_round(images):
+                continue
+            so_far = f"{images} images so far, the last one " if images > NAMED else ""
+            first = name if isinstance(name, str) or not name else name[0]
+            print_log(f"{so_far}{first}: {text.format(number)}", logger="current", level=logging.WARNING)
+
+
+def _is_round(number: int) -> bool:
+    """Whether this is 1, 2 or 5 times a power of ten."""
+    digits = str(number)
+    return digits[0] in "125" and not digits[1:].strip("0")
