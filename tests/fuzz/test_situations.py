@@ -206,10 +206,11 @@ def predicting(rng, folder, run, checkpoint):
         image = draw_image(rng, masks, shape)
         if rng.random() < 0.2 and min(shape) >= 64:  # a missing tile
             image[: shape[0] // 2, : shape[1] // 2] = 0
-            masks = [one for one in masks if image[one].min() > 0]  # what is cut by the hole is no question
-            image[np.any([*masks, np.zeros(shape, bool)], axis=0)] = 200 * (
-                1 if image.dtype == np.uint8 else 16
-            )
+            cut = [one for one in masks if image[one].min() == 0]
+            image[np.any([*cut, np.zeros(shape, bool)], axis=0)] = 0
+            masks = [one for one in masks if image[one].min() > 0]
+            if not masks:
+                image[image > 0] = 50
         name = f"{'abc'[i]}.{rng.choice(['png', 'tif'])}"
         write_image(rng, images / name, image)
         truth[name] = masks
