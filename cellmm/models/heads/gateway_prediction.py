@@ -88,7 +88,8 @@ def predict_image(
             gateways.left_out
         ),
         "{} gateways were not opened, or not in a window that holds their mask, since too many before them "
-        "gave no mask, as after a short training; train longer, or set patience=None of the head": drawn.left,
+        "gave no mask, as after a short training or in an image of another kind; train longer, or set "
+        "patience=None of the head": drawn.left,
     }
     return InstanceData(
         metainfo={REACHED: {text: number for text, number in reached.items() if number}},
