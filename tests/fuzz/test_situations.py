@@ -209,8 +209,8 @@ def predicting(rng, folder, run, checkpoint):
             cut = [one for one in masks if image[one].min() == 0]
             image[np.any([*cut, np.zeros(shape, bool)], axis=0)] = 0
             masks = [one for one in masks if image[one].min() > 0]
-            if not masks:
-                image[image > 0] = 50
+            if not masks:  # two plain areas, of which either could be the cell
+                image[:] = 50
         name = f"{'abc'[i]}.{rng.choice(['png', 'tif'])}"
         write_image(rng, images / name, image)
         truth[name] = masks

@@ -1,5 +1,6 @@
 """Large images in tiles: where to cut, which tile an instance belongs to, and what two tiles both found."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -81,11 +82,11 @@ def without_repeats(tiles: Sequence[Tile], masks: Sequence[list[dict]], scores: 
     """
     first = np.cumsum([0, *map(len, masks)])
     pairs = []
-    for i, tile in enumerate(tiles):
-        for j in range(i + 1, len(tiles)):
-            if masks[i] and masks[j] and tile.meets(tiles[j]):
-                iou = coco_mask.iou(masks[i], masks[j], [0] * len(masks[j]))
-                pairs += [(int(first[i] + m), int(first[j] + n)) for m, n in np.argwhere(iou > SAME)]
+    filled = [i for i, found in enumerate(masks) if found]  # few where tiles are small
+    for i, j in itertools.combinations(filled, 2):
+        if tiles[i].meets(tiles[j]):
+            iou = coco_mask.iou(masks[i], masks[j], [0] * len(masks[j]))
+            pairs += [(int(first[i] + m), int(first[j] + n)) for m, n in np.argwhere(iou > SAME)]
     stays = np.ones(first[-1], dtype=bool)
     better_first = [(a, b) if scores[a] >= scores[b] else (b, a) for a, b in pairs]
     for better, other in sorted(better_first, key=lambda pair: (-scores[pair[0]], pair)):
