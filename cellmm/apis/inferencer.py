@@ -15,6 +15,7 @@ from cellmm.datasets.categories import category_ids
 from cellmm.datasets.transforms import LoadImage
 from cellmm.engine.checkpoint import load_checkpoint, load_fitting
 from cellmm.engine.config_check import check_pipeline
+from cellmm.engine.preflight import build
 from cellmm.engine.runner import load_config
 from cellmm.engine.trained_on import TrainedOn
 from cellmm.errors import CellMMError
@@ -76,10 +77,11 @@ class CellInferencer:
                 "give the config that the model was trained with"
             )
         check_pipeline(dataset.pipeline, "test_dataloader.dataset.pipeline")
-        steps = [TRANSFORMS.build(step) for step in dataset.pipeline]
+        key = "test_dataloader.dataset.pipeline"
+        steps = build(key, lambda: [TRANSFORMS.build(step) for step in dataset.pipeline], dataset.pipeline)
         steps = [step for step in steps if not getattr(step, "annotation_only", False)]
         self._load_image, self._steps = steps[0], steps[1:]
-        self.model = MODELS.build(cfg.model)
+        self.model = build("model", lambda: MODELS.build(cfg.model), cfg.model)
         if isinstance(self._load_image, LoadImage) and self._load_image.model_channels is None:
             self._load_image.model_channels = getattr(self.model.data_preprocessor, "in_channels", None)
         load_fitting(self.model, checkpoint)

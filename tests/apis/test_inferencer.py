@@ -1,5 +1,7 @@
 """CellInferencer with a stand-in model: a cell is a connected patch brighter than one learnt number."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from cellmm.errors import CellMMError
 from cellmm.registry import MODELS, TRANSFORMS
 from cellmm.structures import rle
 
+QUICK_START = Path(__file__).parents[2] / "configs/sparseseunet/brightfield_quickstart.py"
 CONFIG = """
 default_scope = 'cellmm'
 preprocessor = dict(type='CellDataPreprocessor', in_channels=1, divisor=8)
@@ -286,3 +289,20 @@ def test_wrong_config_and_device(trained, tmp_path):
     config.write_text(CONFIG[: CONFIG.index("test_pipeline")])
     with pytest.raises(CellMMError, match="config.py: no model or no test_dataloader"):
         CellInferencer(config, checkpoint)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("model.tile", 0, "^model: tile must be"),
+        ("model.encoder.widths", (), r"^model\.encoder: widths"),
+        (
+            "test_dataloader.dataset.pipeline.2.mode",
+            "best",
+            r"^test_dataloader\.dataset\.pipeline.*: mode must be",
+        ),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_one_line(tmp_path, key, value, says):
+    with pytest.raises(CellMMError, match=says):
+        CellInferencer(QUICK_START, tmp_path / "no.pth", "cpu", {key: value})

@@ -228,5 +228,5 @@ def test_tiles_as_small_as_the_stride(tile, overlap, works):
 
 
 def test_a_tile_of_no_pixel():
-    with pytest.raises(CellMMError, match="tile_overlap must be 0 to half of tile, 0"):
+    with pytest.raises(ValueError, match="tile must be"):
         build(tile=0)

@@ -20,7 +20,7 @@ from cellmm.engine.preflight.evaluation import check_evaluation, check_predictio
 from cellmm.engine.preflight.samples import check_first_sample, first_sample
 from cellmm.engine.preflight.watched import ask_hook, check_watched
 
-__all__ = ["ask_hook", "build_from_config", "check_runner"]
+__all__ = ["ask_hook", "build", "build_from_config", "check_runner"]
 
 
 def check_runner(runner: Runner) -> None:
