@@ -4,7 +4,16 @@ import os
 import pytest
 
 from cellmm.errors import CellMMError
-from cellmm.utils import atomic_path, check_memory, check_writable, explain, free_memory, put_away
+from cellmm.utils import (
+    atomic_path,
+    check_memory,
+    check_share,
+    check_whole,
+    check_writable,
+    explain,
+    free_memory,
+    put_away,
+)
 
 
 def names(folder):
@@ -142,3 +151,14 @@ def test_memory(monkeypatch):
         check_memory("a.tif", (2**14, 2**13), 16)
     monkeypatch.setattr("cellmm.utils.free_memory", lambda: None)
     check_memory("a.tif", (2**14, 2**13), 16)
+
+
+def test_whole_numbers_and_shares():
+    check_whole(1, a=1, b=(2, 3), c=None)
+    check_share(a=0, b=1.0, c=None)
+    for value in (0, 1.0, (), (2, 0)):
+        with pytest.raises(ValueError, match="^a must be 1 or more, a whole number, got"):
+            check_whole(1, a=value)
+    for value in (-0.1, 1.1, float("nan")):
+        with pytest.raises(ValueError, match="^a must be from 0 to 1, got"):
+            check_share(a=value)

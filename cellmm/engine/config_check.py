@@ -131,6 +131,7 @@ class _Check:
             ("train_cfg", "val_interval", 1),
             ("train_cfg", "val_begin", 0),
             ("optim_wrapper", "accumulative_counts", 1),
+            ("log_processor", "window_size", 1),
         ):
             self._check_whole(self.top.get(path), path, key, least)
         wrapper = self.top.get("optim_wrapper")

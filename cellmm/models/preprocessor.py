@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from cellmm.errors import CellMMError
 from cellmm.registry import MODELS
-from cellmm.utils import check_least
+from cellmm.utils import check_whole
 
 
 @MODELS.register_module()
@@ -30,7 +30,7 @@ class CellDataPreprocessor(BaseDataPreprocessor):
         non_blocking: bool = False,
     ) -> None:
         super().__init__(non_blocking)
-        check_least(1, in_channels=in_channels, divisor=divisor)
+        check_whole(1, in_channels=in_channels, divisor=divisor)
         self.in_channels, self.divisor = in_channels, divisor
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
 

@@ -22,7 +22,7 @@ from cellmm.models.postprocess.tiles import cut_into_tiles
 from cellmm.models.tiled_prediction import TiledInstances, in_original_frame, on_image
 from cellmm.registry import MODELS, TASK_UTILS
 from cellmm.structures import CellSample
-from cellmm.utils import check_least
+from cellmm.utils import check_whole
 
 
 @MODELS.register_module()
@@ -91,7 +91,7 @@ class CellSegmentor(BaseModel):
         self.map_heads = self._find_map_heads()
         self.postprocess = None if postprocess is None else TASK_UTILS.build(postprocess)
         self.instance_head = self._check_instance_head(instance_head)
-        check_least(1, tile=tile)
+        check_whole(1, tile=tile)
         if tile is not None and not 0 <= tile_overlap <= tile / 2:
             raise CellMMError(f"tile_overlap must be 0 to half of tile, {tile}: got {tile_overlap}")
         self.tile_step = getattr(self.encoder, "coarsest_stride", getattr(self.encoder, "stride", 1))

@@ -117,7 +117,7 @@ ROWS = {
         "val_evaluator = [dict(type='CellCocoMetric'), dict(type='CellCocoMetric', score_thr=0.5)]",
         r"val_evaluator: two metrics give 'AP'; set prefix=",
     ),
-    "tile": ("model = dict(tile=0)", r"model: tile must be 1 or more, got 0"),
+    "tile": ("model = dict(tile=0)", r"model: tile must be 1 or more, a whole number, got 0"),
     "collect_device": (
         "val_evaluator = dict(collect_device='tpu')",
         r"val_evaluator\.collect_device: 'tpu' is not known; take 'cpu' or 'gpu'",
@@ -138,19 +138,35 @@ ROWS = {
         "optim_wrapper['clip_grad'] = dict(max_norm=-1)",
         r"optim_wrapper: clip_grad\.max_norm must be above 0, got -1",
     ),
-    "num_queries": (in_head("num_queries=0"), rf"{HEAD}: num_queries must be 1 or more, got 0"),
-    "depth": (in_head("depth=-1"), rf"{HEAD}: depth must be 1 or more, got -1"),
+    "num_queries": (
+        in_head("num_queries=0"),
+        rf"{HEAD}: num_queries must be 1 or more, a whole number, got 0",
+    ),
+    "a stride that is no whole number": (
+        in_head("stride=2.5"),
+        rf"{HEAD}: stride must be 1 or more, a whole number, got 2\.5",
+    ),
+    "a threshold": (in_head("score_thr=1.5"), rf"{HEAD}: score_thr must be from 0 to 1, got 1\.5"),
+    "a weight below 0": (
+        in_head("loss_dice=dict(type='DiceLoss', loss_weight=-1)"),
+        r"model\.heads\.instances\.loss_dice: loss_weight must be 0 or more, got -1",
+    ),
+    "window_size": (
+        "log_processor = dict(window_size=0.5)",
+        r"log_processor\.window_size: a whole number of at least 1 is needed, got 0\.5",
+    ),
+    "depth": (in_head("depth=-1"), rf"{HEAD}: depth must be 1 or more, a whole number, got -1"),
     "any other error of a constructor": (
         in_head("_delete_=True, type='HeadThatDividesByZero', share=0, stride=2"),
         rf"{HEAD}: cannot be made with these values, ZeroDivisionError \(.*\); check each of them",
     ),
     "divisor": (
         "model = dict(data_preprocessor=dict(divisor=0))",
-        r"model\.data_preprocessor: divisor must be 1 or more, got 0",
+        r"model\.data_preprocessor: divisor must be 1 or more, a whole number, got 0",
     ),
     "widths": (
         "model = dict(encoder=dict(widths=()))",
-        r"model\.encoder: widths must be 1 or more, got \(\)",
+        r"model\.encoder: widths must be 1 or more, a whole number, got \(\)",
     ),
     "betas": (
         "optim_wrapper['optimizer']['betas'] = (0.9,)",

@@ -190,6 +190,24 @@ def test_a_runner_that_only_tests(runner_of, logged):
     assert [line.startswith(start) for line in logged] == [True]
 
 
+def test_what_would_stop_a_test_at_its_end(runner_of, tiny_data, tmp_path):
+    leave_out = ("train_", "val_", "optim_wrapper", "param_scheduler")
+    shutil.copytree(tiny_data, tmp_path / "cut")
+    last = max((tmp_path / "cut" / "test" / "images").iterdir())
+    last.write_bytes(last.read_bytes()[:300])
+    (tmp_path / "file").touch()
+    for options, says in (
+        ({"test_evaluator.collect_device": "tpu"}, r"^test_evaluator\.collect_device: 'tpu'"),
+        (
+            {"test_evaluator.outfile_prefix": str(tmp_path / "file" / "x")},
+            r"^test_evaluator\.outfile_prefix: ",
+        ),
+        ({"test_dataloader.dataset.data_root": str(tmp_path / "cut")}, last.name),
+    ):
+        with pytest.raises(CellMMError, match=says):
+            check_runner(runner_of(options, leave_out=leave_out))
+
+
 def changed_data(tiny_data: Path, folder: Path, change) -> dict:
     """Options for a copy of the data whose training annotation went through ``change``."""
     shutil.copytree(tiny_data, folder)

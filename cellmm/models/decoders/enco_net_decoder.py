@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from cellmm.models.layers import ConvStack, PixelGrid, UNetGrids, Upsample
 from cellmm.registry import MODELS
-from cellmm.utils import check_least
+from cellmm.utils import check_whole
 
 
 @MODELS.register_module()
@@ -42,7 +42,7 @@ class EncoNetDecoder(BaseModule):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        check_least(1, widths=widths or 1, depth=depth)
+        check_whole(1, widths=widths or 1, depth=depth)
         if len(widths) != len(in_channels):
             raise ValueError(f"widths must have as many entries as in_channels, got {widths}, {in_channels}")
         self.out_channels = (widths[0], *in_channels)

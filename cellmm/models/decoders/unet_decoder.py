@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from cellmm.models.layers import ConvStack
 from cellmm.registry import MODELS
-from cellmm.utils import check_least
+from cellmm.utils import check_whole
 
 
 @MODELS.register_module()
@@ -40,7 +40,7 @@ class SEUNetDecoder(BaseModule):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        check_least(1, widths=widths or 1, depth=depth)
+        check_whole(1, widths=widths or 1, depth=depth)
         if len(widths) != len(in_channels) - 1:
             raise ValueError(
                 f"widths must have one entry fewer than in_channels, got {widths} for {in_channels}"

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from cellmm.models.layers import ConvNormAct, ConvStack
 from cellmm.registry import MODELS
-from cellmm.utils import check_least
+from cellmm.utils import check_whole
 
 
 @MODELS.register_module()
@@ -42,7 +42,7 @@ class SEUNetEncoder(BaseModule):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        check_least(1, in_channels=in_channels, widths=widths, depth=depth)
+        check_whole(1, in_channels=in_channels, widths=widths, depth=depth)
         if stem_stride not in (1, 2):
             raise ValueError(f"stem_stride must be 1 or 2, got {stem_stride}")
         self.out_channels = tuple(widths)

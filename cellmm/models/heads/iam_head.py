@@ -23,7 +23,7 @@ from cellmm.models.losses.functional import mask_iou, mean_over_ranks
 from cellmm.models.losses.point_sampling import candidate_pixels, uncertain_points
 from cellmm.models.postprocess.mask_nms import mask_nms, matrix_nms
 from cellmm.registry import MODELS, TASK_UTILS
-from cellmm.utils import check_least
+from cellmm.utils import check_share, check_whole
 
 CHUNK = 16  # whole masks held at a time
 ALL_IN_USE = (
@@ -129,9 +129,11 @@ class IAMHead(BaseModule):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        check_least(1, stride=stride, num_queries=num_queries, num_classes=num_classes, depth=depth)
-        check_least(1, feature_dim=feature_dim, branch_channels=branch_channels, mask_dim=mask_dim)
-        check_least(0, num_fields=num_fields, num_refine=num_refine, spatial_prior=spatial_prior)
+        check_whole(1, stride=stride, num_queries=num_queries, num_classes=num_classes, depth=depth)
+        check_whole(1, feature_dim=feature_dim, branch_channels=branch_channels, mask_dim=mask_dim)
+        check_whole(0, num_fields=num_fields, num_refine=num_refine, match_level=match_level)
+        check_whole(0, mask_level=mask_level, instance_level=instance_level)
+        check_share(mask_thr=mask_thr, score_thr=score_thr, nms_thr=nms_thr)
         if activation not in ("sigmoid", "softmax"):
             raise ValueError(f"activation must be 'sigmoid' or 'softmax', got {activation!r}")
         if spatial_prior and coord_order != 2:

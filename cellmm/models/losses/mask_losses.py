@@ -13,6 +13,8 @@ class _WeightedLoss(nn.Module):
 
     def __init__(self, loss_weight: float = 1.0) -> None:
         super().__init__()
+        if not loss_weight >= 0:
+            raise ValueError(f"loss_weight must be 0 or more, got {loss_weight}")
         self.loss_weight = loss_weight
 
     @abstractmethod
