@@ -12,10 +12,12 @@ MOST, HARDLY = 0.5, 0.1  # shares of an image
 
 @dataclass
 class LabelFaults:
-    """``ids``, ``pieces``: how many there are. ``scattered``, ``doubled``: how many of them are in at least ``SCATTERED``
-    far pieces beside their largest one, and in one or more. ``background``: the id that covers most of the
-    image, to all of its borders, where hardly a pixel is 0; None where no id does. ``no_zero``: no pixel is
-    0.
+    """What was counted in a label image.
+
+    ``ids``, ``pieces``: how many there are. ``scattered``, ``doubled``: how many ids are in at least
+    ``SCATTERED`` far pieces beside their largest one, and in one or more. ``background``: the id that covers
+    most of the image, to all of its borders, where hardly a pixel is 0; None where no id does. ``no_zero``:
+    no pixel is 0.
     """
 
     ids: int
