@@ -56,7 +56,7 @@ def check_labels(data_list: Sequence[dict], root: str | Path, most_pixels: float
 
 
 def _tell(found: dict[str, LabelFaults], number: int, root: str) -> None:
-    one_id = sorted(name for name, one in found.items() if one.ids == 1 and one.doubled)
+    one_id = sorted(name for name, one in found.items() if one.ids == 1 and one.pieces > 1)
     sure = [name for name in one_id if found[name].scattered]
     if sure and 2 * len(sure) >= number:
         raise CellMMError(
@@ -80,11 +80,11 @@ def _tell(found: dict[str, LabelFaults], number: int, root: str) -> None:
             f"borders, {name_some(counted)}; if it is the background, make it 0"
         )
     pieces = {name for name, one in found.items() if one.background is None and 2 * one.scattered >= one.ids}
-    if 2 * len(one_id) >= number:
+    if 2 * len(one_id) >= number or sum(one.ids == 1 for one in found.values()) == number:
         pieces |= set(one_id)
     if pieces:
         _warn(
-            f"{root}: in {len(pieces)} of {number} images most numbers are in many pieces far from each "
+            f"{root}: in {len(pieces)} of {number} images most numbers are in several pieces apart from each "
             f"other, {name_some(sorted(pieces))}: classes or a mask, not cells; {CURE}"
         )
     others = {name: one for name, one in found.items() if name not in pieces}

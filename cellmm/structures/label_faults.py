@@ -12,13 +12,16 @@ MOST, HARDLY = 0.5, 0.1  # shares of an image
 
 @dataclass
 class LabelFaults:
-    """``ids``: how many there are. ``scattered``, ``doubled``: how many of them are in at least ``SCATTERED``
-    far pieces beside their largest one, and in one or more. ``background``: the id that covers most of the
-    image, to all of its borders, where hardly a pixel is 0; None where no id does. ``no_zero``: no pixel is
-    0.
+    """What was counted in a label image.
+
+    ``ids``, ``pieces``: how many there are. ``scattered``, ``doubled``: how many ids are in at least
+    ``SCATTERED`` far pieces beside their largest one, and in one or more. ``background``: the id that covers
+    most of the image, to all of its borders, where hardly a pixel is 0; None where no id does. ``no_zero``:
+    no pixel is 0.
     """
 
     ids: int
+    pieces: int
     scattered: int
     doubled: int
     background: int | None
@@ -32,15 +35,12 @@ def label_faults(label: np.ndarray) -> LabelFaults:
     in the gap: cells that are cut by others in front of them are not in far pieces.
     """
     layers = label[None] if label.ndim == 2 else label
-    ids, far = [], []
-    for layer in layers:
-        found, number = _far_pieces(layer)
-        ids.append(found)
-        far.append(number)
-    far_pieces = np.concatenate(far)
+    counted = [_far_pieces(layer) for layer in layers]
+    far_pieces = np.concatenate([far for far, _ in counted])
     backgrounds = [one for layer in layers if (one := _background(layer)) is not None]
     return LabelFaults(
         ids=len(far_pieces),
+        pieces=sum(number for _, number in counted),
         scattered=int((far_pieces >= SCATTERED).sum()),
         doubled=int((far_pieces > 0).sum()),
         background=backgrounds[0] if backgrounds else None,
@@ -48,8 +48,8 @@ def label_faults(label: np.ndarray) -> LabelFaults:
     )
 
 
-def _far_pieces(layer: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The ids of a layer, and how many far pieces each has."""
+def _far_pieces(layer: np.ndarray) -> tuple[np.ndarray, int]:
+    """How many far pieces each id of a layer has, int64 (N,), and the number of all pieces."""
     mask = layer > 0
     for here, there in (  # of two pixels side by side that are of different ids, one goes
         (np.s_[:, :-1], np.s_[:, 1:]),
@@ -72,7 +72,7 @@ def _far_pieces(layer: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     far = gap > length
     places = centroids[1:][order]
     far[far] = _background_between(layer, places[far], places[main][far]) > length[far]
-    return ids, np.bincount(owner, weights=far, minlength=len(ids)).astype(np.int64)
+    return np.bincount(owner, weights=far, minlength=len(ids)).astype(np.int64), count - 1
 
 
 def _background_between(layer: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:

@@ -58,13 +58,20 @@ def test_black_and_white_masks_are_refused(tmp_path):
 
 def test_a_few_black_and_white_masks_are_a_warning(tmp_path, said):
     build(tmp_path, grid(), grid(), grid(), (grid(12) > 0).astype(np.uint8))
-    assert len(said) == 1 and "in 1 of 4 images most numbers are in many pieces" in said[0]
+    assert len(said) == 1 and "in 1 of 4 images most numbers are in several pieces" in said[0]
     assert "1: labels/3.png: classes or a mask" in said[0]
+
+
+def test_one_number_for_two_cells_is_told_where_no_image_has_more(tmp_path, said):
+    near = np.zeros((128, 128), np.uint8)
+    near[5:15, 5:15] = near[5:15, 18:28] = 255
+    build(tmp_path, near, *[(grid(1) > 0).astype(np.uint8) * 255] * 4)
+    assert len(said) == 1 and "in 1 of 5 images most numbers are in several pieces" in said[0]
 
 
 def test_classes_are_a_warning(tmp_path, said):
     build(tmp_path, classes(grid(18)), classes(grid(24)))
-    assert len(said) == 1 and "in 2 of 2 images most numbers are in many pieces" in said[0]
+    assert len(said) == 1 and "in 2 of 2 images most numbers are in several pieces" in said[0]
 
 
 def test_a_background_with_a_number_is_refused_or_told(tmp_path, said):
