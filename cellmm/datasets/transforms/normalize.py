@@ -24,8 +24,8 @@ class Normalize(BaseTransform):
 
     A constant channel becomes 0 (``'divide'`` aside). Pixels that hold no image (see ``find_fill``: a missing
     tile of a stitched image, a padded border) do not count, become the mean of the others, and are counted in
-    a warning, once per image; with ``'divide'`` they are treated as all others. Raises CellMMError naming the
-    file where a value is not finite.
+    a warning, once per image; with ``'divide'`` they are treated as all others. An image of two values, which
+    may be a mask, is a warning too. Raises CellMMError naming the file where a value is not finite.
     """
 
     def __init__(
@@ -48,11 +48,19 @@ class Normalize(BaseTransform):
         image = results["img"]
         if not np.isfinite(image).all():
             raise CellMMError(f"{results.get('img_path')}: pixels that are not finite; leave it out")
+        path = str(results.get("img_path"))
+        if _has_two_values(image):
+            self._warn(path, "holds two values only, as a mask does; leave it out if it is not an image")
         fill = None if self.mode == "divide" else find_fill(image)
         shift, scale = self._shift_and_scale(image if fill is None else image[~fill][:, None])
         image = ((image - shift) / np.where(scale > 0, scale, 1)).astype(np.float32)
         if fill is not None:
-            self._warn(str(results.get("img_path")), fill)
+            self._warn(
+                path,
+                f"{np.count_nonzero(fill)} of {fill.size} pixels are a missing tile or a padded border "
+                "(areas of one value with straight outlines): they are left out of the normalisation; if "
+                "they belong to the image, take mode='divide' in Normalize",
+            )
             image[fill] = image[~fill].mean(0, dtype=np.float64)
         results["img"] = image
         return results
@@ -66,13 +74,18 @@ class Normalize(BaseTransform):
         shift = image.mean((0, 1), dtype=np.float64) if self.mode == "mean_std" else np.median(image, (0, 1))
         return shift, image.std((0, 1), dtype=np.float64)
 
-    def _warn(self, path: str, fill: np.ndarray) -> None:
+    def _warn(self, path: str, text: str) -> None:
         if path not in self._warned:
             self._warned.add(path)
-            print_log(
-                f"{path}: {np.count_nonzero(fill)} of {fill.size} pixels are a missing tile or a padded "
-                "border (areas of one value with straight outlines): they are left out of the normalisation; "
-                "if they belong to the image, take mode='divide' in Normalize",
-                logger="current",
-                level=logging.WARNING,
-            )
+            print_log(f"{path}: {text}", logger="current", level=logging.WARNING)
+
+
+def _has_two_values(image: np.ndarray) -> bool:
+    """Whether a channel is not constant, and no channel holds more than two values."""
+    pixels = image.reshape(-1, image.shape[-1])
+    some = pixels[:: max(1, len(pixels) // 1000)]
+    for part in (some, pixels):  # most images are known by a few pixels
+        low, high = part.min(0), part.max(0)
+        if ((part != low) & (part != high)).any():
+            return False
+    return bool((low < high).any())

@@ -192,6 +192,20 @@ def test_division_leaves_fill_alone():
     assert np.array_equal(run(image, type="Normalize", mode="divide", divisor=2), image / 2)
 
 
+def test_an_image_that_may_be_a_mask_is_named(said):
+    mask = np.zeros((50, 60, 1), np.float32)
+    mask[10:20, 30:40] = 255
+    step = TRANSFORMS.build(dict(type="Normalize"))
+    for _ in range(2):
+        step(dict(img=mask.copy(), img_path="a_masks.png"))
+    assert said == ["a_masks.png: holds two values only, as a mask does; leave it out if it is not an image"]
+    for image in (mask[:5], stitched((50, 60, 1))):
+        step(dict(img=image, img_path="b.tif"))
+    mask[0, 0] = 1
+    step(dict(img=mask, img_path="c.tif"))
+    assert len(said) == 1
+
+
 def packable(**more):
     """2 x 3 px with the cells 1 (kept), 2 (a crowd region) and 3 (without a pixel)."""
     layers = LabelLayers(np.array([[[1, 1, 0], [0, 2, 2]]], np.int32), num=3)
