@@ -1,6 +1,5 @@
 """Averaged weights, compared with the plain ones where the two are far apart."""
 
-import copy
 import logging
 
 import mmengine.hooks
@@ -8,6 +7,7 @@ import torch
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
+from cellmm.evaluation.trial_evaluator import trial_evaluator
 from cellmm.registry import HOOKS
 
 
@@ -56,11 +56,9 @@ class EMAHook(mmengine.hooks.EMAHook):
 @torch.no_grad()
 def _validate(runner: Runner) -> dict[str, float]:
     """The numbers of the validation set with the weights that the model has, without hooks and files."""
-    loader, evaluator = runner.val_loop.dataloader, copy.deepcopy(runner.val_loop.evaluator)
-    for metric in evaluator.metrics:
-        if hasattr(metric, "outfile_prefix"):
-            metric.outfile_prefix = None
+    loader = runner.val_loop.dataloader
     runner.model.eval()
-    for batch in loader:
-        evaluator.process(data_samples=runner.model.val_step(batch), data_batch=batch)
-    return evaluator.evaluate(len(loader.dataset))
+    with trial_evaluator(runner.val_loop.evaluator) as evaluator:
+        for batch in loader:
+            evaluator.process(data_samples=runner.model.val_step(batch), data_batch=batch)
+        return evaluator.evaluate(len(loader.dataset))

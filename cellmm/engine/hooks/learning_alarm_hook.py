@@ -21,7 +21,7 @@ from cellmm.structures import rle as rle_ops
 WINDOW = 100  # losses whose median is taken
 FLAT = 0.95  # share of the first losses that is left by a training that learns nothing
 WHOLE = 0.9  # share of an image that no cell covers
-LOOK = "look at the training images with tools/browse_dataset.py"
+LOOK = "look at the training images with tools/analysis/browse_dataset.py"
 
 
 @HOOKS.register_module()

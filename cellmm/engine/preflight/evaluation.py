@@ -1,9 +1,7 @@
 """What would stop a validation or a test, found before it: each image, each metric, one prediction."""
 
 import contextlib
-import copy
 import logging
-import tempfile
 import time
 import warnings
 from collections import Counter
@@ -24,6 +22,7 @@ from cellmm.engine.class_order import leaves
 from cellmm.engine.preflight.cells import name_of
 from cellmm.engine.preflight.watched import hook_path
 from cellmm.errors import CellMMError
+from cellmm.evaluation.trial_evaluator import trial_evaluator
 from cellmm.structures import CellSample
 from cellmm.utils import check_writable
 
@@ -113,14 +112,7 @@ def check_prediction(runner: Runner, loop: BaseLoop, model: nn.Module, sample: d
     """
     batch = loop.dataloader.collate_fn([_corner(sample, model)])
     modes = {module: module.training for module in model.modules()}
-    evaluator = copy.deepcopy(loop.evaluator)
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(_silent(runner.logger))
-        folder = stack.enter_context(tempfile.TemporaryDirectory())
-        for i, metric in enumerate(evaluator.metrics):
-            for name in ("outfile_prefix", "out_file_path"):
-                if own := getattr(metric, name, None):
-                    setattr(metric, name, str(Path(folder, f"{i}{Path(own).suffix}")))
+    with _silent(runner.logger), trial_evaluator(loop.evaluator) as evaluator:
         try:
             model.eval()
             with torch.no_grad(), autocast(enabled=getattr(loop, "fp16", False)):
