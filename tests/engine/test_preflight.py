@@ -226,7 +226,10 @@ def test_a_class_that_the_model_does_not_have(runner_of, tiny_data, tmp_path):
 
     options = changed_data(tiny_data, tmp_path / "classes", change)
     check_runner(runner_of(options))  # class_agnostic
-    options["train_dataloader.dataset.class_agnostic"] = False
+    for loader in ("train_dataloader", "val_dataloader"):  # validated on the same images and classes
+        options[f"{loader}.dataset.class_agnostic"] = False
+        options[f"{loader}.dataset.data_root"] = str(tmp_path / "classes")
+        options[f"{loader}.dataset.split"] = "train"
     says = r"^model\.heads\.instances\.num_classes: 1, but .*0005.tif has a cell of class 1 \(from 0\)"
     with pytest.raises(CellMMError, match=says):
         check_runner(runner_of(options))
