@@ -77,9 +77,9 @@ def test_cells_and_maps(model, images, tmp_path, monkeypatch):
     """The maps are as the model gives them, and do not stay in memory until the end."""
     seen = []
 
-    def to_coco(names, samples, classes):
+    def to_coco(names, samples, *more):
         seen.extend(samples)
-        return samples_to_coco(names, samples, classes)
+        return samples_to_coco(names, samples, *more)
 
     monkeypatch.setattr("cellmm.apis.predict.samples_to_coco", to_coco)
     files, out = model("four_heads"), tmp_path / "out"
