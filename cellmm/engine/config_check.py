@@ -268,19 +268,43 @@ class _Check:
         return same(self.file.get(name), steps) and _is_used(steps, in_use)
 
     def _check_variables(self) -> None:
-        """A variable of the file that an option has changed: what was made of it has the old value."""
-        keys = PLACES["config"].keys
-        for name, old in self.file.items():
-            if name in keys or name in self.lists or self.top.get(name) is None or same(self.top[name], old):
+        """A variable that an option or a child config has changed: what was made of it has the old value."""
+        for name, paths in self._stale(self.file, self.top).items():
+            self.parts.report(name, f"an option for it changes nothing any more; set {', '.join(paths[:3])}")
+        for base in self._bases():
+            for name, paths in self._stale(base, self.file, named=True).items():
+                if not isinstance(
+                    self.file[name], (dict, list, tuple)
+                ):  # pieces that a child makes its own of
+                    some = ", ".join(paths[:3])
+                    text = f"set here alone it changes nothing that a base has made of it; set {some} too"
+                    self.parts.report(name, text)
+
+    def _stale(self, before: dict, after: dict, named: bool = False) -> dict[str, list[str]]:
+        """{variable: keys that still have its value from ``before``}, where ``after`` has another.
+
+        ``named``: only keys of the variable's name.
+        """
+        keys, found = PLACES["config"].keys, {}
+        made = [node for key, value in before.items() if key in keys for node in _nodes({key: value})]
+        now = dict(_nodes(after))
+        for name, old in before.items():
+            if name in keys or name in self.lists or after.get(name) is None or same(after[name], old):
                 continue
-            file = {key: value for key, value in self.file.items() if key in keys}
-            paths = [path for path, value in _nodes(file) if same(value, old)]
-            named = [path for path in paths if path[-1] == name] or paths
-            now = dict(_nodes(self.top))
-            stale = [".".join(path) for path in named if same(now.get(path), old)]
-            if stale:
-                some = ", ".join(stale[:3])
-                self.parts.report(name, f"an option for it changes nothing any more; set {some}")
+            paths = [path for path, value in made if same(value, old)]
+            paths = [path for path in paths if path[-1] == name] or ([] if named else paths)
+            if stale := [".".join(path) for path in paths if same(now.get(path), old)]:
+                found[name] = stale
+        return found
+
+    def _bases(self) -> Iterator[dict]:
+        """The configs that the file inherits from, each as it stands alone."""
+        if not self.file:
+            return
+        path = Path(self.cfg.filename)
+        for name in Config._get_base_files(str(path)):
+            if "::" not in name:  # of another package
+                yield Config.fromfile(str(path.parent / name)).to_dict()
 
     @functools.cached_property
     def file(self) -> dict:

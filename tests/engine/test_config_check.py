@@ -118,9 +118,9 @@ REFUSED = [  # option, its value, what is said of it
         "albumentations has no transform 'HorizontlFlip'; did you me",
     ),
     (f"{P}.transforms.0.type", "OneOf", "albumentations has no transform 'OneOf'"),
-    (f"{P}.transforms.3.sgma", 3, f"ElasticTransform {NO_SUCH} sigma?"),
+    (f"{P}.transforms.2.sgma", 3, f"ElasticTransform {NO_SUCH} sigma?"),
     (f"{P}.transforms.0.p", 2, "HorizontalFlip: p: Input should be less"),
-    (f"{P}.transforms.3.border_mode", 2, "ElasticTransform: border_mode must be 0 (constant)"),
+    (f"{P}.transforms.2.border_mode", 2, "ElasticTransform: border_mode must be 0 (constant)"),
     (f"{P}.transforms", "HorizontalFlip", "Albumentations needs a list, got 'HorizontalFlip'"),
     ("model.heads.instances.type", "SEUNetDecoder", "SEUNetDecoder takes no such argument"),
     ("train_dataloader.sampler", None, "a dict is needed, got None"),
@@ -292,8 +292,8 @@ def test_a_leftover_delete_is_named(tmp_path):
             "data_root: an option for it changes nothing any more; set train_d",
         ),
         ({"max_iters": 5}, "max_iters: an option for it changes nothing any more; set train_cfg.max_iters"),
-        ({"train_pipeline.2.size": (3, 4)}, "train_pipeline: no dataloader uses it"),
-        ({f"{PIPELINE}.2.size": (3, 4)}, ""),
+        ({"train_pipeline.2.factor": 0.25}, "train_pipeline: no dataloader uses it"),
+        ({f"{PIPELINE}.2.factor": 0.25}, ""),
         (
             {
                 "data_root": "x",
@@ -474,3 +474,13 @@ def test_no_config_makes_the_check_fail(name, edits):
         check_config(Config(config))
     except CellMMError as error:
         assert len(str(error).splitlines()) == 1
+
+
+def test_a_variable_that_only_a_child_sets_is_told(tmp_path):
+    """What the base has made of its variable keeps the base's value, unless the child sets that too."""
+    base = ROOT / "configs/diskmask/brightfield_quickstart.py"
+    for name, line in (("alone", ""), ("with", "train_cfg = dict(max_iters=max_iters)\n")):
+        (tmp_path / f"{name}.py").write_text(f"_base_ = [{str(base)!r}]\nmax_iters = 300\n{line}")
+    with pytest.raises(CellMMError, match="^max_iters: .*changes nothing .*; set train_cfg.max_iters too"):
+        check_config(load_config(tmp_path / "alone.py"))
+    check_config(load_config(tmp_path / "with.py"))
