@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
 
 from cellmm.engine.runner import load_config
 from cellmm.registry import METRICS, MODELS, TRANSFORMS
@@ -44,6 +45,12 @@ def item(cfg: Config, size: int) -> dict:
         if step.type in TARGETS:
             results = TRANSFORMS.build(step)(results)
     return results
+
+
+@pytest.mark.parametrize("path", CONFIGS)
+def test_its_optimizer_can_be_built(path):
+    wrapper = build_optim_wrapper(torch.nn.Conv2d(1, 1, 1), load_config(ROOT / path).optim_wrapper)
+    assert wrapper.optimizer.param_groups
 
 
 @pytest.mark.parametrize("path", CONFIGS)

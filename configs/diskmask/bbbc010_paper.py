@@ -82,7 +82,7 @@ val_dataloader = dict(dataset=dict(indices=list(range(0, 47, 2)), pipeline=test_
 test_dataloader = dict(dataset=dict(indices=list(range(1, 47, 2)), pipeline=test_pipeline))
 optim_wrapper = dict(
     type="OptimWrapper",
-    optimizer=dict(type="Adam", lr=1e-4, betas=(0.9, 0.999)),
+    optimizer=dict(type="Adam", lr=1e-4, betas=(0.9, 0.999), weight_decay=0.0),
     paramwise_cfg=dict(bias_lr_mult=2.0, bias_decay_mult=0.0),  # as the prototxt
 )
 param_scheduler = [dict(type="MultiStepLR", by_epoch=False, milestones=[300_000], gamma=0.1)]
