@@ -119,7 +119,7 @@ def test_an_image_cut_off_is_named_when_it_is_read(workers, train, tmp_path, che
     status, lines, _ = train(spoil, workers)
     assert status == 1 and len(lines) == 1
     check_line(lines[0], r"images/3\.tif is cut off after 900 bytes: copy or export it again")
-    assert not [path for path in tmp_path.rglob(".*") if path.is_file()]
+    assert [path.name for path in tmp_path.rglob(".*") if path.is_file()] in ([], [".lock"])
 
 
 def test_images_of_two_sizes_are_trained_on_together(train, tmp_path):

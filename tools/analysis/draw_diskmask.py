@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from mmengine.config import Config
 
+from cellmm.datasets.transforms.cells import fixed_targets
 from cellmm.engine.checkpoint import load_fitting
 from cellmm.engine.runner import load_config
 from cellmm.errors import CellMMError
@@ -88,7 +89,8 @@ def target_panels(cfg: Config, index: int) -> list[np.ndarray]:
     density = TRANSFORMS.build(dict(type="SamplingDensity"))(dict(results))["sampling_density"]
     warp = next((step for step in steps if step.type == "RandomWarp"), None)
     warp = dict(warp or dict(type="RandomWarp", elastic_magnitude=4.0), border="mirror")
-    before = {key: value for key, value in results.items() if key not in ("gt_points", "gt_disks")}
+    targets = fixed_targets(results)
+    before = {key: value for key, value in results.items() if key not in targets}
     warped = TRANSFORMS.build(warp)(before)
     for step in steps:
         if step.type in ("ReferencePoints", "DiskTargets"):
