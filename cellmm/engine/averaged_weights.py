@@ -37,8 +37,12 @@ class ExponentialMovingAverage(mmengine.model.ExponentialMovingAverage):
         if not warmup > 0:
             raise ValueError(f"warmup must be above 0, got {warmup}")
         super().__init__(model, momentum, **kwargs)
-        self.warmup = warmup
+        self.warmup, self._share = warmup, 1.0
+
+    def update_parameters(self, model: nn.Module) -> None:
+        updates = int(self.steps) // self.interval
+        self._share = max(self.momentum, self.warmup / (self.warmup + updates))
+        super().update_parameters(model)
 
     def avg_func(self, averaged_param: Tensor, source_param: Tensor, steps: int) -> None:
-        updates = int(steps) // self.interval
-        averaged_param.lerp_(source_param, max(self.momentum, self.warmup / (self.warmup + updates)))
+        averaged_param.lerp_(source_param, self._share)

@@ -293,7 +293,8 @@ class _Check:
                 continue
             paths = [path for path, value in made if same(value, old)]
             paths = [path for path in paths if path[-1] == name] or ([] if named else paths)
-            if stale := [".".join(path) for path in paths if same(now.get(path), old)]:
+            stale = [".".join(path) for path in paths if same(now.get(path), old)]
+            if stale and not (named and len(stale) < len(paths)):  # some were set on purpose
                 found[name] = stale
         return found
 

@@ -12,7 +12,7 @@ LIBRARIES = (
 CONTAINERS = ("RandomApply", "RandomChoice")
 
 _FLIP = "RandomWarp(flip=0.5), or Albumentations with HorizontalFlip"
-_RESIZE = "RandomWarp(scale=(0.8, 1.25)), in test pipelines ResizeTo"
+_RESIZE = "RandomWarp(scale=(0.8, 1.25)), or Rescale(factor=...) in all pipelines alike"
 _CROP = "RandomWarp(size=(256, 256), centre='uniform')"
 _CHANGE = "RandomIntensity"
 _OUT = "leave it out"

@@ -476,6 +476,17 @@ def test_no_config_makes_the_check_fail(name, edits):
         assert len(str(error).splitlines()) == 1
 
 
+def test_a_variable_that_a_child_uses_elsewhere_is_right(tmp_path):
+    """Of the loaders that the base gave its variable the child changes one, on purpose."""
+    base = tmp_path / "base.py"
+    quick = ROOT / "configs/diskmask/brightfield_quickstart.py"
+    loaders = "".join(f"{one}_dataloader = dict(num_workers=num_workers)\n" for one in ("train", "val"))
+    base.write_text(f"_base_ = [{str(quick)!r}]\nnum_workers = 1\n{loaders}")
+    child = "num_workers = 2\ntrain_dataloader = dict(num_workers=num_workers)\n"
+    (tmp_path / "child.py").write_text(f"_base_ = ['base.py']\n{child}")
+    check_config(load_config(tmp_path / "child.py"))
+
+
 def test_a_variable_that_only_a_child_sets_is_told(tmp_path):
     """What the base has made of its variable keeps the base's value, unless the child sets that too."""
     base = ROOT / "configs/diskmask/brightfield_quickstart.py"

@@ -6,6 +6,7 @@ import mmengine.hooks
 import torch
 from mmengine.logging import print_log
 from mmengine.runner import Runner
+from mmengine.runner.amp import autocast
 
 from cellmm.evaluation.trial_evaluator import trial_evaluator
 from cellmm.registry import HOOKS
@@ -56,9 +57,9 @@ class EMAHook(mmengine.hooks.EMAHook):
 @torch.no_grad()
 def _validate(runner: Runner) -> dict[str, float]:
     """The numbers of the validation set with the weights that the model has, without hooks and files."""
-    loader = runner.val_loop.dataloader
+    loop = runner.val_loop
     runner.model.eval()
-    with trial_evaluator(runner.val_loop.evaluator) as evaluator:
-        for batch in loader:
+    with trial_evaluator(loop.evaluator) as evaluator, autocast(enabled=getattr(loop, "fp16", False)):
+        for batch in loop.dataloader:
             evaluator.process(data_samples=runner.model.val_step(batch), data_batch=batch)
-        return evaluator.evaluate(len(loader.dataset))
+        return evaluator.evaluate(len(loop.dataloader.dataset))
