@@ -1,13 +1,10 @@
 """What earlier trainings left in a work dir, and that only one training is at work in it."""
 
 import errno
-import itertools
 import logging
 import os
 import re
-import shutil
 import socket
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -18,7 +15,7 @@ from mmengine.logging import print_log
 
 from cellmm.engine.checkpoint import load_checkpoint
 from cellmm.errors import CellMMError
-from cellmm.utils import UNFINISHED
+from cellmm.utils import UNFINISHED, put_away
 
 try:
     import fcntl
@@ -26,7 +23,10 @@ except ImportError:  # Windows
     fcntl = None
 
 LOCK = ".lock"
-_UNFINISHED = re.compile(rf"\.(iter|epoch|best|non_finite)_.*{re.escape(UNFINISHED)}\w{{8}}\.pth")
+# what is being written, also of the trial checkpoint (`FirstCheckpointHook`), and that one itself
+_UNFINISHED = re.compile(
+    rf"\.{{1,2}}(iter|epoch|best|non_finite)_.*{re.escape(UNFINISHED)}\w{{8}}\.pth|\.iter_\d+\.trial\.pth"
+)
 _locks: dict[Path, IO] = {}  # that this process holds
 
 
@@ -126,15 +126,9 @@ def put_other_training_away(cfg: Config) -> None:
         and int(number[1]) > least
         and path.resolve() not in named
     ]
-    if not paths:
+    folder = put_away(paths, work_dir)
+    if folder is None:
         return
-    newest = time.localtime(max(path.stat().st_mtime for path in paths))
-    name = time.strftime("%Y%m%d_%H%M%S", newest)
-    numbered = (work_dir / "earlier" / f"{name}{f'_{i}' if i else ''}" for i in itertools.count())
-    folder = next(one for one in numbered if not one.exists())
-    folder.mkdir(parents=True)
-    for path in paths:
-        shutil.move(path, folder / path.name)
     print_log(
         f"{len(paths)} checkpoints of another training are now in {folder}; to go on with one: --resume",
         logger="current",

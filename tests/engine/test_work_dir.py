@@ -77,9 +77,16 @@ def test_going_on_from_a_file_puts_the_later_ones_away(tmp_path):
 
 
 def test_only_what_cellmm_left_unfinished_is_removed(tmp_path):
-    own = [f".iter_2500{UNFINISHED}x7_abcde.pth", f".best_AP_iter_4{UNFINISHED}01234567.pth"]
+    own = [
+        f".iter_2500{UNFINISHED}x7_abcde.pth",
+        f".best_AP_iter_4{UNFINISHED}01234567.pth",
+        ".iter_0.trial.pth",
+        f"..iter_0.trial{UNFINISHED}01234567.pth",
+    ]
     users = [
         ".x.pth",
+        "..x.pth",
+        ".trial.pth",
         ".iter_2500.x7.pth",
         ".iter_4.pth",
         f".mine{UNFINISHED}01234567.pth",
