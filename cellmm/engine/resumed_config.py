@@ -36,15 +36,19 @@ _AROUND = (
     *("val_dataloader", "val_evaluator", "val_cfg", "test_dataloader", "test_evaluator", "test_cfg"),
     *("work_dir", "visualizer", "log_processor", "log_level", "env_cfg"),
 )
-# differences that do not reach the weights
+_READING = "num_workers|persistent_workers|prefetch_factor|pin_memory|timeout|multiprocessing_context"
+# differences that do not reach the weights, unless training watches validation
 _IDLE = re.compile(
-    rf"({'|'.join(_AROUND)}|default_hooks\.(timer|logger|visualization)|train_dataloader\.(num_workers|"
-    r"persistent_workers|prefetch_factor|pin_memory|timeout|multiprocessing_context))(\..*)?"
+    rf"({'|'.join(_AROUND)}|default_hooks\.(timer|logger|visualization)|train_dataloader\.({_READING}))(\..*)?"
 )
+# of validation: what changes its numbers
+_VALIDATION = re.compile(rf"val_(dataloader(?!\.({_READING})\b)|evaluator|cfg)(\..*)?")
 # of the model: what training or prediction weighs and limits, without another meaning for the weights
 _TUNING = re.compile(
     r"model\.(.*\.)?(loss|loss_\w+|\w+_loss|\w+_weight|\w+_thr|matcher|max_\w+|train_gates|batch_gates|recompute|"
-    r"channels_last|init_cfg|train_cfg|test_cfg)(\..*)?"
+    r"channels_last|init_cfg|train_cfg|test_cfg)(\..*)?|model\.(tile|tile_overlap|postprocess)(\..*)?|"
+    r"model\.heads\.[^.]+\.(patience|gates|gate_radius|nms_sigma|keep_prob|anywhere|found|train_radius|"
+    r"train_thinning|use_objectness)"
 )
 # what cannot change in the middle of a training, and why
 _REFUSED = {
@@ -79,7 +83,7 @@ class Changes:
     unknown: bool = False
 
 
-def config_text(cfg: Config) -> str:
+def config_json(cfg: Config) -> str:
     """A config as JSON: tuples are lists there, and what JSON does not have is its name."""
     return json.dumps(cfg.to_dict(), default=_name, skipkeys=True)
 
@@ -101,7 +105,7 @@ def compare(checkpoint: dict, cfg: Config, filename: str) -> Changes:
         ) from error
     if not isinstance(old, dict):
         raise CellMMError(f"{filename}: its config is not a dict; use an earlier checkpoint")
-    new = json.loads(config_text(cfg))
+    new = json.loads(config_json(cfg))
     found = []
     for key in (*_TRAINING, *_AROUND):
         parts = [one.get(key) or _ABSENT for one in (old, new)]  # None, {} and [] are as good as none
@@ -109,13 +113,23 @@ def compare(checkpoint: dict, cfg: Config, filename: str) -> Changes:
     ranks = made.get("ranks", 1)
     if ranks != get_world_size():
         found.append(("ranks", ranks, get_world_size()))
-    idle = [path for path, *_ in found if _IDLE.fullmatch(path)]
-    used = [one for one in found if not _IDLE.fullmatch(one[0])]
+    watched = _watches_validation(new)
+    idle = [
+        path for path, *_ in found if _IDLE.fullmatch(path) and not (watched and _VALIDATION.fullmatch(path))
+    ]
+    used = [one for one in found if one[0] not in idle]
     _refuse(used, new, checkpoint["meta"].get("iter", 0), filename)
     schedules = json.dumps(new.get("param_scheduler")) + json.dumps(new.get("auto_scale_lr"))
     count = '"convert_to_iter_based": true' in schedules or '"enable": true' in schedules
     rates = any(_RATES.fullmatch(path) or (count and _LENGTH.fullmatch(path)) for path, *_ in used)
     return Changes([_line(*one) for one in used], idle, rates)
+
+
+def _watches_validation(cfg: dict) -> bool:
+    """Whether a schedule, early stopping or the choice of the best checkpoint hangs on validation."""
+    hooks = [*(cfg.get("default_hooks") or {}).values(), *(cfg.get("custom_hooks") or [])]
+    watches = any(isinstance(one, dict) and (one.get("monitor") or one.get("save_best")) for one in hooks)
+    return watches or "OnPlateau" in json.dumps(cfg.get("param_scheduler"))
 
 
 def _refuse(used: list[tuple[str, Any, Any]], new: dict, iteration: int, filename: str) -> None:

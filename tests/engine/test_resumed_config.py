@@ -10,7 +10,7 @@ from mmengine.hooks import EMAHook
 
 from cellmm.cli import main as cellmm
 from cellmm.engine.loops import IterBasedTrainLoop
-from cellmm.engine.resumed_config import compare, config_text
+from cellmm.engine.resumed_config import compare, config_json
 from cellmm.errors import CellMMError
 from cellmm.registry import HOOKS
 
@@ -63,7 +63,7 @@ def changed(changes):
 
 
 def found(changes, iteration=6, ranks=1):
-    made = dict(config=config_text(Config(copy.deepcopy(MADE))), ranks=ranks)
+    made = dict(config=config_json(Config(copy.deepcopy(MADE))), ranks=ranks)
     checkpoint = dict(meta=dict(iter=iteration), trained_with=made)
     return compare(checkpoint, changed(changes), "a.pth")
 
@@ -150,7 +150,7 @@ def test_the_order_of_a_pipeline_is_a_difference():
 def test_long_values_are_shown_where_they_differ():
     steps = [*(dict(type="Noise", sigma=float(i)) for i in range(30)), dict(type="Blur")]
     made = changed({"train_dataloader.dataset.pipeline": steps})
-    checkpoint = dict(meta={}, trained_with=dict(config=config_text(made)))
+    checkpoint = dict(meta={}, trained_with=dict(config=config_json(made)))
     (line,) = compare(checkpoint, changed({"train_dataloader.dataset.pipeline": steps[:-1]}), "a.pth").lines
     assert len(line) < 300 and "{'type': 'Blur'}] -> ..." in line
 
@@ -171,6 +171,45 @@ def test_what_does_not_reach_the_weights():
         "work_dir",
     ]
     assert not result.lines and not result.rates
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("tile", "tile_overlap", "postprocess", "postprocess.seed_thr"),
+        *(
+            f"heads.instances.{name}"
+            for name in (
+                *("patience", "gates", "gate_radius", "gate_thr", "max_gates", "nms_thr", "nms_sigma"),
+                *("keep_prob", "anywhere", "found", "train_radius", "train_thinning", "train_gates"),
+                *("batch_gates", "use_objectness", "score_thr", "mask_thr"),
+            )
+        ),
+    ],
+)
+def test_what_prediction_or_the_drawing_of_gateways_alone_takes_is_used(key):
+    old, new = changed({"model.postprocess": dict(type="SeededWatershed")}), Config(copy.deepcopy(MADE))
+    new.model.postprocess = dict(type="SeededWatershed")
+    new.merge_from_dict({f"model.{key}": dict(type="Own") if key == "postprocess" else 3})
+    checkpoint = dict(meta={}, trained_with=dict(config=config_json(old)))
+    (line,) = compare(checkpoint, new, "a.pth").lines
+    assert line.startswith(f"model.{key}")
+
+
+WATCHING = (
+    {"custom_hooks": [dict(type="EarlyStoppingHook", monitor="AP")]},
+    {"default_hooks.checkpoint.save_best": "AP"},
+    {"param_scheduler": [dict(type="ReduceOnPlateauLR", by_epoch=False, monitor="AP")]},
+)
+
+
+@pytest.mark.parametrize("watching", WATCHING)
+def test_another_validation_is_used_where_training_watches_it(watching):
+    new = {"val_dataloader.dataset.data_root": "more", "val_dataloader.num_workers": 2}
+    checkpoint = dict(meta={}, trained_with=dict(config=config_json(changed(watching))))
+    result = compare(checkpoint, changed(watching | new), "a.pth")
+    assert result.lines == ["val_dataloader.dataset.data_root: 'data' -> 'more'"] and not result.rates
+    assert result.idle == ["val_dataloader.num_workers"]
 
 
 @pytest.mark.parametrize(
@@ -214,16 +253,16 @@ def test_the_number_of_ranks_and_schedules_that_count_passes():
 def test_none_is_as_good_as_no_option_of_the_optimizer():
     new = changed({})
     new.optim_wrapper.clip_grad = new.optim_wrapper.optimizer.foreach = None
-    checkpoint = dict(meta={}, trained_with=dict(config=config_text(changed({}))))
+    checkpoint = dict(meta={}, trained_with=dict(config=config_json(changed({}))))
     assert compare(checkpoint, new, "a.pth").lines == []
 
 
 def test_a_config_is_text_that_is_the_same_in_each_process():
     values = dict(
-        a=(1, 2), b={3}, c=IterBasedTrainLoop, d=config_text, e=object(), f={(1, 2): 3}, g=float("inf")
+        a=(1, 2), b={3}, c=IterBasedTrainLoop, d=config_json, e=object(), f={(1, 2): 3}, g=float("inf")
     )
-    text = config_text(Config(values))
-    assert "cellmm.engine.loops.IterBasedTrainLoop" in text and "resumed_config.config_text" in text
+    text = config_json(Config(values))
+    assert "cellmm.engine.loops.IterBasedTrainLoop" in text and "resumed_config.config_json" in text
     assert "0x" not in text
 
 

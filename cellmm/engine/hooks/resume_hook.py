@@ -6,7 +6,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from cellmm.engine.loops import IterBasedTrainLoop
-from cellmm.engine.resumed_config import config_text
+from cellmm.engine.resumed_config import config_json
 from cellmm.registry import HOOKS
 
 
@@ -24,7 +24,7 @@ class ResumeHook(Hook):
     priority = "VERY_LOW"
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        checkpoint["trained_with"] = dict(config=config_text(runner.cfg), ranks=get_world_size())
+        checkpoint["trained_with"] = dict(config=config_json(runner.cfg), ranks=get_world_size())
         if isinstance(runner.train_loop, IterBasedTrainLoop):
             checkpoint["meta"]["draws"] = runner.train_loop.draws_after(checkpoint["meta"]["iter"])
 
