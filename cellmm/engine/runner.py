@@ -46,7 +46,7 @@ from cellmm.errors import CellMMError
 from cellmm.plugins import load_plugins
 from cellmm.registry import DATASETS, SCOPE
 
-# hooks that every training needs, whether its config names them or not
+# hooks that every training has, whether its config names them or not
 NEEDED_HOOKS = dict(
     non_finite=dict(type="NonFiniteHook"),
     plain_checkpoint=dict(type="PlainCheckpointHook"),
@@ -55,8 +55,8 @@ NEEDED_HOOKS = dict(
     learning_alarm=dict(type="LearningAlarmHook"),
     trained_on=dict(type="TrainedOnHook"),
 )
-PROGRESS = dict(type="ProgressHook")  # that every training and every test needs
-
+PROGRESS = dict(type="ProgressHook")  # that every training and every test has
+OPTIONAL = ("progress", "learning_alarm")  # that None switches off
 
 _runs = itertools.count(1)
 
@@ -115,6 +115,12 @@ class CellRunner(Runner):
             return super().train()
         finally:
             unlock_work_dir(Path(self.work_dir))
+
+    def register_default_hooks(self, hooks: dict | None = None) -> None:
+        """mmengine's, which takes no None for hooks that it does not know."""
+        hooks = hooks or {}
+        off = [name for name in OPTIONAL if name in hooks and hooks[name] is None]
+        super().register_default_hooks({name: hook for name, hook in hooks.items() if name not in off})
 
     def load_or_resume(self) -> None:
         if self._load_from and not self._has_loaded and not self._resume:
@@ -204,8 +210,7 @@ def build_runner(cfg: Config) -> CellRunner:
     # mmengine's names count seconds: two trainings of a process within one would share their numbers
     name = Path(cfg.filename or "config").stem
     cfg.setdefault("experiment_name", f"{name}_{time.strftime('%Y%m%d_%H%M%S')}_{next(_runs)}")
-    if not (cfg.get("default_hooks") or {}).get("progress"):
-        cfg.default_hooks = dict(cfg.get("default_hooks") or {}, progress=PROGRESS)
+    _add_hooks(cfg, dict(progress=PROGRESS))
     if cfg.get("train_dataloader") is None:
         return _checked_runner(cfg)
     try:
@@ -245,6 +250,22 @@ def _give_seed(dataset: dict, seed: int) -> None:
             _give_seed(one, seed)
 
 
+def _add_hooks(cfg: Config, added: dict[str, dict]) -> None:
+    """Those that the config does not have; None switches off the OPTIONAL ones, others are named."""
+    hooks = dict(cfg.get("default_hooks") or {})
+    off = [name for name in added if name in hooks and hooks[name] is None]
+    if needed := [f"default_hooks.{name}" for name in off if name not in OPTIONAL]:
+        print_log(
+            f"{', '.join(needed)}: None, but every training needs it; it stays on",
+            logger="current",
+            level=logging.WARNING,
+        )
+    for name, hook in added.items():
+        if not hooks.get(name) and not (name in off and name in OPTIONAL):
+            hooks[name] = hook
+    cfg.default_hooks = hooks
+
+
 def _prepare_training(cfg: Config) -> bool:
     """Fill in what training needs; whether it goes on with the training of its work dir."""
     cfg.setdefault("randomness", dict(seed=0))
@@ -252,14 +273,12 @@ def _prepare_training(cfg: Config) -> bool:
         raise CellMMError("randomness.seed: give a whole number, so that the training can be repeated")
     _give_seed(cfg.train_dataloader.dataset, cfg.randomness.seed)
     cfg.setdefault("log_processor", dict(by_epoch=False))
-    hooks = cfg.setdefault("default_hooks", {})
+    hooks = cfg.default_hooks
     counts = cfg.optim_wrapper.get("accumulative_counts", 1)
     hooks.setdefault(
         "checkpoint", dict(type="CheckpointHook", interval=-(-500 // counts) * counts, max_keep_ckpts=2)
     )
-    for name, hook in NEEDED_HOOKS.items():
-        if not hooks.get(name):
-            hooks[name] = hook
+    _add_hooks(cfg, NEEDED_HOOKS)
     work_dir = Path(cfg.work_dir)
     on_first_rank(lambda: lock_work_dir(work_dir))
     if cfg.get("resume") == "auto" or (cfg.get("resume") is True and not cfg.get("load_from")):

@@ -1,5 +1,7 @@
 """What would fail hours later is one line before the first iteration: trainings of the command line."""
 
+import errno
+import os
 import re
 import shutil
 from pathlib import Path
@@ -25,6 +27,12 @@ class SameIds(CellCocoDataset):
 
     def load_data_list(self) -> list[dict]:
         return [info | {"img_id": 7} for info in super().load_data_list()]
+
+
+@DATASETS.register_module()
+class WithABug(CellCocoDataset):
+    def load_data_list(self) -> list[dict]:
+        return [info | None for info in super().load_data_list()]
 
 
 @MODELS.register_module()
@@ -180,6 +188,11 @@ ROWS = {
         "custom_hooks = [dict(type='IsParticular')]",
         r"custom_hooks\.0: never fits; leave it out",
     ),
+    "the second of two hooks that refuse": (
+        "custom_hooks = [dict(type='EMAHook', momentum=0.1), dict(type='ShowHook', out_dir=r'{folder}/pics'),"
+        "dict(type='ShowHook', out_dir=r'{folder}/configs/tiny.py/x')]",
+        r"custom_hooks\.2\.out_dir: .*image\.png cannot be written: .* name another place",
+    ),
     "a checkpoint that cannot be read": (
         "custom_hooks = [dict(type='StoresObjects')]",
         r"work: a checkpoint of this training could not be resumed from: refused, it holds objects",
@@ -195,6 +208,29 @@ def test_one_line_before_the_first_iteration(row, start, tmp_path):
     assert re.search(says, errors[0]), errors[0]
     assert errors[0].startswith("cellmm train: ") and "Iter(train)" not in out
     assert not list((tmp_path / "work").glob("**/*.pth"))
+
+
+def test_a_bug_of_a_plug_in_keeps_its_traceback(start):
+    lines = "dict(_delete_=True, type='WithABug', data_root=data_root, ann_file='val/annotations.json', pipeline=[])"
+    with pytest.raises(TypeError, match="unsupported operand") as info:
+        start(f"val_dataloader = dict(dataset={lines})")
+    assert info.traceback[-1].name in ("load_data_list", "<listcomp>")
+
+
+def test_a_full_disk_is_named(start, tmp_path, monkeypatch):
+    write_bytes = Path.write_bytes
+
+    def full(path: Path, data: bytes) -> int:
+        if ".trial" in path.name:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        return write_bytes(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    status, errors, out = start("")
+    assert status == 1 and len(errors) == 1 and "Iter(train)" not in out
+    says = "a first checkpoint cannot be written (No space left on device): free some disk space"
+    assert f"{tmp_path / 'work'}: {says}" in errors[0] and "--resume" not in errors[0]
+    assert not list((tmp_path / "work").glob(".*.pth"))
 
 
 def test_every_validation_image_is_opened(start, tiny_data, tmp_path):

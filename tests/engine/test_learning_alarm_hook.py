@@ -132,6 +132,17 @@ def test_the_last_validation_tells_again(logged):
     assert len(logged) == 3 and "none of 1 predictions matches one of the 1 cells (AP 0)" in logged[2]
 
 
+def test_a_training_that_was_stopped_early_is_told_what_to_try(logged):
+    hook = HOOKS.build(dict(type="LearningAlarmHook"))
+    validate(hook, [sample(MASK)], dict(AP=0.0), iter=500)
+    assert logged == []
+    hook.after_train(runner(iter=500, _train_loop=SimpleNamespace(stop_training=False)))
+    assert logged == []
+    hook.after_train(runner(iter=500, _train_loop=SimpleNamespace(stop_training=True)))
+    (line,) = logged
+    assert line.startswith("validation after 500 iterations: none of 1 predictions") and "; try: " in line
+
+
 def test_unusable_numbers():
     with pytest.raises(ValueError, match="patience from 1"):
         HOOKS.build(dict(type="LearningAlarmHook", patience=0))

@@ -10,7 +10,7 @@ from mmengine.runner import Runner
 from cellmm.engine.checkpoint import check_training_state
 from cellmm.errors import CellMMError
 from cellmm.registry import HOOKS
-from cellmm.utils import explain
+from cellmm.utils import cure_of
 
 
 @HOOKS.register_module()
@@ -35,13 +35,18 @@ class FirstCheckpointHook(Hook):
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         meta = dict(epoch=runner.epoch, iter=runner.iter)
         try:
-            runner.save_checkpoint(runner.work_dir, path.name, meta=meta, by_epoch=False)
+            try:
+                runner.save_checkpoint(runner.work_dir, path.name, meta=meta, by_epoch=False)
+            except (CellMMError, OSError) as error:
+                of_disk = error if isinstance(error, OSError) else error.__cause__
+                if not isinstance(of_disk, OSError):
+                    raise
+                why = f"({of_disk.strerror or of_disk}): {cure_of(of_disk.errno)}"
+                return f"{runner.work_dir}: a first checkpoint cannot be written {why}"
             check_training_state(path, model, runner.optim_wrapper)
-        except CellMMError as error:
+        except (CellMMError, OSError) as error:
             text = str(error).replace(f"{path}: ", "")
             return f"{runner.work_dir}: a checkpoint of this training could not be resumed from: {text}"
-        except OSError as error:
-            return explain(error) or f"{runner.work_dir}: {error}; name another work dir"
         finally:
             path.unlink(missing_ok=True)
         return None

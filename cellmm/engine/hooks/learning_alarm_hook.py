@@ -32,7 +32,8 @@ class LearningAlarmHook(Hook):
     - The loss of a training from scratch is after ``settle`` iterations, or a fifth of them all if that is
       more, or at the end, about what it was at the beginning.
     - Validation finds no cell in any image, or takes each image for one cell; a map is empty or full. Told
-      at the first such validation and at the last one, then too where no prediction matches a cell.
+      at the first such validation and at the last one, then too where no prediction matches a cell. The last
+      one is that of the last iteration, or after which training was stopped early.
 
     It only looks: it changes nothing, and keeps nothing in checkpoints.
     """
@@ -49,6 +50,7 @@ class LearningAlarmHook(Hook):
         self._last: deque[float] = deque(maxlen=WINDOW)
         self._from_scratch = False
         self._found = torch.zeros(4, dtype=torch.long)
+        self._latest: dict[str, str] = {}  # what is wrong with the latest validation
 
     def before_train(self, runner: Runner) -> None:
         self._from_scratch = runner.iter == 0 and not runner._load_from
@@ -76,6 +78,8 @@ class LearningAlarmHook(Hook):
         if self._without and not self._cells_seen:
             self._warn_of_no_cells(self._without)
         self._check_loss(runner, runner.iter)
+        if getattr(runner._train_loop, "stop_training", False):
+            self._tell(runner, self._latest, last=True)
 
     def _warn_of_no_cells(self, number: int) -> None:
         text = f"no cell in {number} batches one after another: nothing can be learned from them; {LOOK}"
@@ -113,15 +117,19 @@ class LearningAlarmHook(Hook):
             texts["nothing"] = f"no cell was found in any of {images} images, which have {cells}"
         elif images and whole == images:
             texts["everything"] = f"each of {images} images was taken for one cell"
-        elif last and cells and (metrics or {}).get("AP") == 0:
+        elif cells and (metrics or {}).get("AP") == 0:
             texts["AP"] = f"none of {predictions} predictions matches one of the {cells} cells (AP 0)"
+        start = f"validation after {runner.iter if trains else 0} iterations"
+        self._latest = {key: f"{start}: {text}" for key, text in texts.items()}
+        self._tell(runner, self._latest, last)
+
+    def _tell(self, runner: Runner, texts: dict[str, str], last: bool) -> None:
         for key, text in texts.items():
-            start = f"validation after {runner.iter if trains else 0} iterations: {text}"
             cures = "; ".join(_cures(runner))
             if last:
-                self._warn(f"{key} at the end", f"{start}; try: {cures}")
-            else:
-                self._warn(key, f"{start}; usual early in a training; if it stays so, try: {cures}")
+                self._warn(f"{key} at the end", f"{text}; try: {cures}")
+            elif key != "AP":  # which is common early
+                self._warn(key, f"{text}; usual early in a training; if it stays so, try: {cures}")
 
     def _warn(self, key: str, text: str) -> None:
         if key not in self._told:

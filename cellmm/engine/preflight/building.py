@@ -3,7 +3,7 @@
 import copy
 import functools
 from collections.abc import Callable, Iterator
-from types import SimpleNamespace
+from types import FrameType, SimpleNamespace
 from typing import Any
 
 from mmengine.config import Config
@@ -17,6 +17,7 @@ from cellmm.utils import explain
 
 # what a constructor raises for a value that it cannot use
 VALUE_ERRORS = (ValueError, TypeError, AssertionError, LookupError, ArithmeticError, RuntimeError)
+LIBRARIES = ("cellmm", "mmengine", "torch", "albumentations")  # whose methods a constructor may call
 
 
 def build(key: str, make: Callable[[], Any], config: Any = None) -> Any:
@@ -26,7 +27,7 @@ def build(key: str, make: Callable[[], Any], config: Any = None) -> Any:
     except CellMMError:
         raise
     except VALUE_ERRORS as error:
-        if explain(error) is not None:  # of memory
+        if explain(error) is not None or is_bug(error, config, key):  # explain: of memory
             raise
         raise CellMMError(say(error, config, key)) from error
 
@@ -34,21 +35,41 @@ def build(key: str, make: Callable[[], Any], config: Any = None) -> Any:
 def say(error: Exception, config: Any, key: str) -> str:
     """One line: the key of the component that raised ``error`` in its constructor, what it said, the cure."""
     text = " ".join(str(error).split())
+    for frame, found in _components(error, config, key):
+        if frame.f_code.co_name == "__init__":
+            key = " or ".join(found)
+            break
+    if isinstance(error, ValueError | AssertionError) and text:
+        return f"{key}: {text}"
+    given = f" ({text})" if text else ""
+    return f"{key}: cannot be made with these values, {type(error).__name__}{given}; check each of them"
+
+
+def is_bug(error: Exception, config: Any, key: str) -> bool:
+    """Whether a component of a plug-in raised ``error`` at work, not in its constructor: keep its traceback.
+
+    ValueError and AssertionError are always taken for what they say of a value.
+    """
+    if isinstance(error, ValueError | AssertionError):
+        return False
+    for frame, _ in _components(error, config, key):
+        if frame.f_code.co_name == "__init__":
+            return False
+        if frame.f_globals.get("__name__", "").partition(".")[0] not in LIBRARIES:
+            return True
+    return False
+
+
+def _components(error: Exception, config: Any, key: str) -> Iterator[tuple[FrameType, list[str]]]:
+    """Frames of methods of components of ``config``, the deepest first, and the component's dotted keys."""
     frames, trace = [], error.__traceback__
     while trace is not None:
         frames.append(trace.tb_frame)
         trace = trace.tb_next
     for frame in reversed(frames):
         owner = frame.f_locals.get("self")
-        if frame.f_code.co_name == "__init__" and owner is not None:
-            found = list(_places(config, type(owner), key))
-            if found:
-                key = " or ".join(found)
-                break
-    if isinstance(error, ValueError | AssertionError) and text:
-        return f"{key}: {text}"
-    given = f" ({text})" if text else ""
-    return f"{key}: cannot be made with these values, {type(error).__name__}{given}; check each of them"
+        if owner is not None and (found := list(_places(config, type(owner), key))):
+            yield frame, found
 
 
 def _places(config: Any, cls: type, key: str) -> Iterator[str]:
@@ -73,7 +94,10 @@ def build_from_config(make: Callable[[Config], Any], cfg: Config) -> Any:
     except CellMMError:
         raise
     except VALUE_ERRORS as error:
-        text = say(error, cfg.to_dict(), "")
+        config = cfg.to_dict()
+        if is_bug(error, config, ""):
+            raise
+        text = say(error, config, "")
         if text.startswith(": ") and not isinstance(error, ValueError):
             raise  # in no component's constructor
         raise CellMMError(f"{cfg.filename}{text}" if text.startswith(": ") else text) from error

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import mmengine.hooks
 from mmengine.optim import ReduceOnPlateauParamScheduler
 from mmengine.runner import BaseLoop, Runner
+from mmengine.runner.priority import get_priority
 
 from cellmm.engine.config_schema import find_component
 from cellmm.engine.preflight.building import say, schedules
@@ -64,11 +65,19 @@ def hook_path(runner: Runner, hook: mmengine.hooks.Hook) -> str:
     """The key of the config that a hook was built from."""
     places = {f"default_hooks.{key}": one for key, one in (runner.cfg.get("default_hooks") or {}).items()}
     places |= {f"custom_hooks.{i}": one for i, one in enumerate(runner.cfg.get("custom_hooks") or ())}
+    alike = []  # (priority, key) of hooks of this class, in the order in which they are registered
     for path, one in places.items():
-        kind = one.get("type") if isinstance(one, dict) else one
-        cls = find_component(kind, ("HOOKS",)) if isinstance(kind, str) else kind
-        if one is hook or cls is type(hook):
+        if one is hook:
             return path
+        kind = one.get("type") if isinstance(one, dict) else None
+        cls = find_component(kind, ("HOOKS",)) if isinstance(kind, str) else kind
+        if cls is type(hook):
+            alike.append((get_priority(one.get("priority", cls.priority)), path))
+    alike.sort(key=lambda pair: pair[0])  # as the runner does
+    later = [one for one in runner.hooks if type(one) is type(hook)]
+    later = next((later[i + 1 :] for i, one in enumerate(later) if one is hook), [])
+    if len(later) < len(alike):  # mmengine's default hooks, which no config has to name, come first
+        return alike[-1 - len(later)][1]
     return type(hook).__name__
 
 
