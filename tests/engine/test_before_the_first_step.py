@@ -17,6 +17,8 @@ from cellmm import cli
 from cellmm.datasets import CellCocoDataset
 from cellmm.engine import preflight
 from cellmm.engine.hooks import FirstCheckpointHook
+from cellmm.engine.preflight import build
+from cellmm.errors import CellMMError
 from cellmm.models.heads import IAMHead
 from cellmm.registry import DATASETS, HOOKS, MODELS, PARAM_SCHEDULERS
 
@@ -27,12 +29,6 @@ class SameIds(CellCocoDataset):
 
     def load_data_list(self) -> list[dict]:
         return [info | {"img_id": 7} for info in super().load_data_list()]
-
-
-@DATASETS.register_module()
-class WithABug(CellCocoDataset):
-    def load_data_list(self) -> list[dict]:
-        return [info | None for info in super().load_data_list()]
 
 
 @MODELS.register_module()
@@ -210,11 +206,23 @@ def test_one_line_before_the_first_iteration(row, start, tmp_path):
     assert not list((tmp_path / "work").glob("**/*.pth"))
 
 
-def test_a_bug_of_a_plug_in_keeps_its_traceback(start):
-    lines = "dict(_delete_=True, type='WithABug', data_root=data_root, ann_file='val/annotations.json', pipeline=[])"
-    with pytest.raises(TypeError, match="unsupported operand") as info:
-        start(f"val_dataloader = dict(dataset={lines})")
-    assert info.traceback[-1].name in ("load_data_list", "<listcomp>")
+class Own:
+    """A component of a plug-in."""
+
+    def __init__(self, at_work: bool) -> None:
+        if not at_work:
+            raise TypeError("wrong value")
+
+    def load(self) -> None:
+        {}["bug"]
+
+
+@pytest.mark.parametrize("at_work", [True, False])
+def test_a_bug_of_a_plug_in_is_no_wrong_value(at_work):
+    config = dict(dataset=dict(type=Own, at_work=at_work))
+    with pytest.raises(KeyError if at_work else CellMMError) as info:
+        build("train_dataloader", lambda: Own(at_work).load(), config)
+    assert at_work or str(info.value).startswith("train_dataloader.dataset: cannot be made with these values")
 
 
 def test_a_full_disk_is_named(start, tmp_path, monkeypatch):

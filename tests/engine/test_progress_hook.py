@@ -7,9 +7,11 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+from mmengine.config import Config
 from mmengine.hooks import LoggerHook
 
 from cellmm.cli import main as cellmm
+from cellmm.engine.runner import NEEDED_HOOKS, PROGRESS, _add_hooks, build_runner, load_config
 from cellmm.registry import HOOKS
 
 
@@ -71,3 +73,20 @@ def test_training_and_test_have_it(tiny_config, tmp_path, capfd):
     assert "validation: 1 of 2 images, time left: " in capfd.readouterr().out
     assert cellmm(["test", str(path), str(work / "iter_4.pth"), "--work-dir", str(work)]) == 0
     assert "test: 2 of 3 images, time left: " in capfd.readouterr().out
+
+
+def test_none_switches_off_what_no_training_needs(log):
+    cfg = Config(dict(default_hooks=dict(progress=None, learning_alarm=None, resume=None)))
+    _add_hooks(cfg, dict(progress=PROGRESS))
+    _add_hooks(cfg, NEEDED_HOOKS)
+    assert cfg.default_hooks.progress is None and cfg.default_hooks.learning_alarm is None
+    assert cfg.default_hooks.resume == dict(type="ResumeHook")
+    assert log.text.count("default_hooks.resume: None, but every training needs it; it stays on") == 1
+
+
+def test_a_training_without_progress_and_alarm(tiny_config, tmp_path):
+    options = {"default_hooks.progress": None, "default_hooks.learning_alarm": None}
+    cfg = load_config(tiny_config(tmp_path), options)
+    cfg.work_dir = str(tmp_path / "work")
+    hooks = {type(hook).__name__ for hook in build_runner(cfg).hooks}
+    assert "ResumeHook" in hooks and not hooks & {"ProgressHook", "LearningAlarmHook"}
