@@ -12,10 +12,9 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from cellmm.datasets.categories import category_ids
-from cellmm.datasets.transforms import LoadImage
 from cellmm.engine.checkpoint import load_checkpoint, load_fitting
 from cellmm.engine.config_check import check_pipeline
-from cellmm.engine.preflight import build
+from cellmm.engine.preflight import build, tell_channels
 from cellmm.engine.runner import load_config
 from cellmm.engine.trained_on import TrainedOn
 from cellmm.errors import CellMMError
@@ -82,8 +81,7 @@ class CellInferencer:
         steps = [step for step in steps if not getattr(step, "annotation_only", False)]
         self._load_image, self._steps = steps[0], steps[1:]
         self.model = build("model", lambda: MODELS.build(cfg.model), cfg.model)
-        if isinstance(self._load_image, LoadImage) and self._load_image.model_channels is None:
-            self._load_image.model_channels = getattr(self.model.data_preprocessor, "in_channels", None)
+        tell_channels(steps, self.model)
         load_fitting(self.model, checkpoint)
         meta = load_checkpoint(checkpoint).get("meta", {})
         trained = meta.get("dataset_meta") or {}

@@ -12,7 +12,7 @@ from mmengine.config import Config, DictAction
 from mmengine.dist import is_main_process
 from mmengine.hooks import EarlyStoppingHook, EMAHook
 
-from cellmm.engine.checkpoint import load_checkpoint, load_fitting
+from cellmm.engine.checkpoint import check_finite, load_checkpoint, load_fitting
 from cellmm.engine.class_order import follow_classes
 from cellmm.engine.config_check import check_config
 from cellmm.engine.config_schema import find_component
@@ -117,11 +117,13 @@ def main(argv: Sequence[str] | None = None) -> dict:
     """Test; returns the metrics. Raises CellMMError for what the user can mend."""
     args = parse_args(argv)
     cfg = prepare_config(args)
+    checkpoint = load_checkpoint(args.checkpoint)  # first, since every test image is opened next
+    check_finite(checkpoint.pop("state_dict"), args.checkpoint)
+    meta, seen = checkpoint["meta"], TrainedOn.from_meta(checkpoint["meta"], args.checkpoint)
     runner = build_runner(cfg)
     load_fitting(getattr(runner.model, "module", runner.model), args.checkpoint)
-    meta = load_checkpoint(args.checkpoint)["meta"]
     follow_classes(runner.test_loop, meta.get("dataset_meta"), args.checkpoint)
-    if (seen := TrainedOn.from_meta(meta, args.checkpoint)) is not None:
+    if seen is not None:
         runner.register_hook(CompareWithTrainingHook(seen))
     metrics = runner.test()
     if is_main_process():

@@ -24,6 +24,7 @@ from cellmm.errors import CellMMError
 
 __all__ = [
     "RefusedCheckpointError",
+    "check_finite",
     "check_start_weights",
     "check_training_state",
     "load_checkpoint",
@@ -86,9 +87,15 @@ def load_fitting(model: torch.nn.Module, checkpoint: str | Path) -> None:
     except RuntimeError as error:  # tensors without data, sparse ones and the like
         cause = str(error).splitlines()[-1].strip()
         raise CellMMError(f"{checkpoint}: its tensors cannot be copied into the model: {cause}") from error
-    if not all(value.isfinite().all() for value in model.state_dict().values()):
+    check_finite(model.state_dict(), checkpoint)
+
+
+def check_finite(weights: Mapping[str, torch.Tensor], filename: str | Path) -> None:
+    """Raise CellMMError where a tensor holds NaN or infinity; those without plain data are not looked at."""
+    plain = [value for value in weights.values() if value.layout is torch.strided and not value.is_meta]
+    if not all(value.isfinite().all() for value in plain):
         raise CellMMError(
-            f"{checkpoint}: its weights hold NaN or infinity, the training has diverged; give an earlier one"
+            f"{filename}: its weights hold NaN or infinity, the training has diverged; give an earlier one"
         )
 
 
@@ -130,7 +137,7 @@ def check_training_state(filename: str | Path, model: torch.nn.Module, optim_wra
         _refuse_misfits(model, averaged, filename)
     schedulers = checkpoint.get("param_schedulers", [])
     if not isinstance(schedulers, list) or not all(isinstance(one, dict) for one in schedulers):
-        raise CellMMError(f"{filename}: its param_schedulers are no list of dicts; use an earlier checkpoint")
+        raise CellMMError(f"{filename}: its param_schedulers are not a list of dicts; use an earlier checkpoint")
     _check_optimizer(checkpoint["optimizer"], optim_wrapper, filename)
 
 

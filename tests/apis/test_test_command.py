@@ -4,8 +4,10 @@ from pathlib import Path
 
 import mmengine.hooks
 import pytest
+import torch
 from mmengine.model import BaseModel
 
+from cellmm.apis import test
 from cellmm.apis.test import named, parse_args, prepare_config
 from cellmm.cli import main as cellmm
 from cellmm.errors import CellMMError
@@ -46,6 +48,18 @@ def prepared(folder: Path, more: str):
 def test_hooks_that_only_train_are_left_out(tmp_path, hooks, kept):
     cfg = prepared(tmp_path, f"custom_hooks = {hooks}")
     assert [hook.type for hook in cfg.custom_hooks] == kept
+
+
+def test_a_checkpoint_is_looked_at_before_the_images(tmp_path, monkeypatch):
+    def fail(cfg):
+        raise AssertionError("images are opened")
+
+    monkeypatch.setattr(test, "build_runner", fail)
+    torch.save(dict(state_dict=dict(a=torch.tensor([float("nan")]))), tmp_path / "nan.pth")
+    torch.save(dict(state_dict=dict(a=torch.ones(1)), meta=dict(trained_on={})), tmp_path / "note.pth")
+    for name, says in (("no.pth", "no such"), ("nan.pth", "hold NaN"), ("note.pth", "trained_on is damaged")):
+        with pytest.raises(CellMMError, match=f"{name}: .*{says}"):
+            test.main([str(TINY), str(tmp_path / name), "--work-dir", str(tmp_path)])
 
 
 def test_default_hooks_that_only_train_are_left_out(tmp_path):

@@ -1,6 +1,7 @@
 """Classes go by their names: in validation, in a resumed training, in test and predict."""
 
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -8,6 +9,8 @@ import pytest
 
 from cellmm.apis import predict, test, train
 from cellmm.engine.checkpoint import load_checkpoint
+from cellmm.engine.runner import build_runner, load_config
+from cellmm.engine.work_dir import unlock_work_dir
 from cellmm.errors import CellMMError
 
 CONFIG = """
@@ -127,3 +130,45 @@ def test_a_resumed_training_keeps_its_order(trained, tmp_path):
     )
     meta = load_checkpoint(tmp_path / "iter_2.pth")["meta"]["dataset_meta"]
     assert tuple(meta["classes"]) == ("live", "dead") and tuple(meta["category_ids"]) == (2, 1)
+
+
+def start_from(trained, tmp_path, capfd, ann_file):
+    """The classes of a training that starts with the weights of ``trained``, and what it said."""
+    cfg = load_config(trained / "c.py", {"train_dataloader.dataset.ann_file": ann_file})
+    cfg.merge_from_dict(dict(load_from=str(trained / "w/iter_1.pth"), work_dir=str(tmp_path)))
+    cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None
+    runner = build_runner(cfg)
+    unlock_work_dir(tmp_path)
+    out = capfd.readouterr()
+    return runner.train_loop.dataloader.dataset, out.out + out.err
+
+
+def test_a_training_from_weights_follows_their_order(trained, tmp_path, capfd):
+    write(trained, "turned", dead=1, live=2)
+    dataset, out = start_from(trained, tmp_path, capfd, "turned.json")
+    assert tuple(dataset.metainfo["classes"]) == ("live", "dead")
+    assert [one["label"] for one in dataset.get_data_info(0)["instances"]] == [0, 1]
+    assert "its classes are" not in out
+
+
+def test_weights_of_other_classes_are_told(trained, tmp_path, capfd):
+    content = (trained / "train.json").read_text()
+    (trained / "renamed.json").write_text(content.replace('"live"', '"alive"'))
+    dataset, out = start_from(trained, tmp_path, capfd, "renamed.json")
+    assert tuple(dataset.metainfo["classes"]) == ("alive", "dead")
+    assert "iter_1.pth: its classes are ['live', 'dead'], those of train_dataloader ['alive', 'dead']" in out
+
+
+def test_grey_stored_as_rgb_is_trained_on_and_tested_by_a_model_of_one_channel(trained, tmp_path):
+    for name in ("train", "val", "test"):
+        shutil.copy(trained / f"{name}.json", tmp_path)
+        image = cv2.imread(str(trained / f"{name}.png"), cv2.IMREAD_UNCHANGED)
+        cv2.imwrite(str(tmp_path / f"{name}.png"), np.dstack([image] * 3))
+    path = tmp_path / "c.py"
+    path.write_text((trained / "c.py").read_text().replace(f'"{trained}"', f'"{tmp_path}"'))
+    train.main([str(path), "--work-dir", str(tmp_path / "w")])
+    test.main([str(path), str(tmp_path / "w/iter_1.pth"), "--work-dir", str(tmp_path / "t")])
+    image[0, 0] += 1
+    cv2.imwrite(str(tmp_path / "test.png"), np.dstack([image, image, image // 2]))
+    with pytest.raises(CellMMError, match="data_preprocessor.in_channels: 1, but .*test.png has 3 channels"):
+        test.main([str(path), str(tmp_path / "w/iter_1.pth"), "--work-dir", str(tmp_path / "t")])
