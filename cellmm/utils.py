@@ -14,6 +14,7 @@ from pathlib import Path
 
 from cellmm.errors import CellMMError
 
+NAMED = 10  # warnings of one kind that are given each
 UNFINISHED = ".cellmm-"  # in the names of files that are being written
 LARGE_IMAGE = 2**26  # pixels times channels
 NO_ROOM = "free some disk space, or write to another disk"
@@ -95,7 +96,7 @@ def check_writable(path: str | Path) -> None:
         raise CellMMError(f"{path} is a folder: name a file")
     folder = next(one for one in path.parents if os.path.lexists(one))
     if not folder.is_dir():
-        raise CellMMError(f"{path} cannot be written: {folder} is no folder, name another place")
+        raise CellMMError(f"{path} cannot be written: {folder} is not a folder, name another place")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise CellMMError(f"{path} cannot be written: no right to write into {folder}, name another place")
 
@@ -173,6 +174,12 @@ def explain(error: BaseException) -> str | None:
 def cure_of(number: int | None) -> str:
     """What a user can do about an error of the system with this ``errno``."""
     return CURES.get(errno.errorcode.get(number, ""), "check the disk and the path")
+
+
+def is_told(number: int) -> bool:
+    """Whether warning ``number`` of a kind, from 1, is given: the first ten, then 20, 50, 100, 200, ..."""
+    digits = str(number)
+    return number <= NAMED or (digits[0] in "125" and not digits[1:].strip("0"))
 
 
 def name_some(items: Iterable, most: int = 5) -> str:

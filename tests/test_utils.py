@@ -93,8 +93,8 @@ def test_check_writable(tmp_path, monkeypatch):
     (tmp_path / "link").symlink_to("gone")
     for path, message in (
         ("", "is a folder"),
-        ("file/a", "file is no folder"),
-        ("link/a", "link is no folder"),
+        ("file/a", "file is not a folder"),
+        ("link/a", "link is not a folder"),
     ):
         with pytest.raises(CellMMError, match=message):
             check_writable(tmp_path / path)

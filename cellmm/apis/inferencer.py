@@ -176,7 +176,7 @@ class CellInferencer:
     @contextlib.contextmanager
     def _tiles(self, shape: Sequence[int]) -> Iterator[int | None]:
         """The tile, pixels a side, that inputs of ``shape`` are cut into; own tiles are set meanwhile."""
-        if self.own_tile is None or not self.trained_on.is_smaller(shape):
+        if self.own_tile is None or not self.trained_on.is_exceeded_by(shape):
             yield getattr(self.model, "tile", None)
             return
         self.model.tile, self.model.tile_overlap = self.own_tile

@@ -11,17 +11,17 @@ from mmengine.structures import BaseDataElement
 from tqdm import tqdm
 
 from cellmm.apis.inferencer import CellInferencer
-from cellmm.datasets.base import name_some
 from cellmm.datasets.image_files import find_images, name_images
 from cellmm.errors import CellMMError
 from cellmm.export import samples_to_coco, write_coco, write_map
-from cellmm.utils import check_memory, check_writable, put_away
+from cellmm.utils import check_memory, check_writable, name_some, put_away
 from cellmm.visualization import draw_instances, save_picture
 
 CELLS = "cells.json"
 OVERLAYS = "overlays"
 MAPS = "maps"
 EARLIER = "earlier"
+MARK = ".cellmm-predict"  # an empty file in the folders that results go to
 BYTES_A_PIXEL = 60  # that a picture takes while it is drawn
 
 
@@ -93,6 +93,24 @@ def refuse_results(inputs: Sequence[str | Path], out: Path) -> None:
                 raise CellMMError(f"{one} is in {folder}, where results go: name another folder with --out")
 
 
+def refuse_other_folders(out: Path) -> None:
+    """Raise CellMMError where a folder that results go to holds what no earlier run wrote."""
+    for folder in (out / OVERLAYS, out / MAPS):
+        ours = (out / CELLS).exists() or (folder / MARK).exists()
+        if not ours and folder.is_dir() and any(folder.iterdir()):
+            raise CellMMError(
+                f"{folder} holds files that are not of an earlier `cellmm predict`: name another folder with "
+                "--out"
+            )
+
+
+def mark(folder: Path) -> Path:
+    """Make a folder for results, if it is not there, that the next run knows as such."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MARK).touch()
+    return folder
+
+
 def tell_tiles(inferencer: CellInferencer, tile: int | None) -> None:
     """Say where images were tiled that were not asked to be, and where tiles were asked for in vain."""
     tiled, whole = inferencer.num_tiled, inferencer.num_whole
@@ -131,11 +149,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = {**(args.cfg_options or {}), **tile_options(args)}
     check_writable(args.out / CELLS)
     refuse_results(args.inputs, args.out)
+    refuse_other_folders(args.out)
     earlier = [path for path in (args.out / EARLIER).glob("*") if re.match(r"\d{8}_\d{6}", path.name)]
-    paths, labels = find_images(args.inputs, leave_out=[args.out / OVERLAYS, args.out / MAPS, *earlier])
+    paths, labels, old = find_images(args.inputs, leave_out=[args.out / OVERLAYS, args.out / MAPS, *earlier])
     refuse_results(paths, args.out)
     if labels:
         say(f"label files beside their images are left out, {name_some(one.name for one in labels)}")
+    if old:
+        say(f"results of earlier runs in {args.out} are left out, {name_some(old)}")
     inferencer = CellInferencer(args.config, args.checkpoint, args.device, options, whole=args.tile == 0)
     done, samples, failed, without_cells = [], [], [], False
     results = tqdm(
@@ -157,7 +178,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 "gives the cells"
             )
         if args.maps or without_cells:
-            write_maps(args.out / MAPS / Path(picture).with_suffix(""), maps)
+            write_maps(mark(args.out / MAPS) / Path(picture).with_suffix(""), maps)
         if without_cells:
             continue
         found = sample.pred_instances
@@ -166,7 +187,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             try:
                 check_memory("it", sample.ori_shape, BYTES_A_PIXEL)
                 drawn = draw_instances(inferencer.read_image(path), found.masks, found.scores.tolist())
-                save_picture(args.out / OVERLAYS / picture, drawn)
+                save_picture(mark(args.out / OVERLAYS) / picture, drawn)
             except (CellMMError, MemoryError) as error:
                 failed.append(CellMMError(f"{path}: no picture of it ({error}): take --no-overlays"))
         done.append(name)

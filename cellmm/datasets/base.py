@@ -99,10 +99,18 @@ class CellDataset(BaseDataset):
         self.all_labels_seen = check_labels(self.data_list, self.data_root or ".")
         return self.data_list
 
-    def take_class_order(self, classes: Sequence[str], source: str) -> None:
+    @property
+    def names_classes(self) -> bool:
+        """Whether it has classes of its own; one whose annotation names none takes those of any other."""
+        return not self._any_classes
+
+    def take_class_order(
+        self, classes: Sequence[str], source: str, category_ids: Sequence[int] | None = None
+    ) -> None:
         """Number the classes as ``source`` does, by their names: label k is ``classes[k]`` from now on.
 
-        A single class is the same as another single one, whatever they are called.
+        A single class is the same as another single one, whatever they are called. ``category_ids``: those of
+        ``source``, for a dataset without classes of its own.
 
         Raises:
             CellMMError: ``classes`` has other names than this dataset.
@@ -110,6 +118,8 @@ class CellDataset(BaseDataset):
         self.full_init()
         if self._any_classes:
             self._metainfo["classes"] = tuple(classes)
+            if category_ids is not None:
+                self._metainfo["category_ids"] = tuple(category_ids)
             return
         own, classes = list(self._metainfo["classes"]), list(classes)
         if own == classes or len(own) == len(classes) == 1:

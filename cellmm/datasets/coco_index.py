@@ -67,7 +67,7 @@ def _read_kept(path: Path, key: dict) -> dict | None:
         for image in index["images"]:
             for one in image["instances"]:
                 if not isinstance(one["segmentation"]["counts"], str):
-                    raise ValueError("it holds masks that are no RLE")
+                    raise ValueError("it holds masks that are not RLEs")
     except (ValueError, TypeError, KeyError, AttributeError, OSError, RecursionError) as error:
         print_log(
             f"{path} is damaged or old, and made anew ({error})", logger="current", level=logging.WARNING

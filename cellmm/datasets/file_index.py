@@ -17,7 +17,7 @@ IMAGE_SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")
 def list_files(folder: Path) -> list[str]:
     """Relative posix paths of all files below ``folder``, sorted; hidden files and folders are left out."""
     if not os.path.isdir(folder):
-        raise CellMMError(f"{folder} is no folder: check data_root and the folder names of the dataset")
+        raise CellMMError(f"{folder} is not a folder: check data_root and the folder names of the dataset")
     files = []
     for root, folders, names in os.walk(folder, followlinks=True, onerror=_refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]

@@ -16,11 +16,12 @@ _LABEL = re.compile(rf"(?P<image>.+?)(_cp)?_({'|'.join(LABEL_ENDS)})", re.IGNORE
 
 def find_images(
     inputs: Sequence[str | Path], leave_out: Sequence[Path] = ()
-) -> tuple[list[Path], list[Path]]:
+) -> tuple[list[Path], list[Path], list[Path]]:
     """The files named, and every image below the folders named, folder by folder in order of their names.
 
     Hidden files are not images. Nor are the label files (``a_masks.png``) that lie beside their image
-    (``a.tif``) in a folder; they come second. A label file that is named itself is taken as an image.
+    (``a.tif``) in a folder; they come second. A label file that is named itself is taken as an image. Images
+    in folders that are left out come third.
 
     Args:
         leave_out: folders that are not searched, those that results go to.
@@ -30,6 +31,7 @@ def find_images(
     """
     paths: list[Path] = []
     labels: list[Path] = []
+    skipped: list[Path] = []
     for path in (Path(os.path.abspath(one)) for one in inputs):
         if path.is_dir():
             found = sorted(
@@ -39,6 +41,7 @@ def find_images(
             )
             for folder in leave_out:
                 skip = Path(os.path.abspath(folder))
+                skipped += [one for one in found if skip in one.parents]
                 found = [one for one in found if skip not in one.parents]
             if not found:
                 raise CellMMError(f"{path}: no image in this folder (of {', '.join(IMAGE_SUFFIXES)})")
@@ -53,7 +56,9 @@ def find_images(
         else:
             raise CellMMError(f"{path}: no such file or folder")
     paths = list(dict.fromkeys(paths))
-    return paths, [one for one in dict.fromkeys(labels) if one not in set(paths)]
+    taken = set(paths)
+    labels, skipped = ([one for one in dict.fromkeys(some) if one not in taken] for some in (labels, skipped))
+    return paths, labels, skipped
 
 
 def _labelled(stem: str) -> list[str]:

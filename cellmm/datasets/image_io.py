@@ -133,8 +133,8 @@ def _recolor(image: np.ndarray, color: str, is_color: bool, path: str | Path) ->
         return image if color == "grayscale" else np.repeat(image, 3, axis=2)
     if not is_color:
         raise CellMMError(
-            f"{path} has {count} planes or channels, which are no RGB image: leave out color={color!r} and "
-            "choose with channels=[...], or save it as RGB"
+            f"{path} has {count} planes or channels, which is not an RGB image: leave out color={color!r} "
+            "and choose with channels=[...], or save it as RGB"
         )
     image = image[..., :3]
     if color == "rgb":

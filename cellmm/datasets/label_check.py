@@ -1,4 +1,4 @@
-"""Labels that are none: masks of many cells, a background with a number, numbers that are used twice."""
+"""Labels that do not tell cells apart: masks of many cells, a numbered background, numbers used twice."""
 
 import logging
 from collections.abc import Sequence

@@ -15,7 +15,8 @@ class DatasetWrapper(ABC):
     """Datasets of cellmm seen as one: ``wrapper[index, draw]`` is one of theirs with this same draw.
 
     So augmentation depends on (seed, draw) alone, as that of a single dataset does. A plain index means
-    draw = index. ``metainfo`` is the first dataset's; the others number their classes as it does.
+    draw = index. ``metainfo`` is that of the first dataset that has classes; the others number
+    them as it does.
     """
 
     def __init__(self, datasets: Sequence[CellDataset | dict]) -> None:
@@ -29,16 +30,26 @@ class DatasetWrapper(ABC):
                     f"{name}: {type(child).__name__} does not know numbered draws; take a dataset of cellmm"
                 )
         self.full_init()
-        self.take_class_order(self.metainfo.get("classes", ()), f"the first dataset of {name}")
+        meta = self.metainfo
+        self.take_class_order(
+            meta.get("classes", ()), f"the first dataset of {name}", meta.get("category_ids")
+        )
 
     @property
     def metainfo(self) -> dict:
-        return self.children[0].metainfo
+        return next((one for one in self.children if one.names_classes), self.children[0]).metainfo
 
-    def take_class_order(self, classes: Sequence[str], source: str) -> None:
+    @property
+    def names_classes(self) -> bool:
+        """Whether a dataset inside has classes of its own."""
+        return any(one.names_classes for one in self.children)
+
+    def take_class_order(
+        self, classes: Sequence[str], source: str, category_ids: Sequence[int] | None = None
+    ) -> None:
         """Let all datasets number their classes as ``source`` does; CellMMError where names differ."""
         for child in self.children:
-            child.take_class_order(classes, source)
+            child.take_class_order(classes, source, category_ids)
 
     def full_init(self) -> None:
         """Read the indices, where that was put off with ``lazy_init``."""

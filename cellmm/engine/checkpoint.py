@@ -137,7 +137,9 @@ def check_training_state(filename: str | Path, model: torch.nn.Module, optim_wra
         _refuse_misfits(model, averaged, filename)
     schedulers = checkpoint.get("param_schedulers", [])
     if not isinstance(schedulers, list) or not all(isinstance(one, dict) for one in schedulers):
-        raise CellMMError(f"{filename}: its param_schedulers are not a list of dicts; use an earlier checkpoint")
+        raise CellMMError(
+            f"{filename}: its param_schedulers are not a list of dicts; use an earlier checkpoint"
+        )
     _check_optimizer(checkpoint["optimizer"], optim_wrapper, filename)
 
 

@@ -35,7 +35,7 @@ def follow_classes(loop: BaseLoop | None, meta: Mapping | None, source: str) -> 
     found = list(leaves(dataset))
     for one in found:
         if hasattr(one, "take_class_order"):
-            one.take_class_order(classes, source)
+            one.take_class_order(classes, source, meta.get("category_ids"))
         elif len(own := getattr(one, "metainfo", {}).get("classes", classes)) > 1 and list(own) != list(
             classes
         ):

@@ -47,7 +47,7 @@ class TrainedOn:
         """As plain lists, for ``meta.trained_on``."""
         return dict(size=list(self.size), scale=list(self.scale))
 
-    def is_smaller(self, shape: Sequence[int]) -> bool:
+    def is_exceeded_by(self, shape: Sequence[int]) -> bool:
         """Whether an input of ``shape`` (h, w) is clearly larger, by half or more, than those of training."""
         return any(side >= LARGER * own for side, own in zip(sorted(shape), self.size, strict=True))
 
@@ -70,9 +70,11 @@ class TrainedOn:
             )
 
     def tile_for(self, model: nn.Module) -> tuple[int, int]:
-        """The tile of ``model``, pixels a side, that shows it what training did; and what tiles share."""
+        """The tile of ``model``, pixels a side, and what tiles share: the shorter side of training, so that
+        every input that exceeds training is larger than a tile, unless the network needs larger tiles.
+        """
         step, margin = model.tile_step, model.margin
-        tile = max(self.size[1], 4 * margin, 2 * step)
+        tile = max(self.size[0], 4 * margin, 2 * step)
         return tile, max(tile // 4, 2 * margin)
 
 

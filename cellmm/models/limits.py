@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 
 from mmengine.logging import print_log
 
-NAMED = 10  # images named for each limit; then their number at 20, 50, 100, 200, 500, ...
+from cellmm.utils import NAMED, is_told
+
 REACHED = "reached_limits"
 
 
 class LimitLog:
-    """Warn of images that reached a limit: the first ones each, of many ones the number so far."""
+    """Warn of images that reached a limit: name the first ones, then tell how many there are so far."""
 
     def __init__(self) -> None:
         self._images: Counter = Counter()
@@ -25,14 +26,8 @@ class LimitLog:
         for text, number in reached.items():
             self._images[text] += 1
             images = self._images[text]
-            if images > NAMED and not _is_round(images):
+            if not is_told(images):
                 continue
             so_far = f"{images} images so far, the last one " if images > NAMED else ""
             first = name if isinstance(name, str) or not name else name[0]
             print_log(f"{so_far}{first}: {text.format(number)}", logger="current", level=logging.WARNING)
-
-
-def _is_round(number: int) -> bool:
-    """Whether this is 1, 2 or 5 times a power of ten."""
-    digits = str(number)
-    return digits[0] in "125" and not digits[1:].strip("0")

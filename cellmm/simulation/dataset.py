@@ -1,7 +1,6 @@
 """Simulated sets on disk, in the layout that cellmm reads from users too."""
 
 import contextlib
-import fcntl
 import json
 import os
 import shutil
@@ -19,6 +18,11 @@ from cellmm import __version__
 from cellmm.errors import CellMMError
 from cellmm.simulation.scene import SCENES, Scene, SceneConfig, simulate_scene
 from cellmm.structures import rle, write_layered_tiff
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 MORE = ("phase", "fluorescence", "nuclei")
 UNFINISHED = ".cellmm-simulation-"  # in the names of folders that are being made
@@ -59,12 +63,13 @@ def make_dataset(
         root.parent.mkdir(parents=True, exist_ok=True)
         remove_abandoned(root.parent)
         tmp = Path(tempfile.mkdtemp(prefix=f".{root.name[:40]}{UNFINISHED}", dir=root.parent))
-        lock = os.open(tmp, os.O_RDONLY)
+        lock = os.open(tmp, os.O_RDONLY) if fcntl else None
     except OSError as error:
         raise CellMMError(f"{root}: cannot write there ({error.strerror}); name a folder of yours") from error
     try:
         with contextlib.suppress(OSError):  # a disk without locks: nothing is removed there either
-            fcntl.flock(lock, fcntl.LOCK_EX)  # until this process ends, however it ends
+            if lock is not None:
+                fcntl.flock(lock, fcntl.LOCK_EX)  # until this process ends, however it ends
         with tqdm(total=sum(splits.values()), desc=f"simulating {root}", unit="image") as progress:
             for split, number in splits.items():
                 content = _make_split(tmp / split, number, scene, (seed, split), more, workers, progress)
@@ -77,14 +82,17 @@ def make_dataset(
         ) from error
     finally:
         shutil.rmtree(tmp, ignore_errors=True)
-        os.close(lock)
+        if lock is not None:
+            os.close(lock)
 
 
 def remove_abandoned(folder: str | Path) -> None:
     """Remove what simulations into folders beside each other left in ``folder`` when they were killed.
 
-    The folders of processes that still run are locked by them, and stay.
+    The folders of processes that still run are locked by them, and stay. Without locks all stay.
     """
+    if fcntl is None:
+        return
     for path in Path(folder).glob(f".*{UNFINISHED}*"):
         with contextlib.suppress(OSError):
             handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-SCATTERED = 3  # far pieces of an id from which on it is no cell
+SCATTERED = 3  # an id with so many far pieces, or more, is not a cell
 LINE = 64  # places that are looked at on a line between two pieces
 MOST, HARDLY = 0.5, 0.1  # shares of an image
 

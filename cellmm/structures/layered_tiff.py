@@ -32,8 +32,8 @@ def read_label_layers(path: str | Path) -> LabelLayers:
     """A label image (PNG, TIFF, BMP), or a TIFF whose pages are layers with ids counted over all of them.
 
     A file of ``write_layered_tiff`` gives the same layers and ids. In others the ids, any positive whole
-    numbers, are renumbered 1..N in ascending order. What is no label image is a CellMMError that names the
-    file.
+    numbers, are renumbered 1..N in ascending order. A file that is not a label image is a CellMMError
+    that names it.
     """
     path = Path(path)
     label, layers = read_ids(path)
@@ -44,7 +44,7 @@ def read_label_layers(path: str | Path) -> LabelLayers:
 def read_ids(path: str | Path) -> tuple[np.ndarray, LabelLayers]:
     """The ids of a label image as in the file, (H, W) or (L, H, W), and renumbered 1..N.
 
-    What is no label image is a CellMMError that names the file.
+    A file that is not a label image is a CellMMError that names the file.
     """
     path = Path(path)
     if path.suffix.lower() in (".jpg", ".jpeg"):

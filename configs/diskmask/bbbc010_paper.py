@@ -72,6 +72,7 @@ model = dict(
             train_thinning=3,  # randint(1, 5 - 1) - 1 passes: 0 to 3 (3.3.2)
             gates="components",
             score="mask",
+            patience=None,  # every gateway is opened, as published
         )
     ),
 )

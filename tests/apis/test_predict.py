@@ -13,7 +13,7 @@ from mmengine.structures import InstanceData
 from torch import nn
 
 from cellmm import cli
-from cellmm.apis.predict import parse_args, tile_options
+from cellmm.apis.predict import MARK, parse_args, tile_options
 from cellmm.datasets import CellCocoDataset
 from cellmm.errors import CellMMError
 from cellmm.registry import MODELS
@@ -88,7 +88,8 @@ def read(tmp_path):
 
 def written(tmp_path):
     out = tmp_path / "out"
-    return sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
+    files = (path for path in out.rglob("*") if path.is_file() and path.name != MARK)
+    return sorted(path.relative_to(out).as_posix() for path in files)
 
 
 def test_folder_to_json_and_overlays(predict, tmp_path, capsys):
@@ -232,6 +233,30 @@ def test_an_input_where_results_go_is_refused_and_kept(predict, tmp_path, capsys
             f"cellmm predict: {given} is in {path.parent}, where results go: name another folder with --out\n"
         )
     assert path.read_bytes() == before and written(tmp_path) == [f"{folder}/a.tif"]
+
+
+@pytest.mark.parametrize("folder", ["overlays", "maps"])
+def test_a_folder_of_the_users_is_not_taken_for_results(predict, tmp_path, capsys, folder):
+    out = tmp_path / "out"
+    write_planes(out / "a.tif")
+    path = write_planes(out / folder / "b.tif")
+    assert predict(out) == 1
+    assert capsys.readouterr().err == (
+        f"cellmm predict: {path.parent} holds files that are not of an earlier `cellmm predict`: name another "
+        "folder with --out\n"
+    )
+    assert written(tmp_path) == ["a.tif", f"{folder}/b.tif"]
+
+
+def test_results_beside_the_images_are_counted(predict, tmp_path, capsys):
+    out = tmp_path / "out"
+    write_planes(out / "a.tif")
+    for _ in range(2):
+        capsys.readouterr()
+        assert predict(out) == 0
+        (out / "cells.json").unlink()  # as of a run that was killed
+    line = f"cellmm predict: results of earlier runs in {out} are left out, 1: {out}/overlays/a.png"
+    assert line in capsys.readouterr().err.splitlines()
 
 
 def test_label_files_beside_images_are_left_out(predict, tmp_path, capsys):

@@ -327,9 +327,9 @@ def test_the_json_is_absent_or_a_folder(kind, tmp_path, refused):
 def test_the_folder_of_images_is_absent_or_a_file(kind, tmp_path, refused):
     folder = write(tmp_path, kind, content())
     folder.rename(tmp_path / "elsewhere")
-    refused(lambda: read(tmp_path, kind), FOLDER[kind], "absent, 2|is no folder", "check")
+    refused(lambda: read(tmp_path, kind), FOLDER[kind], "absent, 2|is not a folder", "check")
     folder.write_text("x")
-    refused(lambda: read(tmp_path, kind), FOLDER[kind], "absent, 2|is no folder", "check")
+    refused(lambda: read(tmp_path, kind), FOLDER[kind], "absent, 2|is not a folder", "check")
 
 
 def test_a_json_that_may_not_be_read(tmp_path, monkeypatch, check_line):

@@ -135,7 +135,7 @@ def test_missing_folders(kind, tmp_path, refused):
     refused(lambda: read(tmp_path / "nowhere", kind), "nowhere.* is (no folder|absent): (check|write)")
     for path in (image.parent, cells.parent):
         path.rename(path.with_name("elsewhere"))
-        refused(lambda: read(tmp_path, kind), "is no folder|no mask for|images that are not in")
+        refused(lambda: read(tmp_path, kind), "is not a folder|no mask for|images that are not in")
         path.with_name("elsewhere").rename(path)
     assert read(tmp_path, kind) == [[20], [20]]
 
@@ -151,7 +151,7 @@ def test_empty_folders(kind, tmp_path, refused):
 
 def test_a_folder_that_is_a_file(kind, tmp_path, refused):
     (tmp_path / "set").write_text("x")
-    refused(lambda: read(tmp_path / "set", kind), "set(/[a-z.]*)? (is no folder|cannot be read).*: check")
+    refused(lambda: read(tmp_path / "set", kind), "set(/[a-z.]*)? (is not a folder|cannot be read).*: check")
 
 
 def test_a_link_to_a_folder_that_holds_it(kind, tmp_path, refused):

@@ -73,8 +73,12 @@ BAD_CALLS = {
     "folder without images": (lambda folder: [folder / "empty"], {}, "empty: no image in this folder"),
     "config absent": (lambda folder: [folder], {"config": "no.py"}, r"no\.py: no such config file"),
     "checkpoint absent": (lambda folder: [folder], {"checkpoint": "no.pth"}, r"no\.pth: no such checkpoint"),
-    "out is a file": (lambda folder: [folder], {"out": "images/a.tif"}, r"a\.tif is no folder, name another"),
-    "out under a file": (lambda folder: [folder], {"out": "images/a.tif/x"}, r"a\.tif is no folder, name"),
+    "out is a file": (
+        lambda folder: [folder],
+        {"out": "images/a.tif"},
+        r"a\.tif is not a folder, name another",
+    ),
+    "out under a file": (lambda folder: [folder], {"out": "images/a.tif/x"}, r"a\.tif is not a folder, name"),
     "results are a folder": (
         lambda folder: [folder],
         {"out": "taken"},

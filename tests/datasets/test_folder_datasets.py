@@ -86,7 +86,7 @@ def test_label_images_that_do_not_match(labels):
     (labels / "images/a.png").unlink()
     with pytest.raises(CellMMError, match="images: no image for 1: a of 2 label images"):
         LabelImageDataset(data_root=labels)
-    with pytest.raises(CellMMError, match="nowhere is no folder"):
+    with pytest.raises(CellMMError, match="nowhere is not a folder"):
         LabelImageDataset(data_root=labels, img_dir="nowhere")
     write(labels / "images/b.tif")
     with pytest.raises(CellMMError, match="images: 1 images have several files"):

@@ -16,9 +16,9 @@ def touch(folder, *names):
 def test_find_images(tmp_path):
     touch(tmp_path, ".hidden.tif", "notes.txt")
     b, a, c = touch(tmp_path, "b.PNG", "a.tif", "sub/c.jpeg")
-    assert find_images([tmp_path]) == ([a, b, c], [])
+    assert find_images([tmp_path]) == ([a, b, c], [], [])
     assert find_images([b, tmp_path / "sub", tmp_path])[0] == [b, c, a]  # each once
-    assert find_images([tmp_path], leave_out=[tmp_path / "sub"])[0] == [a, b]
+    assert find_images([tmp_path], leave_out=[tmp_path / "sub"]) == ([a, b], [], [c])
     (tmp_path / "empty").mkdir()
     with pytest.raises(CellMMError, match="empty: no image in this folder"):
         find_images([tmp_path / "empty"])
@@ -31,9 +31,9 @@ def test_labels_are_files_beside_their_image(tmp_path):
     ends = ("masks", "cp_masks", "labels", "label", "mask", "seg", "CP_MASKS", "outlines_cp_masks", "flows")
     labels = touch(tmp_path, *[f"a_{end}.png" for end in ends], "a_masks.tif")
     others = touch(tmp_path, "b_masks.png", "sub/a_masks.png", "a_2.tif", "masks.png", "unmasks.png")
-    images, found = find_images([tmp_path])
+    images, found, _ = find_images([tmp_path])
     assert set(images) == {image, *others} and set(found) == set(labels)
-    assert find_images([labels[0]]) == ([labels[0]], [])  # asked for
+    assert find_images([labels[0]]) == ([labels[0]], [], [])  # asked for
     assert find_images([labels[0], tmp_path])[0][0] == labels[0]
 
 

@@ -112,6 +112,14 @@ def test_classes_are_numbered_as_in_the_first():
     assert both.metainfo["classes"] == ("y", "x") == sets[1].metainfo["classes"]
 
 
+def test_a_set_without_classes_takes_those_of_the_next():
+    negatives = Named("a", 1)
+    negatives._any_classes = True  # as an annotation without categories
+    cells = Named("b", 1, metainfo=dict(classes=("x", "y"), category_ids=(7, 3)))
+    both = ConcatDataset(datasets=[RepeatDataset(dataset=negatives, times=2), cells])
+    assert both.metainfo == negatives.metainfo == dict(classes=("x", "y"), category_ids=(7, 3))
+
+
 def test_two_sets_train_together_with_the_seed_of_the_training(tiny_config, tmp_path, monkeypatch):
     """In a config the names are cellmm's; every dataset inside gets the seed, unless it has one."""
     monkeypatch.setattr(Runner, "_log_env", lambda *args: None)

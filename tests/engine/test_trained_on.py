@@ -1,5 +1,7 @@
 """What a checkpoint says of the images of training: written, kept, handed on, and asked for."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -16,11 +18,16 @@ def sample(scale_x=1.0, scale_y=1.0):
 
 
 @pytest.mark.parametrize(
-    ("shape", "smaller"),
+    ("shape", "exceeds"),
     [((256, 512), False), ((512, 256), False), ((383, 767), False), ((384, 512), True), ((100, 768), True)],
 )
-def test_clearly_larger_is_by_half(shape, smaller):
-    assert SEEN.is_smaller(shape) == smaller
+def test_clearly_larger_is_by_half(shape, exceeds):
+    assert SEEN.is_exceeded_by(shape) == exceeds
+
+
+def test_what_exceeds_training_is_larger_than_a_tile():
+    model = SimpleNamespace(tile_step=16, margin=0)
+    assert TrainedOn((100, 400), (1.0, 1.0)).tile_for(model) == (100, 25)  # 200 x 400 px go in tiles
 
 
 def test_the_scale_of_training_is_asked_for():

@@ -1,17 +1,25 @@
 """Bring the values of an image to the range that networks are used to."""
 
 import logging
+import zlib
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from mmcv.transforms import BaseTransform
 from mmengine.logging import print_log
 
 from cellmm.datasets.transforms.fill import find_fill
 from cellmm.errors import CellMMError
 from cellmm.registry import TRANSFORMS
+from cellmm.utils import NAMED, is_told
 
 MODES = ("mean_std", "median_std", "percentile", "divide")
+MASK = "holds two values only, as a mask does; leave it out if it is not an image"
+FILL = (
+    "{} of {} pixels are a missing tile or a padded border (areas of one value with straight outlines): they "
+    "are left out of the normalisation; if they belong to the image, take mode='divide' in Normalize"
+)
 
 
 @TRANSFORMS.register_module()
@@ -24,8 +32,10 @@ class Normalize(BaseTransform):
 
     A constant channel becomes 0 (``'divide'`` aside). Pixels that hold no image (see ``find_fill``: a missing
     tile of a stitched image, a padded border) do not count, become the mean of the others, and are counted in
-    a warning, once per image; with ``'divide'`` they are treated as all others. An image of two values, which
-    may be a mask, is a warning too. Raises CellMMError naming the file where a value is not finite.
+    a warning; with ``'divide'`` they are treated as all others. An image of two values, which may be a mask,
+    is a warning too. Of each kind the first ten images are named, once each, whichever worker reads them;
+    then the warning tells how many there are so far. Raises CellMMError naming the file where a value is not
+    finite.
     """
 
     def __init__(
@@ -42,7 +52,8 @@ class Normalize(BaseTransform):
         if not 0 <= percentiles[0] < percentiles[1] <= 100:
             raise ValueError(f"percentiles must be two rising numbers from 0 to 100, got {percentiles}")
         self.mode, self.percentiles, self.divisor = mode, tuple(percentiles), divisor
-        self._warned: set[str] = set()
+        # bytes by a hash of the image's path, which all workers share, also those of later validations
+        self._warned = {text: torch.zeros(2**16, dtype=torch.uint8).share_memory_() for text in (MASK, FILL)}
 
     def transform(self, results: dict) -> dict:
         image = results["img"]
@@ -50,17 +61,12 @@ class Normalize(BaseTransform):
             raise CellMMError(f"{results.get('img_path')}: pixels that are not finite; leave it out")
         path = str(results.get("img_path"))
         if _has_two_values(image):
-            self._warn(path, "holds two values only, as a mask does; leave it out if it is not an image")
+            self._warn(path, MASK)
         fill = None if self.mode == "divide" else find_fill(image)
         shift, scale = self._shift_and_scale(image if fill is None else image[~fill][:, None])
         image = ((image - shift) / np.where(scale > 0, scale, 1)).astype(np.float32)
         if fill is not None:
-            self._warn(
-                path,
-                f"{np.count_nonzero(fill)} of {fill.size} pixels are a missing tile or a padded border "
-                "(areas of one value with straight outlines): they are left out of the normalisation; if "
-                "they belong to the image, take mode='divide' in Normalize",
-            )
+            self._warn(path, FILL, np.count_nonzero(fill), fill.size)
             image[fill] = image[~fill].mean(0, dtype=np.float64)
         results["img"] = image
         return results
@@ -74,10 +80,15 @@ class Normalize(BaseTransform):
         shift = image.mean((0, 1), dtype=np.float64) if self.mode == "mean_std" else np.median(image, (0, 1))
         return shift, image.std((0, 1), dtype=np.float64)
 
-    def _warn(self, path: str, text: str) -> None:
-        if path not in self._warned:
-            self._warned.add(path)
-            print_log(f"{path}: {text}", logger="current", level=logging.WARNING)
+    def _warn(self, path: str, text: str, *numbers: int) -> None:
+        warned, place = self._warned[text], zlib.crc32(path.encode(errors="surrogatepass")) % 2**16
+        if warned[place]:
+            return
+        warned[place] = 1
+        images = int(warned.sum())
+        if is_told(images):
+            so_far = f"{images} images so far, the last one " if images > NAMED else ""
+            print_log(f"{so_far}{path}: {text.format(*numbers)}", logger="current", level=logging.WARNING)
 
 
 def _has_two_values(image: np.ndarray) -> bool:

@@ -72,7 +72,7 @@ class CompareWithTrainingHook(Hook):
         for image, sample in zip(data_batch["inputs"], data_batch["data_samples"], strict=True):
             shape = image.shape[-2:]
             self.seen.check_scale(sample, shape)
-            self.counts += torch.tensor([self.seen.is_smaller(shape), 1])
+            self.counts += torch.tensor([self.seen.is_exceeded_by(shape), 1])
 
     def after_test_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
         all_reduce(self.counts, "sum")

@@ -76,7 +76,7 @@ def _check_size(size: Sequence[int], loader: DataLoader, model: nn.Module, what:
         return
     if any(n % stride for n in padded):
         raise CellMMError(
-            f"model.data_preprocessor.divisor: {divisor} is no multiple of the encoder's coarsest stride; "
+            f"model.data_preprocessor.divisor: {divisor} is not a multiple of the encoder's coarsest stride; "
             f"set it to {stride}"
         )
     batch = loader.batch_size or getattr(loader.batch_sampler, "batch_size", None)

@@ -68,7 +68,7 @@ class GatewayHead(BaseModule):
         train_radius: radius of an open gateway is drawn from 1 to this, in pixels of F, or what is left of
             the disk, so that no size is learned.
         train_thinning: as published, in place of ``train_radius``: open disks lose 0 to this many layers by
-            thinning, one draw for an image, so that whole ones, which predicting opens, are learned too; the
+            thinning, drawn once per image, so that whole ones, which predicting opens, are learned too; the
             radius of the disks less 2 as published. Not with ``train_gates``.
         gates: ``'components'`` as published or ``'peaks'``; disks below ``gate_thr`` are no peaks, and peaks
             open ``gate_radius``, the best ``max_gates`` of an image; a warning counts the others. None: all.

@@ -18,9 +18,9 @@ FREE_WINDOWS = 16  # and once all of F: what may give no mask in an image withou
 class Drawn:
     """The masks of G gateways, each in its last window.
 
-    ``probs[g]``: (h', w'), empty where the gateway was not opened; ``origins``: int64 (G, 2), first pixels of
-    the masks; ``scores``: (G,). ``left``: how many gateways were not opened, or not again in a window that
-    holds their mask, by the bound on the work.
+    ``probs[g]``: (h', w'), empty where the gateway is among those ``left``; ``origins``: int64 (G, 2),
+    first pixels of the masks; ``scores``: (G,). ``left``: how many gateways were not opened, or not again in
+    a window that holds their mask, by the bound on the work.
     """
 
     probs: list[Tensor]
@@ -87,7 +87,7 @@ def predict_image(
         f"{{}} gateways beyond the best max_gates={head.max_gates} were not opened; set max_gates=None": (
             gateways.left_out
         ),
-        "{} gateways were not opened, or not in a window that holds their mask, since too many before them "
+        "{} gateways were not opened, or left out since their window cuts their mask: too many before them "
         "gave no mask, as after a short training or in an image of another kind; train longer, or set "
         "patience=None of the head": drawn.left,
     }
@@ -149,12 +149,14 @@ def draw_gateways(
                 work.add(which, pixels, points, passes, masks, out.origins[which])
             done += len(which)
         out.left += len(todo) - done
+        for index in todo[done:].tolist():  # what a smaller window showed of it is cut off
+            out.probs[index] = probs.new_zeros(0, 0)
         todo, grow = torch.cat(again) if again else todo[:0], 2 * grow
     return out
 
 
 def is_cut(masks: Tensor, first: Tensor, size: Sequence[int], shape: Sequence[int]) -> Tensor:
-    """Which masks (K, h', w') reach a border of their window that is none of the map: bool (K,)."""
+    """Which masks (K, h', w') reach a border of their window that is not a border of the map: bool (K,)."""
     goes_on = first + first.new_tensor(size) < first.new_tensor(shape)
     edges = [masks[:, 0], masks[:, -1], masks[:, :, 0], masks[:, :, -1]]
     inner = [first[:, 0] > 0, goes_on[:, 0], first[:, 1] > 0, goes_on[:, 1]]

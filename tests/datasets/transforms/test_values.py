@@ -1,5 +1,7 @@
 """Normalize, RandomIntensity, PackCellInputs."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -190,6 +192,19 @@ def test_division_leaves_fill_alone():
     image = stitched()
     image[128:, 128:] = 0
     assert np.array_equal(run(image, type="Normalize", mode="divide", divisor=2), image / 2)
+
+
+def test_all_workers_together_name_ten_images_and_then_count(said):
+    step = TRANSFORMS.build(dict(type="Normalize"))
+    image = np.zeros((50, 60, 1), np.float32)
+    image[10:20, 30:40] = 255
+    assert all(one.is_shared() for one in step._warned.values())  # as forked workers have it
+    copies = [copy.copy(step) for _ in range(3)]
+    for i in range(25):
+        for one in copies:
+            one(dict(img=image.copy(), img_path=f"{i}.tif"))
+    names = [line.partition(": holds")[0] for line in said]
+    assert names == [*(f"{i}.tif" for i in range(10)), "20 images so far, the last one 19.tif"]
 
 
 def test_an_image_that_may_be_a_mask_is_named(said):

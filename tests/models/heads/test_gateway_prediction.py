@@ -77,6 +77,8 @@ def test_masks_without_end_cost_three_times_those_of_a_net_that_has_learned(step
     drawn, weak = run(build(window=64), found(many, 0.4), shape, [(199, 199)] * len(many))
     assert weak <= 3 * learned
     assert drawn.left > len(many) / 2
+    kept = [one for one in drawn.probs if one.numel()]
+    assert len(kept) == len(many) - drawn.left and {one.shape for one in kept} <= {shape}  # none is cut
     everything, unbounded = run(
         build(window=64, patience=None), found(many, 0.4), shape, [(199, 199)] * len(many)
     )
