@@ -175,7 +175,7 @@ def test_images_larger_than_those_of_training_go_in_tiles(trained, tmp_path, mon
     paths = [write_image(tmp_path / f"{i}.tif", (2, 3), shape=shape) for i, shape in enumerate(shapes)]
     inferencer = CellInferencer(*trained, "cpu", whole=whole)
     assert len(list(inferencer(paths))) == 3
-    assert tiles == [(None, 0), (None, 0) if whole else (30, 7), (None, 0)]
+    assert tiles == [(None, 0), (None, 0) if whole else (20, 6), (None, 0)]
     assert (inferencer.num_tiled, inferencer.num_whole) == ((0, 3) if whole else (1, 2))
     assert inferencer.model.tile is None and inferencer.model.tile_overlap == 0
 

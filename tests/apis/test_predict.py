@@ -242,8 +242,8 @@ def test_a_folder_of_the_users_is_not_taken_for_results(predict, tmp_path, capsy
     path = write_planes(out / folder / "b.tif")
     assert predict(out) == 1
     assert capsys.readouterr().err == (
-        f"cellmm predict: {path.parent} holds files that are not of an earlier `cellmm predict`: name another "
-        "folder with --out\n"
+        f"cellmm predict: {path.parent} holds files that are not of an earlier `cellmm predict`: name "
+        "another folder with --out\n"
     )
     assert written(tmp_path) == ["a.tif", f"{folder}/b.tif"]
 

@@ -11,6 +11,7 @@ import torch
 
 from cellmm import cli
 from cellmm.apis.inferencer import CellInferencer
+from cellmm.apis.predict import MARK
 from cellmm.engine.runner import load_config
 from cellmm.export import samples_to_coco, write_map
 from cellmm.registry import MODELS
@@ -61,7 +62,8 @@ def predict(files, out, *arguments):
 
 
 def written(out):
-    return sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
+    files = (path for path in out.rglob("*") if path.is_file() and path.name != MARK)
+    return sorted(path.relative_to(out).as_posix() for path in files)
 
 
 def test_cells_of_maps_on_plain_images(model, images, tmp_path):
