@@ -132,7 +132,7 @@ def test_a_missing_annotation(kind, tmp_path, refused):
 
 def test_missing_folders(kind, tmp_path, refused):
     image, cells = write(tmp_path, kind)
-    refused(lambda: read(tmp_path / "nowhere", kind), "nowhere.* is (no folder|absent): (check|write)")
+    refused(lambda: read(tmp_path / "nowhere", kind), "nowhere.* is (not a folder|absent): (check|write)")
     for path in (image.parent, cells.parent):
         path.rename(path.with_name("elsewhere"))
         refused(lambda: read(tmp_path, kind), "is not a folder|no mask for|images that are not in")

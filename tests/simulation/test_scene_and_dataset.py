@@ -193,3 +193,12 @@ def test_what_a_killed_simulation_left_is_removed_and_nothing_else(tmp_path):
     os.close(lock)
     SimulatedDataset(data_root=tmp_path / "cells", split="val", simulation=dict(splits=dict(val=1)))
     assert sorted(tmp_path.iterdir()) == sorted([mine, tmp_path / "cells"])
+
+
+def test_a_system_without_locks(tmp_path, monkeypatch):
+    """Images are made, and nothing that may be in use is removed."""
+    monkeypatch.setattr(dataset, "fcntl", None)
+    used = tmp_path / f".other{dataset.UNFINISHED}abc"
+    used.mkdir()
+    make_dataset(tmp_path / "new", splits=dict(train=1), scene=TINY)
+    assert (tmp_path / "new/train/annotations.json").is_file() and used.is_dir()
