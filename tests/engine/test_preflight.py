@@ -314,7 +314,7 @@ def test_the_first_sample(runner_of, steps, says):
         ),
         ({"train_dataloader.batch_size": 2, **DEEP}, {}, ""),
         ({"train_dataloader.batch_size": 1, **DEEP}, {2: dict(type="ResizeTo", size=(64, 65))}, ""),
-        ({"model.data_preprocessor.divisor": 3}, {}, r"model\.data_preprocessor\.divisor: 3 is no .* to 8"),
+        ({"model.data_preprocessor.divisor": 3}, {}, r"model\.data_preprocessor\.divisor: 3 is not .* to 8"),
         ({"train_dataloader.num_batch_per_epoch": 2}, {}, ""),
     ],
 )
