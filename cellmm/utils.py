@@ -90,7 +90,7 @@ def put_away(paths: Sequence[Path], folder: Path) -> Path | None:
 
 
 def check_writable(path: str | Path) -> None:
-    """Raise CellMMError where a file ``path`` could not be written; nothing is made."""
+    """Raise CellMMError where a file ``path`` could not be written; nothing stays of the trial."""
     path = Path(os.path.abspath(path))
     if path.is_dir():
         raise CellMMError(f"{path} is a folder: name a file")
@@ -99,6 +99,13 @@ def check_writable(path: str | Path) -> None:
         raise CellMMError(f"{path} cannot be written: {folder} is not a folder, name another place")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise CellMMError(f"{path} cannot be written: no right to write into {folder}, name another place")
+    try:  # some file systems take no files whatever the rights say
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise CellMMError(
+            f"{path} cannot be written into {folder} ({error.strerror}): {cure_of(error.errno)}"
+        ) from error
 
 
 def check_whole(least: int, **values: int | Sequence[int] | None) -> None:

@@ -103,6 +103,19 @@ def test_check_writable(tmp_path, monkeypatch):
         check_writable(tmp_path / "a")
 
 
+def test_a_disk_that_takes_no_file_is_named(tmp_path, monkeypatch):
+    """Whatever the rights say, as those of root do."""
+
+    def refuse(**options):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr("cellmm.utils.tempfile.TemporaryFile", refuse)
+    with pytest.raises(
+        CellMMError, match="cannot be written into .*Read-only.*: the disk is read-only, name"
+    ):
+        check_writable(tmp_path / "new" / "a")
+
+
 @pytest.mark.parametrize(
     ("error", "line"),
     [

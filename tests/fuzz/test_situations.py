@@ -125,7 +125,7 @@ def checkpoint(tmp_path_factory) -> Path:
     torch.save(
         dict(
             state_dict={"heads.instances.threshold": torch.tensor(0.5)},
-            meta=dict(dataset_meta=dict(classes=CLASSES)),
+            meta=dict(dataset_meta=dict(classes=CLASSES), trained_on=dict(size=[220, 220], scale=[1.0, 1.0])),
         ),
         path,
     )
