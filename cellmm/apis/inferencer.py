@@ -75,8 +75,8 @@ class CellInferencer:
                 f"{cfg.filename or 'the config'}: no model or no test_dataloader.dataset.pipeline; "
                 "give the config that the model was trained with"
             )
-        check_pipeline(dataset.pipeline, "test_dataloader.dataset.pipeline")
         key = "test_dataloader.dataset.pipeline"
+        check_pipeline(dataset.pipeline, key)
         steps = build(key, lambda: [TRANSFORMS.build(step) for step in dataset.pipeline], dataset.pipeline)
         steps = [step for step in steps if not getattr(step, "annotation_only", False)]
         self._load_image, self._steps = steps[0], steps[1:]

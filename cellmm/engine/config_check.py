@@ -273,12 +273,11 @@ class _Check:
             self.parts.report(name, f"an option for it changes nothing any more; set {', '.join(paths[:3])}")
         for base in self._bases():
             for name, paths in self._stale(base, self.file, named=True).items():
-                if not isinstance(
-                    self.file[name], (dict, list, tuple)
-                ):  # pieces that a child makes its own of
-                    some = ", ".join(paths[:3])
-                    text = f"set here alone it changes nothing that a base has made of it; set {some} too"
-                    self.parts.report(name, text)
+                if isinstance(self.file[name], (dict, list, tuple)):
+                    continue  # a piece that the child makes its own of
+                some = ", ".join(paths[:3])
+                text = f"set here alone it changes nothing that a base has made of it; set {some} too"
+                self.parts.report(name, text)
 
     def _stale(self, before: dict, after: dict, named: bool = False) -> dict[str, list[str]]:
         """{variable: keys that still have its value from ``before``}, where ``after`` has another.

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from mmengine.logging import MMLogger
 
+from cellmm.engine.preflight import alignment, cells
+
 PROCESS = """
 import os, sys, torch
 os.environ.update({environment})
@@ -75,3 +77,12 @@ def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
     logger.addHandler(caplog.handler)
     yield caplog
     logger.removeHandler(caplog.handler)
+
+
+@pytest.fixture
+def logged(monkeypatch) -> list[str]:
+    """The lines that the checks of cells and labels log."""
+    lines: list[str] = []
+    for module in (cells, alignment):
+        monkeypatch.setattr(module, "print_log", lambda text, **kwargs: lines.append(text))
+    return lines

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cellmm.datasets import CellCocoDataset
-from cellmm.engine.preflight import alignment, cells
+from cellmm.engine.preflight import alignment
 from cellmm.engine.preflight.cells import Annotated, check_findable, check_learnable, count_cells
 from cellmm.errors import CellMMError
 from cellmm.simulation import make_dataset
@@ -15,15 +15,6 @@ from cellmm.structures import rle
 
 EMPTY, FULL = (rle.encode_one(np.full((9, 7), value, bool)) for value in (False, True))
 POLYGONS = dict(outside=[[-5, -5, -1, -5, -1, -1]], inside=[[1, 1, 5, 1, 5, 5, 1, 5]])
-
-
-@pytest.fixture
-def logged(monkeypatch) -> list[str]:
-    """The lines that the checks log."""
-    lines: list[str] = []
-    for module in (cells, alignment):
-        monkeypatch.setattr(module, "print_log", lambda text, **kwargs: lines.append(text))
-    return lines
 
 
 class Images:

@@ -11,7 +11,7 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from cellmm.engine.preflight import alignment, cells, check_runner
+from cellmm.engine.preflight import check_runner
 from cellmm.engine.runner import build_runner, load_config
 from cellmm.errors import CellMMError
 from cellmm.registry import MODELS
@@ -46,15 +46,6 @@ def num_cells(root: Path, split: str) -> list[int]:
     content = json.loads((root / split / "annotations.json").read_text())
     ids = [one["image_id"] for one in content["annotations"]]
     return [ids.count(image["id"]) for image in content["images"]]
-
-
-@pytest.fixture
-def logged(monkeypatch) -> list[str]:
-    """The lines that the check logs."""
-    lines: list[str] = []
-    for module in (cells, alignment):
-        monkeypatch.setattr(module, "print_log", lambda text, **kwargs: lines.append(text))
-    return lines
 
 
 class Draws:
