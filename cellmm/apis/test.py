@@ -17,6 +17,7 @@ from cellmm.engine.class_order import follow_classes
 from cellmm.engine.config_check import check_config
 from cellmm.engine.config_schema import find_component
 from cellmm.engine.hooks import CompareWithTrainingHook
+from cellmm.engine.ranks import end_distributed
 from cellmm.engine.runner import build_runner, load_config
 from cellmm.engine.trained_on import TrainedOn
 from cellmm.engine.work_dir import default_work_dir
@@ -133,4 +134,5 @@ def main(argv: Sequence[str] | None = None) -> dict:
             config=args.config,
             checkpoint=args.checkpoint,
         )
+    end_distributed()
     return metrics

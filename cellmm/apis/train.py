@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from mmengine.config import Config, DictAction
 
 from cellmm.engine.config_check import check_config
+from cellmm.engine.ranks import end_distributed
 from cellmm.engine.runner import build_runner, load_config
 from cellmm.engine.work_dir import default_work_dir
 from cellmm.errors import CellMMError
@@ -56,3 +57,4 @@ def prepare_config(args: argparse.Namespace) -> Config:
 def main(argv: Sequence[str] | None = None) -> None:
     """Train; raises CellMMError for what the user can mend."""
     build_runner(prepare_config(parse_args(argv))).train()
+    end_distributed()

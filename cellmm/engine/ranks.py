@@ -1,14 +1,45 @@
-"""What several processes of a training do together before it begins, so that none waits for another."""
+"""What several processes of a training do together, so that none waits for another."""
 
+import os
 from collections.abc import Callable
 from typing import TypeVar
 
-from mmengine.dist import all_gather_object, broadcast_object_list, get_rank, get_world_size
+import torch
+import torch.distributed as dist
+from mmengine.config import Config
+from mmengine.dist import all_gather_object, broadcast_object_list, get_rank, get_world_size, init_dist
 
 from cellmm.errors import CellMMError
 from cellmm.utils import explain
 
 T = TypeVar("T")
+
+
+def start_distributed(cfg: Config) -> None:
+    """Join the process group that the launcher set up: gloo where there is no GPU, which mmengine refuses."""
+    if cfg.get("launcher", "none") == "none" or dist.is_initialized():
+        return
+    if "RANK" not in os.environ:
+        raise CellMMError("--launcher pytorch: RANK is not set; start with tools/dist_train.sh or torchrun")
+    if torch.cuda.is_available():
+        init_dist(cfg.launcher, **cfg.get("env_cfg", {}).get("dist_cfg", dict(backend="nccl")))
+    else:
+        dist.init_process_group("gloo")
+    unused = cfg.get("find_unused_parameters", False)
+    cfg.setdefault(
+        "model_wrapper_cfg", dict(type="cellmm.CellDistributedDataParallel", find_unused_parameters=unused)
+    )
+
+
+def end_distributed() -> None:
+    """Wait for all processes and leave their group, if there is one; call it after the last exchange.
+
+    A process that exits with the group's threads at work is sometimes ended by SIGABRT, and torchrun then
+    ends the others. After an error the group is left alone: other ranks may be in the middle of an exchange.
+    """
+    if dist.is_initialized():
+        dist.barrier()
+        dist.destroy_process_group()
 
 
 def on_first_rank(work: Callable[[], T]) -> T:

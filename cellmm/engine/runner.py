@@ -12,9 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-import torch.distributed as dist
 from mmengine.config import Config
-from mmengine.dist import get_world_size, init_dist
+from mmengine.dist import get_world_size
 from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
@@ -32,7 +31,7 @@ from cellmm.engine.checkpoint import (
 )
 from cellmm.engine.config_text import use_config_text
 from cellmm.engine.preflight import ask_hook, build_from_config, check_runner
-from cellmm.engine.ranks import on_every_rank, on_first_rank
+from cellmm.engine.ranks import on_every_rank, on_first_rank, start_distributed
 from cellmm.engine.rates import check_rates_can_be_computed, compute_rates, options_of
 from cellmm.engine.resumed_config import Changes, compare
 from cellmm.engine.work_dir import (
@@ -174,22 +173,6 @@ class CellRunner(Runner):
         model = getattr(self.model, "module", self.model)
         model.extract = torch.compile(model.extract, **(options if isinstance(options, dict) else {}))
         self.logger.info("The networks are compiled: the first iterations take a minute.")
-
-
-def start_distributed(cfg: Config) -> None:
-    """Join the process group that the launcher set up: gloo where there is no GPU, which mmengine refuses."""
-    if cfg.get("launcher", "none") == "none" or dist.is_initialized():
-        return
-    if "RANK" not in os.environ:
-        raise CellMMError("--launcher pytorch: RANK is not set; start with tools/dist_train.sh or torchrun")
-    if torch.cuda.is_available():
-        init_dist(cfg.launcher, **cfg.get("env_cfg", {}).get("dist_cfg", dict(backend="nccl")))
-    else:
-        dist.init_process_group("gloo")
-    unused = cfg.get("find_unused_parameters", False)
-    cfg.setdefault(
-        "model_wrapper_cfg", dict(type="cellmm.CellDistributedDataParallel", find_unused_parameters=unused)
-    )
 
 
 def build_runner(cfg: Config) -> CellRunner:

@@ -21,7 +21,10 @@ log = os.open({log!r}, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 os.dup2(log, 1)
 os.dup2(log, 2)
 from cellmm.cli import main
-sys.exit(main({argv}))
+status = main({argv})
+if status == 0 and torch.distributed.is_initialized():
+    sys.exit("the process group was not left")
+sys.exit(status)
 """
 
 

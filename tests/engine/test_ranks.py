@@ -3,10 +3,11 @@
 import shutil
 
 import pytest
+import torch.distributed as dist
 
 from cellmm.cli import main as cellmm
 from cellmm.engine import runner
-from cellmm.engine.ranks import on_every_rank, on_first_rank
+from cellmm.engine.ranks import end_distributed, on_every_rank, on_first_rank
 from cellmm.engine.work_dir import lock_work_dir, unlock_work_dir
 from cellmm.errors import CellMMError
 
@@ -64,3 +65,11 @@ def test_another_file_of_the_same_name_is_named(trained, monkeypatch):
 
 def test_alone_nothing_is_exchanged():
     assert on_first_rank(lambda: 3) == 3 and on_every_rank(lambda: 3) == [3]
+
+
+def test_the_group_is_left_at_the_end(tmp_path):
+    """A process that exits inside of the group is sometimes ended by SIGABRT."""
+    end_distributed()  # there is none
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path / 'meet'}", rank=0, world_size=1)
+    end_distributed()
+    assert not dist.is_initialized()
