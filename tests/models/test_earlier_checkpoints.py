@@ -1,0 +1,192 @@
+"""Checkpoints written before the heads were made of parts load, and predict and learn as they did."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.dataset import pseudo_collate
+
+from cellmm.engine.checkpoint import load_fitting
+from cellmm.registry import MODELS, TRANSFORMS
+from cellmm.structures import LabelLayers, rle
+
+FOLDER = Path(__file__).parent / "earlier_checkpoints"
+EXPECTED = json.loads((FOLDER / "expected.json").read_text())
+ENCODER = dict(type="SEUNetEncoder", in_channels=2, widths=(4, 6, 8), stem_stride=2)
+DECODER = dict(type="SEUNetDecoder", widths=(5, 6))
+PREPROCESSOR = dict(type="CellDataPreprocessor", in_channels=2, divisor=8)
+IAM = dict(
+    type="IAMHead",
+    stride=2,
+    num_queries=16,
+    feature_dim=8,
+    branch_channels=4,
+    mask_dim=4,
+    depth=1,
+    score_thr=0.0,
+)
+GATEWAY = dict(type="GatewayHead", stride=2, feature_channels=4, score_thr=0.0)
+
+
+def with_head(head: dict) -> dict:
+    return dict(
+        type="CellSegmentor",
+        data_preprocessor=PREPROCESSOR,
+        encoder=ENCODER,
+        decoder=DECODER,
+        heads=dict(instances=head),
+    )
+
+
+MODEL = dict(
+    iam_published=with_head(dict(IAM, mask_thr=0.2)),
+    iam_iou=with_head(
+        dict(
+            IAM,
+            mask_thr=0.2,
+            objectness="iou",
+            activation="softmax",
+            coord_order=1,
+            nms_sigma=2.0,
+            num_refine=1,
+        )
+    ),
+    iam_ours=with_head(
+        dict(
+            IAM,
+            num_levels=2,
+            instance_level=1,
+            match_level=1,
+            coord_order=2,
+            spatial_prior=0.25,
+            num_fields=2,
+            num_refine=2,
+            objectness="quality",
+            nms_thr=0.7,
+            num_points=64,
+        )
+    ),
+    gateway_ours=with_head(
+        dict(
+            GATEWAY,
+            deco_net=dict(widths=(4, 6), norm="BN", padding="same", upsample="nearest"),
+            fine_skip=True,
+            window=16,
+            train_gates=6,
+            anywhere=0.17,
+            found=0.33,
+            train_radius=3,
+            gates="peaks",
+            score="quality",
+            loss_disk_weight=3.0,
+            loss_mask_weight=5.0,
+            loss_dice_weight=1.0,
+            loss_quality_weight=0.5,
+            nms_thr=0.9,
+        )
+    ),
+    gateway_published=dict(
+        type="CellSegmentor",
+        data_preprocessor=dict(PREPROCESSOR, divisor=1),
+        encoder=dict(
+            type="SEUNetEncoder",
+            in_channels=2,
+            widths=(4, 6),
+            stem_stride=2,
+            se=False,
+            norm="none",
+            padding="valid",
+            depth=1,
+        ),
+        decoder=dict(type="EncoNetDecoder", widths=(4, 5), padding="valid", depth=1),
+        heads=dict(
+            instances=dict(
+                GATEWAY,
+                stride=1,
+                origin=11,
+                deco_net=dict(widths=(4, 6), padding="valid", depth=1),
+                keep_prob=0.9,
+                train_thinning=1,
+                patience=None,
+                mask_thr=0.05,
+            )
+        ),
+    ),
+    four_heads=dict(
+        type="CellSegmentor",
+        data_preprocessor=PREPROCESSOR,
+        encoder=ENCODER,
+        decoder=dict(type="ParallelDecoders", decoders=dict(cytoplasm=DECODER, border=DECODER)),
+        instance_head=None,
+        heads={
+            target: dict(type="SemanticHead", stride=2, target=target) for target in ("cytoplasm", "border")
+        },
+        postprocess=dict(type="SeededWatershed", min_area=1),
+    ),
+)
+
+
+def targets(name: str) -> list[dict]:
+    if name == "four_heads":
+        return [dict(type="SemanticTargets", targets=("cytoplasm", "border"))]
+    if name.startswith("iam"):
+        return []
+    stride = 2 if name == "gateway_ours" else 1
+    return [
+        dict(type="ReferencePoints", kind="medial", stride=stride, border=0, min_distance=10.0),
+        dict(type="DiskTargets", stride=stride, radius=4, disk_weight=8.0, between_reach=4),
+    ]
+
+
+def batch(name: str) -> dict:
+    scene = np.load(FOLDER / "scene.npz")
+    size = scene["image"].shape[:2]
+    count = int(scene["layers"].max())
+    results = dict(
+        img=scene["image"].astype(np.float32),
+        img_path="scene",
+        img_shape=size,
+        ori_shape=size,
+        gt_layers=LabelLayers(scene["layers"]),
+        gt_labels=np.zeros(count, np.int64),
+        gt_ignore=np.zeros(count, bool),
+        to_original=np.eye(3),
+    )
+    for step in (dict(type="Normalize", mode="mean_std"), *targets(name), dict(type="PackCellInputs")):
+        results = TRANSFORMS.build(step)(results)
+    return pseudo_collate([results])
+
+
+@pytest.fixture(params=EXPECTED)
+def case(request):
+    """(name, the model with the checkpoint's weights, what the model gave when it was written)."""
+    name = request.param
+    model = MODELS.build(MODEL[name])
+    load_fitting(model, str(FOLDER / f"{name}.pth"))
+    return name, model, EXPECTED[name]
+
+
+def test_the_same_cells_are_found(case):
+    """Convolutions of other processors differ in the last bits: scores to 1e-4, masks to a pixel or two."""
+    name, model, expected = case
+    model.eval()
+    with torch.no_grad():
+        sample = model(**model.data_preprocessor(batch(name), False), mode="predict")[0]
+    found = sample.pred_instances
+    assert len(found) == len(expected["masks"])
+    np.testing.assert_allclose(found.scores.numpy(), expected["scores"], rtol=1e-4)
+    assert found.labels.tolist() == expected["labels"]
+    differ = rle.decode(found.masks) != rle.decode(expected["masks"])
+    assert differ.sum((1, 2)).max() <= 2
+
+
+def test_the_same_losses(case):
+    name, model, expected = case
+    model.train()
+    torch.manual_seed(7)
+    losses = model(**model.data_preprocessor(batch(name), True), mode="loss")
+    assert {key: float(loss.detach()) for key, loss in losses.items()} == pytest.approx(
+        expected["losses"], rel=1e-3
+    )
