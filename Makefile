@@ -24,7 +24,7 @@ test:
 	$(PYTHON) -m pytest
 
 doctor:
-	$(PYTHON) -m cellmm.cli doctor
+	$(PYTHON) -m cellmm.commands.cli doctor
 
 quickstart:
 	$(PYTHON) tools/quickstart.py

@@ -37,7 +37,7 @@ setup(
     python_requires=">=3.10",
     install_requires=read_requirements("runtime"),
     extras_require=extras,
-    entry_points={"console_scripts": ["cellmm = cellmm.cli:main"]},
+    entry_points={"console_scripts": ["cellmm = cellmm.commands.cli:main"]},
     classifiers=[
         "Intended Audience :: Science/Research",
         "Programming Language :: Python :: 3",

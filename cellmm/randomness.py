@@ -17,13 +17,13 @@ def seed_all(*numbers: int) -> None:
 @contextlib.contextmanager
 def seeded(*numbers: int) -> Iterator[None]:
     """Within the block the CPU's generators are seeded from ``numbers``; afterwards they are as before."""
-    with kept():
+    with preserve_rng():
         _seed_cpu(*numbers)
         yield
 
 
 @contextlib.contextmanager
-def kept() -> Iterator[None]:
+def preserve_rng() -> Iterator[None]:
     """After the block the CPU's generators of Python, numpy and torch are as before."""
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
     try:

@@ -8,7 +8,7 @@ import torch
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 
-from cellmm.engine.runner import load_config
+from cellmm.config.load import load_config
 from cellmm.registry import METRICS, MODELS, TRANSFORMS
 from cellmm.structures import LabelLayers
 
@@ -90,7 +90,7 @@ def test_pipelines_metric_and_schedule(path):
         assert keep == [loader != "train_dataloader"]
     for metric in cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]:
         METRICS.build(metric)
-    assert cfg.default_hooks.plain_checkpoint.type == "PlainCheckpointHook"
+    assert cfg.default_hooks.plain_checkpoint.type == "WeightsOnlyHook"
     assert cfg.train_dataloader.sampler.type == "DrawSampler"
     for schedule in cfg.param_scheduler:
         assert max(schedule.get("end", 0), *schedule.get("milestones", [0])) <= cfg.train_cfg.max_iters

@@ -41,7 +41,7 @@ default_hooks = dict(checkpoint=dict(interval=2), logger=dict(interval=1))
 """
 TRAIN_AND_TEST = """
 import sys
-from cellmm.cli import main
+from cellmm.commands.cli import main
 config, work = sys.argv[1:]
 sys.exit(main(["train", config, "--work-dir", work])
     or main(["test", config, f"{work}/iter_2.pth", "--work-dir", work]))
@@ -221,7 +221,14 @@ def test_a_broken_plug_in_stops_a_command(way, tmp_path):
     else:
         install(tmp_path, "cells-of-mine", "absent = cellmm_absent_module")
     (tmp_path / "config.py").write_text(text)
-    argv = ["-m", "cellmm.cli", "train", str(tmp_path / "config.py"), "--work-dir", str(tmp_path / "work")]
+    argv = [
+        "-m",
+        "cellmm.commands.cli",
+        "train",
+        str(tmp_path / "config.py"),
+        "--work-dir",
+        str(tmp_path / "work"),
+    ]
     done = python(*argv, path=tmp_path)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     line = done.stderr.strip().splitlines()[-1]

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cellmm.config.load import load_config
 from cellmm.datasets.transforms.disk_targets import DiskTargets
-from cellmm.engine.runner import load_config
 from cellmm.registry import DATASETS, TRANSFORMS
 from cellmm.structures import LabelLayers
 

@@ -5,7 +5,7 @@ import random
 import numpy as np
 import torch
 
-from cellmm.randomness import kept, seed_all, seeded
+from cellmm.randomness import preserve_rng, seed_all, seeded
 
 
 def draw():
@@ -29,7 +29,7 @@ def test_afterwards_the_generators_are_as_before():
     seed_all(1)
     expected = draw()
     seed_all(1)
-    with kept():
+    with preserve_rng():
         draw()
     with seeded(5):
         draw()

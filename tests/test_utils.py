@@ -3,17 +3,10 @@ import os
 
 import pytest
 
-from cellmm.errors import CellMMError
-from cellmm.utils import (
-    atomic_path,
-    check_memory,
-    check_share,
-    check_whole,
-    check_writable,
-    explain,
-    free_memory,
-    put_away,
-)
+from cellmm.checks import check_share, check_whole
+from cellmm.errors import CellMMError, explain
+from cellmm.io.files import atomic_path, check_writable, put_away
+from cellmm.io.memory import check_memory, free_memory
 
 
 def names(folder):
@@ -109,7 +102,7 @@ def test_a_disk_that_takes_no_file_is_named(tmp_path, monkeypatch):
     def refuse(**options):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
-    monkeypatch.setattr("cellmm.utils.tempfile.TemporaryFile", refuse)
+    monkeypatch.setattr("cellmm.io.files.tempfile.TemporaryFile", refuse)
     with pytest.raises(
         CellMMError, match="cannot be written into .*Read-only.*: the disk is read-only, name"
     ):
@@ -156,13 +149,13 @@ def test_other_errors_are_not(error):
 def test_memory(monkeypatch):
     assert free_memory() is None or free_memory() > 0
     check_memory("a.tif", (10, 10), 10**9)  # small
-    monkeypatch.setattr("cellmm.utils.free_memory", lambda: 2**30)
+    monkeypatch.setattr("cellmm.io.memory.free_memory", lambda: 2**30)
     check_memory("a.tif", (2**14, 2**13), 8)
     with pytest.raises(
         CellMMError, match=r"a\.tif of shape \(16384, 8192\) takes about 2\.0 GiB .* 1\.0 GiB are"
     ):
         check_memory("a.tif", (2**14, 2**13), 16)
-    monkeypatch.setattr("cellmm.utils.free_memory", lambda: None)
+    monkeypatch.setattr("cellmm.io.memory.free_memory", lambda: None)
     check_memory("a.tif", (2**14, 2**13), 16)
 
 

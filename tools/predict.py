@@ -2,7 +2,7 @@
 
 import sys
 
-from cellmm.cli import main
+from cellmm.commands.cli import main
 
 if __name__ == "__main__":
     sys.exit(main(["predict", *sys.argv[1:]]))

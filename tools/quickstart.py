@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from cellmm.cli import main as cellmm
+from cellmm.commands.cli import main as cellmm
 
 CONFIG = "configs/diskmask/brightfield_quickstart.py"
 

@@ -11,17 +11,16 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from cellmm.datasets.categories import category_ids
-from cellmm.engine.checkpoint import load_checkpoint, load_fitting
-from cellmm.engine.config_check import check_pipeline
+from cellmm.config.check import check_pipeline
+from cellmm.config.load import load_config
+from cellmm.engine.checkpoints.read import load_checkpoint, load_fitting
 from cellmm.engine.preflight import build, tell_channels
-from cellmm.engine.runner import load_config
 from cellmm.engine.trained_on import TrainedOn
-from cellmm.errors import CellMMError
+from cellmm.errors import CellMMError, explain
+from cellmm.io.coco_categories import category_ids
 from cellmm.plugins import load_plugins
 from cellmm.registry import DATASETS, MODELS, TRANSFORMS
 from cellmm.structures import CellSample
-from cellmm.utils import explain
 
 
 class CellInferencer:

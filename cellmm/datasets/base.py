@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from mmengine.dataset import BaseDataset
 
-from cellmm.datasets.label_check import check_labels
-from cellmm.datasets.nuclei_files import find_nuclei
 from cellmm.errors import CellMMError
+from cellmm.io.label_check import check_labels
+from cellmm.io.nuclei_files import find_nuclei
+from cellmm.messages import name_some
 from cellmm.randomness import seeded
-from cellmm.utils import name_some
 
 
 class CellDataset(BaseDataset):

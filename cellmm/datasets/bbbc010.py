@@ -9,8 +9,8 @@ from mmengine.logging import print_log
 
 from cellmm.datasets.mask_folders import MaskFolderDataset
 from cellmm.errors import CellMMError
+from cellmm.messages import name_some
 from cellmm.registry import DATASETS
-from cellmm.utils import name_some
 
 
 @DATASETS.register_module()

@@ -7,10 +7,10 @@ from pathlib import Path, PurePath
 from mmengine.logging import print_log
 
 from cellmm.datasets.base import CellDataset
-from cellmm.datasets.coco_index import read_coco_index
 from cellmm.errors import CellMMError
+from cellmm.io.coco_index import read_coco_index
+from cellmm.messages import name_some
 from cellmm.registry import DATASETS
-from cellmm.utils import name_some
 
 
 @DATASETS.register_module()
@@ -24,7 +24,7 @@ class CellCocoDataset(CellDataset):
     ids. One class takes the only category of a json, whatever it is called. ``metainfo['category_ids']`` are
     the ids of the json, label 0 first, for the files that are written.
     ``class_agnostic``: every category is label 0.
-    ``cache_index``: see ``cellmm.datasets.coco_index.read_coco_index``.
+    ``cache_index``: see ``cellmm.io.coco_index.read_coco_index``.
     """
 
     def __init__(

@@ -6,10 +6,10 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
 from cellmm.datasets.base import CellDataset
-from cellmm.datasets.file_index import group_images, suffix_pattern, without_unpaired
 from cellmm.errors import CellMMError
+from cellmm.io.file_index import group_images, suffix_pattern, without_unpaired
+from cellmm.messages import name_some
 from cellmm.registry import DATASETS
-from cellmm.utils import name_some
 
 
 @DATASETS.register_module()

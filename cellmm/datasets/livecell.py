@@ -4,10 +4,10 @@ import os
 from pathlib import Path
 
 from cellmm.datasets.coco import CellCocoDataset
-from cellmm.datasets.file_index import list_files
 from cellmm.errors import CellMMError
+from cellmm.io.file_index import list_files
+from cellmm.messages import name_some
 from cellmm.registry import DATASETS
-from cellmm.utils import name_some
 
 
 @DATASETS.register_module()

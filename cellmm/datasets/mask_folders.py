@@ -8,10 +8,10 @@ from pathlib import Path
 from mmengine.logging import print_log
 
 from cellmm.datasets.base import CellDataset
-from cellmm.datasets.file_index import IMAGE_SUFFIXES, group_files, group_images, without_unpaired
 from cellmm.errors import CellMMError
+from cellmm.io.file_index import IMAGE_SUFFIXES, group_files, group_images, without_unpaired
+from cellmm.messages import name_some
 from cellmm.registry import DATASETS
-from cellmm.utils import name_some
 
 
 @DATASETS.register_module()

@@ -11,10 +11,10 @@ from mmengine.logging import print_log
 from pycocotools import mask as coco_mask
 
 from cellmm.datasets.base import CellDataset
-from cellmm.datasets.label_check import check_labels
 from cellmm.datasets.transforms.loading import LoadCells, LoadImage
-from cellmm.errors import CellMMError
-from cellmm.utils import atomic_path, check_writable, explain
+from cellmm.errors import CellMMError, explain
+from cellmm.io.files import atomic_path, check_writable
+from cellmm.io.label_check import check_labels
 
 
 def dataset_to_coco(dataset: CellDataset) -> dict:

@@ -1,18 +1,18 @@
 """What makes mmengine right on today's torch: exact resume, mixed precision, safe files, the Runner."""
 
 from cellmm.engine.averaged_weights import ExponentialMovingAverage
-from cellmm.engine.ddp import CellDistributedDataParallel
 from cellmm.engine.hooks import (
     CheckpointHook,
     EarlyStoppingHook,
     EMAHook,
     NonFiniteHook,
-    PlainCheckpointHook,
+    OverlayHook,
     ResumeHook,
-    ShowHook,
     TrainedOnHook,
+    WeightsOnlyHook,
 )
 from cellmm.engine.loops import IterBasedTrainLoop
+from cellmm.engine.mmengine_fixes.ddp import CellDistributedDataParallel
 from cellmm.engine.optim_wrappers import AmpOptimWrapper, OptimWrapper
 
 __all__ = [
@@ -25,8 +25,8 @@ __all__ = [
     "IterBasedTrainLoop",
     "NonFiniteHook",
     "OptimWrapper",
-    "PlainCheckpointHook",
+    "WeightsOnlyHook",
     "ResumeHook",
-    "ShowHook",
+    "OverlayHook",
     "TrainedOnHook",
 ]

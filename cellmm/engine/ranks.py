@@ -9,8 +9,7 @@ import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.dist import all_gather_object, broadcast_object_list, get_rank, get_world_size, init_dist
 
-from cellmm.errors import CellMMError
-from cellmm.utils import explain
+from cellmm.errors import CellMMError, explain
 
 T = TypeVar("T")
 

@@ -15,21 +15,20 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import get_world_size
 from mmengine.logging import print_log
-from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
+from cellmm.config.text import use_config_text
 from cellmm.datasets.base import CellDataset
-from cellmm.engine.atomic_backend import use_atomic_files
-from cellmm.engine.checkpoint import (
+from cellmm.engine.checkpoints.read import (
     check_start_weights,
     check_training_state,
     load_checkpoint,
     sha256,
     use_safe_loader,
 )
-from cellmm.engine.config_text import use_config_text
+from cellmm.engine.mmengine_fixes.atomic_backend import use_atomic_files
 from cellmm.engine.preflight import ask_hook, build_from_config, check_runner
 from cellmm.engine.ranks import on_every_rank, on_first_rank, start_distributed
 from cellmm.engine.rates import check_rates_can_be_computed, compute_rates, options_of
@@ -42,13 +41,12 @@ from cellmm.engine.work_dir import (
 )
 from cellmm.engine.workers import end_with_parent
 from cellmm.errors import CellMMError
-from cellmm.plugins import load_plugins
 from cellmm.registry import DATASETS, SCOPE
 
 # hooks that every training has, whether its config names them or not
 NEEDED_HOOKS = dict(
     non_finite=dict(type="NonFiniteHook"),
-    plain_checkpoint=dict(type="PlainCheckpointHook"),
+    plain_checkpoint=dict(type="WeightsOnlyHook"),
     resume=dict(type="ResumeHook"),
     first_checkpoint=dict(type="FirstCheckpointHook"),
     learning_alarm=dict(type="LearningAlarmHook"),
@@ -58,33 +56,6 @@ PROGRESS = dict(type="ProgressHook")  # that every training and every test has
 OPTIONAL = ("progress", "learning_alarm")  # that None switches off
 
 _runs = itertools.count(1)
-
-
-def load_config(path: str | Path, cfg_options: dict | None = None) -> Config:
-    """Read a Python config with its ``_base_`` files. Configs are code: only read those you trust.
-
-    Plug-ins of cellmm are loaded, too.
-
-    Raises:
-        CellMMError: the file is absent or is not a config, or a plug-in cannot be loaded.
-    """
-    use_config_text()
-    if not Path(path).is_file():
-        raise CellMMError(f"{path}: no such config file")
-    try:
-        cfg = Config.fromfile(str(path))
-    except Exception as error:  # a config is a program, which can fail in any way
-        cause = str(error).splitlines()[0] if str(error) else ""
-        raise CellMMError(f"{path}: not a usable config: {type(error).__name__}: {cause}") from error
-    try:
-        cfg.merge_from_dict(cfg_options or {})
-    except (KeyError, TypeError, IndexError, AssertionError, AttributeError) as error:
-        raise CellMMError(
-            f"--cfg-options {' '.join(cfg_options)}: does not go with {path}: {error}; see `cellmm config`"
-        ) from error
-    init_default_scope(SCOPE)  # the check of the config refuses another
-    load_plugins()
-    return cfg
 
 
 class CellRunner(Runner):

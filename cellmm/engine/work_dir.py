@@ -13,9 +13,9 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 
-from cellmm.engine.checkpoint import load_checkpoint
+from cellmm.engine.checkpoints.read import load_checkpoint
 from cellmm.errors import CellMMError
-from cellmm.utils import UNFINISHED, put_away
+from cellmm.io.files import UNFINISHED, put_away
 
 try:
     import fcntl

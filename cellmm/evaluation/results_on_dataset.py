@@ -11,11 +11,11 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.logging import print_log
 
-from cellmm.datasets.categories import category_ids
 from cellmm.errors import CellMMError
 from cellmm.evaluation.functional import segmentation_scores
 from cellmm.evaluation.metrics import CellCocoMetric
 from cellmm.evaluation.metrics.image_result import image_name
+from cellmm.io.coco_categories import category_ids
 from cellmm.registry import DATASETS
 from cellmm.structures import rle as rle_ops
 

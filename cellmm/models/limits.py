@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from mmengine.logging import print_log
 
-from cellmm.utils import NAMED, is_told
+from cellmm.messages import NAMED, is_told
 
 REACHED = "reached_limits"
 

@@ -4,9 +4,9 @@ import torch
 from mmengine.model import BaseDataPreprocessor
 from torch.nn import functional as F
 
+from cellmm.checks import check_whole
 from cellmm.errors import CellMMError
 from cellmm.registry import MODELS
-from cellmm.utils import check_whole
 
 
 @MODELS.register_module()

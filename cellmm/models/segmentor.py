@@ -11,9 +11,10 @@ from mmengine.model import BaseModel
 from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
+from cellmm.checks import check_whole
 from cellmm.errors import CellMMError
 from cellmm.models.head_inputs import Features, HeadInputs
-from cellmm.models.layers import RecomputedSequential
+from cellmm.models.layers import CheckpointedSequential
 from cellmm.models.limits import REACHED, LimitLog
 from cellmm.models.postprocess.map_average import MapAverage
 from cellmm.models.postprocess.mask_windows import MaskWindows
@@ -22,7 +23,6 @@ from cellmm.models.postprocess.tiles import cut_into_tiles
 from cellmm.models.tiled_prediction import TiledInstances, in_original_frame, on_image
 from cellmm.registry import MODELS, TASK_UTILS
 from cellmm.structures import CellSample
-from cellmm.utils import check_whole
 
 
 @MODELS.register_module()
@@ -168,7 +168,7 @@ class CellSegmentor(BaseModel):
         return self.heads[self.map_heads[target]].stride
 
     def _recompute(self, names: Sequence[str]) -> None:
-        able = {name: one for name, one in self.named_modules() if isinstance(one, RecomputedSequential)}
+        able = {name: one for name, one in self.named_modules() if isinstance(one, CheckpointedSequential)}
         for name in names:
             if name not in able:
                 near = difflib.get_close_matches(name, able, 1, 0)

@@ -16,8 +16,9 @@ from tqdm import tqdm
 
 from cellmm import __version__
 from cellmm.errors import CellMMError
+from cellmm.io.layered_tiff import write_layered_tiff
 from cellmm.simulation.scene import SCENES, Scene, SceneConfig, simulate_scene
-from cellmm.structures import rle, write_layered_tiff
+from cellmm.structures import rle
 
 try:
     import fcntl

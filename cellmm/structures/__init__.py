@@ -2,7 +2,6 @@
 
 from cellmm.structures.cell_sample import CellSample
 from cellmm.structures.label_layers import LabelLayers
-from cellmm.structures.layered_tiff import read_label_layers, write_layered_tiff
 from cellmm.structures.polygons import polygons_to_rle, rle_to_polygons
 from cellmm.structures.semantic_maps import SEMANTIC_NAMES, cell_borders, semantic_maps
 
@@ -12,8 +11,6 @@ __all__ = [
     "LabelLayers",
     "cell_borders",
     "polygons_to_rle",
-    "read_label_layers",
     "rle_to_polygons",
     "semantic_maps",
-    "write_layered_tiff",
 ]

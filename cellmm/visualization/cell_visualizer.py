@@ -10,7 +10,7 @@ from mmengine.structures import InstanceData
 from mmengine.visualization import Visualizer
 from torch import Tensor
 
-from cellmm.datasets.image_io import read_images
+from cellmm.io.images import read_images
 from cellmm.registry import VISUALIZERS
 from cellmm.structures import CellSample, LabelLayers
 from cellmm.visualization.colors import cell_colors

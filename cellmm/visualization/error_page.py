@@ -8,10 +8,10 @@ from urllib.parse import quote
 import cv2
 import numpy as np
 
-from cellmm.datasets.image_io import read_images
 from cellmm.evaluation.functional import ClassInImage, Errors
+from cellmm.io.files import atomic_path
+from cellmm.io.images import read_images
 from cellmm.structures import rle as rle_ops
-from cellmm.utils import atomic_path
 from cellmm.visualization.montage import caption, grid, save_picture
 from cellmm.visualization.overlay import draw_instances
 

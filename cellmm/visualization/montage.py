@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from cellmm.utils import atomic_path
+from cellmm.io.files import atomic_path
 
 BAR = 22  # height of a caption
 GAP = 6

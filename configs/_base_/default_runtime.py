@@ -12,7 +12,7 @@ default_hooks = dict(
     checkpoint=dict(type="CheckpointHook", by_epoch=False, interval=500, max_keep_ckpts=2),
     sampler_seed=dict(type="DistSamplerSeedHook"),
     non_finite=dict(type="NonFiniteHook"),  # stop where a loss is not a number
-    plain_checkpoint=dict(type="PlainCheckpointHook"),
+    plain_checkpoint=dict(type="WeightsOnlyHook"),
 )
 visualizer = dict(type="CellVisualizer", vis_backends=[dict(type="LocalVisBackend")])
 log_processor = dict(by_epoch=False, window_size=20)

@@ -21,7 +21,8 @@ from cellmm.datasets import (
 )
 from cellmm.datasets.transforms import LoadCells, LoadImage, PackCellInputs
 from cellmm.errors import CellMMError
-from cellmm.structures import LabelLayers, rle, write_layered_tiff
+from cellmm.io.layered_tiff import write_layered_tiff
+from cellmm.structures import LabelLayers, rle
 
 H, W = 20, 30
 CELL = np.zeros((H, W), np.uint8)

@@ -339,7 +339,7 @@ def test_a_program_without_stderr_reads_images(tmp_path, inferencer, monkeypatch
 
 def test_an_image_for_which_memory_is_too_small(tmp_path, inferencer, check_line, monkeypatch):
     huge_tif(20_000)(tmp_path / "a.tif")
-    monkeypatch.setattr("cellmm.utils.free_memory", lambda: 2**31)
+    monkeypatch.setattr("cellmm.io.memory.free_memory", lambda: 2**31)
     ((_, error),) = inferencer([tmp_path / "a.tif"])
     check_line(
         str(error), r"a\.tif of shape \(20000, 20000\) takes about 8\.9 GiB", r"2\.0 GiB are free: crop"
@@ -348,7 +348,7 @@ def test_an_image_for_which_memory_is_too_small(tmp_path, inferencer, check_line
 
 def test_corrupt_jpeg_data_is_told(tmp_path, monkeypatch, capfd):
     said = []
-    monkeypatch.setattr("cellmm.structures.image_file.print_log", lambda text, **_: said.append(text))
+    monkeypatch.setattr("cellmm.io.image_file.print_log", lambda text, **_: said.append(text))
     coded(NOISE)(tmp_path / "a.jpg")
     data = bytearray((tmp_path / "a.jpg").read_bytes())
     data[700:900] = bytes(200)  # a decoder cannot tell that, but often that something is left over

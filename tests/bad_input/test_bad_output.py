@@ -14,9 +14,9 @@ import pytest
 import tifffile
 import torch
 
-from cellmm import cli
 from cellmm.apis.inferencer import CellInferencer
-from cellmm.apis.predict import MARK
+from cellmm.commands import cli
+from cellmm.commands.predict import MARK
 
 H, W = 20, 30
 NOISE = np.random.default_rng(0).integers(0, 255, (H, W), np.uint8)
@@ -206,8 +206,8 @@ def test_memory_runs_out(error, predict, images, monkeypatch, tmp_path, check_li
 
 
 def test_memory_runs_out_for_a_picture(predict, images, monkeypatch, tmp_path, check_line):
-    monkeypatch.setattr("cellmm.utils.LARGE_IMAGE", 500)
-    monkeypatch.setattr("cellmm.utils.free_memory", lambda: 30 * H * W)
+    monkeypatch.setattr("cellmm.io.memory.LARGE_IMAGE", 500)
+    monkeypatch.setattr("cellmm.io.memory.free_memory", lambda: 30 * H * W)
     status, lines = predict(images / "a.tif")
     assert status == 1 and len(lines) == 1
     check_line(lines[0], r"a\.tif: no picture of it \(.*\): take --no-overlays")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from cellmm import cli
+from cellmm.commands import cli
 from cellmm.structures import rle
 
 H, W = 32, 32

@@ -12,9 +12,9 @@ import tifffile
 from mmengine.dataset import BaseDataset
 
 from cellmm.datasets import CellCocoDataset
-from cellmm.datasets.image_io import read_image
 from cellmm.datasets.transforms import LoadCells, LoadImage
 from cellmm.errors import CellMMError
+from cellmm.io.images import read_image
 from cellmm.structures.polygons import polygons_to_rle
 
 GREY = np.arange(600, dtype=np.uint16).reshape(20, 30)
@@ -136,7 +136,7 @@ def test_an_index_with_damaged_bytes_is_made_anew(seed, tmp_path, monkeypatch):
     data[place] = (data[place] + rng.integers(1, 256)) % 256
     kept.write_bytes(data)
     said = []
-    monkeypatch.setattr("cellmm.datasets.coco_index.print_log", lambda text, **_: said.append(text))
+    monkeypatch.setattr("cellmm.io.coco_index.print_log", lambda text, **_: said.append(text))
     dataset = CellCocoDataset(**options, pipeline=[LoadImage(), LoadCells()])
     assert "made anew" in said[0] and kept.read_bytes() == good
     assert dataset[0]["gt_layers"].areas().tolist() == [100]

@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from cellmm.datasets import CellCocoDataset, LabelImageDataset
-from cellmm.datasets.image_io import read_image
 from cellmm.datasets.transforms import LoadCells, LoadImage, PackCellInputs
 from cellmm.errors import CellMMError
+from cellmm.io.images import read_image
 from cellmm.structures import rle
 
 H, W = 12, 16

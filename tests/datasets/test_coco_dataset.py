@@ -240,7 +240,7 @@ def test_index_is_kept_and_renewed(make, tmp_path, monkeypatch):
             np.testing.assert_array_equal(first[i]["gt_layers"].layers, other[i]["gt_layers"].layers)
             np.testing.assert_array_equal(first[i]["gt_areas"], other[i]["gt_areas"])
     with monkeypatch.context() as patch:
-        patch.setattr("cellmm.datasets.coco_index._parse", lambda path: pytest.fail("parsed again"))
+        patch.setattr("cellmm.io.coco_index._parse", lambda path: pytest.fail("parsed again"))
         assert (
             len(
                 CellCocoDataset(data_root=tmp_path, ann_file="cells.json", img_dir="images", cache_index=True)
@@ -259,8 +259,8 @@ def test_folder_that_cannot_be_written_to(make, tmp_path, monkeypatch):
         raise PermissionError(13, "read-only", str(path))
 
     said = []
-    monkeypatch.setattr("cellmm.datasets.coco_index.atomic_path", refuse)
-    monkeypatch.setattr("cellmm.datasets.coco_index.print_log", lambda text, **_: said.append(text))
+    monkeypatch.setattr("cellmm.io.coco_index.atomic_path", refuse)
+    monkeypatch.setattr("cellmm.io.coco_index.print_log", lambda text, **_: said.append(text))
     assert len(make(content(), cache_index=True)) == 2
     assert [text for text in said if "not kept" in text and "cells.json" in text] == said[1:]
     assert not (tmp_path / ".cells.json.index.json").exists()

@@ -157,7 +157,7 @@ def test_mask_of_another_size(masks):
 
 def test_images_and_labels_in_subfolders_are_pairs(labels, monkeypatch):
     said = []
-    monkeypatch.setattr("cellmm.datasets.file_index.print_log", lambda text, **_: said.append(text))
+    monkeypatch.setattr("cellmm.io.file_index.print_log", lambda text, **_: said.append(text))
     write(labels / "images/day2/c.TIF")
     write(labels / "labels/day2/c.png", 3, slice(1, 2))
     dataset = LabelImageDataset(data_root=labels, pipeline=PIPELINE)
@@ -172,7 +172,7 @@ def test_images_and_labels_in_subfolders_are_pairs(labels, monkeypatch):
 
 def test_masks_in_subfolders_are_pairs(masks, monkeypatch):
     said = []
-    monkeypatch.setattr("cellmm.datasets.file_index.print_log", lambda text, **_: said.append(text))
+    monkeypatch.setattr("cellmm.io.file_index.print_log", lambda text, **_: said.append(text))
     write(masks / "images/day2/c.TIF")
     write(masks / "masks/day2/c/1.PNG", 1, slice(0, 2))
     write(masks / "images/previews/a.jpg")

@@ -6,9 +6,10 @@ import pytest
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from cellmm.config.check import check_config
+from cellmm.config.load import load_config
 from cellmm.datasets import CellDataset, ConcatDataset, RepeatDataset
-from cellmm.engine.config_check import check_config
-from cellmm.engine.runner import build_runner, load_config
+from cellmm.engine.runner import build_runner
 from cellmm.errors import CellMMError
 from cellmm.registry import DATASETS
 

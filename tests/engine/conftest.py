@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from mmengine.logging import MMLogger
 
-from cellmm.engine.preflight import alignment, cells
+from cellmm.engine.preflight import alignment
+from cellmm.engine.preflight import cell_counts as cells
 
 PROCESS = """
 import os, sys, torch
@@ -20,7 +21,7 @@ torch.set_num_threads(1)
 log = os.open({log!r}, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 os.dup2(log, 1)
 os.dup2(log, 2)
-from cellmm.cli import main
+from cellmm.commands.cli import main
 status = main({argv})
 if status == 0 and torch.distributed.is_initialized():
     sys.exit("the process group was not left")
@@ -37,7 +38,7 @@ def launch() -> Callable[..., str]:
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
-        ["torchvision", "torch._dynamo", "cellmm.apis.train", "cellmm.apis.test", "cellmm.models"]
+        ["torchvision", "torch._dynamo", "cellmm.commands.train", "cellmm.commands.test", "cellmm.models"]
         + ["cellmm.datasets.transforms", "cellmm.evaluation", "cellmm.visualization", "cellmm.engine"]
     )
 

@@ -13,7 +13,7 @@ from mmengine.hooks import Hook
 from mmengine.optim.scheduler import ConstantLR
 from mmengine.runner import Runner
 
-from cellmm import cli
+from cellmm.commands import cli
 from cellmm.datasets import CellCocoDataset
 from cellmm.engine import preflight
 from cellmm.engine.hooks import FirstCheckpointHook
@@ -114,7 +114,7 @@ ROWS = {
         r"val_evaluator\.outfile_prefix: .*x\.segm\.json cannot be written: .* name another place",
     ),
     "pictures that cannot be written": (
-        "custom_hooks = [dict(type='ShowHook', out_dir=r'{folder}/configs/tiny.py/x')]",
+        "custom_hooks = [dict(type='OverlayHook', out_dir=r'{folder}/configs/tiny.py/x')]",
         r"custom_hooks\.0\.out_dir: .*image\.png cannot be written: .* name another place",
     ),
     "two metrics of one name": (
@@ -185,8 +185,9 @@ ROWS = {
         r"custom_hooks\.0: never fits; leave it out",
     ),
     "the second of two hooks that refuse": (
-        "custom_hooks = [dict(type='EMAHook', momentum=0.1), dict(type='ShowHook', out_dir=r'{folder}/pics'),"
-        "dict(type='ShowHook', out_dir=r'{folder}/configs/tiny.py/x')]",
+        "custom_hooks = [dict(type='EMAHook', momentum=0.1),"
+        "dict(type='OverlayHook', out_dir=r'{folder}/pics'),"
+        "dict(type='OverlayHook', out_dir=r'{folder}/configs/tiny.py/x')]",
         r"custom_hooks\.2\.out_dir: .*image\.png cannot be written: .* name another place",
     ),
     "a checkpoint that cannot be read": (

@@ -12,7 +12,7 @@ from mmengine.logging import MMLogger
 from mmengine.runner.checkpoint import CheckpointLoader
 from safetensors.torch import save_file
 
-from cellmm.engine.checkpoint import (
+from cellmm.engine.checkpoints.read import (
     check_start_weights,
     load_checkpoint,
     load_fitting,

@@ -9,10 +9,10 @@ import pytest
 import torch
 from mmengine.evaluator import BaseMetric
 
-from cellmm import utils
-from cellmm.cli import main as cellmm
-from cellmm.engine.atomic_backend import AtomicBackend
+from cellmm.commands.cli import main as cellmm
+from cellmm.engine.mmengine_fixes.atomic_backend import AtomicBackend
 from cellmm.errors import CellMMError
+from cellmm.io import files
 from cellmm.registry import METRICS
 
 EARLY = """
@@ -80,7 +80,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(tiny_config, tmp_path, capsys,
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         fsync(handle)
 
-    monkeypatch.setattr(utils.os, "fsync", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     assert train(config, tmp_path / "work") == 1
     line = capsys.readouterr().err.splitlines()[-1]
     assert "iter_4.pth" in line and "No space left" in line and "--resume" in line

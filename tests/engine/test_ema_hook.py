@@ -5,8 +5,9 @@ import re
 import torch
 from mmengine.config import Config
 
+from cellmm.config.load import load_config
 from cellmm.engine.hooks import EMAHook
-from cellmm.engine.runner import build_runner, load_config
+from cellmm.engine.runner import build_runner
 
 
 def trained(tiny_config, folder, hook: str):

@@ -16,8 +16,8 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from cellmm.cli import main as cellmm
-from cellmm.engine.checkpoint import load_checkpoint
+from cellmm.commands.cli import main as cellmm
+from cellmm.engine.checkpoints.read import load_checkpoint
 from cellmm.errors import CellMMError
 
 ROOT = Path(__file__).parents[2]

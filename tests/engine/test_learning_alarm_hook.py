@@ -7,7 +7,7 @@ import pytest
 import torch
 from mmengine.structures import InstanceData
 
-from cellmm.cli import main as cellmm
+from cellmm.commands.cli import main as cellmm
 from cellmm.engine.hooks import learning_alarm_hook
 from cellmm.registry import HOOKS
 from cellmm.structures import CellSample, rle

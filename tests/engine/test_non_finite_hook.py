@@ -5,7 +5,7 @@ import pytest
 import torch
 from mmcv.transforms import BaseTransform
 
-from cellmm.cli import main as cellmm
+from cellmm.commands.cli import main as cellmm
 from cellmm.registry import HOOKS, TRANSFORMS
 
 BAD_IMAGES = """

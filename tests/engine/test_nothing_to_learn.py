@@ -8,7 +8,7 @@ import pytest
 
 from cellmm.datasets import CellCocoDataset
 from cellmm.engine.preflight import alignment
-from cellmm.engine.preflight.cells import Annotated, check_findable, check_learnable, count_cells
+from cellmm.engine.preflight.cell_counts import Annotated, check_findable, check_learnable, count_cells
 from cellmm.errors import CellMMError
 from cellmm.simulation import make_dataset
 from cellmm.structures import rle

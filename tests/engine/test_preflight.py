@@ -11,8 +11,9 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from cellmm.config.load import load_config
 from cellmm.engine.preflight import check_runner
-from cellmm.engine.runner import build_runner, load_config
+from cellmm.engine.runner import build_runner
 from cellmm.errors import CellMMError
 from cellmm.registry import MODELS
 

@@ -10,8 +10,9 @@ import pytest
 from mmengine.config import Config
 from mmengine.hooks import LoggerHook
 
-from cellmm.cli import main as cellmm
-from cellmm.engine.runner import NEEDED_HOOKS, PROGRESS, _add_hooks, build_runner, load_config
+from cellmm.commands.cli import main as cellmm
+from cellmm.config.load import load_config
+from cellmm.engine.runner import NEEDED_HOOKS, PROGRESS, _add_hooks, build_runner
 from cellmm.registry import HOOKS
 
 

@@ -5,7 +5,7 @@ import shutil
 import pytest
 import torch.distributed as dist
 
-from cellmm.cli import main as cellmm
+from cellmm.commands.cli import main as cellmm
 from cellmm.engine import runner
 from cellmm.engine.ranks import end_distributed, on_every_rank, on_first_rank
 from cellmm.engine.work_dir import lock_work_dir, unlock_work_dir

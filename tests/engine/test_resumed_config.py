@@ -8,7 +8,7 @@ import torch
 from mmengine.config import Config
 from mmengine.hooks import EMAHook
 
-from cellmm.cli import main as cellmm
+from cellmm.commands.cli import main as cellmm
 from cellmm.engine.loops import IterBasedTrainLoop
 from cellmm.engine.resumed_config import compare, config_json
 from cellmm.errors import CellMMError

@@ -6,7 +6,7 @@ import shutil
 import pytest
 import torch
 
-from cellmm.cli import main as cellmm
+from cellmm.commands.cli import main as cellmm
 
 GROUP_NORM = """
 group = dict(norm="GN")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from cellmm.cli import main as cellmm
+from cellmm.commands.cli import main as cellmm
 
 ROOT = Path(__file__).parents[2]
 CONFIG = """
@@ -46,7 +46,7 @@ def test_resume_goes_on_where_it_stopped(trained):
 
 
 def test_metrics_results_and_pictures(trained):
-    """Pictures are ShowHook's."""
+    """Pictures are OverlayHook's."""
     checkpoint = str(trained / "work" / "iter_4.pth")
     options = ["--work-dir", str(trained / "tested"), "--show-dir", str(trained / "tested" / "show")]
     assert cellmm(["test", str(trained / "tiny.py"), checkpoint, *options]) == 0

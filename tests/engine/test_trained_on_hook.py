@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from cellmm.cli import main as cellmm
+from cellmm.commands.cli import main as cellmm
 from cellmm.engine.hooks import CompareWithTrainingHook
 from cellmm.engine.trained_on import TrainedOn
 from cellmm.errors import CellMMError

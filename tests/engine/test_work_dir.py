@@ -17,7 +17,7 @@ from cellmm.engine.work_dir import (
     unlock_work_dir,
 )
 from cellmm.errors import CellMMError
-from cellmm.utils import UNFINISHED, atomic_path
+from cellmm.io.files import UNFINISHED, atomic_path
 
 
 def checkpoint(path, **content):

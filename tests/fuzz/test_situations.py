@@ -19,15 +19,15 @@ import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 
-from cellmm.cli import main as cellmm
+from cellmm.commands.cli import main as cellmm
 from cellmm.datasets import LabelImageDataset
 from cellmm.datasets.to_coco import dataset_to_coco
-from cellmm.engine.checkpoint import load_checkpoint, save_weights
+from cellmm.engine.checkpoints.read import load_checkpoint, save_weights
 from cellmm.errors import CellMMError
 from cellmm.evaluation.metrics import CellCocoMetric
+from cellmm.io.image_file import read_pixels
 from cellmm.registry import MODELS
 from cellmm.structures import CellSample, rle
-from cellmm.structures.image_file import read_pixels
 from tests.fuzz.exact_model import SMALL
 
 FIRST, NUMBER = int(os.environ.get("CELLMM_FUZZ_FIRST", 0)), int(os.environ.get("CELLMM_FUZZ", 300))

@@ -13,8 +13,9 @@ import tifffile
 
 from cellmm.datasets import SimulatedDataset
 from cellmm.errors import CellMMError
+from cellmm.io.layered_tiff import read_label_layers
 from cellmm.simulation import SceneConfig, dataset, make_dataset, simulate_scene
-from cellmm.structures import read_label_layers, rle
+from cellmm.structures import rle
 
 TINY = SceneConfig(size=(96, 128), pixel=0.5, cells=(5, 8), min_visible=30, neighbour_share=0.6)
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-import cellmm.cli
-from cellmm.apis.ablation import Grid, Row, Run, Table, digest, effective_config, load_grid
-from cellmm.apis.ablation_tables import table_text
-from cellmm.engine.runner import load_config
+import cellmm.commands.cli
+from cellmm.ablation.grid import Grid, Row, Run, Table, digest, effective_config, load_grid
+from cellmm.ablation.tables import table_text
+from cellmm.config.load import load_config
 from cellmm.errors import CellMMError
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +28,7 @@ GRID = """
 runs = dict(
     first=dict(config="{config}"),
     second=dict(config="{config}", options={{"optim_wrapper.optimizer.lr": 1e-4}}),
-    again=dict(train_as="second", options={{"model.heads.instances.nms_thr": 0.5}}),
+    again=dict(weights_of="second", options={{"model.heads.instances.nms_thr": 0.5}}),
 )
 iters = 2
 seeds = [0]
@@ -51,10 +51,10 @@ def load_tool():
 
 
 def in_process(arguments, log):
-    """As ``python -m cellmm.cli ...``, without the seconds that a process takes to start."""
-    assert arguments[:2] == ["-m", "cellmm.cli"]
+    """As ``python -m cellmm.commands.cli ...``, without the seconds that a process takes to start."""
+    assert arguments[:2] == ["-m", "cellmm.commands.cli"]
     with open(log, "a") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
-        return cellmm.cli.main(arguments[2:])
+        return cellmm.commands.cli.main(arguments[2:])
 
 
 @pytest.fixture(scope="module")
@@ -244,11 +244,11 @@ def test_processes_hold_the_lock_and_give_the_last_line(tool, tmp_path, capsys):
         ("iters = 2", "iters = 0", "iters: a whole number of at least 1"),
         ("[0]", "[0, 0]", "seeds: different whole numbers"),
         (
-            'train_as="second"',
+            'weights_of="second"',
             'trained_as="second"',
-            "runs.again.trained_as: unknown; did you mean train_as?",
+            "runs.again.trained_as: unknown; did you mean weights_of?",
         ),
-        ('train_as="second"', 'train_as="secnd"', "no run 'secnd' is trained; did you mean second?"),
+        ('weights_of="second"', 'weights_of="secnd"', "no run 'secnd' is trained; did you mean second?"),
         ('A="first"', 'A="frist"', "tables.0.rows.A: there is no run 'frist'; did you mean first?"),
         ("tables = [", 'tables = [dict(title="E", errors_of="first"),', "runs.first has no error analysis"),
         (

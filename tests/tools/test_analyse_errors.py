@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from cellmm.engine.runner import load_config
+from cellmm.config.load import load_config
 from cellmm.evaluation.results_on_dataset import load_truth
 
 TOOL = Path(__file__).parents[2] / "tools" / "analysis" / "analyse_errors.py"

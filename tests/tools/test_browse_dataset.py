@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from cellmm.export import write_coco
+from cellmm.io.coco_results import write_coco
 from cellmm.structures import rle
 
 TOOL = Path(__file__).parents[2] / "tools" / "analysis" / "browse_dataset.py"

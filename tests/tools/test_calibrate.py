@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from cellmm.engine.runner import load_config
+from cellmm.config.load import load_config
 from cellmm.errors import CellMMError
 from cellmm.registry import MODELS
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cellmm.engine.runner import load_config
+from cellmm.config.load import load_config
 from cellmm.registry import DATASETS
 
 TOOL = Path(__file__).parents[2] / "tools" / "analysis" / "compare_results.py"

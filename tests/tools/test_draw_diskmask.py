@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from cellmm.engine.runner import load_config
+from cellmm.config.load import load_config
 from cellmm.registry import MODELS
 
 ROOT = Path(__file__).parents[2]

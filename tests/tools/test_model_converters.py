@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from cellmm import __version__
-from cellmm.cli import main as cellmm
-from cellmm.engine.checkpoint import load_checkpoint, sha256
+from cellmm.commands.cli import main as cellmm
+from cellmm.engine.checkpoints.read import load_checkpoint, sha256
 from cellmm.errors import CellMMError
 
 ROOT = Path(__file__).parents[2]

@@ -17,10 +17,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cellmm
-from cellmm.apis.ablation import check_budget, load_grid
-from cellmm.apis.ablation_runs import Ablation
-from cellmm.errors import CellMMError
-from cellmm.utils import explain
+from cellmm.ablation.grid import check_budget, load_grid
+from cellmm.ablation.runs import Ablation
+from cellmm.errors import CellMMError, explain
 
 try:
     import fcntl
@@ -94,7 +93,7 @@ def _say(line: str) -> None:
 def _list(ablation: Ablation) -> None:
     for run in ablation.grid.runs.values():
         seeds = [f"{seed} {ablation.progress(run, seed)}" for seed in ablation.grid.seeds]
-        weights = f" (weights of {run.train_as})" if run.train_as else ""
+        weights = f" (weights of {run.weights_of})" if run.weights_of else ""
         note = f"; {ablation.notes[run.name]}" if run.name in ablation.notes else ""
         _say(f"{run.name}  {run.config}{weights}  seeds: {', '.join(seeds)}{note}")
 

@@ -20,8 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cellmm.engine.runner import load_config
-from cellmm.errors import CellMMError
+from cellmm.config.load import load_config
+from cellmm.errors import CellMMError, explain
 from cellmm.evaluation import functional as F
 from cellmm.evaluation.metrics.image_result import image_name, read_sample, split_classes
 from cellmm.evaluation.results_on_dataset import (
@@ -31,7 +31,7 @@ from cellmm.evaluation.results_on_dataset import (
     score_samples,
     with_results,
 )
-from cellmm.utils import atomic_path, explain
+from cellmm.io.files import atomic_path
 from cellmm.visualization.error_page import write_page
 
 COUNTS = ("right", *F.REPAIRS[:-1])

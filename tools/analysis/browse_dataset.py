@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mmengine.config import Config, DictAction
 
-from cellmm.engine.runner import load_config
+from cellmm.config.load import load_config
 from cellmm.errors import CellMMError
 from cellmm.registry import DATA_SAMPLERS, DATASETS
 from cellmm.structures import LabelLayers

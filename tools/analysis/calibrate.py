@@ -17,9 +17,10 @@ from collections.abc import Sequence
 from mmengine.runner import Runner
 from torch import nn
 
-from cellmm.apis import test
-from cellmm.engine.checkpoint import load_fitting
-from cellmm.engine.runner import build_runner, load_config
+from cellmm.commands import test
+from cellmm.config.load import load_config
+from cellmm.engine.checkpoints.read import load_fitting
+from cellmm.engine.runner import build_runner
 from cellmm.errors import CellMMError
 
 

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cellmm.engine.runner import load_config
+from cellmm.config.load import load_config
 from cellmm.errors import CellMMError
 from cellmm.evaluation.results_on_dataset import (
     coco_metric,

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from mmengine.config import Config
 
-from cellmm.datasets.transforms.cells import fixed_targets
-from cellmm.engine.checkpoint import load_fitting
-from cellmm.engine.runner import load_config
+from cellmm.config.load import load_config
+from cellmm.datasets.transforms.moving_cells import fixed_targets
+from cellmm.engine.checkpoints.read import load_fitting
 from cellmm.errors import CellMMError
 from cellmm.registry import DATASETS, MODELS, TRANSFORMS
 from cellmm.structures import LabelLayers

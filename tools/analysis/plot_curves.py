@@ -12,7 +12,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt  # noqa: E402
 
 from cellmm.errors import CellMMError  # noqa: E402
-from cellmm.utils import atomic_path  # noqa: E402
+from cellmm.io.files import atomic_path  # noqa: E402
 
 METRICS = ("AP", "AP50", "AP75", "AP90", "S")
 STYLES = ("-", "--", "-.", ":")

@@ -24,7 +24,8 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from cellmm.engine.runner import build_runner, load_config
+from cellmm.config.load import load_config
+from cellmm.engine.runner import build_runner
 from cellmm.registry import HOOKS
 from cellmm.simulation import make_dataset
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from cellmm.engine.runner import load_config
+from cellmm.config.load import load_config
 from cellmm.models.heads.gateways import Gateways
 from cellmm.models.segmentor import CellSegmentor
 from cellmm.registry import MODELS

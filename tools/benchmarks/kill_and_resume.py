@@ -28,8 +28,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-import cellmm.utils
-from cellmm.apis.train import main as train
+import cellmm.io.files
+from cellmm.commands.train import main as train
 from cellmm.models.encoders import SEUNetEncoder
 from cellmm.registry import MODELS
 from cellmm.simulation import make_dataset
@@ -39,7 +39,7 @@ MAX_ITERS, INTERVAL = 24, 4
 PRELOAD = (
     "torch._dynamo",
     "torchvision",
-    "cellmm.apis.train",
+    "cellmm.commands.train",
     "cellmm.datasets.transforms",
     "cellmm.engine",
     "cellmm.evaluation",
@@ -93,7 +93,7 @@ def run_training(folder: Path, resume: bool, slow_files: bool, environment: dict
     os.dup2(log, 2)
     if slow_files:
         fsync = os.fsync
-        cellmm.utils.os.fsync = lambda handle: (time.sleep(0.3), fsync(handle))
+        cellmm.io.files.os.fsync = lambda handle: (time.sleep(0.3), fsync(handle))
     argv = [str(folder / "config.py"), "--work-dir", str(folder / "work")]
     argv += ["--launcher", "pytorch"] if environment else []
     train(argv + (["--resume"] if resume else []))

@@ -23,7 +23,7 @@ from mmengine.structures import InstanceData
 from skimage.draw import disk
 
 import cellmm.engine.optim_wrappers  # noqa: F401 (registers them)
-from cellmm.engine.runner import load_config
+from cellmm.config.load import load_config
 from cellmm.registry import MODELS
 from cellmm.structures import CellSample, LabelLayers
 

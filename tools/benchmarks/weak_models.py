@@ -16,8 +16,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from cellmm.engine.checkpoint import load_fitting
-from cellmm.engine.runner import load_config
+from cellmm.config.load import load_config
+from cellmm.engine.checkpoints.read import load_fitting
 from cellmm.models.segmentor import CellSegmentor
 from cellmm.registry import DATASETS, MODELS
 

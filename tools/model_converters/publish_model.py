@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cellmm import __version__
-from cellmm.engine.checkpoint import load_checkpoint, save_weights, sha256
+from cellmm.engine.checkpoints.read import load_checkpoint, save_weights, sha256
 from cellmm.errors import CellMMError
-from cellmm.utils import atomic_path
+from cellmm.io.files import atomic_path
 
 
 def publish(source: Path, out: Path, force: bool = False) -> Path:

@@ -1,8 +1,8 @@
 """From files to what the model takes; each transform states the keys that it reads and writes."""
 
 from cellmm.datasets.transforms.albumentations import Albumentations
+from cellmm.datasets.transforms.crop_and_pad import CropRegion, MirrorPad, PadTo, Rescale, ResizeTo
 from cellmm.datasets.transforms.disk_targets import DiskTargets
-from cellmm.datasets.transforms.framing import CropRegion, MirrorPad, PadTo, Rescale, ResizeTo
 from cellmm.datasets.transforms.intensity import RandomIntensity
 from cellmm.datasets.transforms.load_nuclei import LoadNuclei
 from cellmm.datasets.transforms.loading import LoadCells, LoadImage

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from cellmm.datasets.transforms.cells import (
+from cellmm.datasets.transforms.moving_cells import (
     moving_layers,
     pack_layers,
     refuse_moved_targets,

@@ -9,7 +9,7 @@ from mmcv.transforms import BaseTransform
 from mmengine.logging import print_log
 from scipy.spatial import cKDTree
 
-from cellmm.datasets.transforms.cells import cell_pixels
+from cellmm.datasets.transforms.moving_cells import cell_pixels
 from cellmm.errors import CellMMError
 from cellmm.registry import TRANSFORMS
 

@@ -6,12 +6,12 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine.logging import print_log
 
-from cellmm.datasets.transforms.cells import cell_pixels, pixel_means
+from cellmm.datasets.transforms.moving_cells import cell_pixels, pixel_means
 from cellmm.errors import CellMMError
+from cellmm.io.image_file import read_pixels
+from cellmm.io.layered_tiff import read_ids
 from cellmm.registry import TRANSFORMS
 from cellmm.structures import LabelLayers
-from cellmm.structures.image_file import read_pixels
-from cellmm.structures.layered_tiff import read_ids
 
 
 @TRANSFORMS.register_module()

@@ -8,11 +8,12 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine.logging import print_log
 
-from cellmm.datasets.image_io import read_images, read_mask
-from cellmm.datasets.instances import check_instances, instance_rle
 from cellmm.errors import CellMMError
+from cellmm.io.coco_segmentations import check_instances, instance_rle
+from cellmm.io.images import read_images, read_mask
+from cellmm.io.layered_tiff import read_label_layers
 from cellmm.registry import TRANSFORMS
-from cellmm.structures import LabelLayers, read_label_layers
+from cellmm.structures import LabelLayers
 from cellmm.structures.rle import encode_one
 
 
@@ -22,7 +23,7 @@ class LoadImage(BaseTransform):
 
     ``num_channels``: what the model takes; another number is an error, but grey images that are stored as RGB
     are read as one channel where one per file is wanted. ``channel_axis``, ``channels``, ``color``: see
-    ``cellmm.datasets.image_io.read_image``. Also sets ``img_shape`` and ``ori_shape``, (h, w), and
+    ``cellmm.io.images.read_image``. Also sets ``img_shape`` and ``ori_shape``, (h, w), and
     ``to_original``, the identity.
     """
 

@@ -11,8 +11,8 @@ from mmengine.logging import print_log
 
 from cellmm.datasets.transforms.fill import find_fill
 from cellmm.errors import CellMMError
+from cellmm.messages import NAMED, is_told
 from cellmm.registry import TRANSFORMS
-from cellmm.utils import NAMED, is_told
 
 MODES = ("mean_std", "median_std", "percentile", "divide")
 MASK = "holds two values only, as a mask does; leave it out if it is not an image"

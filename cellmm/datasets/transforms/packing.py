@@ -7,7 +7,7 @@ import torch
 from mmcv.transforms import BaseTransform
 from mmengine.structures import BaseDataElement, InstanceData
 
-from cellmm.datasets.transforms.cells import FIXED_TARGETS, MOVING_TARGETS
+from cellmm.datasets.transforms.moving_cells import FIXED_TARGETS, MOVING_TARGETS
 from cellmm.errors import CellMMError
 from cellmm.registry import TRANSFORMS
 from cellmm.structures import CellSample, LabelLayers

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from cellmm.datasets.transforms.cells import cell_pixels, learned_cells, pixel_means
+from cellmm.datasets.transforms.moving_cells import cell_pixels, learned_cells, pixel_means
 from cellmm.errors import CellMMError
 from cellmm.registry import TRANSFORMS
 from cellmm.structures import LabelLayers, cell_borders

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from cellmm.datasets.transforms.cells import (
+from cellmm.datasets.transforms.moving_cells import (
     fixed_targets,
     moving_layers,
     pack_layers,

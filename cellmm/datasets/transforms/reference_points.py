@@ -7,7 +7,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components, dijkstra
 from scipy.spatial import cKDTree
 
-from cellmm.datasets.transforms.cells import cell_pixels, pixel_means
+from cellmm.datasets.transforms.moving_cells import cell_pixels, pixel_means
 from cellmm.registry import TRANSFORMS
 from cellmm.structures import LabelLayers
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from mmcv.transforms import BaseTransform
 
-from cellmm.datasets.transforms.cells import learned_cells
+from cellmm.datasets.transforms.moving_cells import learned_cells
 from cellmm.errors import CellMMError
 from cellmm.registry import TRANSFORMS
 from cellmm.structures import SEMANTIC_NAMES, LabelLayers, semantic_maps

@@ -4,11 +4,11 @@ from cellmm.engine.hooks.ema_hook import EMAHook
 from cellmm.engine.hooks.first_checkpoint_hook import FirstCheckpointHook
 from cellmm.engine.hooks.learning_alarm_hook import LearningAlarmHook
 from cellmm.engine.hooks.non_finite_hook import NonFiniteHook
-from cellmm.engine.hooks.plain_checkpoint_hook import PlainCheckpointHook
+from cellmm.engine.hooks.overlay_hook import OverlayHook
 from cellmm.engine.hooks.progress_hook import ProgressHook
 from cellmm.engine.hooks.resume_hook import ResumeHook
-from cellmm.engine.hooks.show_hook import ShowHook
 from cellmm.engine.hooks.trained_on_hook import CompareWithTrainingHook, TrainedOnHook
+from cellmm.engine.hooks.weights_only_hook import WeightsOnlyHook
 
 __all__ = [
     "CompareWithTrainingHook",
@@ -18,9 +18,9 @@ __all__ = [
     "FirstCheckpointHook",
     "LearningAlarmHook",
     "NonFiniteHook",
-    "PlainCheckpointHook",
+    "WeightsOnlyHook",
     "ResumeHook",
     "ProgressHook",
-    "ShowHook",
+    "OverlayHook",
     "TrainedOnHook",
 ]

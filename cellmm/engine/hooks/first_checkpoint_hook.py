@@ -7,10 +7,9 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from cellmm.engine.checkpoint import check_training_state
-from cellmm.errors import CellMMError
+from cellmm.engine.checkpoints.read import check_training_state
+from cellmm.errors import CellMMError, cure_of
 from cellmm.registry import HOOKS
-from cellmm.utils import cure_of
 
 
 @HOOKS.register_module()

@@ -13,8 +13,8 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from cellmm.errors import CellMMError
+from cellmm.io.files import atomic_path
 from cellmm.registry import HOOKS
-from cellmm.utils import atomic_path
 
 
 @HOOKS.register_module()

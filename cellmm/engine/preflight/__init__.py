@@ -10,11 +10,11 @@ from torch import nn
 
 from cellmm import randomness
 from cellmm.datasets.transforms import LoadImage
-from cellmm.engine.checkpoint import load_checkpoint
+from cellmm.engine.checkpoints.read import load_checkpoint
 from cellmm.engine.class_order import follow_classes, leaves
 from cellmm.engine.preflight.alignment import check_alignment
 from cellmm.engine.preflight.building import build, build_from_config, build_optimizer, check_schedules
-from cellmm.engine.preflight.cells import (
+from cellmm.engine.preflight.cell_counts import (
     check_classes,
     check_findable,
     check_learnable,
@@ -54,7 +54,7 @@ def check_runner(runner: Runner) -> None:
         CellMMError: one line that names the config's key.
     """
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    with randomness.kept():
+    with randomness.preserve_rng():
         if runner._train_loop is None:
             if runner._test_loop is not None:
                 _check_test(runner, model)

@@ -10,7 +10,7 @@ from mmengine.logging import print_log
 from scipy import fft, ndimage
 
 from cellmm.engine.class_order import leaves
-from cellmm.engine.preflight.cells import name_of
+from cellmm.engine.preflight.cell_counts import name_of
 from cellmm.engine.preflight.evaluation import load
 
 NUM_IMAGES, LEAST_IMAGES = 8, 4

@@ -11,9 +11,8 @@ from mmengine.optim import ReduceOnPlateauParamScheduler
 from mmengine.optim.scheduler.param_scheduler import _ParamScheduler
 from mmengine.runner import Runner
 
-from cellmm.engine.hooks.plain_checkpoint_hook import is_plain
-from cellmm.errors import CellMMError
-from cellmm.utils import explain
+from cellmm.engine.hooks.weights_only_hook import is_plain
+from cellmm.errors import CellMMError, explain
 
 # what a constructor raises for a value that it cannot use
 VALUE_ERRORS = (ValueError, TypeError, AssertionError, LookupError, ArithmeticError, RuntimeError)

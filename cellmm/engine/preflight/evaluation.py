@@ -19,12 +19,12 @@ from mmengine.runner.amp import autocast
 from torch import nn
 
 from cellmm.engine.class_order import leaves
-from cellmm.engine.preflight.cells import name_of
+from cellmm.engine.preflight.cell_counts import name_of
 from cellmm.engine.preflight.watched import hook_path
 from cellmm.errors import CellMMError
 from cellmm.evaluation.trial_evaluator import trial_evaluator
+from cellmm.io.files import check_writable
 from cellmm.structures import CellSample
-from cellmm.utils import check_writable
 
 SIDE = 128  # pixels of the corner that is predicted: an untrained model may find a cell everywhere
 PATIENCE = 10.0  # seconds between two lines about the images that are opened

@@ -8,7 +8,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from cellmm.datasets.transforms.albumentations import A
-from cellmm.engine.preflight.cells import name_of
+from cellmm.engine.preflight.cell_counts import name_of
 from cellmm.errors import CellMMError
 
 WRAPPERS = (ConcatDataset, RepeatDataset, ClassBalancedDataset)

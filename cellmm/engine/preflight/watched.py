@@ -10,7 +10,7 @@ from mmengine.optim import ReduceOnPlateauParamScheduler
 from mmengine.runner import BaseLoop, Runner
 from mmengine.runner.priority import get_priority
 
-from cellmm.engine.config_schema import find_component
+from cellmm.config.schema import find_component
 from cellmm.engine.preflight.building import say, schedules
 from cellmm.errors import CellMMError
 

@@ -9,9 +9,9 @@ import numpy as np
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
-from cellmm.datasets.categories import category_ids
 from cellmm.errors import CellMMError
 from cellmm.evaluation import functional as F
+from cellmm.io.coco_categories import category_ids
 from cellmm.registry import METRICS
 
 from .image_result import ImageResult, check_images, score_image

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cellmm.evaluation.functional import segmentation_scores
-from cellmm.utils import atomic_path
+from cellmm.io.files import atomic_path
 
 from .image_result import ImageResult
 

@@ -7,9 +7,9 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cellmm.checks import check_whole
 from cellmm.models.layers import ConvStack
 from cellmm.registry import MODELS
-from cellmm.utils import check_whole
 
 
 @MODELS.register_module()

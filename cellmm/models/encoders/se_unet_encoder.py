@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from cellmm.checks import check_whole
 from cellmm.models.layers import ConvNormAct, ConvStack
 from cellmm.registry import MODELS
-from cellmm.utils import check_whole
 
 
 @MODELS.register_module()

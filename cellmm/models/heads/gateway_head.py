@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cellmm.errors import CellMMError
+from cellmm.models.heads.class_check import check_labels
 from cellmm.models.heads.gateway_prediction import predict_image
 from cellmm.models.heads.gateway_training import (
     OpenGateways,
@@ -25,7 +26,6 @@ from cellmm.models.heads.gateway_training import (
     union_mask,
 )
 from cellmm.models.heads.gateways import Gateways, gateways_from_components, gateways_from_peaks, windows
-from cellmm.models.heads.labels import check_labels
 from cellmm.models.layers.mask_quality import MaskQuality
 from cellmm.models.losses.functional import dice_coefficient, mean_over_ranks, weighted_cross_entropy
 from cellmm.registry import MODELS

@@ -9,8 +9,9 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cellmm.models.heads.labels import check_labels
-from cellmm.models.layers import ForkedBranch, MaskQuality, QueryRefiner, coordinate_channels, masked_average
+from cellmm.checks import check_share, check_whole
+from cellmm.models.heads.class_check import check_labels
+from cellmm.models.layers import MaskQuality, QueryRefiner, TopDownBranch, coordinate_channels, masked_average
 from cellmm.models.layers.mask_kernels import (
     grid_of_gaussians,
     mask_logits,
@@ -23,7 +24,6 @@ from cellmm.models.losses.functional import mask_iou, mean_over_ranks
 from cellmm.models.losses.point_sampling import candidate_pixels, uncertain_points
 from cellmm.models.postprocess.mask_nms import mask_nms, matrix_nms
 from cellmm.registry import MODELS, TASK_UTILS
-from cellmm.utils import check_share, check_whole
 
 CHUNK = 16  # whole masks held at a time
 ALL_IN_USE = (
@@ -159,8 +159,8 @@ class IAMHead(BaseModule):
             [one + num_coords for one in in_channels[level : level + num_levels]]
             for level in (instance_level, mask_level)
         )
-        self.instance_branch = ForkedBranch(instance_in, branch_channels, depth, norm)
-        self.mask_branch = ForkedBranch(mask_in, branch_channels, depth, norm)
+        self.instance_branch = TopDownBranch(instance_in, branch_channels, depth, norm)
+        self.mask_branch = TopDownBranch(mask_in, branch_channels, depth, norm)
         self.mask_features = nn.Conv2d(branch_channels, mask_dim, 1)
         if num_fields:
             self.displacement = nn.Conv2d(branch_channels, 2 * num_fields, 1)

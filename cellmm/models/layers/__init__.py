@@ -1,3 +1,4 @@
+from cellmm.models.layers.activation_checkpointing import CheckpointedSequential
 from cellmm.models.layers.blocks import (
     ConvNormAct,
     ConvStack,
@@ -7,22 +8,21 @@ from cellmm.models.layers.blocks import (
     norm_layer,
 )
 from cellmm.models.layers.deco_net import DecoNet
-from cellmm.models.layers.forked_branch import ForkedBranch
 from cellmm.models.layers.mask_kernels import mask_logits
 from cellmm.models.layers.mask_quality import MaskQuality
 from cellmm.models.layers.pixel_grid import PixelGrid, UNetGrids
 from cellmm.models.layers.query_refiner import QueryRefiner, masked_average
-from cellmm.models.layers.recompute import RecomputedSequential
+from cellmm.models.layers.top_down_branch import TopDownBranch
 
 __all__ = [
     "ConvNormAct",
     "ConvStack",
     "DecoNet",
-    "ForkedBranch",
+    "TopDownBranch",
     "MaskQuality",
     "PixelGrid",
     "QueryRefiner",
-    "RecomputedSequential",
+    "CheckpointedSequential",
     "SqueezeExcite",
     "UNetGrids",
     "Upsample",

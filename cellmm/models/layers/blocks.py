@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from cellmm.models.layers.recompute import RecomputedSequential
+from cellmm.models.layers.activation_checkpointing import CheckpointedSequential
 
 
 def norm_layer(name: str, channels: int) -> nn.Module:
@@ -34,7 +34,7 @@ class SqueezeExcite(nn.Module):
         return x * self.gate(x.mean((2, 3)))[:, :, None, None]
 
 
-class ConvNormAct(RecomputedSequential):
+class ConvNormAct(CheckpointedSequential):
     """Convolution, normalisation, ReLU; the convolution has a bias where ``norm`` is ``'none'``.
 
     (B, C, H, W) -> (B, C', ceil(H/s), ceil(W/s)) with ``padding='same'``; ``'valid'`` convolves only where
@@ -60,7 +60,7 @@ class ConvNormAct(RecomputedSequential):
         )
 
 
-class ConvStack(RecomputedSequential):
+class ConvStack(CheckpointedSequential):
     """``depth`` 3x3 ConvNormAct blocks in a row, then a squeeze-and-excitation gate if ``se``."""
 
     def __init__(

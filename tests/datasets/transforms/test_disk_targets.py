@@ -10,12 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.measure import label
 
-from cellmm.datasets.transforms.disk_targets import (
-    DiskTargets,
-    any_in_block,
-    disk_offsets,
-    radius_limits,
-)
+from cellmm.datasets.transforms.disk_targets import DiskTargets, any_in_block, disk_offsets, radius_limits
 from cellmm.datasets.transforms.reference_points import ReferencePoints
 from cellmm.errors import CellMMError
 from cellmm.structures import LabelLayers

@@ -4,7 +4,7 @@ import albumentations as A
 import numpy as np
 import pytest
 
-from cellmm.datasets.transforms.cells import pack_layers, unpack_layers
+from cellmm.datasets.transforms.moving_cells import pack_layers, unpack_layers
 from cellmm.errors import CellMMError
 from cellmm.registry import TRANSFORMS
 from cellmm.structures import LabelLayers

@@ -7,9 +7,10 @@ import tifffile
 from cellmm.datasets import SimulatedDataset
 from cellmm.datasets.transforms import load_nuclei
 from cellmm.errors import CellMMError
+from cellmm.io.layered_tiff import read_label_layers, write_layered_tiff
 from cellmm.registry import TRANSFORMS
 from cellmm.simulation import SceneConfig, make_dataset
-from cellmm.structures import LabelLayers, read_label_layers, rle, write_layered_tiff
+from cellmm.structures import LabelLayers, rle
 
 TINY = SceneConfig(size=(48, 64), pixel=0.5, cells=(3, 6), min_visible=20, neighbour_share=0.6)
 LOAD = [dict(type="LoadImage"), dict(type="LoadCells"), dict(type="LoadNuclei", keep_original=True)]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cellmm.engine.runner import load_config
+from cellmm.config.load import load_config
 from cellmm.registry import DATASETS
 
 CONFIG = "configs/diskmask/bbbc010_cpu.py"

@@ -3,12 +3,7 @@
 import pytest
 import torch
 
-from cellmm.models.heads.gateways import (
-    Gateways,
-    _middles,
-    gateways_from_components,
-    gateways_from_peaks,
-)
+from cellmm.models.heads.gateways import Gateways, _middles, gateways_from_components, gateways_from_peaks
 
 
 def bumps(points, shape=(40, 50), radius=6.0, height=1.0):

@@ -27,12 +27,12 @@ runs = dict(
     iou_mse=dict(config="configs/sparseseunet/simulated_iou_mse.py"),
     quality=dict(config="configs/sparseseunet/simulated_quality.py", error_analysis=True),
     quality_matrix_nms=dict(
-        train_as="quality",
+        weights_of="quality",
         options={"model.heads.instances.nms_thr": None, "model.heads.instances.nms_sigma": 2.0},
     ),
-    quality_no_nms=dict(train_as="quality", options={"model.heads.instances.nms_thr": None}),
-    iou_mse_unused=dict(train_as="iou_mse", options={"model.heads.instances.use_objectness": False}),
-    quality_unused=dict(train_as="quality", options={"model.heads.instances.use_objectness": False}),
+    quality_no_nms=dict(weights_of="quality", options={"model.heads.instances.nms_thr": None}),
+    iou_mse_unused=dict(weights_of="iou_mse", options={"model.heads.instances.use_objectness": False}),
+    quality_unused=dict(weights_of="quality", options={"model.heads.instances.use_objectness": False}),
     points=dict(
         config="configs/sparseseunet/brightfield_quickstart.py",
         options={"model.heads.instances.num_points": 1024},  # of 128x128 pixels

@@ -10,13 +10,13 @@ runs = dict(
     single_level=dict(config="configs/sparseseunet/bbbc010_cpu.py", error_analysis=True),
     quality=dict(config="configs/sparseseunet/bbbc010_multi_level_cpu.py", error_analysis=True),
     # the same weights, tested in another way
-    single_level_no_nms=dict(train_as="single_level", options=_no_nms),
-    multi_level=dict(train_as="quality", options=_no_quality, error_analysis=True),
-    multi_level_no_nms=dict(train_as="quality", options={**_no_nms, **_no_quality}),
-    quality_no_nms=dict(train_as="quality", options=_no_nms),
-    quality_matrix_nms=dict(train_as="quality", options=_matrix_nms),
+    single_level_no_nms=dict(weights_of="single_level", options=_no_nms),
+    multi_level=dict(weights_of="quality", options=_no_quality, error_analysis=True),
+    multi_level_no_nms=dict(weights_of="quality", options={**_no_nms, **_no_quality}),
+    quality_no_nms=dict(weights_of="quality", options=_no_nms),
+    quality_matrix_nms=dict(weights_of="quality", options=_matrix_nms),
     # by tools/analysis/calibrate.py on the training wells, of 0.4, 0.45, ..., 0.6
-    quality_calibrated=dict(train_as="quality", options={_head + "mask_thr": 0.45}),
+    quality_calibrated=dict(weights_of="quality", options={_head + "mask_thr": 0.45}),
 )
 
 _ap = dict(AP="AP", AP50="AP50", AP75="AP75", AP_S="AP_S", AP_M="AP_M", AP_L="AP_L")

@@ -1,0 +1,18 @@
+"""Checks of arguments that many constructors share."""
+
+from collections.abc import Sequence
+
+
+def check_whole(least: int, **values: int | Sequence[int] | None) -> None:
+    """Raise ValueError where a value, or one of a list, is not a whole number from ``least``; None passes."""
+    for name, value in values.items():
+        numbers = value if isinstance(value, list | tuple) else [value]
+        if not numbers or any(one is not None and (isinstance(one, float) or one < least) for one in numbers):
+            raise ValueError(f"{name} must be {least} or more, a whole number, got {value}")
+
+
+def check_share(**values: float | None) -> None:
+    """Raise ValueError where a number is not from 0 to 1; None passes."""
+    for name, value in values.items():
+        if value is not None and not 0 <= value <= 1:
+            raise ValueError(f"{name} must be from 0 to 1, got {value}")

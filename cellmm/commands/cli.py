@@ -1,0 +1,91 @@
+"""The command ``cellmm``: one door to training, testing, prediction and the check of the installation."""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from cellmm import __version__
+from cellmm.errors import CellMMError, explain
+
+# command -> the module whose main(argv) carries it out, and what it does
+COMMANDS = {
+    "train": ("cellmm.commands.train", "train a model from a config file"),
+    "test": ("cellmm.commands.test", "score a checkpoint on annotated images"),
+    "predict": ("cellmm.commands.predict", "find the cells in images and folders of images"),
+    "config": ("cellmm.commands.config", "print a config with its bases and check it"),
+    "doctor": ("cellmm.commands.doctor", "check this installation and say how to mend it"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``cellmm COMMAND ...`` and return its exit status.
+
+    A :class:`CellMMError` (a wrong file, annotation or config) is one line on stderr and status 1, and so are
+    a disk or memory that is full, and a command whose libraries cannot be imported. Ctrl-C is status 130.
+    Anything else is a bug and keeps its traceback.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    command = _parser().parse_args(argv[:1] or ["--help"]).command
+    return run(COMMANDS[command][0], argv[1:], prog=f"cellmm {command}")
+
+
+def run(module: str, argv: Sequence[str], *, prog: str) -> int:
+    """Import ``module`` and run its ``main(argv)``, a user's error shown as one line after ``prog``."""
+    entry = None
+    try:
+        entry = importlib.import_module(module).main
+        status = entry(list(argv))
+    except (Exception, KeyboardInterrupt) as error:
+        if _was_stopped(error):
+            return _fail(prog, "stopped", status=130)
+        line = _line_of(error) if entry else _line_of_import(error)
+        if line is None:
+            raise
+        return _fail(prog, line)
+    return status if isinstance(status, int) else 0
+
+
+def _was_stopped(error: BaseException | None) -> bool:
+    """Whether it is Ctrl-C, or what code that catches everything made of Ctrl-C."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
+def _line_of(error: BaseException) -> str | None:
+    """What a command says of it; None: it is a bug."""
+    if isinstance(error, CellMMError):
+        # a worker of a data loader hands on its whole traceback as the text
+        return str(error).rsplit("CellMMError: ", 1)[-1]
+    return explain(error)
+
+
+def _line_of_import(error: BaseException) -> str | None:
+    """The same of what libraries raise that do not fit, or that are not there."""
+    if not isinstance(error, (ImportError, OSError, RuntimeError)):
+        return _line_of(error)
+    return f"{type(error).__name__}: {error}; `cellmm doctor` looks for the cause and its cure"
+
+
+def _fail(prog: str, message: str, *, status: int = 1) -> int:
+    sys.stderr.write(f"{prog}: {' '.join(message.splitlines())}\n")
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    commands = "\n".join(f"  {name:<9}{what}" for name, (_, what) in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog="cellmm",
+        description="Find single cells in microscope images, also where they overlap.",
+        usage="cellmm COMMAND ...",
+        epilog=f"commands:\n{commands}\n\n`cellmm COMMAND --help` lists the options of one.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"cellmm {__version__}")
+    parser.add_argument("command", choices=tuple(COMMANDS), metavar="COMMAND", help="one of those below")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

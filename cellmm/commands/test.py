@@ -1,0 +1,139 @@
+"""`cellmm test`: evaluate a checkpoint on a config's test set."""
+
+import argparse
+import inspect
+import json
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config, DictAction
+from mmengine.dist import is_main_process
+from mmengine.hooks import EarlyStoppingHook, EMAHook
+
+from cellmm.config.check import check_config
+from cellmm.config.load import load_config
+from cellmm.config.schema import find_component
+from cellmm.engine.checkpoints.read import check_finite, load_checkpoint, load_fitting
+from cellmm.engine.class_order import follow_classes
+from cellmm.engine.hooks import CompareWithTrainingHook
+from cellmm.engine.ranks import end_distributed
+from cellmm.engine.runner import build_runner
+from cellmm.engine.trained_on import TrainedOn
+from cellmm.engine.work_dir import default_work_dir
+from cellmm.errors import CellMMError
+from cellmm.evaluation import CellCocoMetric
+from cellmm.io.files import atomic_path
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="cellmm test", description="Evaluate a checkpoint.")
+    parser.add_argument("config")
+    parser.add_argument("checkpoint", help="a .pth file that training wrote")
+    parser.add_argument("--work-dir", help="where metrics.json goes; default work_dirs/<folder>/<config>")
+    parser.add_argument(
+        "--split", choices=["test", "val"], default="test", help="val: score the validation images"
+    )
+    parser.add_argument("--show-dir", help="write overlays of ground truth and prediction here")
+    parser.add_argument(
+        "--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help="change values of the config"
+    )
+    parser.add_argument(
+        "--launcher", choices=["none", "pytorch"], default="none", help="pytorch: started by torchrun"
+    )
+    return parser.parse_args(argv)
+
+
+def prepare_config(args: argparse.Namespace) -> Config:
+    """The config with what the command line says put into it; training parts are left out.
+
+    Raises:
+        CellMMError: the config cannot be used, or has no test set.
+    """
+    cfg = load_config(args.config, args.cfg_options)
+    check_config(cfg)
+    if cfg.get(f"{args.split}_dataloader") is None:
+        raise CellMMError(
+            f"{args.split}_dataloader: missing; say on which images to test, with {args.split}_cfg and "
+            f"{args.split}_evaluator too"
+        )
+    if args.split == "val":
+        cfg.test_dataloader, cfg.test_evaluator = cfg.val_dataloader, cfg.val_evaluator
+        cfg.test_cfg = dict(type="TestLoop")
+    cfg.launcher = args.launcher
+    cfg.work_dir = args.work_dir or cfg.get("work_dir") or default_work_dir(args.config)
+    cfg.load_from = None  # loaded by main, which insists that every tensor fits
+    for key in list(cfg):
+        if key.startswith(("train_", "val_")) or key in ("optim_wrapper", "param_scheduler", "auto_scale_lr"):
+            cfg.pop(key)
+    cfg.custom_hooks = [hook for hook in cfg.get("custom_hooks") or [] if not _only_trains(hook)]
+    for name, hook in list((cfg.get("default_hooks") or {}).items()):
+        if _only_trains(hook):
+            cfg.default_hooks.pop(name)
+    for metric in _metrics(cfg.test_evaluator):
+        if _component(metric, "METRICS") is CellCocoMetric:
+            metric.setdefault("outfile_prefix", str(Path(cfg.work_dir) / named("results", args.split)))
+    if args.show_dir:
+        cfg.custom_hooks.append(dict(type="OverlayHook", out_dir=args.show_dir))
+    return cfg
+
+
+def named(name: str, split: str) -> str:
+    """``name`` of the test set's file, ``name_val`` of the validation images'."""
+    return name if split == "test" else f"{name}_{split}"
+
+
+def _only_trains(hook: Any) -> bool:
+    """Whether it averages weights or stops early, for which there must be a training."""
+    cls = _component(hook, "HOOKS") if isinstance(hook, dict) else type(hook)
+    return inspect.isclass(cls) and issubclass(cls, (EMAHook, EarlyStoppingHook))
+
+
+def _component(part: dict, registry: str) -> Any:
+    """The class that a part of a config is built of, whether its ``type`` is a name or the class itself."""
+    kind = part.get("type")
+    return find_component(kind, (registry,)) if isinstance(kind, str) else kind
+
+
+def _metrics(evaluator: Any) -> Iterator[dict]:
+    """The configs of the metrics: of one, of a list, or of an evaluator with ``metrics``."""
+    if isinstance(evaluator, (list, tuple)):
+        for one in evaluator:
+            yield from _metrics(one)
+    elif isinstance(evaluator, dict):
+        if "metrics" in evaluator:
+            yield from _metrics(evaluator["metrics"])
+        else:
+            yield evaluator
+
+
+def write_metrics(path: Path, metrics: dict, **about: str) -> None:
+    """``metrics.json``: the numbers by name (null where a number is not defined), and what was run."""
+    numbers = {key: None if math.isnan(value) else float(value) for key, value in metrics.items()}
+    with atomic_path(path) as tmp:
+        tmp.write_text(json.dumps(dict(numbers, **about), indent=2) + "\n")
+
+
+def main(argv: Sequence[str] | None = None) -> dict:
+    """Test; returns the metrics. Raises CellMMError for what the user can mend."""
+    args = parse_args(argv)
+    cfg = prepare_config(args)
+    checkpoint = load_checkpoint(args.checkpoint)  # first, since every test image is opened next
+    check_finite(checkpoint.pop("state_dict"), args.checkpoint)
+    meta, seen = checkpoint["meta"], TrainedOn.from_meta(checkpoint["meta"], args.checkpoint)
+    runner = build_runner(cfg)
+    load_fitting(getattr(runner.model, "module", runner.model), args.checkpoint)
+    follow_classes(runner.test_loop, meta.get("dataset_meta"), args.checkpoint)
+    if seen is not None:
+        runner.register_hook(CompareWithTrainingHook(seen))
+    metrics = runner.test()
+    if is_main_process():
+        write_metrics(
+            Path(cfg.work_dir) / f"{named('metrics', args.split)}.json",
+            metrics,
+            config=args.config,
+            checkpoint=args.checkpoint,
+        )
+    end_distributed()
+    return metrics

@@ -1,0 +1,61 @@
+"""`cellmm train`: run a config's training."""
+
+import argparse
+from collections.abc import Sequence
+
+from mmengine.config import Config, DictAction
+
+from cellmm.config.check import check_config
+from cellmm.config.load import load_config
+from cellmm.engine.ranks import end_distributed
+from cellmm.engine.runner import build_runner
+from cellmm.engine.work_dir import default_work_dir
+from cellmm.errors import CellMMError
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="cellmm train", description="Train a model from a config.")
+    parser.add_argument("config", help="a Python config file, e.g. configs/sparseseunet/brightfield.py")
+    parser.add_argument("--work-dir", help="checkpoints and logs; default work_dirs/<folder>/<config>")
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        const="auto",
+        metavar="CKPT",
+        help="go on from CKPT, or from the newest checkpoint in the work dir",
+    )
+    parser.add_argument("--amp", action="store_true", help="mixed precision (bfloat16) on the CPU or the GPU")
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        metavar="KEY=VALUE",
+        help="change values of the config, e.g. train_dataloader.batch_size=2",
+    )
+    parser.add_argument(
+        "--launcher", choices=["none", "pytorch"], default="none", help="pytorch: started by torchrun"
+    )
+    return parser.parse_args(argv)
+
+
+def prepare_config(args: argparse.Namespace) -> Config:
+    """The config with what the command line says put into it."""
+    cfg = load_config(args.config, args.cfg_options)
+    check_config(cfg)
+    if cfg.get("train_dataloader") is None:
+        raise CellMMError(f"{args.config}: has no train_dataloader; it can be tested, not trained")
+    cfg.launcher = args.launcher
+    cfg.work_dir = args.work_dir or cfg.get("work_dir") or default_work_dir(args.config)
+    if args.amp:
+        cfg.optim_wrapper.type = "AmpOptimWrapper"
+        if cfg.optim_wrapper.get("dtype", "auto") == "auto":
+            cfg.optim_wrapper.dtype = "bfloat16"
+    if args.resume:
+        cfg.resume = args.resume
+    return cfg
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Train; raises CellMMError for what the user can mend."""
+    build_runner(prepare_config(parse_args(argv))).train()
+    end_distributed()

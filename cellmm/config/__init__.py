@@ -1,0 +1,1 @@
+"""Configs: read, described and checked before anything is built."""

@@ -1,0 +1,38 @@
+"""Reading a config file with its bases and options."""
+
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from cellmm.config.text import use_config_text
+from cellmm.errors import CellMMError
+from cellmm.plugins import load_plugins
+from cellmm.registry import SCOPE
+
+
+def load_config(path: str | Path, cfg_options: dict | None = None) -> Config:
+    """Read a Python config with its ``_base_`` files. Configs are code: only read those you trust.
+
+    Plug-ins of cellmm are loaded, too.
+
+    Raises:
+        CellMMError: the file is absent or is not a config, or a plug-in cannot be loaded.
+    """
+    use_config_text()
+    if not Path(path).is_file():
+        raise CellMMError(f"{path}: no such config file")
+    try:
+        cfg = Config.fromfile(str(path))
+    except Exception as error:  # a config is a program, which can fail in any way
+        cause = str(error).splitlines()[0] if str(error) else ""
+        raise CellMMError(f"{path}: not a usable config: {type(error).__name__}: {cause}") from error
+    try:
+        cfg.merge_from_dict(cfg_options or {})
+    except (KeyError, TypeError, IndexError, AssertionError, AttributeError) as error:
+        raise CellMMError(
+            f"--cfg-options {' '.join(cfg_options)}: does not go with {path}: {error}; see `cellmm config`"
+        ) from error
+    init_default_scope(SCOPE)  # the check of the config refuses another
+    load_plugins()
+    return cfg

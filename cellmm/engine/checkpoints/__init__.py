@@ -1,0 +1,1 @@
+"""Checkpoint files: written whole, read as data, compared with the model that takes them."""

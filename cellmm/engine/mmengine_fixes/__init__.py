@@ -1,0 +1,1 @@
+"""Changes to mmengine, each with its reason."""

@@ -1,0 +1,1 @@
+"""Files: images, label images, TIFF and COCO, and writing them whole."""

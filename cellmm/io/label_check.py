@@ -1,0 +1,125 @@
+"""Labels that do not tell cells apart: masks of many cells, a numbered background, numbers used twice."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from mmengine.logging import print_log
+
+from cellmm.errors import CellMMError
+from cellmm.io.coco_segmentations import instance_rle
+from cellmm.io.images import read_mask
+from cellmm.io.layered_tiff import read_ids
+from cellmm.messages import name_some
+from cellmm.structures import rle as rle_ops
+from cellmm.structures.label_faults import LabelFaults, label_faults
+
+MOST_PIXELS = 2**26  # looked at when a set is opened, about 3 s
+DOUBLED = 0.05, 5  # share and number of ids in far pieces; of real cells behind others it is 0.0003
+CURE = (
+    "give each cell a number of its own (scipy.ndimage.label; in Fiji: Analyze Particles, Show: Count "
+    "Masks), or one mask file per cell"
+)
+
+
+def check_labels(data_list: Sequence[dict], root: str | Path, most_pixels: float = MOST_PIXELS) -> bool:
+    """Look for labels that cannot be cells; whether all were looked at.
+
+    Label images, and the mask or annotation of images that have a single one, are read until ``most_pixels``
+    are reached, from images all over the set. What is found is counted, and told in one warning per kind.
+    Files that cannot be read are left to those who need them.
+
+    Raises:
+        CellMMError: most images have one id in many pieces, or a background with a number.
+    """
+    found: dict[str, LabelFaults] = {}
+    nonempty, pixels = 0, 0
+    for i in np.random.default_rng(0).permutation(len(data_list)):
+        if pixels >= most_pixels:
+            break
+        info = data_list[i]
+        label = _label(info)
+        if label is None:
+            nonempty += len(info.get("mask_paths") or info.get("instances") or ()) > 1
+            continue
+        pixels += label.size
+        faults = label_faults(label)
+        if faults.ids:
+            nonempty += 1
+            found[_name(info, root)] = faults
+    else:
+        _tell(found, nonempty, str(root))
+        return True
+    _tell(found, nonempty, str(root))
+    return False
+
+
+def _tell(found: dict[str, LabelFaults], number: int, root: str) -> None:
+    one_id = sorted(name for name, one in found.items() if one.ids == 1 and one.pieces > 1)
+    sure = [name for name in one_id if found[name].scattered]
+    if sure and 2 * len(sure) >= number:
+        raise CellMMError(
+            f"{root}: {len(sure)} of {number} images have one mask in many pieces, {name_some(sure)}: not "
+            f"a number per cell; {CURE}"
+        )
+    counted = sorted(name for name, one in found.items() if one.background is not None)
+    numbers = {found[name].background for name in counted}
+    if counted and 2 * len(counted) >= number:
+        text = (
+            f"{root}: in {len(counted)} of {number} images a cell (number {name_some(sorted(numbers))}) "
+            f"covers most of the image to all its borders, {name_some(counted)}: the background has a "
+            "number; make it 0"
+        )
+        if len(numbers) == 1 and all(found[name].ids > 1 and found[name].no_zero for name in counted):
+            raise CellMMError(text)
+        _warn(text)
+    elif counted:
+        _warn(
+            f"{root}: in {len(counted)} of {number} images a cell covers most of the image to all its "
+            f"borders, {name_some(counted)}; if it is the background, make it 0"
+        )
+    pieces = {name for name, one in found.items() if one.background is None and 2 * one.scattered >= one.ids}
+    if 2 * len(one_id) >= number or sum(one.ids == 1 for one in found.values()) == number:
+        pieces |= set(one_id)
+    if pieces:
+        _warn(
+            f"{root}: in {len(pieces)} of {number} images most numbers are in several pieces apart from each "
+            f"other, {name_some(sorted(pieces))}: classes or a mask, not cells; {CURE}"
+        )
+    others = {name: one for name, one in found.items() if name not in pieces}
+    ids, doubled = sum(one.ids for one in others.values()), sum(one.doubled for one in others.values())
+    if doubled >= max(DOUBLED[1], DOUBLED[0] * ids):
+        names = sorted(name for name, one in others.items() if one.doubled)
+        _warn(
+            f"{root}: {doubled} of {ids} cells have two pieces or more that are far from each other, in "
+            f"{len(names)} of {number} images, {name_some(names)}: a number for several cells, as where more "
+            "than 255 were saved as 8 bit; save the numbers as 16 bit"
+        )
+
+
+def _warn(text: str) -> None:
+    print_log(text, logger="current", level=logging.WARNING)
+
+
+def _label(info: dict) -> np.ndarray | None:
+    """Whole numbers (H, W) or (L, H, W), 0 the background; None where there is nothing to look at."""
+    try:
+        if info.get("label_path") is not None:
+            label = read_ids(info["label_path"])[0]
+            return label.astype(np.int64) if label.dtype.kind in "bf" else label
+        if len(info.get("mask_paths") or ()) == 1:
+            return read_mask(info["mask_paths"][0]).astype(np.uint8)
+    except CellMMError:
+        return None
+    cells = info.get("instances") or ()
+    if len(cells) != 1 or cells[0].get("iscrowd") or not info.get("segmentations_checked"):
+        return None
+    shape = info["height"], info["width"]
+    return rle_ops.decode([instance_rle(cells[0]["segmentation"], shape)], shape)[0].astype(np.uint8)
+
+
+def _name(info: dict, root: str | Path) -> str:
+    path = info.get("label_path") or info["img_path"]
+    path = Path(path if isinstance(path, str) else path[0])
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)

@@ -1,0 +1,73 @@
+"""LabelLayers in files: label images, and multi-page TIFFs with one layer a page, which keep overlap."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import tifffile
+
+from cellmm.errors import CellMMError
+from cellmm.io.files import atomic_path
+from cellmm.io.image_file import read_pixels
+from cellmm.structures.label_layers import LabelLayers
+
+
+def write_layered_tiff(path: str | Path, layers: LabelLayers) -> None:
+    """Write ids as in ``layers``, 16 bit (32 bit from 65,536 instances on), compressed without loss.
+
+    The description holds the number of instances, so that empty ones come back, too.
+    """
+    dtype = np.uint16 if len(layers) < 2**16 else np.uint32
+    with atomic_path(path) as tmp:
+        tifffile.imwrite(
+            tmp,
+            layers.layers.astype(dtype),
+            photometric="minisblack",
+            compression="zlib",
+            metadata={"axes": "QYX", "num_cells": len(layers)},
+        )
+
+
+def read_label_layers(path: str | Path) -> LabelLayers:
+    """A label image (PNG, TIFF, BMP), or a TIFF whose pages are layers with ids counted over all of them.
+
+    A file of ``write_layered_tiff`` gives the same layers and ids. In others the ids, any positive whole
+    numbers, are renumbered 1..N in ascending order. A file that is not a label image is a CellMMError
+    that names it.
+    """
+    path = Path(path)
+    label, layers = read_ids(path)
+    num = _num_cells(path)
+    return layers if num is None or label.max() > num else LabelLayers(label, num=num)
+
+
+def read_ids(path: str | Path) -> tuple[np.ndarray, LabelLayers]:
+    """The ids of a label image as in the file, (H, W) or (L, H, W), and renumbered 1..N.
+
+    A file that is not a label image is a CellMMError that names the file.
+    """
+    path = Path(path)
+    if path.suffix.lower() in (".jpg", ".jpeg"):
+        raise CellMMError(f"{path}: JPEG changes the numbers of cells; save label images as PNG or TIFF")
+    label, axes = read_pixels(path)
+    if axes.endswith("S"):
+        raise CellMMError(
+            f"{path} is a colour image of shape {label.shape}, not a label image: save the ids as 16 bit"
+        )
+    try:
+        return label, LabelLayers.from_label_image(label)
+    except CellMMError as error:
+        raise CellMMError(f"{path}: {error}") from error
+
+
+def _num_cells(path: Path) -> int | None:
+    """The number of cells, empty ones too, that ``write_layered_tiff`` noted; None in other files."""
+    if path.suffix.lower() not in (".tif", ".tiff"):
+        return None
+    with tifffile.TiffFile(path) as tiff:
+        description = tiff.pages[0].description
+    try:
+        num = json.loads(description)["num_cells"]
+    except (ValueError, TypeError, KeyError):
+        return None
+    return num if isinstance(num, int) else None

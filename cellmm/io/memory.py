@@ -1,0 +1,41 @@
+"""Whether an image fits into the memory that is free."""
+
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from cellmm.errors import CellMMError
+
+LARGE_IMAGE = 2**26  # pixels times channels
+
+
+def check_memory(path: str | Path, shape: Sequence[int], bytes_a_value: int) -> None:
+    """Raise CellMMError where an image of this shape takes more memory than is free, if that can be told.
+
+    Without it the system ends the program with no word. Small images are not looked at.
+    """
+    values = math.prod(shape)
+    free = free_memory() if values > LARGE_IMAGE else None
+    if free is not None and values * bytes_a_value > free:
+        raise CellMMError(
+            f"{path} of shape {tuple(shape)} takes about {values * bytes_a_value / 2**30:.1f} GiB of memory, "
+            f"{free / 2**30:.1f} GiB are free: crop or tile it"
+        )
+
+
+def free_memory() -> int | None:
+    """Bytes that this process may still take; None where the system (other than Linux) does not tell."""
+    try:
+        text = Path("/proc/meminfo").read_text()
+        free = 1024 * int(re.search(r"^MemAvailable:\s+(\d+)", text, re.MULTILINE)[1])
+    except (OSError, TypeError):
+        return None
+    try:  # of a container; what it uses for a copy of files is free, too
+        limit, used, parts = (
+            Path(f"/sys/fs/cgroup/memory.{name}").read_text() for name in ("max", "current", "stat")
+        )
+        files = int(re.search(r"^file (\d+)", parts, re.MULTILINE)[1])
+        return min(free, int(limit) - int(used) + files)
+    except (OSError, TypeError, ValueError):  # ValueError: limit is "max"
+        return free

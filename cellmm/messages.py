@@ -1,0 +1,18 @@
+"""How counts and names are written in warnings."""
+
+from collections.abc import Iterable
+
+NAMED = 10  # warnings of one kind that are given each
+
+
+def is_told(number: int) -> bool:
+    """Whether warning ``number`` of a kind, from 1, is given: the first ten, then 20, 50, 100, 200, ..."""
+    digits = str(number)
+    return number <= NAMED or (digits[0] in "125" and not digits[1:].strip("0"))
+
+
+def name_some(items: Iterable, most: int = 5) -> str:
+    """'12: a, b, c, d, e, ...': the count and the first few, for messages."""
+    items = [text if (text := str(item)).isprintable() else repr(text) for item in items]
+    items = [text if len(text) <= 300 else f"{text[:140]} ... {text[-140:]}" for text in items]
+    return f"{len(items)}: {', '.join(items[:most])}{', ...' if len(items) > most else ''}"

@@ -1,0 +1,497 @@
+"""Configs that answer: what is refused, in which words; and no config makes the check itself fail."""
+
+import copy
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mmengine.config import Config
+
+from cellmm.config.arguments import arguments_of
+from cellmm.config.check import check_config
+from cellmm.config.load import load_config
+from cellmm.config.schema import PLACES
+from cellmm.datasets import BBBC010Dataset, DrawSampler, LIVECellDataset
+from cellmm.errors import CellMMError
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = sorted((ROOT / "configs").glob("[!_]*/*.py"))
+BRIGHTFIELD = ROOT / "configs/sparseseunet/brightfield.py"
+PIPELINE = "train_dataloader.dataset.pipeline"
+LOADERS = ("train", "val", "test")
+
+
+def problems(options: dict | None = None, path: Path = BRIGHTFIELD) -> str:
+    """What check_config says, without the file to compare with; '' where it finds nothing."""
+    cfg = load_config(path)
+    cfg.merge_from_dict(options or {})
+    try:
+        check_config(Config(cfg.to_dict()))
+    except CellMMError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_the_configs_pass(path):
+    check_config(load_config(path))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"work_dir": "x", "launcher": "none", "resume": True, "load_from": "a.pth"},
+        {"train_dataloader.num_workers": 0, "train_dataloader.persistent_workers": False},
+        {"optim_wrapper.optimizer.lr": 1},
+        {"train_dataloader.sampler.type": DrawSampler},
+        {"optim_wrapper.type": "AmpOptimWrapper", "optim_wrapper.dtype": "bfloat16"},
+        {"val_evaluator": [dict(type="CellCocoMetric", prefix="a"), dict(type="CellCocoMetric", prefix="b")]},
+        {"val_evaluator": dict(_delete_=True, metrics=[dict(type="CellCocoMetric")])},
+        {"optim_wrapper.paramwise_cfg": dict(custom_keys=dict(encoder=dict(lr_mult=0.1)))},
+        {"optim_wrapper.clip_grad": dict(type="value", clip_value=0.2)},
+        {"param_scheduler": [dict(type="ReduceOnPlateauLR", monitor="AP", rule="greater")]},
+        {"default_hooks.timer": None, "custom_hooks": [dict(type="EMAHook", momentum=0.1, priority=49)]},
+        {"default_hooks.early": dict(type="EarlyStoppingHook", monitor="AP", rule="greater")},
+        {"model.encoder.init_cfg": dict(type="Kaiming", layer="Conv2d")},
+        {"model.heads.more": dict(type="IAMHead", stride=1, matcher=dict(type="HungarianMatcher"))},
+        {"model_wrapper_cfg": dict(type="CellDistributedDataParallel", find_unused_parameters=True)},
+        {"compile": True, "sync_bn": "torch", "auto_scale_lr": dict(enable=False, base_batch_size=2)},
+        {"compile": dict(mode="default"), "custom_imports": dict(imports=["math"])},
+        {"train_dataloader.collate_fn": dict(type="default_collate"), "train_dataloader.pin_memory": True},
+        {"mode": "train", "img_scale": (3, 4), "train_dataset": {}, "dataloader": dict(num_workers=1)},
+        {"test_dataloader": None, "test_cfg": None, "test_evaluator": None, "test_pipeline": None},
+        {
+            "param_scheduler": dict(
+                _delete_=True, type="StepLR", step_size=2, convert_to_iter_based=True, end=9
+            )
+        },
+        {"default_hooks.checkpoint.save_begin": 4, "optim_wrapper.accumulative_counts": 2},
+        {"default_hooks.checkpoint.save_best": "auto", "default_hooks.checkpoint.rule": None},
+        {"custom_hooks": [dict(type="EMAHook", begin_iter=5)], "log_processor": None},
+        {"model.encoder.init_cfg": [dict(type="Kaiming", layer="Conv2d")]},
+        {"view_pipeline": [dict(type="LoadImage"), dict(type="PackCellInputs")]},
+    ],
+    ids=lambda options: next(iter(options)),
+)
+def test_what_is_right_passes(options):
+    assert problems(options) == ""
+
+
+P = "train_dataloader.dataset.pipeline.4"  # Albumentations
+NO_SUCH = "takes no such argument; did you mean"
+WHOLE = "a whole number of at least"
+REFUSED = [  # option, its value, what is said of it
+    ("train_dataloder", {}, "unknown; did you mean train_dataloader?"),
+    ("optim_wraper", {}, "unknown; did you mean optim_wrapper?"),
+    ("default_hook", {}, "unknown; did you mean default_hooks?"),
+    ("train_dataloader.num_worker", 2, "unknown; did you mean num_workers?"),
+    ("env_cfg.mp_cfg.mp_start", 2, "unknown; did you mean mp_start_method?"),
+    ("randomness.sed", 2, "unknown; did you mean seed?"),
+    ("optim_wrapper.clip_grad.max_nrm", 2, "unknown; did you mean max_norm?"),
+    ("optim_wrapper.paramwise_cfg.norm_decay", 0.0, "unknown; did you mean norm_decay_mult?"),
+    ("train_dataloader.dataset.simulation.sed", 2, "unknown; did you mean seed?"),
+    ("model.encoder.type", "SEUnetEncoder", "there is no 'SEUnetEncoder'; did you mean SEUNetEncoder?"),
+    ("model.encoder.type", 5, "the name of a component is needed, got 5"),
+    ("val_evaluator.type", "CocoMetric", "there is no 'CocoMetric'; did you mean CellCocoMetric?"),
+    (
+        "visualizer.vis_backends.0.type",
+        "LocalBackend",
+        "there is no 'LocalBackend'; did you mean LocalVisBackend?",
+    ),
+    ("optim_wrapper.constructor", "X", "there is no 'X'; possible: DefaultOptimWrapperConstructor"),
+    ("model.heads.instances.num_querys", 50, f"IAMHead {NO_SUCH} num_queries?"),
+    ("model.heads.instances.matcher.mask_wight", 1, f"HungarianMatcher {NO_SUCH} mask_weight?"),
+    ("default_hooks.checkpoint.intervall", 1, f"CheckpointHook {NO_SUCH} interval?"),
+    ("optim_wrapper.optimizer.weight_decy", 1, f"AdamW {NO_SUCH} weight_decay?"),
+    ("param_scheduler.0.milestone", [1], f"MultiStepLR {NO_SUCH} milestones?"),
+    ("train_dataloader.dataset.spli", "val", f"SimulatedDataset {NO_SUCH} split?"),
+    (
+        "train_dataloader.dataset.ann_file",
+        "a",
+        "SimulatedDataset takes no such argument; possible: data_root",
+    ),
+    (f"{P}.min_aera", 3, f"Albumentations {NO_SUCH} min_area?"),
+    (
+        f"{P}.transforms.0.type",
+        "HorizontlFlip",
+        "albumentations has no transform 'HorizontlFlip'; did you me",
+    ),
+    (f"{P}.transforms.0.type", "OneOf", "albumentations has no transform 'OneOf'"),
+    (f"{P}.transforms.2.sgma", 3, f"ElasticTransform {NO_SUCH} sigma?"),
+    (f"{P}.transforms.0.p", 2, "HorizontalFlip: p: Input should be less"),
+    (f"{P}.transforms.2.border_mode", 2, "ElasticTransform: border_mode must be 0 (constant)"),
+    (f"{P}.transforms", "HorizontalFlip", "Albumentations needs a list, got 'HorizontalFlip'"),
+    ("model.heads.instances.type", "SEUNetDecoder", "SEUNetDecoder takes no such argument"),
+    ("train_dataloader.sampler", None, "a dict is needed, got None"),
+    ("model.encoder", 5, "CellSegmentor needs a dict, got 5"),
+    ("model", None, "missing"),
+    ("val_cfg", None, "missing, but val_dataloader and val_evaluator are there"),
+    ("train_cfg", None, "missing, but train_dataloader and optim_wrapper are there"),
+    (
+        "default_hooks.chekpoint",
+        dict(type="CheckpointHook"),
+        "a second CheckpointHook; did you mean checkpoi",
+    ),
+    ("default_hooks.chekpoint", {}, "has no type; did you mean checkpoint?"),
+    ("model.heads.instances.num_queries", "40", "IAMHead needs a number, got '40'"),
+    ("model.heads.instances.matcher", "x", "IAMHead needs None or a dict, got 'x'"),
+    ("train_dataloader.dataset.data_root", 5, "SimulatedDataset needs text, got 5"),
+    ("train_dataloader.batch_size", 0, f"{WHOLE} 1 is needed, got 0"),
+    ("train_dataloader.batch_size", 2.0, f"{WHOLE} 1 is needed, got 2.0"),
+    ("val_dataloader.num_workers", -1, f"{WHOLE} 0 is needed, got -1"),
+    ("train_cfg.max_iters", "10", f"{WHOLE} 1 is needed, got '10'"),
+    ("train_cfg.val_interval", 0, f"{WHOLE} 1 is needed, got 0"),
+    ("optim_wrapper.accumulative_counts", 0, f"{WHOLE} 1 is needed, got 0"),
+    ("optim_wrapper.optimizer.lr", "1e-4", "a number above 0 is needed, got '1e-4'"),
+    ("model.encoder.in_channels", 3, "3, but model.data_preprocessor.in_channels is 2; make them the same"),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "says"), REFUSED)
+def test_what_is_wrong_is_named_with_its_cure(key, value, says):
+    place = {"model.heads.instances.type": "model.heads.instances.stride"}.get(key, key)
+    place = {"optim_wrapper.constructor": f"{key}.type"}.get(place, place)
+    place = place.removesuffix(".p").removesuffix(".border_mode")
+    assert f"{place}: {says}" in problems({key: value})
+
+
+RULE = "default_hooks.checkpoint.rule: missing; say whether more of cost is better (rule='greater') or less"
+EPOCHS = "set by_epoch=False"
+PLACE = "checkpoints are written to the work dir as iter_N.pth, where --resume finds them; use --work-dir"
+LOOP = "train_cfg: set type='IterBasedTrainLoop' with max_iters"
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"train_dataloader.num_workers": 0}, "train_dataloader.persistent_workers: True with num_workers=0"),
+        (
+            {"optim_wrapper": None, "train_cfg": None, "train_dataloader": None},
+            "param_scheduler: there is",
+        ),
+        ({"default_hooks.checkpoint.save_best": "cost", "default_hooks.checkpoint.rule": None}, RULE),
+        ({"param_scheduler.0.by_epoch": True}, f"param_scheduler.0.by_epoch: {EPOCHS}"),
+        (
+            {"param_scheduler": dict(_delete_=True, type="MultiStepLR", milestones=[5])},
+            f"param_scheduler.by_epoch: {EPOCHS}",
+        ),
+        (
+            {"param_scheduler": [dict(type="CosineAnnealingLR", T_max=5)]},
+            f"param_scheduler.0.by_epoch: {EPOCHS}",
+        ),
+        (  # without its end, mmengine would end it after one epoch
+            {"param_scheduler": [dict(type="StepLR", step_size=2, convert_to_iter_based=True)]},
+            f"param_scheduler.0.by_epoch: {EPOCHS}",
+        ),
+        ({"default_hooks.checkpoint.by_epoch": True}, f"default_hooks.checkpoint.by_epoch: {EPOCHS}"),
+        ({"log_processor.by_epoch": True}, f"log_processor.by_epoch: {EPOCHS}"),
+        ({"log_processor": dict(_delete_=True, window_size=5)}, f"log_processor.by_epoch: {EPOCHS}"),
+        (
+            {"custom_hooks": [dict(type="EMAHook", begin_epoch=2)]},
+            "custom_hooks.0.begin_epoch: set begin_iter",
+        ),
+        ({"default_hooks.checkpoint.out_dir": "x"}, f"default_hooks.checkpoint.out_dir: {PLACE}"),
+        ({"default_hooks.checkpoint.filename_tmpl": "x"}, f"default_hooks.checkpoint.filename_tmpl: {PLACE}"),
+        (
+            {"default_hooks.checkpoint.save_begin": 3, "optim_wrapper.accumulative_counts": 2},
+            "default_hooks.checkpoint.save_begin: 3 is not a multiple of optim_wrapper.accumulative_counts, "
+            "2; training could not be resumed exactly; take 4",
+        ),
+        (
+            {"custom_hooks": [dict(type="EarlyStoppingHook", monitor="cost")]},
+            "custom_hooks.0.rule: missing",
+        ),
+        (
+            {"custom_hooks": [dict(type="EMAHook", momentm=1)]},
+            f"custom_hooks.0.momentm: EMAHook {NO_SUCH} m",
+        ),
+        ({"custom_hooks": [dict(type="EMAHook", ema_type="E")]}, "custom_hooks.0.ema_type: there is no 'E'"),
+        ({"train_cfg.type": "EpochBasedTrainLoop"}, LOOP),
+        ({"train_cfg": dict(_delete_=True, by_epoch=True, max_epochs=3)}, LOOP),
+        (
+            {"train_dataloader.sampler.type": "DefaultSampler"},
+            "sampler: DefaultSampler does not number",
+        ),
+        (
+            {"model.heads.instances": dict(_delete_=True, type="IAMHead")},
+            "stride: missing; IAMHead",
+        ),
+        ({"train_dataloader.dataset": dict(_delete_=True, pipeline=[])}, "dataset: has no type"),
+        (
+            {"train_dataloader.dataset": dict(_delete_=True, type="RepeatDataset", dataset=dict(type="C"))},
+            "train_dataloader.dataset.times: missing; RepeatDataset needs it; "
+            "train_dataloader.dataset.dataset.type: there is no 'C'",
+        ),
+        (
+            {"val_dataloader": [dict(batch_size=1, dataset=dict(type="LabelImageDataset", dir="x"))]},
+            f"val_dataloader.0.dataset.dir: LabelImageDataset {NO_SUCH} img_dir?; "
+            "val_dataloader.0.sampler: missing",
+        ),
+        (
+            {"val_evaluator": dict(_delete_=True, metrics=[dict(type="CellCocoMetric", score=1)])},
+            f"val_evaluator.metrics.0.score: CellCocoMetric {NO_SUCH} score_thr?",
+        ),
+    ],
+)
+def test_what_does_not_go_together_is_named(options, says):
+    assert says in problems(options)
+
+
+def test_all_problems_come_in_one_line():
+    text = problems({"optim_wraper": {}, "train_dataloader.batch_size": 0, "model.encoder.widht": 3})
+    assert text.count("\n") == 0 and text.count("; ") == 4
+    assert [part in text for part in ("optim_wraper", "batch_size", "model.encoder.widht")] == [True] * 3
+
+
+def child(folder: Path, text: str) -> Path:
+    path = folder / "child.py"
+    path.write_text(f"_base_ = [{str(BRIGHTFIELD)!r}]\n{text}")
+    return path
+
+
+def test_a_pipeline_that_no_dataloader_uses(tmp_path):
+    steps = 'dict(type="LoadImage"), dict(type="LoadCells"), dict(type="PackCellInputs")'
+    path = child(tmp_path, f"train_pipeline = [{steps}]")
+    with pytest.raises(CellMMError, match=r"train_dataloader\.dataset\.pipeline=train_pipeline;"):
+        check_config(load_config(path))
+    check_config(load_config(child(tmp_path, "train_pipeline = None")))
+    text = f"start = [{steps[:22]}]\ntrain_pipeline = [*start, {steps[24:]}]\n"
+    used = "train_dataloader = dict(dataset=dict(pipeline=train_pipeline))"
+    check_config(load_config(child(tmp_path, text + used)))
+
+
+def test_a_pipeline_of_another_name_that_an_option_has_changed(tmp_path):
+    text = 'steps = [dict(type="LoadImage"), dict(type="PackCellInputs")]\n'
+    path = child(
+        tmp_path, text + "train_dataloader = dict(dataset=dict(pipeline=steps))\ntrain_pipeline = None"
+    )
+    check_config(load_config(path))
+    with pytest.raises(CellMMError, match=r"^steps: no dataloader uses it"):
+        check_config(load_config(path, {"steps.0.channels": [0]}))
+
+
+def test_steps_have_the_name_of_the_list_that_they_come_from(tmp_path):
+    text = 'train_pipeline = [dict(type="LoadImage", colour="rgb"), dict(type="PackCellInputs")]\n'
+    path = child(tmp_path, text + "train_dataloader = dict(dataset=dict(pipeline=train_pipeline))")
+    with pytest.raises(CellMMError, match=r"^train_pipeline\.0\.colour: LoadImage takes no"):
+        check_config(load_config(path))
+
+
+def test_a_leftover_delete_is_named(tmp_path):
+    path = child(tmp_path, 'model = dict(heads=dict(new=dict(_delete_=True, type="IAMHead", stride=1)))')
+    with pytest.raises(CellMMError, match=r"model\.heads\.new\._delete_: the bases hold nothing"):
+        check_config(load_config(path))
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (
+            {"data_root": "x"},
+            "data_root: an option for it changes nothing any more; set train_d",
+        ),
+        ({"max_iters": 5}, "max_iters: an option for it changes nothing any more; set train_cfg.max_iters"),
+        ({"train_pipeline.2.factor": 0.25}, "train_pipeline: no dataloader uses it"),
+        ({f"{PIPELINE}.2.factor": 0.25}, ""),
+        (
+            {
+                "data_root": "x",
+                **{f"{k}_dataloader.dataset.data_root": "x" for k in ("train", "val", "test")},
+            },
+            "",
+        ),
+    ],
+)
+def test_options_for_variables_of_the_file(options, says):
+    cfg = load_config(BRIGHTFIELD, options)
+    if says:
+        with pytest.raises(CellMMError, match=f"^{says}"):
+            check_config(cfg)
+    else:
+        check_config(cfg)
+
+
+class Base:
+    def __init__(self, size, *, name="a", kind="b"):
+        pass
+
+
+class Passes(Base):
+    def __init__(self, more, **kwargs):
+        kwargs.setdefault("size", 3)
+        super().__init__(kind="c", **kwargs)
+
+
+class Positional(Passes):
+    def __init__(self, **kwargs):
+        super().__init__(5, **kwargs)
+
+
+class Keeps(Base):
+    def __init__(self, more, **kwargs):
+        super().__init__(3)
+        self.kwargs = kwargs
+
+
+class Plain:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("component", "names", "required", "is_open"),
+    [
+        (Base, {"size", "name", "kind"}, ["size"], False),
+        (Passes, {"more", "name", "size"}, ["more"], False),
+        (Positional, {"name", "size"}, [], False),
+        (Keeps, {"more"}, ["more"], True),
+        (Plain, set(), [], False),
+        (lambda a, b=1, **rest: None, {"a", "b"}, ["a"], True),
+    ],
+)
+def test_arguments_by_hand(component, names, required, is_open):
+    found = arguments_of(component)
+    assert (set(found.by_name), found.required, found.is_open) == (names, required, is_open)
+
+
+def test_arguments_of_datasets():
+    assert "mask_pattern" not in arguments_of(BBBC010Dataset).by_name  # which it sets itself
+    assert {"data_root", "split", "channel", "mask_dir", "pipeline", "seed"} <= set(
+        arguments_of(BBBC010Dataset).by_name
+    )
+    assert arguments_of(LIVECellDataset).required == ["data_root"]
+
+
+def mutated(config: dict, path: tuple, change) -> dict:
+    """``config`` with ``change(parent, key)`` applied at ``path``; only what is on the path is copied."""
+    top = parent = copy.copy(config)
+    for key in path[:-1]:
+        parent[key] = copy.copy(parent[key])
+        parent = parent[key]
+    change(parent, path[-1])
+    return top
+
+
+def paths(tree, path=()):
+    items = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
+    for key, value in items:
+        yield (*path, key)
+        yield from paths(value, (*path, key))
+
+
+PLAIN = {f"{path.parent.name}-{path.stem}": load_config(path).to_dict() for path in CONFIGS}
+PATHS = {name: list(paths(config)) for name, config in PLAIN.items()}
+USERS_OWN = {"heads", "decoders", "splits", "default_hooks", "dist_cfg"}  # names below these are the user's
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_every_misspelt_key_is_found(name):
+    """Each key of each component and table, one at a time."""
+    tops = {path[0] for path in PATHS[name]} & set(PLACES["config"].keys)  # others are the user's variables
+    checked = 0
+    for path in PATHS[name]:
+        own = len(path) < 2 or path[-2] in USERS_OWN or isinstance(path[-1], int)
+        if own or path[0] not in tops:
+            continue
+
+        def misspell(parent, key):
+            parent[f"{key}x"] = parent.pop(key)
+
+        with pytest.raises(CellMMError) as error:
+            check_config(Config(mutated(PLAIN[name], path, misspell)))
+        place, text = ".".join(map(str, path[:-1])), str(error.value)
+        assert f"{place}.{path[-1]}" in text or f"{place}: " in text, path
+        checked += 1
+    assert checked > 100
+
+
+WORDS = ["IAMHead", "LoadImage", "AdamW", "x", "a.b", "torch.nn.Conv2d", "type", "_delete_", "a\nb", "", "."]
+VALUES = st.one_of(
+    st.sampled_from([None, True, False, 0, -1, 1, 2.5, float("nan"), float("inf"), 10**30, 1 + 2j, b"x"]),
+    st.sampled_from([[], {}, (), [None], [[]], [{}], {"type": None}, {"type": []}, {"type": "IAMHead"}]),
+    st.sampled_from([{"metrics": 3}, {"a": {"type": 3}}, {1: 2}, [1, "x"], {"type": dict}, {"type": len}]),
+    st.sampled_from([dict, len, DrawSampler, Ellipsis, object(), {1, 2}, range(3)]),
+    st.sampled_from(WORDS),
+    st.text(max_size=6),
+    st.integers(),
+)
+
+
+def drop(parent, key, value):
+    del parent[key]
+
+
+def rename(parent, key, value):
+    if isinstance(parent, dict):
+        parent[value if isinstance(value, (str, int)) and value != "" else f"{key}x"] = parent.pop(key)
+    else:
+        parent[key] = {"type": parent[key]}
+
+
+def duplicate(parent, key, value):
+    if isinstance(parent, dict):
+        parent[f"{key}_"] = parent[key]
+    else:
+        parent.insert(key, parent[key])
+
+
+def replace(parent, key, value):
+    parent[key] = value
+
+
+def wrap(parent, key, value):
+    parent[key] = [parent[key]]
+
+
+def as_text(parent, key, value):
+    parent[key] = str(parent[key])
+
+
+def put_below(parent, key, value):
+    if isinstance(parent[key], dict):
+        parent[key] = {**parent[key], "type": value}
+
+
+EDIT = st.tuples(
+    st.integers(0, 10**6),
+    st.sampled_from([drop, rename, duplicate, replace, wrap, as_text, put_below]),
+    VALUES,
+)
+RESERVED = {"filename", "text", "pretty_text", "env_variables"}  # mmengine refuses these itself
+
+
+@settings(max_examples=2500, derandomize=True, deadline=None, database=None)
+@given(st.sampled_from(sorted(PLAIN)), st.lists(EDIT, min_size=1, max_size=3))
+def test_no_config_makes_the_check_fail(name, edits):
+    config = PLAIN[name]
+    for number, edit, value in edits:
+        places = PATHS[name] if config is PLAIN[name] else list(paths(config))
+        if places:
+            place = places[number % len(places)]
+            config = mutated(config, place, lambda parent, key, e=edit, v=value: e(parent, key, v))
+    config = {key: value for key, value in config.items() if key not in RESERVED}
+    try:
+        check_config(Config(config))
+    except CellMMError as error:
+        assert len(str(error).splitlines()) == 1
+
+
+def test_a_variable_that_a_child_uses_elsewhere_is_right(tmp_path):
+    """Of the loaders that the base gave its variable the child changes one, on purpose."""
+    base = tmp_path / "base.py"
+    quick = ROOT / "configs/diskmask/brightfield_quickstart.py"
+    loaders = "".join(f"{one}_dataloader = dict(num_workers=num_workers)\n" for one in ("train", "val"))
+    base.write_text(f"_base_ = [{str(quick)!r}]\nnum_workers = 1\n{loaders}")
+    child = "num_workers = 2\ntrain_dataloader = dict(num_workers=num_workers)\n"
+    (tmp_path / "child.py").write_text(f"_base_ = ['base.py']\n{child}")
+    check_config(load_config(tmp_path / "child.py"))
+
+
+def test_a_variable_that_only_a_child_sets_is_told(tmp_path):
+    """What the base has made of its variable keeps the base's value, unless the child sets that too."""
+    base = ROOT / "configs/diskmask/brightfield_quickstart.py"
+    for name, line in (("alone", ""), ("with", "train_cfg = dict(max_iters=max_iters)\n")):
+        (tmp_path / f"{name}.py").write_text(f"_base_ = [{str(base)!r}]\nmax_iters = 300\n{line}")
+    with pytest.raises(CellMMError, match="^max_iters: .*changes nothing .*; set train_cfg.max_iters too"):
+        check_config(load_config(tmp_path / "alone.py"))
+    check_config(load_config(tmp_path / "with.py"))
