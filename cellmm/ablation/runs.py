@@ -224,7 +224,7 @@ def _call(execute: Callable[..., int], log: Path, *arguments: object) -> None:
         FailedRunError: it failed; its last line of error.
     """
     start = log.stat().st_size if log.is_file() else 0
-    status = execute([str(one) for one in arguments], log)
+    status = execute([str(argument) for argument in arguments], log)
     if status:
         with open(log, "rb") as file:
             file.seek(start)

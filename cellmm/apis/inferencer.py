@@ -142,8 +142,8 @@ class CellInferencer:
             results: list[CellSample | CellMMError] = list(self._predict(items))
         except CellMMError as error:
             if len(batch) > 1:  # which of them is it?
-                for one in batch:
-                    yield from self._run([one])
+                for sample in batch:
+                    yield from self._run([sample])
                 return
             results = [error]
         yield from zip(paths, results, strict=True)

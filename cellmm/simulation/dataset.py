@@ -41,7 +41,7 @@ def make_dataset(
     """Simulate images with their annotation into a new folder ``root``; the whole folder or nothing.
 
     For each split: ``images/`` (two brightfield planes, uint16 TIFF of axes CYX), ``annotations.json`` (COCO,
-    RLE masks) and ``layers/`` (label TIFF, a page a layer; instance i is id i + 1). With ``more`` also
+    RLE masks) and ``layers/`` (label TIFF, one page per layer; instance i has id i + 1). With ``more`` also
     ``phase/``, ``fluorescence/`` and ``nuclei/`` (layered; ids as in ``layers/``). The json's ``info`` holds
     seed and scene.
 

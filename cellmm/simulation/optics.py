@@ -46,7 +46,7 @@ def brightfield(
 ) -> np.ndarray:
     """Intensity at ``defocus`` um from focus (positive: above), 1 where there is nothing.
 
-    The lamp is no point: its size blurs a plane by ``coherence`` x |defocus| (um).
+    The lamp is not a point: its size blurs a plane by ``coherence`` x |defocus| (um).
     """
     there = propagate(field, distance=defocus, wavelength=wavelength, pixel=pixel, aperture=aperture)
     return ndimage.gaussian_filter(

@@ -16,7 +16,7 @@ class SceneConfig:
     """What a scene holds and how it is seen. Lengths in um unless said otherwise; pairs are ranges."""
 
     size: tuple[int, int] = (1024, 1024)  # image (h, w), px
-    pixel: float = 0.2  # um a pixel: 63x onto a 13 um camera pixel
+    pixel: float = 0.2  # um per pixel: 63x onto a camera pixel of 13 um
     margin: float = 8.0  # around the image, where cells and light go on
     cells: tuple[int, int] = (25, 45)  # cells placed in an image
     width: tuple[float, float] = (13.0, 26.0)

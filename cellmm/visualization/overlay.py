@@ -23,7 +23,7 @@ def draw_instances(
     colors: np.ndarray | None = None,
     fill: float = 0.2,
 ) -> np.ndarray:
-    """Draw cells on an image: a colour a cell, outline and light fill, pixels of several cells hatched white.
+    """Draw cells on an image, each in its own colour, outlined and lightly filled; overlaps are hatched white.
 
     Outlines run inside the cells, so that those of touching cells lie side by side; cells without a pixel are
     not drawn.

@@ -105,7 +105,7 @@ class Errors:
 
     def of_kind(self, kind: str) -> list[int]:
         """The predictions of this kind, best ranked first."""
-        return [i for i, one in enumerate(self.kind) if one == kind]
+        return [i for i, own in enumerate(self.kind) if own == kind]
 
     def counts(self) -> dict[str, int]:
         """Right and ignored predictions, wrong ones by kind ('split': the cells that are), 'missed' cells."""
@@ -264,7 +264,7 @@ def average_precision(
 
     ``images``: {label: class} each; nan where no cell is to be found.
     """
-    ranked = [{label: one.ranked(area_ranges) for label, one in image.items()} for image in images]
+    ranked = [{label: cells.ranked(area_ranges) for label, cells in image.items()} for image in images]
     labels = sorted({label for image in images for label in image})
     return mean_of_defined(class_precisions(ranked, labels, num_areas=len(area_ranges))[0], axis=0)
 
@@ -276,8 +276,8 @@ def confident_errors(
     right: dict[int, list[float]] = {}
     wrong: dict[int, list[float]] = {}
     for image, of_image in zip(images, errors, strict=True):
-        for label, one in of_image.items():
-            for kind, score in zip(one.kind, image[label].scores.tolist(), strict=True):
+        for label, found in of_image.items():
+            for kind, score in zip(found.kind, image[label].scores.tolist(), strict=True):
                 if kind != IGNORED:
                     (right if kind == RIGHT else wrong).setdefault(label, []).append(score)
     return sum(int((np.array(wrong[k]) > np.median(right[k])).sum()) for k in right if k in wrong)
@@ -308,9 +308,9 @@ def _split(
         candidates = np.flatnonzero(cell_of == j)
         pieces, union = [], None
         for i in candidates[np.argsort(-iou[candidates], kind="stable")].tolist():
-            one = instances.masks[i]
-            if union is None or _at_least(_outside(one, union), MOST * _pixels(one)):
-                union = one if union is None else mask_utils.merge([union, one])
+            mask = instances.masks[i]
+            if union is None or _at_least(_outside(mask, union), MOST * _pixels(mask)):
+                union = mask if union is None else mask_utils.merge([union, mask])
                 pieces.append(i)
         cell = instances.gt_masks[j]
         if len(pieces) > 1 and _at_least(_pixels(cell) - _outside(cell, union), MOST * gt_area[j]):

@@ -51,7 +51,7 @@ def score_image(
     """Match the predictions of one image with its cells, class by class.
 
     ``sample``: ``CellSample.to_dict()``; ``img_id``, ``eval_instances`` and ``pred_instances`` are read, and
-    ``ori_shape`` and ``img_path`` where they are there. CellMMError names the image.
+    ``ori_shape`` and ``img_path`` if known. CellMMError names the image.
     """
     truth, predicted, name = read_sample(sample)
     scores, ignore = predicted["scores"], truth["ignore"]
@@ -64,12 +64,12 @@ def score_image(
         num_counted=int(np.count_nonzero(scores >= score_thr)),
     )
     classes = split_classes(truth, predicted, max_dets=max_dets)
-    result.num_cut = len(scores) - sum(len(one.scores) for one in classes.values())
-    for label, one in classes.items():
-        pairs = one.pairs(min(*iou_thresholds, F.IOU_THRESHOLDS[0]))
-        result.ranked[label] = one.ranked(area_ranges, pairs)
+    result.num_cut = len(scores) - sum(len(found.scores) for found in classes.values())
+    for label, found in classes.items():
+        pairs = found.pairs(min(*iou_thresholds, F.IOU_THRESHOLDS[0]))
+        result.ranked[label] = found.ranked(area_ranges, pairs)
         result.counts[label] = F.count_matches(
-            pairs.select_pred(one.scores >= score_thr), thresholds=iou_thresholds
+            pairs.select_pred(found.scores >= score_thr), thresholds=iou_thresholds
         )
     if keep_coco:
         result.coco = [
