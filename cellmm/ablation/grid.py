@@ -1,4 +1,4 @@
-"""What an ablation is made of: its grid file, and the config of each run with an equal budget."""
+"""The grid file of an ablation, and the config of each run, with an equal budget."""
 
 import difflib
 import hashlib
@@ -33,7 +33,7 @@ NOT_KEPT = ("work_dir", "resume", "launcher", "val_dataloader", "val_cfg", "val_
 
 @dataclass(frozen=True)
 class Run:
-    """One row's model: a config with options; ``weights_of``: test the weights of that run, train nothing."""
+    """The model of a row: a config with options. ``weights_of``: test that run's weights, train nothing."""
 
     name: str
     config: str

@@ -1,4 +1,4 @@
-"""`cellmm config`: what a config comes to, what it changes of its bases, and whether it can be used."""
+"""`cellmm config`: print a config with its bases, show what it changes, and check it."""
 
 import argparse
 import difflib
@@ -20,7 +20,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="cellmm config", description="Print a config with its bases, what it changes, and check it."
     )
-    parser.add_argument("config", help="a Python config file; it is run, so it has to be one that you trust")
+    parser.add_argument(
+        "config", help="a Python config file; it is run as code: only use files that you trust"
+    )
     parser.add_argument("--diff", action="store_true", help="only the difference from the bases")
     parser.add_argument(
         "--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help="change values of the config"
@@ -46,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _write(text: str) -> None:
-    """To stdout; nothing where its reader, such as ``head``, has gone."""
+    """Write to stdout, and stop quietly when the reader, such as ``head``, has gone."""
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
@@ -55,7 +57,7 @@ def _write(text: str) -> None:
 
 
 def load_bases(path: str | Path) -> tuple[list[str], dict]:
-    """The names of a config's ``_base_`` files, and what they come to without the config's own lines."""
+    """The names of a config's ``_base_`` files, and the config that they give without its own lines."""
     names = Config._get_base_files(str(path))
     if not names:
         return [], {}
@@ -67,7 +69,7 @@ def load_bases(path: str | Path) -> tuple[list[str], dict]:
 
 
 def difference(old: Any, new: Any, path: str = "") -> Iterator[str]:
-    """One line a dotted key: ``key: old -> new``, ``+ key: new``, ``- key: old``.
+    """One line per dotted key: ``key: old -> new``, ``+ key: new``, ``- key: old``.
 
     Lists of dicts are compared step by step, so that one more step is one more key.
     """

@@ -42,7 +42,7 @@ class SimulatedDataset(CellCocoDataset):
         **kwargs,
     ) -> None:
         if simulation is not None:
-            simulation = dict(simulation, more=True) if nuclei else dict(simulation)
+            simulation = dict(simulation, extra_modalities=True) if nuclei else dict(simulation)
             folder = simulation.pop("folder", data_root)
             if os.path.abspath(folder) != os.path.abspath(data_root):
                 _check_own_folder(data_root, folder)
@@ -59,7 +59,7 @@ class SimulatedDataset(CellCocoDataset):
             if Path(data_root, split).is_dir() and not Path(data_root, split, "nuclei").is_dir():
                 raise CellMMError(
                     f"{Path(data_root, split)} has no nuclei: put the nuclei of each image into nuclei/, or, "
-                    f"if the images were simulated without more=True, remove {data_root} to simulate it again"
+                    f"if simulated without extra_modalities=True, remove {data_root} to simulate it again"
                 )
         super().__init__(
             data_root=data_root, ann_file=f"{split}/annotations.json", img_dir=f"{split}/images", **kwargs

@@ -1,4 +1,4 @@
-"""COCO results of a file, ours or a peer's, on the images of a config."""
+"""COCO results from a file, ours or a peer's, on the images of a config."""
 
 import json
 import re
@@ -23,10 +23,10 @@ KEPT = ("img_id", "img_path", "ori_shape", "eval_instances")
 
 
 def read_results(path: Path) -> list[dict]:
-    """The list of a file, or the one under "results" in it.
+    """The list in a file, or the list under its key "results".
 
     Raises:
-        CellMMError: no such file, no json, or entries without what results need.
+        CellMMError: the file is absent or not json, or entries lack what results need.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -37,15 +37,15 @@ def read_results(path: Path) -> list[dict]:
         isinstance(result, dict) and {"category_id", "segmentation", "score"} <= set(result)
         for result in results
     ):
-        raise CellMMError(f"{path}: no list of COCO results (category_id, segmentation, score)")
+        raise CellMMError(f"{path}: not a list of COCO results (category_id, segmentation, score)")
     return results
 
 
 def load_truth(cfg: Config, split: str = "test") -> tuple[list[dict], dict]:
-    """What the metric needs of each image of a split, by img_id, and the dataset's metainfo.
+    """What the metric needs to know about each image of a split, by img_id, and the dataset's metainfo.
 
     Raises:
-        CellMMError: the config has no such images, or a file of them is not there.
+        CellMMError: the config has no such images, or a file is absent.
     """
     loader = cfg.get(f"{split}_dataloader")
     if not loader:
@@ -71,10 +71,10 @@ def with_results(
     A result without ``image_id`` is of the image whose file name has the value of its ``image_key`` as a part
     between signs (_ - . or blank), a part that no other image has.
     ``meta``: with the names of the ``classes``, and their ``category_ids`` where they are not 1, 2, ... .
-    ``source``: what messages call the results.
+    ``source``: the name of the results in messages.
 
     Raises:
-        CellMMError: a result of none of the images, of another size, of no class, or damaged.
+        CellMMError: a result belongs to none of the images or classes, has another size, or is damaged.
     """
     classes = dict(zip(category_ids(meta), meta["classes"], strict=True))
     labels = {number: label for label, number in enumerate(classes)}

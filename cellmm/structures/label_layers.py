@@ -83,7 +83,7 @@ class LabelLayers:
         """A label image (H, W), or a stack of them (L, H, W) with the ids counted over the whole stack.
 
         The ids may be any positive whole numbers; they are renumbered 1..N in ascending order. Negative ids,
-        fractions, NaN and an id on two layers are a CellMMError.
+        fractions, NaN and an id on two layers raise a CellMMError.
         """
         label = np.asarray(label)
         stack = label[None] if label.ndim == 2 else label
@@ -273,7 +273,7 @@ def _paint(owner: np.ndarray, pixel: np.ndarray, num: int, size: int) -> np.ndar
     """Pixels (of instance ``owner``, sorted by it) -> layers int32 (L, size).
 
     Instances alone on their pixels go to the first layer. Each of the others goes to the first layer that is
-    free on all of its shared pixels: ``taken`` holds a bit a layer for these, 64 layers a word.
+    free on all of its shared pixels: ``taken`` holds a bit per layer for these, 64 layers per word.
     """
     layer_of = np.zeros(num, dtype=np.int64)
     shared = np.bincount(pixel, minlength=size) > 1

@@ -1,4 +1,4 @@
-"""A page of images with their errors: ground truth beside prediction, a colour a kind of error."""
+"""A page of images with their errors: ground truth beside prediction, with a colour per kind of error."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -83,7 +83,7 @@ def draw_errors(
 def _shrunk(mask: dict, shape: tuple[int, int]) -> dict:
     """A mask as RLE of a smaller image of ``shape`` (h, w): the pixels that it fills at least half.
 
-    If there is none, those that it touches: no cell gets lost. Each mask by itself, so overlap stays.
+    If there are no such pixels, those that it touches, so that no cell is lost. Overlap is kept.
     """
     (height, width), (h, w) = mask["size"], shape
     _, start, length = rle_ops.to_runs([mask])

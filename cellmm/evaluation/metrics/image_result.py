@@ -1,4 +1,4 @@
-"""What one image contributes to the metric: read, checked, matched."""
+"""The contribution of one image to the metric: read, checked, matched."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -120,7 +120,7 @@ def split_classes(
 
 
 def check_images(results: Sequence[Any], size: int | None) -> None:
-    """Each of ``size`` images (None: unknown) has to be there once; results have ``img_id`` and ``name``."""
+    """Check that each of ``size`` images (None: unknown) comes once; results have ``img_id`` and ``name``."""
     if not results:
         raise CellMMError("no image was evaluated: the data set or its dataloader is empty")
     twice = [img_id for img_id, count in Counter(r.img_id for r in results).items() if count > 1]
@@ -134,7 +134,7 @@ def check_images(results: Sequence[Any], size: int | None) -> None:
 
 
 def image_name(sample: dict) -> str:
-    """The file's name; the first one's, where the channels are in several files."""
+    """The name of the file, of the first file if the channels are in several."""
     path = sample.get("img_path") or f"img_id {sample['img_id']}"
     return Path(path if isinstance(path, str) else path[0]).name
 
