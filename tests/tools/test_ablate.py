@@ -245,8 +245,8 @@ def test_processes_hold_the_lock_and_give_the_last_line(tool, tmp_path, capsys):
         ("[0]", "[0, 0]", "seeds: different whole numbers"),
         (
             'weights_of="second"',
-            'trained_as="second"',
-            "runs.again.trained_as: unknown; did you mean weights_of?",
+            'weight_of="second"',
+            "runs.again.weight_of: unknown; did you mean weights_of?",
         ),
         ('weights_of="second"', 'weights_of="secnd"', "no run 'secnd' is trained; did you mean second?"),
         ('A="first"', 'A="frist"', "tables.0.rows.A: no run is called 'frist'; did you mean first?"),
