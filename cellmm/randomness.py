@@ -35,7 +35,7 @@ def preserve_rng() -> Iterator[None]:
 
 
 def _seed_cpu(*numbers: int) -> None:
-    one, two, three = np.random.SeedSequence(numbers).generate_state(3)
-    random.seed(int(one))
-    np.random.seed(int(two))
-    torch.default_generator.manual_seed(int(three))
+    first, second, third = np.random.SeedSequence(numbers).generate_state(3)
+    random.seed(int(first))
+    np.random.seed(int(second))
+    torch.default_generator.manual_seed(int(third))

@@ -89,11 +89,11 @@ def tile_options(args: argparse.Namespace) -> dict[str, int | None]:
 
 def refuse_results(inputs: Sequence[str | Path], out: Path) -> None:
     """Raise CellMMError where an input lies in a folder that results go to."""
-    for one in inputs:
-        path = Path(one).resolve()
+    for name in inputs:
+        path = Path(name).resolve()
         for folder in (out / OVERLAYS, out / MAPS):
             if folder.resolve() in (path, *path.parents):
-                raise CellMMError(f"{one} is in {folder}, where results go: name another folder with --out")
+                raise CellMMError(f"{name} is in {folder}, where results go: name another folder with --out")
 
 
 def refuse_other_folders(out: Path) -> None:
@@ -157,7 +157,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     paths, labels, old = find_images(args.inputs, leave_out=[args.out / OVERLAYS, args.out / MAPS, *earlier])
     refuse_results(paths, args.out)
     if labels:
-        say(f"label files beside their images are left out, {name_some(one.name for one in labels)}")
+        say(f"label files beside their images are left out, {name_some(label.name for label in labels)}")
     if old:
         say(f"results of earlier runs in {args.out} are left out, {name_some(old)}")
     inferencer = CellInferencer(args.config, args.checkpoint, args.device, options, whole=args.tile == 0)
@@ -166,7 +166,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         inferencer(paths, args.batch_size), total=len(paths), desc="predict", unit="image", file=sys.stderr
     )
     for i, ((path, sample), name, picture) in enumerate(zip(results, *name_images(paths), strict=True)):
-        if i == 0 and (folder := put_away([args.out / one for one in (CELLS, OVERLAYS, MAPS)], args.out)):
+        if i == 0 and (folder := put_away([args.out / name for name in (CELLS, OVERLAYS, MAPS)], args.out)):
             say(f"what {args.out} held of an earlier run is now in {folder}")
         if isinstance(sample, CellMMError):
             failed.append(sample)

@@ -99,8 +99,8 @@ def _component(part: dict, registry: str) -> Any:
 def _metrics(evaluator: Any) -> Iterator[dict]:
     """The configs of the metrics: of one, of a list, or of an evaluator with ``metrics``."""
     if isinstance(evaluator, (list, tuple)):
-        for one in evaluator:
-            yield from _metrics(one)
+        for metric in evaluator:
+            yield from _metrics(metric)
     elif isinstance(evaluator, dict):
         if "metrics" in evaluator:
             yield from _metrics(evaluator["metrics"])

@@ -18,12 +18,12 @@ from cellmm.randomness import seeded
 class CellDataset(BaseDataset):
     """An index of images and where their cells are annotated; pixels are read by the pipeline.
 
-    ``load_data_list`` of a subclass returns one dict an image:
+    ``load_data_list`` of a subclass returns one dict per image:
 
     - ``img_path``: str, or list[str] when the channels (two focal planes, say) are in several files;
     - ``img_id``: int, unique in the set;
     - one of ``instances`` (COCO style dicts: ``segmentation``, ``label``, ``iscrowd``, ``area``),
-      ``label_path`` (a label image, one page or layers) and ``mask_paths`` (one mask a file);
+      ``label_path`` (a label image, one page or layers) and ``mask_paths`` (one mask per file);
     - ``height``, ``width`` in pixels, where the annotation states them.
 
     ``nuclei_dir``: a folder, relative to ``data_root``, with the nuclei of each image in ``<name>.tif`` (or
@@ -38,7 +38,7 @@ class CellDataset(BaseDataset):
 
     ``indices``: an int keeps the first so many images, a sequence those images.
     ``allow_empty``: accept images without any annotated cell; otherwise they are an error, because they are
-    most often a file that was forgotten.
+    most often a forgotten file.
     """
 
     METAINFO: dict = {"classes": ("cell",)}
@@ -140,8 +140,8 @@ class CellDataset(BaseDataset):
     def get_data_info(self, idx: int) -> dict:
         info = super().get_data_info(idx)
         if self._new_labels is not None:
-            for one in info.get("instances", ()):
-                one["label"] = self._new_labels[one.get("label", 0)]
+            for instance in info.get("instances", ()):
+                instance["label"] = self._new_labels[instance.get("label", 0)]
         return info
 
     def __getitem__(self, index: int | tuple[int, int]) -> Any:

@@ -74,9 +74,11 @@ class BBBC010Dataset(MaskFolderDataset):
         except OSError as error:
             raise CellMMError(f"{path} cannot be read ({error.strerror}): check split_file") from error
         except (ValueError, RecursionError) as error:
-            raise CellMMError(f"{path} is no valid json ({error}): write it again") from error
+            raise CellMMError(f"{path} is not valid json ({error}): write it again") from error
         if not isinstance(splits, dict):
-            raise CellMMError(f'{path} is no dict of splits: write {{"train": ["A01", ...], "test": [...]}}')
+            raise CellMMError(
+                f'{path} is not a dict of splits: write {{"train": ["A01", ...], "test": [...]}}'
+            )
         splits = {name: wells for name, wells in splits.items() if isinstance(wells, list)}
         for name, wells in splits.items():
             if odd := [well for well in wells if not isinstance(well, str)]:

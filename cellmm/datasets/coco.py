@@ -76,9 +76,9 @@ class CellCocoDataset(CellDataset):
         for image in images:
             files = [str(paths[name]) for name in image["files"]]
             instances = [
-                {key: one[key] for key in ("segmentation", "iscrowd", "area")}
-                | {"label": labels[one["category_id"]]}
-                for one in image["instances"]
+                {key: instance[key] for key in ("segmentation", "iscrowd", "area")}
+                | {"label": labels[instance["category_id"]]}
+                for instance in image["instances"]
             ]
             data_list.append(
                 {
@@ -114,7 +114,9 @@ class CellCocoDataset(CellDataset):
         if unknown := [name for name in classes if name not in names.values()]:
             raise CellMMError(f"{self.ann_file} has no category {unknown}; it has {list(names.values())}")
         labels = {number: classes.index(name) for number, name in names.items() if name in classes}
-        used = Counter(names[one["category_id"]] for image in index["images"] for one in image["instances"])
+        used = Counter(
+            names[instance["category_id"]] for image in index["images"] for instance in image["instances"]
+        )
         if dropped := {name: count for name, count in used.items() if name not in classes}:
             raise CellMMError(
                 f"{self.ann_file}: metainfo.classes {classes} leave out annotations of {dropped}; "

@@ -22,7 +22,7 @@ class LabelImageDataset(CellDataset):
 
     ``img_suffix``, ``label_suffix``: what follows the name in the file names, such as '.tif', '_masks.png';
     None takes any image file. A list of image suffixes, such as ['_low.tif', '_high.tif'], means that many
-    files an image, one channel (focal plane) each, in that order.
+    files per image, one channel (focal plane) each, in that order.
     ``pattern``: only images whose name, with or without its subfolder, matches, with * and ?, as 'train_*'.
     ``img_id`` counts from 1 in the order of the image names.
     """
@@ -55,7 +55,9 @@ class LabelImageDataset(CellDataset):
                 raise CellMMError(
                     f"{img_dir} holds images and labels: tell them apart by img_suffix and label_suffix"
                 )
-            img_patterns = [f"(?!{label_pattern.replace('?P<image>', '')}$){one}" for one in img_patterns]
+            img_patterns = [
+                f"(?!{label_pattern.replace('?P<image>', '')}$){pattern}" for pattern in img_patterns
+            ]
         leave_out = [
             img_dir,
             label_dir,
@@ -95,5 +97,5 @@ class LabelImageDataset(CellDataset):
         return {
             name: path
             for name, path in paths.items()
-            if any(fnmatchcase(one, self.pattern) for one in (name, PurePosixPath(name).name))
+            if any(fnmatchcase(text, self.pattern) for text in (name, PurePosixPath(name).name))
         }

@@ -1,4 +1,4 @@
-"""One mask a file: every cell of an image has its own binary image, so that overlap is kept."""
+"""One mask per file: every cell of an image has its own binary image, so that overlap is kept."""
 
 import logging
 import os
@@ -20,7 +20,7 @@ class MaskFolderDataset(CellDataset):
 
     ``img_pattern`` and ``mask_pattern`` are regular expressions of the whole path relative to ``img_dir`` and
     ``mask_dir``, with ``/`` between folders; their group ``image`` says which image a file belongs to. A list
-    of image patterns means that many files an image, one channel (focal plane) each, in that order.
+    of image patterns means that many files per image, one channel (focal plane) each, in that order.
     The defaults read ``images/a.tif`` with ``masks/a/*.png`` and ``images/day2/b.tif`` with
     ``masks/day2/b/*.png``; for ``masks/a_01.png`` set ``mask_pattern=r'(?P<image>.+)_[0-9]+[.]png'``. Images
     in subfolders that have no mask are left out, and a warning counts them; with ``allow_empty`` they stay.
@@ -55,7 +55,9 @@ class MaskFolderDataset(CellDataset):
             mask_dir, self.mask_pattern, leave_out=leave_out, optional=self.allow_empty
         )
         if mask_dir == img_dir:
-            used = {path for one in images.values() for path in ([one] if isinstance(one, str) else one)}
+            used = {
+                path for files in images.values() for path in ([files] if isinstance(files, str) else files)
+            }
             others = [
                 name
                 for name in others
@@ -68,7 +70,7 @@ class MaskFolderDataset(CellDataset):
             )
         if others:
             print_log(
-                f"{mask_dir}: files that are no mask of {self.mask_pattern!r}, {name_some(others)}",
+                f"{mask_dir}: files that are not masks of {self.mask_pattern!r}, {name_some(others)}",
                 logger="current",
                 level=logging.WARNING,
             )

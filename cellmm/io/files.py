@@ -70,7 +70,7 @@ def check_writable(path: str | Path) -> None:
     path = Path(os.path.abspath(path))
     if path.is_dir():
         raise CellMMError(f"{path} is a folder: name a file")
-    folder = next(one for one in path.parents if os.path.lexists(one))
+    folder = next(parent for parent in path.parents if os.path.lexists(parent))
     if not folder.is_dir():
         raise CellMMError(f"{path} cannot be written: {folder} is not a folder, name another place")
     if not os.access(folder, os.W_OK | os.X_OK):

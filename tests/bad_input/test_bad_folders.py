@@ -183,7 +183,7 @@ def test_a_folder_that_may_not_be_read(kind, tmp_path, monkeypatch, check_line):
 
 def test_a_pattern_that_is_none(tmp_path, refused):
     write(tmp_path, MaskFolderDataset)
-    refused(lambda: read(tmp_path, MaskFolderDataset, mask_pattern="(?P<image"), "no regular expression: ")
+    refused(lambda: read(tmp_path, MaskFolderDataset, mask_pattern="(?P<image"), "not a regular expression: ")
     refused(lambda: read(tmp_path, MaskFolderDataset, mask_pattern=".*"), r"put \(\?P<image>\.\.\.\) around")
 
 
@@ -316,10 +316,10 @@ def test_masks_that_are_all_the_same(tmp_path):
 
 # what split.json holds, and what is said
 BAD_SPLITS = {
-    "cut": (b'{"train": ["B0', "no valid json.*: write it again"),
-    "empty": (b"", "no valid json.*: write it again"),
-    "UTF-16": (json.dumps(SPLIT).encode("utf-16"), "no valid json.*: write it again"),
-    "list": (b'["B01"]', 'no dict of splits: write {"train"'),
+    "cut": (b'{"train": ["B0', "not valid json.*: write it again"),
+    "empty": (b"", "not valid json.*: write it again"),
+    "UTF-16": (json.dumps(SPLIT).encode("utf-16"), "not valid json.*: write it again"),
+    "list": (b'["B01"]', 'not a dict of splits: write {"train"'),
     "numbers": (b'{"train": [1, 2]}', "'train' lists 1: wells are names"),
     "lists of lists": (b'{"train": [["B01"]]}', r"'train' lists \['B01'\]: wells are names"),
     "other splits": (b'{"test": ["B01"]}', "no split 'train'; there are test, all"),

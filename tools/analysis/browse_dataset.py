@@ -1,7 +1,7 @@
 """Look at what the model sees: images after the pipeline of a config, plain beside their cells.
 
-Writes a PNG an image and page.png with all of them. For training these are the first images that a training
-with this config draws, augmented as there.
+Writes one PNG per image, and page.png with all of them. For the training set these are the first
+images that a training with this config draws, augmented as there.
 """
 
 import argparse

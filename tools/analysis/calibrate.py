@@ -53,7 +53,7 @@ def _number(name: str, text: str) -> float:
     try:
         return float(text)
     except ValueError as error:
-        raise CellMMError(f"--try {name}: {text!r} is no number") from error
+        raise CellMMError(f"--try {name}: {text!r} is not a number") from error
 
 
 def validation_runner(args: argparse.Namespace) -> Runner:

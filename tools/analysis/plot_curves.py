@@ -19,7 +19,7 @@ STYLES = ("-", "--", "-.", ":")
 
 
 def read_scalars(work_dir: Path) -> list[dict]:
-    """What a run logged, one dict a line, in order of its steps.
+    """What a run logged, one dict per line, in the order of its steps.
 
     Every start of a run has its own ``*/vis_data/scalars.json``. Where a later one begins before the end of
     an earlier one, as after resuming from a checkpoint, the later one counts. A last line that was cut off,

@@ -113,7 +113,7 @@ def load_libraries() -> None:
 
 
 class Training:
-    """The processes of one training, one a rank."""
+    """The processes of one training, one per rank."""
 
     def __init__(self, folder: Path, ranks: int, resume: bool = False, slow_files: bool = False) -> None:
         context = multiprocessing.get_context(

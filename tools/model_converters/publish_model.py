@@ -1,4 +1,4 @@
-"""Make a file to hand on from a checkpoint: its weights as plain tensors, and a json about them."""
+"""Turn a checkpoint into a file for others: its weights as plain tensors, and a json about them."""
 
 import argparse
 import json

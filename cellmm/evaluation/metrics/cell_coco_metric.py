@@ -67,7 +67,7 @@ class CellCocoMetric(BaseMetric):
         if not iou_thresholds or any(not 0 < t <= 1 or round(100 * t, 6) % 1 for t in iou_thresholds):
             raise ValueError(f"iou_thresholds is {iou_thresholds}: hundredths in (0, 1] are needed, as 0.75")
         if len(set(iou_thresholds)) != len(iou_thresholds):
-            raise ValueError(f"iou_thresholds is {iou_thresholds}: one is there twice")
+            raise ValueError(f"iou_thresholds is {iou_thresholds}: a threshold is repeated")
         if max_dets is not None and max_dets < 1:
             raise ValueError(f"max_dets is {max_dets}: None or a number of at least 1 is needed")
         small, large = area_bounds
@@ -88,7 +88,7 @@ class CellCocoMetric(BaseMetric):
                 keys += [f"{threshold_key(name, threshold)}{suffix}" for threshold in self.iou_thresholds]
         keys += ["FP_per_image"]
         if len(self._classes()) > 1:
-            keys += [f"{name}/{one}" for one in self._classes() for name in ("AP", "AP50", "S")]
+            keys += [f"{name}/{label}" for label in self._classes() for name in ("AP", "AP50", "S")]
         return [f"{self.prefix}/{key}" for key in keys] if self.prefix else keys
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
