@@ -1,4 +1,4 @@
-"""Random numbers as a function of what is drawn, so that no history of calls can change them."""
+"""Random numbers that depend on what is drawn, not on the history of calls."""
 
 import contextlib
 import random

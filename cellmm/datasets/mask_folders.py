@@ -16,7 +16,7 @@ from cellmm.registry import DATASETS
 
 @DATASETS.register_module()
 class MaskFolderDataset(CellDataset):
-    """Images, and one binary mask (0 and one other value) a cell.
+    """Images, with one binary mask (0 and one other value) per cell.
 
     ``img_pattern`` and ``mask_pattern`` are regular expressions of the whole path relative to ``img_dir`` and
     ``mask_dir``, with ``/`` between folders; their group ``image`` says which image a file belongs to. A list
@@ -44,7 +44,7 @@ class MaskFolderDataset(CellDataset):
         super().__init__(**kwargs)
 
     def select(self, images: dict, masks: dict) -> tuple[dict, dict]:
-        """Hook for subsets: which of the images and which of the groups of masks belong to this dataset."""
+        """Override it for subsets: the images and groups of masks that belong to this dataset."""
         return images, masks
 
     def load_data_list(self) -> list[dict]:
@@ -81,7 +81,7 @@ class MaskFolderDataset(CellDataset):
         if orphans := sorted(masks.keys() - images.keys()):
             count = sum(len(masks[name]) for name in orphans)
             raise CellMMError(
-                f"{mask_dir}: {count} masks of images that are not in {img_dir}, {name_some(orphans)}; "
+                f"{mask_dir}: {count} masks without an image in {img_dir}, {name_some(orphans)}; "
                 "add these images, or remove their masks"
             )
         if empty := [name for name in images if name not in masks]:

@@ -1,4 +1,4 @@
-"""A COCO set that is simulated where it is missing."""
+"""A COCO dataset that is simulated if it is missing."""
 
 import difflib
 import logging
@@ -19,17 +19,17 @@ from cellmm.simulation import make_dataset, remove_abandoned
 class SimulatedDataset(CellCocoDataset):
     """One split of ``data_root``, in the layout of ``cellmm.simulation.make_dataset``.
 
-    Where the folder ``data_root`` is missing, the first rank makes it, once, with a warning, while the others
-    wait: every rank of a run has to build the set. An existing folder is read and never changed: put your
+    If the folder ``data_root`` is missing, the first rank makes it, once, with a warning, while the others
+    wait: every rank of a run has to build the dataset. An existing folder is read and never changed: put your
     own images there in the same layout, every image annotated (else set ``allow_empty``).
 
     Args:
         data_root: the folder of all splits.
         split: ``'train'``, ``'val'`` or ``'test'``.
         simulation: arguments of ``make_dataset``: splits, scene, seed, workers. With ``folder``, only a
-            ``data_root`` that is this folder is ever simulated; another one that is missing is an error.
-        nuclei: also the nuclei, for LoadNuclei: ``nuclei_dir``, where it is not given, is ``<split>/nuclei``.
-            What is simulated then is simulated with ``more``.
+            ``data_root`` that is this folder is ever simulated; any other missing folder is an error.
+        nuclei: with nuclei, for LoadNuclei: the default of ``nuclei_dir`` is then ``<split>/nuclei``, and
+            images are simulated with ``extra_modalities``.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class SimulatedDataset(CellCocoDataset):
 
 
 def _simulate_missing(data_root: str | os.PathLike, simulation: Mapping) -> None:
-    """Make the folder where it is missing; remove what simulations that were killed left beside it."""
+    """Make the folder if it is missing; remove what killed simulations left beside it."""
     path = os.path.abspath(data_root)
     remove_abandoned(os.path.dirname(path))
     if os.path.lexists(path):

@@ -1,4 +1,4 @@
-"""Find out what costs a model its AP: which errors, how much each, on which images.
+"""Find out what costs a model its AP: which errors, how much each costs, and on which images.
 
     python tools/analysis/analyse_errors.py CONFIG work_dirs/.../results.segm.json
 
@@ -51,9 +51,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("config", help="says the images and their annotation")
     parser.add_argument("results", type=Path)
-    parser.add_argument(
-        "--out", type=Path, help="folder for what is written; default: errors, beside results"
-    )
+    parser.add_argument("--out", type=Path, help="folder of the output; default: errors, beside the results")
     parser.add_argument("--split", choices=["val", "test"], default="test", help="default test")
     parser.add_argument("--image-key", default="well", help="what names an image that has no image_id")
     parser.add_argument(
