@@ -27,9 +27,9 @@ class CellCocoMetric(BaseMetric):
     - ``AP`` (IoU .50:.05:.95), ``AP50``, ``AP75``, ``AP90``, ``AR``, and AP by the area of the cells,
       ``AP_S``, ``AP_M``, ``AP_L``; averaged over the classes that have cells.
     - ``S`` = TP/(TP+FP+FN), StarDist's accuracy, ``F1``, ``PQ``: mean over ``iou_thresholds``, each computed
-      per image and then averaged over the images; ``S50``, ``F1_50``, ``PQ50``, ...: at one threshold; ``S_pooled``,
-      ``S50_pooled``, ...: TP, FP and FN are summed over the images first. Matching is one-to-one and finds
-      the most matches; classes are matched apart and their counts added.
+      per image and then averaged over the images; ``S50``, ``F1_50``, ``PQ50``, ...: at one threshold;
+      ``S_pooled``, ``S50_pooled``, ...: TP, FP and FN are summed over the images first. Matching is
+      one-to-one and finds the most matches; classes are matched apart and their counts added.
     - with several classes ``AP/<class>``, ``AP50/<class>``, ``S/<class>``.
 
     And ``FP_per_image``: false alarms, predictions that S, F1 and PQ count and that fit no cell at the lowest
