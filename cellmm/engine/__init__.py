@@ -13,7 +13,7 @@ from cellmm.engine.hooks import (
 )
 from cellmm.engine.loops import IterBasedTrainLoop
 from cellmm.engine.mmengine_fixes.ddp import CellDistributedDataParallel
-from cellmm.engine.optim_wrappers import AmpOptimWrapper, OptimWrapper
+from cellmm.engine.mmengine_fixes.optim_wrappers import AmpOptimWrapper, OptimWrapper
 
 __all__ = [
     "AmpOptimWrapper",

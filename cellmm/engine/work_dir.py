@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 
-from cellmm.engine.checkpoints.read import load_checkpoint
+from cellmm.engine.checkpoints import load_checkpoint
 from cellmm.errors import CellMMError
 from cellmm.io.files import UNFINISHED, put_away
 

@@ -12,15 +12,15 @@ from mmengine.logging import MMLogger
 from mmengine.runner.checkpoint import CheckpointLoader
 from safetensors.torch import save_file
 
-from cellmm.engine.checkpoints.read import (
+from cellmm.engine.checkpoints import (
     check_start_weights,
     load_checkpoint,
     load_fitting,
     load_weights,
     save_weights,
     sha256,
-    use_safe_loader,
 )
+from cellmm.engine.mmengine_fixes.safe_loader import use_safe_loader
 from cellmm.errors import CellMMError
 
 ROOT = Path(__file__).parents[2]

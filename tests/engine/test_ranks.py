@@ -60,7 +60,7 @@ def test_another_file_of_the_same_name_is_named(trained, monkeypatch):
     path = str(trained[1] / "iter_2.pth")
     monkeypatch.setattr(runner, "on_every_rank", lambda work: [work(), "other"])
     with pytest.raises(CellMMError, match=r"iter_2.pth: process 1 has another file .*copy the file to each$"):
-        runner._check_same_file(path)
+        runner._read_on_every_rank(path)
 
 
 def test_alone_nothing_is_exchanged():

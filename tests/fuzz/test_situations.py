@@ -22,7 +22,7 @@ from mmengine.logging import MMLogger
 from cellmm.commands.cli import main as cellmm
 from cellmm.datasets import LabelImageDataset
 from cellmm.datasets.to_coco import dataset_to_coco
-from cellmm.engine.checkpoints.read import load_checkpoint, save_weights
+from cellmm.engine.checkpoints import load_checkpoint, save_weights
 from cellmm.errors import CellMMError
 from cellmm.evaluation.metrics import CellCocoMetric
 from cellmm.io.image_file import read_pixels

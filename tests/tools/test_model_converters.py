@@ -13,7 +13,7 @@ import torch
 
 from cellmm import __version__
 from cellmm.commands.cli import main as cellmm
-from cellmm.engine.checkpoints.read import load_checkpoint, sha256
+from cellmm.engine.checkpoints import load_checkpoint, sha256
 from cellmm.errors import CellMMError
 
 ROOT = Path(__file__).parents[2]

@@ -7,7 +7,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from cellmm.engine.checkpoints.read import check_training_state
+from cellmm.engine.checkpoints import check_training_state
 from cellmm.errors import CellMMError, cure_of
 from cellmm.registry import HOOKS
 

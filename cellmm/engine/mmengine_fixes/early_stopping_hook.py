@@ -3,7 +3,7 @@
 import mmengine.hooks
 from mmengine.runner import Runner
 
-from cellmm.engine.hooks.checkpoint_hook import GREATER_KEYS
+from cellmm.engine.mmengine_fixes.checkpoint_hook import GREATER_KEYS
 from cellmm.registry import HOOKS
 
 
