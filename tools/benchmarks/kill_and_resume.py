@@ -12,6 +12,7 @@ trains on two processes:
 
 import argparse
 import contextlib
+import gc
 import hashlib
 import json
 import multiprocessing
@@ -88,6 +89,7 @@ def run_training(folder: Path, resume: bool, slow_files: bool, environment: dict
     """The work of a training process; ``slow_files`` gives time to kill it while it writes."""
     os.environ.update(environment)
     torch.set_num_threads(1)
+    gc.freeze()  # mmengine collects garbage for each data set
     log = os.open(folder / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)
