@@ -118,19 +118,25 @@ def tiny_config(tiny_data) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def launch() -> Callable[..., str]:
-    """``launch(argv, folder, ranks)`` runs ``cellmm ARGV`` in new processes, one per rank, and returns their
-    output.
-
-    They are forked from a process that has imported the libraries, which saves five seconds per process. All
-    must end with ``status``. ``folders`` gives each rank a current folder of its own, as if it had its own
-    disk. ``path`` is put before ``sys.path``.
-    """
+def forked() -> multiprocessing.context.ForkServerContext:
+    """Its processes are forked from one that has imported the libraries, which saves five seconds each."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
         ["torchvision", "torch._dynamo", "cellmm.commands.train", "cellmm.commands.test", "cellmm.models"]
         + ["cellmm.datasets.transforms", "cellmm.evaluation", "cellmm.visualization", "cellmm.engine"]
     )
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    return context
+
+
+@pytest.fixture(scope="session")
+def launch(forked) -> Callable[..., str]:
+    """``launch(argv, folder, ranks)`` runs ``cellmm ARGV`` in new processes, one per rank, and returns their
+    output.
+
+    All must end with ``status``. ``folders`` gives each rank a current folder of its own, as if it had its
+    own disk. ``path`` is put before ``sys.path``.
+    """
 
     def run(
         argv: list[str],
@@ -155,7 +161,7 @@ def launch() -> Callable[..., str]:
             code = PROCESS.format(
                 environment=environment, folder=place, log=log, argv=words, path=[str(part) for part in path]
             )
-            processes.append(context.Process(target=exec, args=(code, {})))
+            processes.append(forked.Process(target=exec, args=(code, {})))
             processes[-1].start()
         for process in processes:
             process.join(300)
@@ -163,5 +169,4 @@ def launch() -> Callable[..., str]:
         assert [process.exitcode for process in processes] == [status] * ranks, text[-3000:]
         return text
 
-    os.environ["CUDA_VISIBLE_DEVICES"] = ""
     return run

@@ -2,7 +2,6 @@
 
 from cellmm.structures.cell_sample import CellSample
 from cellmm.structures.label_layers import LabelLayers
-from cellmm.structures.polygons import polygons_to_rle, rle_to_polygons
 from cellmm.structures.semantic_maps import SEMANTIC_NAMES, cell_borders, semantic_maps
 
 __all__ = [
@@ -10,7 +9,5 @@ __all__ = [
     "CellSample",
     "LabelLayers",
     "cell_borders",
-    "polygons_to_rle",
-    "rle_to_polygons",
     "semantic_maps",
 ]

@@ -56,6 +56,21 @@ def test_a_work_dir_in_use_ends_all(trained, tmp_path, launch):
     assert (work / "iter_2.pth").is_file() and not (work / "earlier").exists()
 
 
+def test_an_error_on_one_rank_ends_all(tiny_config, tmp_path, launch):
+    """Rank 0 waits for gradients of rank 1, which has failed: its connection is closed."""
+    hook = "from mmengine.hooks import Hook\nfrom mmengine.dist import get_rank\n"
+    hook += "from cellmm.errors import CellMMError\nfrom cellmm.registry import HOOKS\n"
+    hook += "@HOOKS.register_module()\nclass FailOnRank1(Hook):\n    def before_train_iter(self, runner, **kwargs):\n"
+    hook += "        if get_rank() == 1:\n            raise CellMMError('a.tif: damaged; copy it again')\n"
+    (tmp_path / "fail_on_rank_1.py").write_text(hook)
+    options = 'custom_imports = dict(imports=["fail_on_rank_1"])\ncustom_hooks = [dict(type="FailOnRank1")]\n'
+    config = tiny_config(tmp_path / "config", options)
+    argv = ["train", str(config), "--work-dir", str(tmp_path / "work")]
+    text = launch(argv, tmp_path, ranks=2, status=1, path=[tmp_path])
+    assert text.count("cellmm train: a.tif: damaged; copy it again\n") == 1
+    assert text.count("Traceback") == 1 and "RuntimeError" in text  # of rank 0
+
+
 def test_another_file_of_the_same_name_is_named(trained, monkeypatch):
     path = str(trained[1] / "iter_2.pth")
     monkeypatch.setattr(runner, "on_every_rank", lambda work: [work(), "other"])
