@@ -11,6 +11,21 @@ from cellmm.engine.ranks import end_distributed, on_every_rank, on_first_rank
 from cellmm.engine.work_dir import lock_work_dir, unlock_work_dir
 from cellmm.errors import CellMMError
 
+FAIL_ON_RANK_1 = """
+from mmengine.dist import get_rank
+from mmengine.hooks import Hook
+
+from cellmm.errors import CellMMError
+from cellmm.registry import HOOKS
+
+
+@HOOKS.register_module()
+class FailOnRank1(Hook):
+    def before_train_iter(self, runner, **kwargs):
+        if get_rank() == 1:
+            raise CellMMError("a.tif: damaged; copy it again")
+"""
+
 
 @pytest.fixture(scope="module")
 def trained(tiny_config, tmp_path_factory):
@@ -58,11 +73,7 @@ def test_a_work_dir_in_use_ends_all(trained, tmp_path, launch):
 
 def test_an_error_on_one_rank_ends_all(tiny_config, tmp_path, launch):
     """Rank 0 waits for gradients of rank 1, which has failed: its connection is closed."""
-    hook = "from mmengine.hooks import Hook\nfrom mmengine.dist import get_rank\n"
-    hook += "from cellmm.errors import CellMMError\nfrom cellmm.registry import HOOKS\n"
-    hook += "@HOOKS.register_module()\nclass FailOnRank1(Hook):\n    def before_train_iter(self, runner, **kwargs):\n"
-    hook += "        if get_rank() == 1:\n            raise CellMMError('a.tif: damaged; copy it again')\n"
-    (tmp_path / "fail_on_rank_1.py").write_text(hook)
+    (tmp_path / "fail_on_rank_1.py").write_text(FAIL_ON_RANK_1)
     options = 'custom_imports = dict(imports=["fail_on_rank_1"])\ncustom_hooks = [dict(type="FailOnRank1")]\n'
     config = tiny_config(tmp_path / "config", options)
     argv = ["train", str(config), "--work-dir", str(tmp_path / "work")]

@@ -13,8 +13,8 @@ import pytest
 from cellmm.engine import workers
 from cellmm.engine.runner import CellRunner
 
-# The child starts as a worker does, once its parent is gone or before that. To start at once it imports nothing
-# of cellmm.
+# The child starts as a worker does, once its parent is gone or before that. It does not import cellmm, which
+# would take seconds.
 CHILD = """
 import multiprocessing, os, runpy, sys, time
 end_with_parent = runpy.run_path(sys.argv[3])["end_with_parent"]
