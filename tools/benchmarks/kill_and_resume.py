@@ -36,7 +36,7 @@ from cellmm.registry import MODELS
 from cellmm.simulation import make_dataset
 
 ROOT = Path(__file__).resolve().parents[2]
-MAX_ITERS, INTERVAL = 24, 4
+MAX_ITERS, INTERVAL = 12, 2
 PRELOAD = (
     "torch._dynamo",
     "torchvision",
@@ -118,10 +118,6 @@ class Training:
     """The processes of one training, one per rank."""
 
     def __init__(self, folder: Path, ranks: int, resume: bool = False, slow_files: bool = False) -> None:
-        context = multiprocessing.get_context(
-            "forkserver"
-        )  # starts in no time: the libraries are loaded once
-        context.set_forkserver_preload(["__main__"])
         self.processes = []
         with contextlib.closing(socket.socket()) as free:
             free.bind(("127.0.0.1", 0))
