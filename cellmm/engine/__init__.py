@@ -1,4 +1,4 @@
-"""What makes mmengine right on today's torch: exact resume, mixed precision, safe files, the Runner."""
+"""Training and testing on mmengine: the Runner, exact resume, checkpoints, mixed precision, hooks."""
 
 from cellmm.engine.averaged_weights import ExponentialMovingAverage
 from cellmm.engine.hooks import (
