@@ -24,8 +24,8 @@ class NonFiniteHook(Hook):
     The step itself is not taken (see OptimWrapper). The message names the iteration, the losses and the files
     of the batch, on each rank its own. The dump, ``non_finite_iter_N.pth`` in the work dir, is a checkpoint
     of the state before the iteration, with the images of the batch as tensors under ``batch``; other ranks
-    write their batches beside it. Resuming from it repeats the iteration. If gradients are accumulated, resume from
-    the last ordinary checkpoint instead: no checkpoint holds their sums.
+    write their batches beside it. Resuming from it repeats the iteration. If gradients are accumulated,
+    whose sums no checkpoint holds, resume from the last ordinary checkpoint instead.
 
     Args:
         max_skips: number of such batches that are skipped with a warning before training stops. The gradients
