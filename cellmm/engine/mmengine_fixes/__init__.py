@@ -1,47 +1,43 @@
-"""All changes to mmengine: what, why, and when each can go. All are for mmengine 0.10.
+"""All changes to mmengine: what, why, and when each can be removed. All are for mmengine 0.10.
 
-Modules of this package replace a part of mmengine, or register a class under mmengine's name for it.
+Each module of this package replaces a part of mmengine, or registers a class under the name of mmengine's.
 
-======================  ==========================================  =======================================
-module                  why: mmengine 0.10 ...                      can be removed when mmengine ...
-======================  ==========================================  =======================================
-``atomic_backend``      writes checkpoints in place, so that a      writes under another name first and
-                        kill or a full disk leaves half a file      renames
-``checkpoint_hook``     removes the earlier checkpoint before the   removes it afterwards, and counts
-                        new one is complete; counts epochs by       iterations for an iteration loop
-                        default
-``ddp``                 passes device ids to torch's DDP, which     passes none for a model on the CPU
-                        refuses them on the CPU
-``early_stopping_hook``  forgets its count on resume                puts its state into checkpoints
-``log_filter``          logs a line for each option of each         logs them at level DEBUG
-                        parameter
-``optim_wrappers``      steps with gradients that are NaN; has      checks them, and builds its gradient
-                        mixed precision with a gradient scaler      scaler with ``torch.amp.GradScaler``
-                        for GPUs only
-``safe_loader``         downloads checkpoints, executes             reads local files with
-                        ``meta.config`` and does not verify the     ``weights_only=True``, verifies checksums
-                        file's checksums                            and executes nothing
-``weights_only_hook``   pickles objects into checkpoints, which     stores tensors and plain values only
-                        ``weights_only=True`` refuses
-======================  ==========================================  =======================================
+=======================  ==============================================  =====================================
+module                   why: mmengine ...                               removable when mmengine ...
+=======================  ==============================================  =====================================
+``atomic_backend``       writes files in place: a kill or a full disk    writes under another name, then
+                         leaves half a checkpoint                        renames
+``checkpoint_hook``      removes the earlier checkpoint before the new   removes it afterwards
+                         one is complete
+``ddp``                  gives device ids to torch's DDP, which refuses  gives none on the CPU
+                         them for a model on the CPU
+``early_stopping_hook``  forgets its count on resume                     puts its state into checkpoints
+``log_filter``           logs a line for each option of each parameter   logs these lines at level DEBUG
+``optim_wrappers``       takes steps with gradients that are NaN;        checks gradients, and uses
+                         scales gradients in float16 on a GPU only       ``torch.amp.GradScaler`` on any
+                                                                         device
+``safe_loader``          downloads checkpoints, executes                 reads local files as data and
+                         ``meta.config`` and does not verify the         verifies them
+                         checksums of a file
+``weights_only_hook``    pickles objects into checkpoints, which         stores tensors and plain values only
+                         ``weights_only=True`` refuses
+=======================  ==============================================  =====================================
 
-The other replacements belong to a subject of cellmm, and stand with it:
+Other changes belong to a subject of cellmm and stand with it:
 
-======================================================  ====================================================
-place                                                   why: mmengine 0.10 ...
-======================================================  ====================================================
-``cellmm.config.text.use_config_text``                  formats the config anew for every checkpoint, which
-                                                        takes a second each time
-``cellmm.engine.averaged_weights``                      has an average without warm-up, which holds the
-                                                        first weights for long
-``cellmm.engine.hooks.ema_hook``                        does not compare averaged with plain weights
-``cellmm.engine.loops.IterBasedTrainLoop``              reads all earlier batches again on resume, and draws
-                                                        other random numbers then
-``cellmm.engine.ranks.start_distributed``               needs a GPU for more than one process
-``cellmm.engine.runner.CellRunner``                     compiles matching and the optimizer with the
-                                                        network; restores old learning rates on resume;
-                                                        leaves workers behind when it is killed
-======================================================  ====================================================
+==================================  ==========================================================================
+module                              why: mmengine ...
+==================================  ==========================================================================
+``cellmm.config.text``              lays out the config anew for every checkpoint, which takes a second each
+                                    time
+``cellmm.engine.averaged_weights``  averages without warm-up, so that the first weights count for long
+``cellmm.engine.hooks.ema_hook``    does not compare averaged with plain weights
+``cellmm.engine.loops``             reads all earlier batches again on resume, and then draws other random
+                                    numbers
+``cellmm.engine.ranks``             needs a GPU for more than one process
+``cellmm.engine.runner``            compiles matching and the optimizer too; keeps old learning rates on
+                                    resume; leaves workers behind when it is killed
+==================================  ==========================================================================
 """
 
 from cellmm.config.text import use_config_text
