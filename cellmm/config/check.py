@@ -17,7 +17,6 @@ from cellmm.config.components import LOOP_CURE, ComponentChecker, has_type, same
 from cellmm.config.foreign import TOP_LEVEL
 from cellmm.config.schema import PLACES
 from cellmm.config.text import objects
-from cellmm.datasets.samplers import DrawSampler
 from cellmm.errors import CellMMError
 from cellmm.registry import SCOPE
 
@@ -148,7 +147,7 @@ class _Check:
         sampler = loader.get("sampler")
         if has_type(sampler):
             cls = self.parts.component(sampler, "sampler")
-            if cls is not None and not (inspect.isclass(cls) and issubclass(cls, DrawSampler)):
+            if cls is not None and not hasattr(cls, "seek"):
                 self.parts.report_instead(
                     "train_dataloader.sampler",
                     f"{cls.__name__} does not number its draws, so every epoch would repeat the same "
