@@ -26,8 +26,8 @@ from cellmm.models.heads.gateway_training import (
     union_mask,
 )
 from cellmm.models.heads.gateways import Gateways, gateways_from_components, gateways_from_peaks, windows
-from cellmm.models.layers.mask_quality import MaskQuality
-from cellmm.models.losses.functional import dice_coefficient, mean_over_ranks, weighted_cross_entropy
+from cellmm.models.heads.mask_scores import MaskQuality
+from cellmm.models.losses.functional import cross_entropy, dice_coefficient, mean_over_ranks
 from cellmm.registry import MODELS
 
 
@@ -211,7 +211,7 @@ class GatewayHead(BaseModule):
         outputs = self(features)
         logits, weights = outputs["disk_logits"], self.loss_weights
         disks, classes, disk_weight = self._disk_targets(logits, samples)
-        losses = dict(loss_disk=weights["disk"] * weighted_cross_entropy(logits, classes, disk_weight))
+        losses = dict(loss_disk=weights["disk"] * (cross_entropy(logits, classes) * disk_weight).mean())
         disk_probs = (1 - logits.detach().softmax(1)[:, 0]) * (disk_weight > 0)  # none in what is ignored
         opened = self._open_for_training(disk_probs, disks, samples)
         # a wrong gateway has no mask to learn; as published, no open gateway has an empty one
