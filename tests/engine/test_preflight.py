@@ -279,7 +279,6 @@ def test_a_validation_image_that_cannot_be_used_is_known_before_training(runner_
 DEEP = {
     "model.encoder.widths": (4,) * 6,  # coarsest stride 64 with the stem's 2
     "model.decoder.widths": (4,) * 5,
-    "model.data_preprocessor.divisor": 64,
 }
 
 
@@ -320,7 +319,6 @@ def test_the_first_sample(runner_of, steps, says):
         ),
         ({"train_dataloader.batch_size": 2, **DEEP}, {}, ""),
         ({"train_dataloader.batch_size": 1, **DEEP}, {2: dict(type="ResizeTo", size=(64, 65))}, ""),
-        ({"model.data_preprocessor.divisor": 3}, {}, r"model\.data_preprocessor\.divisor: 3 is not .* to 8"),
         ({"train_dataloader.num_batch_per_epoch": 2}, {}, ""),
     ],
 )

@@ -38,7 +38,7 @@ default_scope = "cellmm"
 custom_imports = dict(imports=["tests.fuzz.exact_model"])
 model = dict(
     type="CellSegmentor",
-    data_preprocessor=dict(type="CellDataPreprocessor", in_channels=1, divisor=1),
+    data_preprocessor=dict(type="CellDataPreprocessor", in_channels=1),
     encoder=dict(type="SamePixels"),
     decoder=dict(type="SamePixels"),
     heads=dict(instances=dict(type="BrightSpots")),
@@ -396,17 +396,15 @@ def limits(rng, folder, run, checkpoint):
     gates = rng.random() < 0.5
     limit = int(rng.choice([1, 3, 10, 1000])) if gates else int(rng.choice([4, 9, 25]))
     head = (
-        dict(type="GatewayHead", stride=1, gates="peaks", gate_thr=0.01, max_gates=limit, feature_channels=4)
+        dict(type="GatewayHead", gates="peaks", gate_thr=0.01, max_gates=limit, feature_channels=4)
         | dict(deco_net=dict(widths=(4, 4), norm="BN", padding="same", upsample="nearest"), window=16)
         if gates
-        else dict(
-            type="IAMHead", stride=1, num_queries=limit, feature_dim=8, branch_channels=4, mask_dim=4, depth=1
-        )
+        else dict(type="IAMHead", num_queries=limit, feature_dim=8, branch_channels=4, mask_dim=4, depth=1)
     )
     config = dict(
         type="CellSegmentor",
-        data_preprocessor=dict(type="CellDataPreprocessor", in_channels=1, divisor=4),
-        encoder=dict(type="SEUNetEncoder", in_channels=1, widths=(4, 4, 4)),
+        data_preprocessor=dict(type="CellDataPreprocessor", in_channels=1),
+        encoder=dict(type="SEUNetEncoder", widths=(4, 4, 4)),
         decoder=dict(type="SEUNetDecoder", widths=(4, 4)),
         heads=dict(instances=dict(head, score_thr=0.0, mask_thr=0.05)),
         tile=int(rng.choice([16, 24])) if rng.random() < 0.3 else None,

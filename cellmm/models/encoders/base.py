@@ -41,6 +41,11 @@ class Decoder(Protocol):
         """Maps of ``out_specs``."""
 
 
+def divisor(encoder: Encoder) -> int:
+    """What the sides of an encoder's inputs are multiples of."""
+    return getattr(encoder, "divisor", max(spec.stride for spec in encoder.out_specs))
+
+
 def min_size(encoder: Encoder) -> tuple[int, int]:
     """The smallest input (h, w) that an encoder takes."""
     least = getattr(encoder, "min_size", 1)

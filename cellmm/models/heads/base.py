@@ -12,6 +12,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from torch import Tensor, nn
 
+from cellmm.models.feature_spec import FeatureSpec
 from cellmm.structures import CellSample
 from cellmm.structures.predicted_instances import PredictedInstances
 
@@ -49,7 +50,7 @@ class MapHead(Head, Protocol):
     target: str
 
     def predict_maps(self, features: list[Tensor]) -> Tensor:
-        """Probabilities (B, h, w), float in [0, 1], at the finest map's stride."""
+        """Probabilities (B, h, w), float in [0, 1], at the stride of ``out_spec``, see HeadContract."""
 
 
 @runtime_checkable
@@ -74,12 +75,15 @@ class HeadContract:
             PackCellInputs"}``. Training stops before its first step where a key is missing.
         num_classes: cells of class ``num_classes`` or above are refused before training; None: not checked.
         num_queries: the most cells that it can find in an image; None: as many as there are.
+        out_spec: where the pixels of its masks or of its map lie in the input; None: as those of the finest
+            map that it takes.
         target: of a MapHead; the first sample's ``gt_semantic``, where it has one, must hold this map.
     """
 
     needs: Mapping[str, str] = field(default_factory=dict)
     num_classes: int | None = None
     num_queries: int | None = None
+    out_spec: FeatureSpec | None = None
     target: str | None = None
 
     @classmethod
