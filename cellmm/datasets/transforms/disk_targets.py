@@ -42,6 +42,8 @@ class DiskTargets(BaseTransform):
         balance_range: bounds of 'balance'.
     """
 
+    reads = ("gt_layers", "gt_points")
+    writes = ("gt_disks", "gt_disk_weight", "num_lost_disks", "gt_points")
     annotation_only = True
 
     def __init__(

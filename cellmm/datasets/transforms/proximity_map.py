@@ -48,6 +48,8 @@ class ProximityMap(BaseTransform):
     Raises CellMMError where the pipeline has no LoadNuclei for v0, v1 and v3.
     """
 
+    reads = ("gt_layers",)
+    writes = ("gt_proximity",)
     annotation_only = True
 
     def __init__(self, *, kind: str = "v4", background: float = 0.1, reach: float = 32.0) -> None:

@@ -39,6 +39,8 @@ class ReferencePoints(BaseTransform):
         reach: the most that u moves, 0 to 0.5.
     """
 
+    reads = ("gt_layers",)
+    writes = ("gt_points",)
     annotation_only = True
 
     def __init__(
