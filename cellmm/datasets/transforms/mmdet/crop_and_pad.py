@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 
@@ -9,8 +10,6 @@ from cellmm.datasets.transforms.geometry import crop, pad
 from cellmm.datasets.transforms.mmdet.arguments import NO_BOXES, pair, refuse, training_rng
 from cellmm.errors import CellMMError
 from cellmm.registry import TRANSFORMS
-
-ATTEMPTS = 100  # crops of an image until one shows a cell
 
 
 @TRANSFORMS.register_module()
@@ -57,8 +56,8 @@ class RandomCrop(BaseTransform):
         crop_type: 'absolute': (width, height), px; 'absolute_range': each side is drawn from (least, most)
             px; 'relative': the share of (width, height); 'relative_range': each side's share is drawn from
             its ``crop_size`` to 1.
-        allow_negative_crop: take crops without a cell too. If False, a crop is drawn again until it shows
-            one that is no crowd region, at most 100 times; an image without such cells keeps its first crop.
+        allow_negative_crop: take crops without a cell too. If False, only places that show a pixel of a cell
+            are drawn, crowd regions aside; an image without cells is cropped anywhere.
         recompute_bbox: either value; boxes are always those of the masks.
         bbox_clip_border: only True.
     """
@@ -91,11 +90,14 @@ class RandomCrop(BaseTransform):
         rng, shape = training_rng(results, "RandomCrop"), results["img"].shape[:2]
         height, width = self._size(shape, rng)
         learned = None if self.allow_negative_crop else _learned(results)
-        for _ in range(ATTEMPTS if learned is not None else 1):
-            y, x = rng.integers(0, shape[0] - height + 1), rng.integers(0, shape[1] - width + 1)
-            if learned is None or learned[y : y + height, x : x + width].any():
-                break
-        return crop(results, int(y), int(x), int(y) + height, int(x) + width)
+        if learned is None:
+            y, x = (
+                int(rng.integers(0, old - new + 1)) for old, new in zip(shape, (height, width), strict=True)
+            )
+        else:
+            shows = _shows(learned, height, width)
+            y, x = divmod(int(rng.choice(np.flatnonzero(shows))), shows.shape[1])
+        return crop(results, y, x, y + height, x + width)
 
     def _size(self, shape: Sequence[int], rng: np.random.Generator) -> tuple[int, int]:
         """(h, w) of the crop, px, at most those of the image."""
@@ -117,6 +119,13 @@ def _learned(results: dict) -> np.ndarray | None:
     is_cell = np.append(False, ~results["gt_ignore"])
     pixels = is_cell[results["gt_layers"].layers].any(axis=0)
     return pixels if pixels.any() else None
+
+
+def _shows(learned: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Whether a crop of ``height`` x ``width`` px shows a learned pixel, for each place of its first pixel."""
+    sums = cv2.integral(learned.astype(np.uint8))
+    low, high = sums[:-height], sums[height:]
+    return high[:, width:] - high[:, :-width] - low[:, width:] + low[:, :-width] > 0
 
 
 @TRANSFORMS.register_module()
