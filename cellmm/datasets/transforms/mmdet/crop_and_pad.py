@@ -122,7 +122,7 @@ def _learned(results: dict) -> np.ndarray | None:
 
 
 def _shows(learned: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Whether a crop of ``height`` x ``width`` px shows a learned pixel, for each place of its first pixel."""
+    """Whether a crop of ``height`` x ``width`` px shows a learned pixel, by the place of its first pixel."""
     sums = cv2.integral(learned.astype(np.uint8))
     low, high = sums[:-height], sums[height:]
     return high[:, width:] - high[:, :-width] - low[:, width:] + low[:, :-width] > 0
