@@ -135,7 +135,7 @@ def _watches_validation(cfg: dict) -> bool:
 def _refuse(used: list[tuple[str, Any, Any]], new: dict, iteration: int, filename: str) -> None:
     paths = {path for path, *_ in used}
     counts = new.get("optim_wrapper", {}).get("accumulative_counts", 1)
-    partly = {"optim_wrapper.accumulative_counts", "train_cfg.max_iters"} & paths
+    partly = {"optim_wrapper.accumulative_counts", "train_cfg.max_iters", "train_cfg.max_epochs"} & paths
     if partly and isinstance(counts, int) and counts > 0 and iteration % counts:
         raise CellMMError(
             f"{filename}: {sorted(partly)[0]} differs from the config that made it, and its iteration "
