@@ -69,7 +69,7 @@ def pad(
 def resize(results: dict, new: tuple[int, int], interpolation: int | None = None) -> dict:
     """Give the image the size ``new``, (h, w); of the cells the nearest pixel is taken.
 
-    ``interpolation``: OpenCV's flag for the image. None averages areas where no side grows, else it is linear.
+    ``interpolation``: OpenCV's flag for the image. None: averages of areas where no side grows, else linear.
     """
     old = results["img"].shape[:2]
     if new == old:
