@@ -9,7 +9,7 @@ model = dict(
             type="SemanticHead",
             stride=2,
             target="overlap",
-            loss=dict(type="ProximityFocalLoss", form="none"),
+            loss=dict(type="SigmoidFocalLoss"),
         )
     ),
 )

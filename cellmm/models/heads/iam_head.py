@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 from cellmm.checks import check_share, check_whole
 from cellmm.models.heads.class_check import check_labels
-from cellmm.models.layers import MaskQuality, QueryRefiner, TopDownBranch, coordinate_channels, masked_average
+from cellmm.models.heads.mask_scores import MaskQuality
+from cellmm.models.layers import QueryRefiner, TopDownBranch, coordinate_channels, masked_average
 from cellmm.models.layers.mask_kernels import (
     grid_of_gaussians,
     mask_logits,
@@ -285,9 +286,11 @@ class IAMHead(BaseModule):
                 targets.append(pair_targets)
                 pairs.append((query, cell))
             pair_logits, pair_targets = torch.cat(logits), torch.cat(targets)
-            losses[f"loss_dice{suffix}"] = self.loss_dice(pair_logits, pair_targets, normalizer)
-            losses[f"loss_bce{suffix}"] = self.loss_bce(pair_logits, pair_targets, normalizer)
-            losses[f"loss_cls{suffix}"] = self.loss_cls(stage["cls_logits"], cls_targets, normalizer)
+            losses[f"loss_dice{suffix}"] = self.loss_dice(pair_logits, pair_targets, avg_factor=normalizer)
+            losses[f"loss_bce{suffix}"] = self.loss_bce(pair_logits, pair_targets, avg_factor=normalizer)
+            losses[f"loss_cls{suffix}"] = self.loss_cls(
+                stage["cls_logits"], cls_targets, avg_factor=normalizer
+            )
         if self.objectness:
             losses["loss_objectness"] = self._objectness_loss(outputs, samples, pairs, normalizer)
         return losses

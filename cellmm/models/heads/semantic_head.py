@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cellmm.errors import CellMMError
+from cellmm.models.losses.functional import mean_over_ranks
 from cellmm.registry import MODELS
 
 
@@ -27,7 +28,7 @@ class SemanticHead(BaseModule):
         stride: pixels of the input that a pixel of the finest map stands for.
         target: which map of ``gt_semantic`` is learned, and its name in ``pred_semantic``: one of
             SemanticTargets, or of a transform of your own that adds uint8 (H, W) of 0 and 1 to it.
-        loss: config of a loss of pixels, see PixelBCELoss, the default.
+        loss: config of a loss of pixels, see BCELoss, the default.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class SemanticHead(BaseModule):
         super().__init__(init_cfg)
         self.stride, self.target = stride, target
         self.logits = nn.Conv2d(in_channels[0], 1, 1)
-        self.pixel_loss = MODELS.build(loss or dict(type="PixelBCELoss"))
+        self.pixel_loss = MODELS.build(loss or dict(type="BCELoss"))
         # what training samples must have, and the steps that write it
         self.needs = {"gt_semantic": "SemanticTargets before PackCellInputs"}
         if getattr(self.pixel_loss, "needs_proximity", False):
@@ -65,11 +66,14 @@ class SemanticHead(BaseModule):
             ~s.ignore if "ignore" in s else torch.ones_like(target, dtype=torch.bool)
             for s, target in zip(samples, targets, strict=True)
         ]
-        proximity = None
-        if all("gt_proximity" in sample for sample in samples):
-            proximity = _padded([sample.gt_proximity for sample in samples], pixels)
+        guide = {}
+        if "gt_proximity" in self.needs:
+            guide["proximity"] = _padded([sample.gt_proximity for sample in samples], pixels)
         targets, learned = _padded(targets, pixels), _padded(learned, pixels)
-        return dict(loss_map=self.pixel_loss(pixels, targets * learned, learned, proximity))
+        count = mean_over_ranks(learned.sum().item(), pixels)
+        return dict(
+            loss_map=self.pixel_loss(pixels, targets * learned, weight=learned, avg_factor=count, **guide)
+        )
 
     def predict_maps(self, features: list[Tensor]) -> Tensor:
         """Probabilities (B, h, w), float32."""

@@ -2,7 +2,7 @@
 
 import torch
 
-from cellmm.models.layers.mask_quality import MaskQuality
+from cellmm.models.heads.mask_scores import MaskQuality
 
 
 def inputs(count=3):
