@@ -155,10 +155,11 @@ class GatewayHead(BaseModule):
 
     def _targets(self, shape: Sequence[int], samples: list[CellSample]) -> list[ImageTargets]:
         """The truth of each image on an F of ``shape`` (h, w)."""
-        if min(shape) < (least := self.mask_decoder.min_size):
+        least, smallest = self.mask_decoder.min_size, min(shape)
+        if smallest < least:
             raise CellMMError(
                 f"{samples[0].get('img_path')}: a feature map of {tuple(shape)} pixels, but DecoNet needs "
-                f"{least} or more: train on crops that are {self.grid.stride * (least - min(shape))} px larger"
+                f"{least} or more: train on crops that are {self.grid.stride * (least - smallest)} px larger"
             )
         return [ImageTargets(sample, self.grid, shape, self.num_classes) for sample in samples]
 

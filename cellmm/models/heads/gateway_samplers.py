@@ -131,7 +131,10 @@ class SingleGatewaySampler:
     ) -> None:
         check_whole(1, num_gates=num_gates, radius=radius)
         check_share(random_share=random_share, detected_share=detected_share)
-        self.num_random, self.num_detected = round(num_gates * random_share), round(num_gates * detected_share)
+        self.num_random, self.num_detected = (
+            round(num_gates * random_share),
+            round(num_gates * detected_share),
+        )
         self.num_known = num_gates - self.num_random - self.num_detected
         self.radius = radius
         if self.num_known < 0:

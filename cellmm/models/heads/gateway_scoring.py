@@ -26,6 +26,8 @@ class GatewayScoring(nn.Module):
             None: none, as published.
     """
 
+    derived_arguments = ("in_channels",)  # what the head gives
+
     def __init__(self, in_channels: int, objectness: dict | None = None) -> None:
         super().__init__()
         self.objectness = None
@@ -59,7 +61,7 @@ class GatewayScoring(nn.Module):
     ) -> dict[str, Tensor]:
         """``loss_quality``, where there is an ``objectness``; the other arguments are those of ``forward``.
 
-        The true IoU of a mask is that with the cell that it fits best. ``windows``: the truth under each mask.
+        The true IoU of a mask is that with the cell that it fits best. ``windows``: the truth under each.
         """
         if self.objectness is None:
             return {}

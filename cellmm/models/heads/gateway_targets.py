@@ -46,8 +46,8 @@ class ImageTargets:
         image, stride = self._sample.gt_layers.shape[-2:], self._grid.stride
         if self._sample.gt_disks.shape != tuple(-(-side // stride) for side in image):
             raise CellMMError(
-                f"{self._sample.get('img_path')}: disks of {tuple(self._sample.gt_disks.shape)} pixels for an "
-                f"image of {tuple(image)}: set stride={stride} in DiskTargets, as the head has it"
+                f"{self._sample.get('img_path')}: disks of {tuple(self._sample.gt_disks.shape)} pixels for "
+                f"an image of {tuple(image)}: set stride={stride} in DiskTargets, as the head has it"
             )
 
     @property

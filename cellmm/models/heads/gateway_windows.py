@@ -49,6 +49,8 @@ class GrowingWindows:
         batch_size: gateways that go through DecoNet together when predicting.
     """
 
+    derived_arguments = ("multiple",)  # what the head gives
+
     def __init__(
         self, multiple: int = 1, size: int | None = None, patience: float | None = 1.0, batch_size: int = 16
     ) -> None:
@@ -65,7 +67,7 @@ class GrowingWindows:
         return min(self.size * grow, height), min(self.size * grow, width)
 
     def first_pixels(self, points: Tensor, size: tuple[int, int], shape: Sequence[int]) -> Tensor:
-        """Where windows of ``size`` around ``points`` (K, 2) start, inside a map of ``shape``: int64 (K, 2)."""
+        """Where windows of ``size`` around ``points`` (K, 2) start, inside the map: int64 (K, 2)."""
         step = self.multiple
         most = [(whole - side) // step * step for whole, side in zip(shape, size, strict=True)]
         first = (points - points.new_tensor(size) / 2).div(step).round().long() * step
@@ -74,7 +76,7 @@ class GrowingWindows:
     def decode_each(
         self, gateways: Gateways, shape: Sequence[int], decode: Decode, *, mask_thr: float, score_thr: float
     ) -> DecodedMasks:
-        """Open each gateway alone, the most probable first, in windows that grow on a map of ``shape`` (h, w).
+        """Open each gateway alone, most probable first, in windows that grow on a map of ``shape`` (h, w).
 
         Args:
             decode: DecoNet, see ``Decode``.
@@ -112,9 +114,9 @@ class GrowingWindows:
             todo, grow = torch.cat(again), 2 * grow
         if left_out:
             out.limits[
-                "{} gateways were not opened, or left out since their window cuts their mask: too many before "
-                "them gave no mask, as after a short training or in an image of another kind; train longer, or "
-                "set windows.patience=None of the head"
+                "{} gateways were not opened, or left out since their window cuts their mask: too many "
+                "before them gave no mask, as after a short training or in an image of another kind; train "
+                "longer, or set windows.patience=None of the head"
             ] = left_out
         return out
 
@@ -134,7 +136,7 @@ def is_cut(masks: Tensor, first: Tensor, size: Sequence[int], shape: Sequence[in
 
 
 def cut_windows(x: Tensor, image: Tensor, first: Tensor, size: Sequence[int]) -> Tensor:
-    """Windows of ``size`` out of maps (B, C, H, W), of image ``image[k]`` from ``first[k]`` on: (K, C, h, w)."""
+    """Cut windows of ``size`` from ``first`` (K, 2) on out of images ``image`` (K,) of (B, C, H, W)."""
     if tuple(size) == tuple(x.shape[-2:]):
         return x[image]
     cuts = [

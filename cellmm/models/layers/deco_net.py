@@ -20,9 +20,9 @@ class DecoNet(nn.Module):
     convolutions of each block of the way down. -> logits (B, 1, H', W'), and the coarsest map.
     Source: diskmask 2.3.2, 3.2.
 
-    With ``padding='valid'`` and two convolutions per block, H = 324 comes down as 160, 156 | 78, 74 | 37, 33 |
-    16, 12 and up as 24, 20 | 40, 36 | 72, 68 | 136, 132: H' = 132, and ``origin`` = 92 pixels of x lie before
-    the first pixel of the logits. Own skips are cropped by 4, 16 and 40.
+    With ``padding='valid'`` and two convolutions per block, H = 324 comes down as 160, 156 | 78, 74 |
+    37, 33 | 16, 12 and up as 24, 20 | 40, 36 | 72, 68 | 136, 132: H' = 132, and ``origin`` = 92 pixels of x
+    lie before the first pixel of the logits. Own skips are cropped by 4, 16 and 40.
 
     Args:
         in_channels: C; the head gives it.
@@ -39,6 +39,8 @@ class DecoNet(nn.Module):
         min_size: side of the smallest x.
         coarsest_channels: channels of the coarsest map.
     """
+
+    derived_arguments = ("in_channels", "map_channels")  # what the head gives
 
     def __init__(
         self,
@@ -93,9 +95,13 @@ class DecoNet(nn.Module):
         if self.padded and window % self.multiple:
             raise ValueError(f"the size of windows must be a multiple of {self.multiple}, got {window}")
         if self.padded and self.norm == "BN" and window == self.multiple:
-            raise ValueError(f"a window of {window} leaves one pixel to batch normalisation: take {2 * window}")
+            raise ValueError(
+                f"a window of {window} leaves one pixel to batch normalisation: take {2 * window}"
+            )
         if window < self.min_size:
-            raise ValueError(f"the size of windows must be at least {self.min_size} without padding, got {window}")
+            raise ValueError(
+                f"the size of windows must be at least {self.min_size} without padding, got {window}"
+            )
 
     def forward(self, x: Tensor, maps: Sequence[Tensor] = ()) -> tuple[Tensor, Tensor]:
         fine, skips = (maps[0], maps[1:]) if self.fine_skip else (None, maps)

@@ -1,10 +1,9 @@
-"""The work of predicting with gateways is bounded, and what a net that has learned gives stays."""
+"""Windows grow until masks fit; the work is bounded, and what a net that has learned gives stays."""
 
 import pytest
 import torch
 
 from cellmm.models.feature_spec import feature_pyramid
-from cellmm.models.heads.gateway_budget import DecodingBudget
 from cellmm.models.heads.gateway_windows import is_cut
 from cellmm.models.heads.gateways import Gateways
 from cellmm.registry import MODELS, TASK_UTILS
@@ -144,26 +143,6 @@ def test_long_cells_may_grow(order):
     assert pixels == all_pixels and same(drawn.probs, everything.probs)
 
 
-def test_masks_at_a_place_that_is_covered_do_not_pay():
-    """Each gateway gives the same large mask: the second and later ones are wasted."""
-    shape = (64, 64)
-    points = torch.tensor([[32.0, 24.0 + i] for i in range(0, 16, 4)])
-    work = Work(4, free=0, shape=shape)
-    masks = torch.zeros(4, 16, 16, dtype=torch.bool)
-    masks[:, 4:12, 2:14] = True
-    first = torch.tensor([[24, 24]]).expand(4, 2)
-    whole = torch.tensor([False, True, True, True])
-    work.add(torch.arange(4), 256, points, whole, masks, first)
-    assert work.paid.tolist() == [False, True, False, False]
-    assert work.allowed(1) == 0
-    work = Work(4, free=700, shape=shape)
-    work.add(torch.arange(4), 256, points, whole, masks, first)
-    assert work.allowed(1) == 700 + 128 - 3 * 256 and work.allowed(25) == 2
-    # a larger window gives the first one its mask: what was wasted has paid
-    work.add(torch.arange(1), 1024, torch.tensor([[2.0, 2.0]]), torch.tensor([True]), masks[:1], first[:1])
-    assert work.paid[0] and work.spent[0] == 1280 and work.allowed(1) == 700 + 640 + 128 - 2 * 256
-
-
 def test_nothing_changes_the_order_of_what_is_returned():
     """Components come by their place, and are looked at by their probability."""
     points = grid((64, 64), 16)
@@ -178,7 +157,7 @@ def test_gateways_beyond_max_gates_are_counted():
     head = build(finder=dict(max_gates=3, score_thr=0.0))
     maps = [torch.randn(1, c, 64 // 2**i, 64 // 2**i) for i, c in enumerate(CHANNELS)]
     head.decode_windows = lambda features, f, image, first, gates: (
-        torch.zeros(len(gates), 1, *gates.shape[-2:]),
+        torch.zeros(len(gates), *gates.shape[-2:]),
         torch.zeros(len(gates), 6, 1, 1),
     )
     with torch.no_grad():
