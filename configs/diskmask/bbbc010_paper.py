@@ -47,10 +47,9 @@ model = dict(
         mode="fan_in",
         nonlinearity="relu",
     ),
-    data_preprocessor=dict(type="CellDataPreprocessor", in_channels=3, divisor=1),
+    data_preprocessor=dict(type="CellDataPreprocessor", in_channels=3),
     encoder=dict(
         type="SEUNetEncoder",
-        in_channels=3,
         widths=(64, 128, 256, 512),
         stem_stride=2,
         se=False,

@@ -1,4 +1,4 @@
-"""What predicting costs with networks that have learned little: the work of DecoNet and CPU seconds.
+"""The cost of predicting with networks that have learned little: the work of DecoNet and CPU seconds.
 
     python tools/benchmarks/weak_models.py CONFIG CHECKPOINT [CHECKPOINT ...] [--images 6]
 

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 import torch
 from mmengine.model import BaseModule
-from mmengine.structures import InstanceData
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cellmm.checks import check_share, check_whole
+from cellmm.models.feature_spec import FeatureSpec
 from cellmm.models.heads.class_check import check_labels
 from cellmm.models.heads.mask_scores import MaskQuality
 from cellmm.models.layers import QueryRefiner, TopDownBranch, coordinate_channels, masked_average
@@ -20,11 +20,12 @@ from cellmm.models.layers.mask_kernels import (
     place_kernels,
     resize_to,
 )
-from cellmm.models.limits import REACHED, LimitLog
+from cellmm.models.limits import LimitLog
 from cellmm.models.losses.functional import mask_iou, mean_over_ranks
 from cellmm.models.losses.point_sampling import candidate_pixels, uncertain_points
 from cellmm.models.postprocess.mask_nms import mask_nms, matrix_nms
 from cellmm.registry import MODELS, TASK_UTILS
+from cellmm.structures import PredictedInstances
 
 CHUNK = 16  # whole masks held at a time
 ALL_IN_USE = (
@@ -54,8 +55,7 @@ class IAMHead(BaseModule):
     two together.
 
     Args:
-        in_channels: channels of the decoder's maps, finest first.
-        stride: pixels of the input that a pixel of map ``mask_level`` stands for.
+        in_specs: of the decoder's maps, finest first; the masks have the stride of map ``mask_level``.
         num_queries: N, more than the most cells in an image; a warning names images in which all are in use.
         num_classes: K.
         feature_dim: size of an instance feature, 256 as published.
@@ -97,8 +97,7 @@ class IAMHead(BaseModule):
 
     def __init__(
         self,
-        in_channels: Sequence[int],
-        stride: int,
+        in_specs: Sequence[FeatureSpec],
         num_queries: int = 100,
         num_classes: int = 1,
         feature_dim: int = 256,
@@ -130,7 +129,8 @@ class IAMHead(BaseModule):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        check_whole(1, stride=stride, num_queries=num_queries, num_classes=num_classes, depth=depth)
+        in_channels = [spec.channels for spec in in_specs]
+        check_whole(1, num_queries=num_queries, num_classes=num_classes, depth=depth)
         check_whole(1, feature_dim=feature_dim, branch_channels=branch_channels, mask_dim=mask_dim)
         check_whole(0, num_fields=num_fields, num_refine=num_refine, match_level=match_level)
         check_whole(0, mask_level=mask_level, instance_level=instance_level)
@@ -146,7 +146,8 @@ class IAMHead(BaseModule):
         most = len(in_channels) - min(instance_level, mask_level)
         if not 1 <= num_levels <= most:
             raise ValueError(f"num_levels must be 1 to {most}, the decoder's levels, got {num_levels}")
-        self.stride, self.num_queries, self.num_classes = stride, num_queries, num_classes
+        self.num_queries, self.num_classes = num_queries, num_classes
+        self.stride = in_specs[mask_level].stride
         self.mask_level, self.instance_level, self.match_level = mask_level, instance_level, match_level
         self.mask_dim = mask_dim
         self.activation, self.coord_order = activation, coord_order
@@ -348,8 +349,8 @@ class IAMHead(BaseModule):
                 self.num_unmatched += unmatched
                 self._limits.say(sample.get("img_path"), {text: unmatched})
 
-    def predict(self, features: list[Tensor], samples: list) -> list[InstanceData]:
-        """Per image ``mask_probs`` (n, H', W') at the masks' stride, ``scores``, ``labels``, best first.
+    def predict(self, features: list[Tensor], samples: list) -> list[PredictedInstances]:
+        """The instances of each image, whole maps (n, H', W') at the masks' stride, best first.
 
         Score = class probability x maskness, the mean probability over the pixels of the mask
         (sparseseunet 4.5.3); see ``objectness`` for the others. Masks are computed only for queries whose
@@ -382,11 +383,13 @@ class IAMHead(BaseModule):
                 order = order[lowered.argsort(descending=True, stable=True)]
                 order = order[scores[order] > self.score_thr]
             results.append(
-                InstanceData(
-                    metainfo={REACHED: reached},
-                    mask_probs=probs[order],
+                PredictedInstances(
+                    probs=probs[order],
                     scores=scores[order],
                     labels=labels[able][order],
+                    stride=self.stride,
+                    mask_thr=self.mask_thr,
+                    limits=reached,
                 )
             )
         return results

@@ -7,6 +7,7 @@ import torch
 from mmengine.structures import InstanceData
 
 from cellmm.errors import CellMMError
+from cellmm.models import feature_pyramid
 from cellmm.models.layers import coordinate_channels, mask_logits
 from cellmm.models.layers.mask_kernels import place_kernels
 from cellmm.registry import MODELS
@@ -19,8 +20,7 @@ def build(**options):
     torch.manual_seed(0)
     defaults = dict(
         type="IAMHead",
-        in_channels=CHANNELS,
-        stride=1,
+        in_specs=feature_pyramid(CHANNELS),
         num_queries=5,
         feature_dim=8,
         branch_channels=8,
