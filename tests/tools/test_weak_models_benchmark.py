@@ -21,8 +21,8 @@ def test_pixels_and_calls_of_deconet():
     model = MODELS.build(
         dict(
             type="CellSegmentor",
-            data_preprocessor=dict(type="CellDataPreprocessor", in_channels=1, divisor=8),
-            encoder=dict(type="SEUNetEncoder", in_channels=1, widths=(4, 4, 4), se=False),
+            data_preprocessor=dict(type="CellDataPreprocessor", in_channels=1),
+            encoder=dict(type="SEUNetEncoder", widths=(4, 4, 4), se=False),
             decoder=dict(type="SEUNetDecoder", widths=(4, 4), se=False),
             heads=dict(
                 instances=dict(

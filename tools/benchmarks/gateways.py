@@ -76,7 +76,7 @@ def compare(config: str, gates: int, rounds: int, side: int | None = None) -> di
     cfg = load_config(config)
     model = MODELS.build(cfg.model).eval()
     side = side or (516 if cfg.model.encoder.get("padding") == "valid" else 448)
-    image = torch.randn(1, cfg.model.encoder.in_channels, side, side)
+    image = torch.randn(1, cfg.model.data_preprocessor.in_channels, side, side)
     windows = model.heads[model.instance_head].windows
     own, windows.size = windows.size, None
     gateways = scattered_gateways(gates, model.extract(image)[0].shape[-2:])

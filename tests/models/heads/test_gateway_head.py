@@ -157,7 +157,7 @@ def test_published_opens_a_union_of_thinned_disks():
     one = sample(bars(4))
     disks = one.gt_disks
     number, areas = [], set()
-    for _ in range(60):
+    for _ in range(120):
         opened = open_gateways(head, one)
         assert opened.gates.shape == (1, 24, 32) and len(opened.cells) == 1
         cells = opened.cells[0]
