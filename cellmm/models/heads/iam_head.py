@@ -181,7 +181,9 @@ class IAMHead(BaseModule):
                 self.num_unmatched += unmatched
                 self._limits.say(sample.get("img_path"), {text: unmatched})
 
-    def _objectness_loss(self, outputs: dict, samples: Sequence[CellSample], matched: MatchedLosses) -> Tensor:
+    def _objectness_loss(
+        self, outputs: dict, samples: Sequence[CellSample], matched: MatchedLosses
+    ) -> Tensor:
         """Of matched queries, some at a time: the objectness with the IoU of the whole mask with its cell."""
         stage, basis = outputs["stages"][-1], outputs["basis"]
         predicted, ious = [], []

@@ -101,7 +101,7 @@ class Upsample(nn.Module):
 
 
 def num_coordinates(order: int) -> int:
-    """How many channels ``coordinate_channels`` gives; raises ValueError for an order that it does not know."""
+    """How many channels ``coordinate_channels`` gives; raises ValueError for an unknown order."""
     if order not in (0, 1, 2):
         raise ValueError(f"coord_order must be 0, 1 or 2, got {order}")
     return (0, 2, 5)[order]

@@ -16,7 +16,8 @@ class TopDownBranch(nn.Module):
     """Decoder maps (B, D, h, w), finest first -> one map of ``channels`` at the size of map ``level``.
 
     At each level, ``depth`` 3x3 blocks work on the decoder's map, joined with what the next coarser level
-    passed on, upsampled. One level is the branch of the single-level model. Source: sparseseunet 4.5.2, 4.5.4.
+    passed on, upsampled. One level is the branch of the single-level model.
+    Source: sparseseunet 4.5.2, 4.5.4.
 
     Args:
         in_channels: channels of the decoder's maps, finest first. The head gives them.
