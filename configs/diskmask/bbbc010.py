@@ -5,10 +5,8 @@ max_iters = 40_000  # batches of 4: 3,500 times each of the 45 wells
 model = dict(
     encoder=dict(widths=(48, 64, 128, 192, 256, 320), stem_stride=1),
     decoder=dict(widths=(64, 64, 128, 192, 256)),
-    data_preprocessor=dict(divisor=32),
     heads=dict(
         instances=dict(
-            stride=1,
             feature_channels=64,
             deco_net=dict(widths=(48, 64, 96, 128, 160)),
             window=192,

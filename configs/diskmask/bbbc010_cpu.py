@@ -8,17 +8,14 @@ _base_ = [
 max_iters = 6000
 model = dict(
     type="CellSegmentor",
-    channels_last=True,
-    data_preprocessor=dict(type="CellDataPreprocessor", in_channels=1, divisor=64, channels_last=True),
+    data_preprocessor=dict(type="CellDataPreprocessor", in_channels=1),
     # no squeeze-and-excitation: a tile of an image has to give what the whole image gives
-    encoder=dict(
-        type="SEUNetEncoder", in_channels=1, widths=(24, 32, 64, 96, 128, 160), stem_stride=2, se=False
-    ),
+    # masks at half resolution: no loss of AP here
+    encoder=dict(type="SEUNetEncoder", widths=(24, 32, 64, 96, 128, 160), stem_stride=2, se=False),
     decoder=dict(type="SEUNetDecoder", widths=(32, 48, 64, 96, 128), se=False),
     heads=dict(
         instances=dict(
             type="GatewayHead",
-            stride=2,  # masks at half resolution: no loss of AP here
             feature_channels=32,
             deco_net=dict(widths=(24, 32, 48, 64), norm="BN", padding="same", upsample="nearest"),
             fine_skip=True,

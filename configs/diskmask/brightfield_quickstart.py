@@ -26,7 +26,6 @@ model = dict(
         instances=dict(
             _delete_=True,
             type="GatewayHead",
-            stride=2,
             feature_channels=32,
             deco_net=dict(widths=(24, 32, 48, 64), norm="BN", padding="same", upsample="nearest"),
             fine_skip=True,

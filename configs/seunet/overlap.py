@@ -7,7 +7,6 @@ model = dict(
     heads=dict(
         overlap=dict(
             type="SemanticHead",
-            stride=2,
             target="overlap",
             loss=dict(type="SigmoidFocalLoss"),
         )

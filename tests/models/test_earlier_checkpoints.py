@@ -14,12 +14,11 @@ from cellmm.structures import LabelLayers, rle
 
 FOLDER = Path(__file__).parent / "earlier_checkpoints"
 EXPECTED = json.loads((FOLDER / "expected.json").read_text())
-ENCODER = dict(type="SEUNetEncoder", in_channels=2, widths=(4, 6, 8), stem_stride=2)
+ENCODER = dict(type="SEUNetEncoder", widths=(4, 6, 8), stem_stride=2)
 DECODER = dict(type="SEUNetDecoder", widths=(5, 6))
-PREPROCESSOR = dict(type="CellDataPreprocessor", in_channels=2, divisor=8)
+PREPROCESSOR = dict(type="CellDataPreprocessor", in_channels=2)
 IAM = dict(
     type="IAMHead",
-    stride=2,
     num_queries=16,
     feature_dim=8,
     branch_channels=4,
@@ -27,7 +26,7 @@ IAM = dict(
     depth=1,
     score_thr=0.0,
 )
-GATEWAY = dict(type="GatewayHead", stride=2, feature_channels=4, score_thr=0.0)
+GATEWAY = dict(type="GatewayHead", feature_channels=4, score_thr=0.0)
 
 
 def with_head(head: dict) -> dict:
@@ -89,10 +88,9 @@ MODEL = dict(
     ),
     gateway_published=dict(
         type="CellSegmentor",
-        data_preprocessor=dict(PREPROCESSOR, divisor=1),
+        data_preprocessor=PREPROCESSOR,
         encoder=dict(
             type="SEUNetEncoder",
-            in_channels=2,
             widths=(4, 6),
             stem_stride=2,
             se=False,
@@ -104,8 +102,6 @@ MODEL = dict(
         heads=dict(
             instances=dict(
                 GATEWAY,
-                stride=1,
-                origin=11,
                 deco_net=dict(widths=(4, 6), padding="valid", depth=1),
                 keep_prob=0.9,
                 train_thinning=1,
@@ -120,9 +116,7 @@ MODEL = dict(
         encoder=ENCODER,
         decoder=dict(type="ParallelDecoders", decoders=dict(cytoplasm=DECODER, border=DECODER)),
         instance_head=None,
-        heads={
-            target: dict(type="SemanticHead", stride=2, target=target) for target in ("cytoplasm", "border")
-        },
+        heads={target: dict(type="SemanticHead", target=target) for target in ("cytoplasm", "border")},
         postprocess=dict(type="SeededWatershed", min_area=1),
     ),
 )

@@ -56,7 +56,7 @@ def first_sample(dataset: Any, model: nn.Module, where: str, index: Any) -> dict
     if channels != takes:
         raise CellMMError(
             f"model.data_preprocessor.in_channels: {takes}, but {name_of(dataset.get_data_info(0))} has "
-            f"{channels} channels; set this and model.encoder.in_channels, or choose channels in LoadImage"
+            f"{channels} channels; set this, or choose channels in LoadImage"
         )
     return sample
 
@@ -64,7 +64,6 @@ def first_sample(dataset: Any, model: nn.Module, where: str, index: Any) -> dict
 def _check_size(size: Sequence[int], loader: DataLoader, model: nn.Module, what: str) -> None:
     divisor = getattr(getattr(model, "data_preprocessor", None), "divisor", 1)
     encoder = getattr(model, "encoder", None)
-    stride = getattr(encoder, "stride", None)
     padded = [n + -n % divisor for n in size]
     least = getattr(encoder, "min_size", 1)
     least = (least, least) if isinstance(least, int) else tuple(least)
@@ -72,13 +71,10 @@ def _check_size(size: Sequence[int], loader: DataLoader, model: nn.Module, what:
         raise CellMMError(
             f"train_dataloader.dataset.pipeline: {what}; the model needs {least[0]}x{least[1]} px or more"
         )
-    if not isinstance(stride, int):
+    specs = getattr(encoder, "out_specs", None)
+    if not specs:
         return
-    if any(n % stride for n in padded):
-        raise CellMMError(
-            f"model.data_preprocessor.divisor: {divisor} is not a multiple of the encoder's coarsest stride; "
-            f"set it to {stride}"
-        )
+    stride = specs[-1].stride
     batch = loader.batch_size or getattr(loader.batch_sampler, "batch_size", None)
     has_batch_norm = any(
         isinstance(module, nn.modules.batchnorm._BatchNorm) and not isinstance(module, nn.SyncBatchNorm)

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import torch
 from mmengine.model import BaseModule
-from mmengine.structures import InstanceData
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cellmm.errors import CellMMError
+from cellmm.models.feature_spec import FeatureSpec, channels_of
 from cellmm.models.heads.class_check import check_labels
 from cellmm.models.heads.gateway_prediction import predict_image
 from cellmm.models.heads.gateway_training import (
@@ -29,6 +29,7 @@ from cellmm.models.heads.gateways import Gateways, gateways_from_components, gat
 from cellmm.models.heads.mask_scores import MaskQuality
 from cellmm.models.losses.functional import cross_entropy, dice_coefficient, mean_over_ranks
 from cellmm.registry import MODELS
+from cellmm.structures import PredictedInstances
 
 
 @MODELS.register_module()
@@ -46,16 +47,14 @@ class GatewayHead(BaseModule):
     wrong gateways is learned too.
 
     ``forward``: list of (B, D, H, W), finest first -> dict(features (B, C, H, W), disk_logits
-    (B, K + 1, H, W)). Samples need what ReferencePoints and DiskTargets write, at the head's ``stride``.
+    (B, K + 1, H, W)). Samples need what ReferencePoints and DiskTargets write, at the stride of F.
 
     Args:
-        in_channels: channels of the maps, finest first.
-        stride: pixels of the input that a pixel of F, and of the masks, stands for.
+        in_specs: of the maps, finest first; F and the masks have the stride of the finest.
         num_classes: K; the disk logits have one class more, the background.
         feature_channels: C.
         deco_net: arguments of DecoNet; its ``widths`` say how many maps after the finest it takes.
         fine_skip: DecoNet's last block sees the finest map too; not published.
-        origin: pixels of the input before F's first pixel: 92 after EncoNetDecoder with ``padding='valid'``.
         window: side of the window of F around a gateway that DecoNet looks at, with padding a multiple of
             DecoNet's coarsest stride; it grows where a mask reaches its border. None: all of F.
         patience: how much work that gives no mask predicting an image may hold: so many times 16 windows and
@@ -86,13 +85,11 @@ class GatewayHead(BaseModule):
 
     def __init__(
         self,
-        in_channels: Sequence[int],
-        stride: int,
+        in_specs: Sequence[FeatureSpec],
         num_classes: int = 1,
         feature_channels: int = 64,
         deco_net: dict | None = None,
         fine_skip: bool = False,
-        origin: int = 0,
         window: int | None = None,
         patience: float | None = 1.0,
         train_gates: int | None = None,
@@ -137,6 +134,7 @@ class GatewayHead(BaseModule):
             raise ValueError("loss_quality_weight, anywhere and found need train_gates: one mask a gateway")
         if train_gates and round(train_gates * anywhere) + round(train_gates * found) > train_gates:
             raise ValueError(f"anywhere {anywhere} and found {found} are more than {train_gates} train_gates")
+        in_channels = channels_of(in_specs)
         deco_net = dict(deco_net or {})
         deco_net.setdefault("type", "DecoNet")
         levels = len(deco_net.get("widths", (0,) * 4))
@@ -152,8 +150,8 @@ class GatewayHead(BaseModule):
         )
         self.quality = MaskQuality(2 * self.deco_net.coarsest_channels) if loss_quality_weight else None
         self.deco_net.check_window(window)
-        self.stride, self.num_classes, self.origin = stride, num_classes, origin
-        self.margin = origin + stride * self.deco_net.origin
+        self.num_classes, self.stride, self.origin = num_classes, in_specs[0].stride, in_specs[0].origin
+        self.out_spec = FeatureSpec(1, self.stride, self.origin + self.stride * self.deco_net.origin)
         self.window, self.fine_skip, self.patience = window, fine_skip, patience
         self.train_gates, self.anywhere, self.found = train_gates, anywhere, found
         self.keep_prob, self.train_radius, self.train_thinning = keep_prob, train_radius, train_thinning
@@ -355,9 +353,8 @@ class GatewayHead(BaseModule):
         )
 
     @torch.no_grad()
-    def predict(self, features: list[Tensor], samples: list) -> list[InstanceData]:
-        """Per image ``mask_probs`` (n, h', w') in windows from ``mask_origins`` (n, 2) on, ``points`` (n, 2),
-        (y, x) in pixels of the input, ``scores``, ``labels``, best first."""
+    def predict(self, features: list[Tensor], samples: list) -> list[PredictedInstances]:
+        """The instances of each image, in windows, with the gateways as ``points``, best first."""
         outputs = self(features)
         probs = outputs["disk_logits"].softmax(1)
         return [predict_image(self, features, outputs["features"], i, probs[i]) for i in range(len(probs))]

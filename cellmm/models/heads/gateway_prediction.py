@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from cellmm.models.heads.gateways import Gateways
-from cellmm.models.limits import REACHED
 from cellmm.models.postprocess.mask_nms import window_nms
+from cellmm.structures import PredictedInstances
 
 FREE_WINDOWS = 16  # and once all of F: what may give no mask in an image without any
 
@@ -66,10 +65,10 @@ class Work:
 
 def predict_image(
     head: nn.Module, features: list[Tensor], f: Tensor, image: int, class_probs: Tensor
-) -> InstanceData:
+) -> PredictedInstances:
     """The instances of ``image`` of the batch, with class probabilities (K + 1, h, w).
 
-    See GatewayHead.predict. Limits that were reached are in the metainfo, as LimitLog takes them.
+    See GatewayHead.predict.
     """
     disk_probs = 1 - class_probs[0]
     gateways = head.find(disk_probs)
@@ -91,10 +90,14 @@ def predict_image(
         "gave no mask, as after a short training or in an image of another kind; train longer, or set "
         "patience=None of the head": drawn.left,
     }
-    return InstanceData(
-        metainfo={REACHED: {text: number for text, number in reached.items() if number}},
-        mask_probs=[probs[i] for i in keep],
-        mask_origins=origins[keep] + head.origin // head.stride,
+    before = head.origin // head.stride  # pixels of the map before F's first one
+    return PredictedInstances(
+        probs=[probs[i] for i in keep],
+        origins=origins[keep] + before,
+        grid_shape=tuple(side + before for side in f.shape[-2:]),
+        stride=head.stride,
+        mask_thr=head.mask_thr,
+        limits={text: number for text, number in reached.items() if number},
         points=(gateways.points[keep] + 0.5) * head.stride - 0.5 + head.origin,
         scores=scores[keep],
         labels=class_probs[1:, row[keep], col[keep]].argmax(0),

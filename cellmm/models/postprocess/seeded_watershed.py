@@ -4,12 +4,12 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from mmengine.structures import InstanceData
 from scipy import ndimage
 from skimage.morphology import local_maxima, reconstruction
 from skimage.segmentation import watershed
 
 from cellmm.registry import TASK_UTILS
+from cellmm.structures import PredictedInstances
 
 EIGHT = np.ones((3, 3), dtype=bool)
 
@@ -41,7 +41,6 @@ class SeededWatershed:
     """
 
     needs_maps = ("cytoplasm",)
-    mask_thr = 0.5  # of the windows
 
     def __init__(
         self,
@@ -64,13 +63,12 @@ class SeededWatershed:
         self.min_seed, self.neck = min_seed, neck
         self.unseeded, self.min_area = unseeded, min_area
 
-    def __call__(self, maps: Mapping[str, np.ndarray]) -> InstanceData:
-        """Maps by name, float32 (h, w) in [0, 1]: cytoplasm and, where there are, nuclei and border.
+    def __call__(self, maps: Mapping[str, np.ndarray]) -> PredictedInstances:
+        """Maps by name, float32 (h, w) in [0, 1]: cytoplasm and, if the model has them, nuclei and border.
 
         Returns:
-            ``mask_probs``, list of float32 windows, above 0.5 in the pixels of the cell alone;
-            ``mask_origins`` (n, 2), row and column of their first pixels; ``scores``, the mean cytoplasm
-            probability, falling; ``labels``, all 0.
+            Windows above 0.5 in the pixels of the cell alone, with the mean cytoplasm probability as score;
+            all labels are 0.
         """
         cytoplasm = maps["cytoplasm"]
         regions = self.regions(maps)
@@ -88,12 +86,13 @@ class SeededWatershed:
             window = level[rows, cols].copy()
             others = foreground[rows, cols] & (regions[rows, cols] != index + 1)
             window[others] = 1 - window[others]
-            windows.append(torch.from_numpy(window))
-        return InstanceData(
-            mask_probs=windows,
-            mask_origins=torch.from_numpy(origins),
+            windows.append(window)
+        return PredictedInstances(
+            probs=windows,
             scores=torch.from_numpy(scores[order].astype(np.float32)),
             labels=torch.zeros(len(order), dtype=torch.long),
+            origins=origins,
+            grid_shape=cytoplasm.shape,
         )
 
     def regions(self, maps: Mapping[str, np.ndarray]) -> np.ndarray:

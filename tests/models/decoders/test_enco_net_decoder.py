@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from cellmm.models import FeatureSpec, feature_pyramid
 from cellmm.models.layers import DecoNet
 from cellmm.registry import MODELS
 
@@ -19,7 +20,7 @@ MSRA = dict(
 
 def enco_net(widths=(2, 2, 2, 2), up_widths=(2, 2, 2, 2), in_channels=1, **options):
     encoder = MODELS.build(dict(ENCODER, widths=widths, in_channels=in_channels))
-    decoder = dict(type="EncoNetDecoder", in_channels=encoder.out_channels, widths=up_widths, **options)
+    decoder = dict(type="EncoNetDecoder", in_specs=encoder.out_specs, widths=up_widths, **options)
     return encoder, MODELS.build(decoder)
 
 
@@ -27,9 +28,7 @@ def published():
     encoder, decoder = enco_net((64, 128, 256, 512), (64, 64, 128, 256), in_channels=3)
     head = dict(
         type="GatewayHead",
-        in_channels=decoder.out_channels,
-        stride=1,
-        origin=92,
+        in_specs=decoder.out_specs,
         window=324,
         deco_net=dict(widths=(32, 64, 128, 256)),
     )
@@ -56,7 +55,7 @@ def test_published_sizes():
     assert [one.shape[-1] for one in maps] == [252, 122, 57, 24]
     out = decoder(maps)
     assert [one.shape[-1] for one in out] == [324, 252 - 44, 122 - 21, 57 - 9, 24 - 3]
-    assert (decoder.origin, decoder.crops, decoder.out_channels) == (92, (44, 21, 9, 3), (2, 2, 2, 2, 2))
+    assert decoder.crops == (44, 21, 9, 3) and decoder.out_specs[0] == FeatureSpec(2, 1, 92)
     for one, whole, crop in zip(out[1:], maps, decoder.crops, strict=True):
         assert torch.equal(one, whole[..., crop:, crop:])
 
@@ -71,7 +70,9 @@ def test_an_impulse_comes_out_where_the_origin_says(y, x):
     image[0, 0, y, x] = 1
     top, bottom, left, right = lit(decoder(encoder(image))[0])
     assert bottom - top == right - left == 15
-    assert top <= y - decoder.origin <= bottom and left <= x - decoder.origin <= right
+    assert (
+        top <= y - decoder.out_specs[0].origin <= bottom and left <= x - decoder.out_specs[0].origin <= right
+    )
 
 
 @torch.no_grad()
@@ -92,7 +93,7 @@ def test_skips_between_the_nets_lie_where_f_does(level):
     f, *skips = decoder(encoder(image))
     top, bottom, left, right = lit(deco_net(f, skips)[0])
     late = (0, 0, 7, 15)[level]
-    origin = decoder.origin + deco_net.origin
+    origin = decoder.out_specs[0].origin + deco_net.origin
     assert bottom - top == right - left == 15
     assert top - late <= y - origin <= bottom and left - late <= x - origin <= right
 
@@ -114,11 +115,12 @@ def test_padding_keeps_the_size_and_everything_learns():
     torch.manual_seed(0)
     encoder = MODELS.build(dict(ENCODER, widths=(3, 4), padding="same", norm="BN"))
     decoder = MODELS.build(
-        dict(type="EncoNetDecoder", in_channels=(3, 4), widths=(5, 6), padding="same", norm="BN")
+        dict(type="EncoNetDecoder", in_specs=encoder.out_specs, widths=(5, 6), padding="same", norm="BN")
     )
     out = decoder(encoder(torch.rand(2, 1, 20, 12)))
     assert [tuple(one.shape[1:]) for one in out] == [(5, 20, 12), (3, 10, 6), (4, 5, 3)]
-    assert (decoder.origin, decoder.crops, encoder.stride) == (0, (0, 0), 4)
+    assert decoder.out_specs == (FeatureSpec(5, 1), FeatureSpec(3, 2), FeatureSpec(4, 4))
+    assert decoder.crops == (0, 0) and encoder.divisor == 4
     out[0].sum().backward()
     assert all(p.grad is not None for net in (encoder, decoder) for p in net.parameters())
 
@@ -146,13 +148,11 @@ def test_msra_initialisation():
         dict(
             type="CellSegmentor",
             init_cfg=MSRA,
-            data_preprocessor=dict(type="CellDataPreprocessor", in_channels=3, divisor=1),
-            encoder=dict(ENCODER, in_channels=3, widths=(64, 128)),
+            data_preprocessor=dict(type="CellDataPreprocessor", in_channels=3),
+            encoder=dict(ENCODER, widths=(64, 128)),
             decoder=dict(type="EncoNetDecoder", widths=(32, 64)),
             heads=dict(
-                instances=dict(
-                    type="GatewayHead", stride=1, feature_channels=16, deco_net=dict(widths=(32, 64))
-                )
+                instances=dict(type="GatewayHead", feature_channels=16, deco_net=dict(widths=(32, 64)))
             ),
         )
     )
@@ -174,4 +174,4 @@ def test_msra_initialisation():
 
 def test_as_many_widths_as_maps():
     with pytest.raises(ValueError, match="as many entries"):
-        MODELS.build(dict(type="EncoNetDecoder", in_channels=(2, 2), widths=(2, 2, 2)))
+        MODELS.build(dict(type="EncoNetDecoder", in_specs=feature_pyramid((2, 2), 2), widths=(2, 2, 2)))

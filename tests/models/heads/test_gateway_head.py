@@ -10,6 +10,7 @@ from cellmm.datasets.transforms.disk_targets import DiskTargets
 from cellmm.datasets.transforms.packing import PackCellInputs
 from cellmm.datasets.transforms.reference_points import ReferencePoints
 from cellmm.errors import CellMMError
+from cellmm.models import feature_pyramid
 from cellmm.registry import MODELS
 from cellmm.structures import LabelLayers
 
@@ -35,7 +36,12 @@ def build(stride=2, norm="BN", seed=0, **options):
     deco_net = dict(widths=(4, 6), norm=norm, padding="same", upsample="nearest")
     return MODELS.build(
         dict(
-            dict(type="GatewayHead", in_channels=CHANNELS, stride=stride, feature_channels=4, train_radius=3),
+            dict(
+                type="GatewayHead",
+                in_specs=feature_pyramid(CHANNELS, stride),
+                feature_channels=4,
+                train_radius=3,
+            ),
             deco_net=deco_net,
             **options,
         )
@@ -254,7 +260,9 @@ def test_a_stride_that_is_not_that_of_the_map_is_one_line():
 
 
 def test_unpadded_nets_need_room():
-    valid = dict(deco_net=dict(widths=(4, 6), norm="none", padding="valid"), stride=1, in_channels=CHANNELS)
+    valid = dict(
+        deco_net=dict(widths=(4, 6), norm="none", padding="valid"), in_specs=feature_pyramid(CHANNELS)
+    )
     config = dict(type="GatewayHead", feature_channels=4, **valid)
     least = MODELS.build(config).deco_net.min_size
     assert 20 < least < 60
@@ -293,7 +301,7 @@ def test_quality_sees_the_same_disk_probability_in_training_and_in_use():
     head.gate_thr = 0.0
     out = head.predict(maps, [None])[0]
     probs = 1 - head(maps)["disk_logits"].softmax(1)[0, 0]
-    row, col = ((out.points + 0.5) / 2 - 0.5).round().long().unbind(1)
+    row, col = torch.from_numpy((out.points + 0.5) / 2 - 0.5).round().long().unbind(1)
     assert set(probs[row, col].tolist()) <= {float(one) for batch in seen[1:] for one in batch}
 
 
@@ -317,16 +325,14 @@ def test_encoding_once_is_the_double_pass():
     common = dict(padding="valid", norm="none")
     encoder = MODELS.build(dict(type="SEUNetEncoder", widths=(4, 4, 6, 8), stem_stride=2, se=False, **common))
     decoder = MODELS.build(
-        dict(type="EncoNetDecoder", in_channels=encoder.out_channels, widths=(4, 4, 4, 6), **common)
+        dict(type="EncoNetDecoder", in_specs=encoder.out_specs, widths=(4, 4, 4, 6), **common)
     )
     head = MODELS.build(
         dict(
             type="GatewayHead",
-            in_channels=decoder.out_channels,
-            stride=1,
+            in_specs=decoder.out_specs,
             feature_channels=4,
             deco_net=dict(widths=(4, 4, 6, 8), **common),
-            origin=decoder.origin,
             window=324,
         )
     )
@@ -360,8 +366,8 @@ def test_all_of_f_without_a_window(size):
     head.score_thr = -1.0
     head.deco_net.logits.bias.data.fill_(9.0)
     out = head.predict(features(1, size), [None])[0]
-    assert [tuple(one.shape) for one in out.mask_probs] == [(size[0] // 2, size[1] // 2)]
-    assert out.mask_origins.tolist() == [[0, 0]]
+    assert [tuple(one.shape) for one in out.probs] == [(size[0] // 2, size[1] // 2)]
+    assert out.origins.tolist() == [[0, 0]]
 
 
 def scene():
@@ -383,13 +389,12 @@ def test_learns_to_tell_crossing_objects_apart():
     image, masks = scene()
     encoder = MODELS.build(dict(type="SEUNetEncoder", widths=(8, 12, 16, 16), stem_stride=2, se=False))
     decoder = MODELS.build(
-        dict(type="SEUNetDecoder", in_channels=encoder.out_channels, widths=(8, 12, 16), se=False)
+        dict(type="SEUNetDecoder", in_specs=encoder.out_specs, widths=(8, 12, 16), se=False)
     )
     head = MODELS.build(
         dict(
             type="GatewayHead",
-            in_channels=decoder.out_channels,
-            stride=2,
+            in_specs=decoder.out_specs,
             feature_channels=8,
             deco_net=dict(widths=(8, 12, 16), norm="BN", padding="same", upsample="nearest"),
             fine_skip=True,
@@ -415,9 +420,9 @@ def test_learns_to_tell_crossing_objects_apart():
     best = []
     for mask in masks:
         ious = []
-        for probs, (top, left) in zip(out.mask_probs, out.mask_origins.tolist(), strict=True):
+        for probs, (top, left) in zip(out.probs, out.origins.tolist(), strict=True):
             drawn = np.zeros((32, 32), bool)
-            drawn[top : top + probs.shape[0], left : left + probs.shape[1]] = (probs > 0.5).numpy()
+            drawn[top : top + probs.shape[0], left : left + probs.shape[1]] = probs > 0.5
             drawn = drawn.repeat(2, 0).repeat(2, 1)
             ious.append((drawn & mask).sum() / (drawn | mask).sum())
         best.append((max(ious), int(np.argmax(ious))))

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from cellmm.models import feature_pyramid
 from cellmm.models.heads.gateway_prediction import Work, draw_gateways, is_cut
 from cellmm.models.heads.gateways import Gateways
-from cellmm.models.limits import REACHED
 from cellmm.registry import MODELS
 
 CHANNELS = (5, 6, 7)
@@ -15,8 +15,7 @@ def build(**options):
     torch.manual_seed(0)
     config = dict(
         type="GatewayHead",
-        in_channels=CHANNELS,
-        stride=1,
+        in_specs=feature_pyramid(CHANNELS),
         feature_channels=4,
         deco_net=dict(widths=(4, 6), norm="BN", padding="same", upsample="nearest"),
         gates="peaks",
@@ -101,7 +100,7 @@ def test_a_head_with_random_weights_is_bounded(bias):
     number = len(head.find(probs))
     assert number > 300
     assert sum(pixels) <= 16 * 16 * 16 + 192 * 192 + number / 2 * 16 * 16
-    ((text, left),) = out.get(REACHED).items()
+    ((text, left),) = out.limits.items()
     assert left > 0 and "{} gateways were not opened" in text and "patience=None" in text
 
 
@@ -178,7 +177,7 @@ def test_gateways_beyond_max_gates_are_counted():
     )
     with torch.no_grad():
         probs = 1 - head(maps)["disk_logits"].softmax(1)[0, 0]
-        reached = head.predict(maps, [None])[0].get(REACHED)
+        reached = head.predict(maps, [None])[0].limits
     ((text, left),) = reached.items()
     head.max_gates = None
     assert left > 3 and "max_gates=3" in text and "set max_gates=None" in text

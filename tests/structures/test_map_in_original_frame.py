@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cellmm.models.postprocess import map_in_original_frame
+from cellmm.structures import map_in_original_frame
 
 EYE = np.eye(3)
 

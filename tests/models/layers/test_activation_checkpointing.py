@@ -15,7 +15,7 @@ def test_result_gradients_and_statistics_are_the_same():
     torch.manual_seed(0)
     plain = ConvStack(2, 4, depth=2)
     again = copy.deepcopy(plain)
-    again.recompute = True
+    again.activation_checkpointing = True
     x = torch.rand(3, 2, 8, 8)
     for net in (plain, again):
         net(x).square().sum().backward()
@@ -31,8 +31,8 @@ def test_result_gradients_and_statistics_are_the_same():
 def test_fewer_tensors_are_kept():
     net, x = ConvStack(2, 4, depth=3), torch.rand(1, 2, 8, 8)
 
-    def kept(recompute):
-        net.recompute, sizes = recompute, []
+    def kept(activation_checkpointing):
+        net.activation_checkpointing, sizes = activation_checkpointing, []
         with torch.autograd.graph.saved_tensors_hooks(lambda t: sizes.append(t.numel()) or t, lambda t: t):
             net(x)
         return sum(sizes)
@@ -40,19 +40,15 @@ def test_fewer_tensors_are_kept():
     assert kept(True) < kept(False) / 4
 
 
-def segmentor(recompute):
+def segmentor(activation_checkpointing):
     return MODELS.build(
         dict(
             type="CellSegmentor",
-            data_preprocessor=dict(type="CellDataPreprocessor", in_channels=1, divisor=4),
+            data_preprocessor=dict(type="CellDataPreprocessor", in_channels=1),
             encoder=dict(type="SEUNetEncoder", widths=(4, 4)),
             decoder=dict(type="SEUNetDecoder", widths=(4,)),
-            heads=dict(
-                instances=dict(
-                    type="IAMHead", stride=1, branch_channels=4, mask_dim=4, feature_dim=4, depth=1
-                )
-            ),
-            recompute=recompute,
+            heads=dict(instances=dict(type="IAMHead", branch_channels=4, mask_dim=4, feature_dim=4, depth=1)),
+            activation_checkpointing=activation_checkpointing,
         )
     )
 
@@ -60,6 +56,11 @@ def segmentor(recompute):
 def test_names_of_a_model():
     names = ["encoder.levels.0", "heads.instances.mask_branch.levels.0.0"]
     model = segmentor(names)
-    assert [name for name, one in model.named_modules() if getattr(one, "recompute", False)] == names
-    with pytest.raises(CellMMError, match="model.recompute: no stack .* 'encoder.level.0'; did you mean enc"):
+    assert [
+        name for name, one in model.named_modules() if getattr(one, "activation_checkpointing", False)
+    ] == names
+    with pytest.raises(
+        CellMMError,
+        match="model.activation_checkpointing: there is no stack .* 'encoder.level.0'; did you mean enc",
+    ):
         segmentor(["encoder.level.0"])

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from cellmm.models.postprocess.original_frame import masks_in_original_frame
-from cellmm.structures import rle
+from cellmm.structures import masks_in_original_frame, rle
 
 
 def put_back(probs, **options):

@@ -5,8 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from cellmm.models.postprocess.original_frame import masks_in_original_frame
-from cellmm.structures import rle
+from cellmm.structures import masks_in_original_frame, rle
 
 
 @pytest.mark.parametrize("stride", [1, 2, 3])
