@@ -28,29 +28,20 @@ model = dict(
             type="GatewayHead",
             feature_channels=32,
             mask_decoder=dict(
-                type="DecoNet",
-                widths=(24, 32, 48, 64),
-                norm="BN",
-                padding="same",
-                upsample="nearest",
-                fine_skip=True,
+                widths=(24, 32, 48, 64), norm="BN", padding="same", upsample="nearest", fine_skip=True
             ),
             finder=dict(type="PeakFinder", score_thr=0.1, radius=3.0),
             sampler=dict(
                 type="SingleGatewaySampler", num_gates=6, random_share=0.17, detected_share=0.33, radius=4
             ),
             criterion=dict(
-                type="GatewayCriterion",
                 loss_disk=dict(type="CrossEntropyLoss", loss_weight=3.0),
                 loss_mask=dict(type="MaskBCELoss", loss_weight=5.0),
                 loss_dice=dict(type="DiceLoss", loss_weight=1.0),
             ),
-            scoring=dict(
-                type="GatewayScoring",
-                objectness=dict(type="MaskQuality", loss=dict(type="BCELoss", loss_weight=0.5)),
-            ),
-            windows=dict(type="GrowingWindows", size=64),
-            test_cfg=dict(mask_thr=0.5, score_thr=0.05, nms=dict(type="MaskNMS", iou_thr=0.6)),
+            scoring=dict(objectness=dict(type="MaskQuality", loss=dict(type="BCELoss", loss_weight=0.5))),
+            windows=dict(size=64),
+            test_cfg=dict(nms=dict(type="MaskNMS", iou_thr=0.6)),
         )
     ),
 )

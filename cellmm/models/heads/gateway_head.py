@@ -7,12 +7,11 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from cellmm.errors import CellMMError
-from cellmm.models.derive import build_derived
+from cellmm.models.derive import build_part
 from cellmm.models.feature_spec import FeatureSpec, channels_of
 from cellmm.models.heads.gateway_samplers import SampledGateways
 from cellmm.models.heads.gateway_targets import ImageTargets
 from cellmm.models.heads.gateway_windows import DecodedMasks, cut_windows
-from cellmm.models.heads.instance_test_cfg import InstanceTestCfg
 from cellmm.models.renamed_keys import rename_on_load
 from cellmm.registry import MODELS, TASK_UTILS
 from cellmm.structures import CellSample, PredictedInstances
@@ -51,6 +50,17 @@ class GatewayHead(BaseModule):
     # what training samples must have, and the steps that write it
     needs = {"gt_disks": "ReferencePoints and DiskTargets before PackCellInputs"}
 
+    # what the config of a part without ``type`` is a config of
+    default_parts = dict(
+        mask_decoder="DecoNet",
+        finder="ComponentFinder",
+        sampler="UnionGatewaySampler",
+        criterion="GatewayCriterion",
+        scoring="GatewayScoring",
+        windows="GrowingWindows",
+        test_cfg="InstanceTestCfg",
+    )
+
     def __init__(
         self,
         in_specs: Sequence[FeatureSpec],
@@ -69,29 +79,16 @@ class GatewayHead(BaseModule):
         channels, self.grid, self.num_classes = channels_of(in_specs), in_specs[0].grid, num_classes
         self.features = nn.Conv2d(channels[0], feature_channels, 1)
         self.disk_logits = nn.Conv2d(channels[0], num_classes + 1, 1)
-        self.mask_decoder = build_derived(
-            MODELS,
-            mask_decoder or dict(type="DecoNet"),
-            "GatewayHead.mask_decoder",
-            in_channels=feature_channels,
-            map_channels=channels,
+        self.mask_decoder = build_part(
+            self, MODELS, "mask_decoder", mask_decoder, in_channels=feature_channels, map_channels=channels
         )
-        self.scoring = build_derived(
-            MODELS,
-            scoring or dict(type="GatewayScoring"),
-            "GatewayHead.scoring",
-            in_channels=self.mask_decoder.coarsest_channels,
-        )
-        self.criterion = MODELS.build(criterion or dict(type="GatewayCriterion"))
-        self.finder = TASK_UTILS.build(finder or dict(type="ComponentFinder"))
-        self.sampler = TASK_UTILS.build(sampler or dict(type="UnionGatewaySampler"))
-        self.windows = build_derived(
-            TASK_UTILS,
-            windows or dict(type="GrowingWindows"),
-            "GatewayHead.windows",
-            multiple=self.mask_decoder.multiple,
-        )
-        self.test_cfg = InstanceTestCfg(**(test_cfg or {}))
+        coarsest, multiple = self.mask_decoder.coarsest_channels, self.mask_decoder.multiple
+        self.scoring = build_part(self, MODELS, "scoring", scoring, in_channels=coarsest)
+        self.criterion = build_part(self, MODELS, "criterion", criterion)
+        self.finder = build_part(self, TASK_UTILS, "finder", finder)
+        self.sampler = build_part(self, TASK_UTILS, "sampler", sampler)
+        self.windows = build_part(self, TASK_UTILS, "windows", windows, multiple=multiple)
+        self.test_cfg = build_part(self, TASK_UTILS, "test_cfg", test_cfg)
         stride, origin = self.grid.stride, self.grid.origin
         self.out_spec = FeatureSpec(1, stride, origin + stride * self.mask_decoder.origin)
         self._check_parts()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from cellmm.models.derive import build_derived
+from cellmm.models.derive import build_part
 from cellmm.models.heads.gateway_targets import WindowTargets
 from cellmm.models.heads.mask_scores import maskness
 from cellmm.models.losses.functional import mean_over_ranks
@@ -32,8 +32,7 @@ class GatewayScoring(nn.Module):
         super().__init__()
         self.objectness = None
         if objectness is not None:
-            where = "GatewayScoring.objectness"
-            self.objectness = build_derived(MODELS, objectness, where, num_features=2 * in_channels)
+            self.objectness = build_part(self, MODELS, "objectness", objectness, num_features=2 * in_channels)
         self.learns = objectness is not None
 
     def forward(self, logits: Tensor, coarsest: Tensor, disk_probs: Tensor, mask_thr: float) -> Tensor:
