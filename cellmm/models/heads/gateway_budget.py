@@ -1,4 +1,4 @@
-"""How much work that gives no mask predicting one image may do."""
+"""A limit on the work that predicting an image spends without getting a mask for it."""
 
 import math
 from collections.abc import Sequence
@@ -11,10 +11,11 @@ class DecodingBudget:
     """Pixels through DecoNet for one image: those that may be wasted are limited.
 
     A gateway pays when it gives a mask of its own: whole in its window, with a score that passes, and not
-    at a place that the mask of an earlier one covers. All pixels of the others are wasted so far; a window
-    that grows pays for the smaller ones before it. Wasted pixels may be ``free`` and half of those that paid.
-    A net that has learned wastes little, whatever the number of cells, and stays below. A net that has not
-    would otherwise look at thousands of places, up to the whole image for each.
+    at a place that the mask of an earlier gateway covers. All pixels of the others are wasted so far; a
+    window that grows pays for the smaller windows before it. As many pixels may be wasted as are ``free``,
+    and half as many again as have paid. A net that has learned wastes little, whatever the number of cells,
+    and stays below this. A net that has not would otherwise look at thousands of places, up to the whole
+    image for each.
 
     Args:
         num: how many gateways there are.

@@ -54,9 +54,9 @@ class ComponentFinder:
 class PeakFinder:
     """One gateway per peak of the disk probabilities, smoothed by two 3x3 averages, best first.
 
-    A peak is the highest pixel in a square of ``radius`` to each side. Each is opened as a disk of
-    ``radius``, or a smaller one where the next gateway is near, so that no two touch. Source: ours. A
-    doubtful disk is worth a look, since a mask that is drawn twice can be recognised.
+    A peak is the highest pixel within ``radius`` rows and columns. Each gateway is a disk of ``radius``, or
+    smaller where another gateway is near, so that no two touch. Source: ours. A doubtful disk is worth a
+    look, since a mask that is drawn twice is easily recognised.
 
     Args:
         score_thr: smoothed peaks lower than this are left out.

@@ -27,7 +27,7 @@ class SampledGateways:
         gates: the open pixels, bool (K, h, w).
         probs: disk probability at the gateway, float (K,).
         cells: per window the ids (from 1) of the cells to draw; none where the gateway is wrong.
-        has_mask: per window whether there is a mask to learn, which may be an empty one.
+        has_mask: per window whether there is a mask to learn; it may be empty.
     """
 
     image: Tensor
@@ -39,7 +39,7 @@ class SampledGateways:
 
     @classmethod
     def of_batch(cls, parts: Sequence["SampledGateways"]) -> "SampledGateways":
-        """One for all images from one for each image, in their order."""
+        """Join those of each image, in the order of the batch."""
         return cls(
             image=torch.cat([torch.full_like(part.image, i) for i, part in enumerate(parts)]),
             first=torch.cat([part.first for part in parts]),
@@ -53,7 +53,7 @@ class SampledGateways:
 class GatewaySampler(Protocol):
     """What GatewayHead's ``sampler`` offers.
 
-    ``one_per_window``: whether each window has one gateway alone, so that its mask can be judged.
+    ``one_per_window``: whether each window has a single gateway, so that its mask can be judged.
     """
 
     one_per_window: bool
@@ -73,15 +73,15 @@ class GatewaySampler(Protocol):
 
 @TASK_UTILS.register_module()
 class UnionGatewaySampler:
-    """All open gateways of an image at once in one window, the whole map: DecoNet draws the union of cells.
+    """All open gateways of an image together, in a window that is the whole map: the union of cells is drawn.
 
-    Each disk opens with ``keep_prob``, those that touch the border of the map excepted. Where no gateway is
-    open, the mask to learn is empty. Source: diskmask 3.3.2.
+    Each disk opens with probability ``keep_prob``, except those that touch the border of the map. If no
+    gateway is open, the mask to learn is empty. Source: diskmask 3.3.2.
 
     Args:
         keep_prob: see above.
-        thinning: the open disks lose 0 to this many layers by morphological thinning, drawn once per image;
-            0 layers too, since predicting opens whole disks. As published the radius of the disks less 2.
+        thinning: the open disks lose 0 to this many layers by morphological thinning, drawn once per image.
+            0 is among them, since predicting opens whole disks. As published: the radius of the disks less 2.
     """
 
     one_per_window = False
@@ -95,7 +95,9 @@ class UnionGatewaySampler:
         self, targets: ImageTargets, disk_probs: Tensor, finder: GatewayFinder, windows: GrowingWindows
     ) -> SampledGateways:
         disks, ids = targets.disks, targets.ids
-        torch.randint(1, 5, (len(targets.points),))  # not used: keeps the random numbers of earlier trainings
+        torch.randint(
+            1, 5, (len(targets.points),)
+        )  # unused; keeps the order of random numbers of earlier trainings
         ids = ids[~torch.isin(ids, edge_ids(disks))]
         opened = ids[(torch.rand(len(ids)) < self.keep_prob).to(ids.device)]
         passes = int(torch.randint(0, self.thinning + 1, ()))
@@ -108,12 +110,12 @@ class UnionGatewaySampler:
 class SingleGatewaySampler:
     """One gateway per window. Source: ours.
 
-    Most open at the disk of their cell. Some open at a random place of it, and some where the head itself
-    sees a disk, rightly or wrongly, so that it also learns the quality of masks from wrong gateways. These
-    have no mask to learn.
+    Most open at the disk of their cell, some at a random place of their cell, and some where the head itself
+    sees a disk, rightly or wrongly. A wrong gateway has no mask to learn, but the quality of what is drawn
+    through it is learned.
 
     Args:
-        num_gates: how many gateways of an image open, at most.
+        num_gates: how many gateways open per image, at most.
         random_share: share of them that open at a random pixel that belongs to their cell alone.
         detected_share: share of them that open where ``finder`` finds a disk.
         radius: the radius of each gateway is drawn from 1 to this, in pixels of the map, so that no size is
@@ -140,7 +142,7 @@ class SingleGatewaySampler:
         if self.num_known < 0:
             raise ValueError(
                 f"random_share {random_share} and detected_share {detected_share} are more than {num_gates} "
-                "num_gates; lower one of them"
+                "num_gates; lower them"
             )
 
     def sample(

@@ -11,7 +11,7 @@ from cellmm.models.heads.gateway_budget import DecodingBudget
 from cellmm.models.heads.gateways import Gateways
 from cellmm.registry import TASK_UTILS
 
-FREE_WINDOWS = 16  # and once the whole map: what may give no mask in an image without any
+FREE_WINDOWS = 16  # plus once the whole map: what may be looked at in an image without any mask
 
 # which gateways (K,), first pixels of their windows (K, 2), open pixels, bool (K, h, w) ->
 # probabilities (K, h', w'), first pixels of those (K, 2), scores (K,)
@@ -38,14 +38,14 @@ class DecodedMasks:
 
 @TASK_UTILS.register_module()
 class GrowingWindows:
-    """A window around each gateway; where a mask reaches its border, a window twice as large, until it fits.
+    """A window around each gateway; where a mask reaches the border, a window twice as large, until it fits.
 
     Args:
         multiple: windows start at multiples of this; the head gives the coarsest stride of DecoNet.
         size: side of the window in pixels of the feature map. None: the whole map.
-        patience: how much work that gives no mask predicting an image may do: this many times 16 windows plus
-            once the whole map, and half of the work that gives masks (see DecodingBudget). The least
-            probable gateways are left out then, and a warning counts them. None: no limit.
+        patience: limits the work that gives no mask when predicting an image: this many times 16 windows
+            plus once the whole map, and half of the work that gives masks (see DecodingBudget). Beyond that
+            the least probable gateways are left out, and a warning counts them. None: no limit.
         batch_size: gateways that go through DecoNet together when predicting.
     """
 
@@ -108,7 +108,7 @@ class GrowingWindows:
                 passes = ~cut & (scores > score_thr)
                 budget.spend(which, size[0] * size[1], gateways.points[which], passes, masks, origins)
                 done += num
-            for index in todo[done:].tolist():  # a smaller window cut what it showed of it
+            for index in todo[done:].tolist():  # a smaller window has cut its mask
                 out.probs[index] = probs.new_zeros(0, 0)
             left_out += len(todo) - done
             todo, grow = torch.cat(again), 2 * grow

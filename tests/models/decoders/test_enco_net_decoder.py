@@ -52,12 +52,12 @@ def lit(x: torch.Tensor) -> tuple[int, int, int, int]:
 def test_published_sizes():
     encoder, decoder = enco_net()
     maps = encoder(torch.rand(1, 1, 516, 516))
-    assert [one.shape[-1] for one in maps] == [252, 122, 57, 24]
+    assert [fmap.shape[-1] for fmap in maps] == [252, 122, 57, 24]
     out = decoder(maps)
-    assert [one.shape[-1] for one in out] == [324, 252 - 44, 122 - 21, 57 - 9, 24 - 3]
+    assert [fmap.shape[-1] for fmap in out] == [324, 252 - 44, 122 - 21, 57 - 9, 24 - 3]
     assert decoder.crops == (44, 21, 9, 3) and decoder.out_specs[0] == FeatureSpec(2, 1, 92)
-    for one, whole, crop in zip(out[1:], maps, decoder.crops, strict=True):
-        assert torch.equal(one, whole[..., crop:, crop:])
+    for fmap, whole, crop in zip(out[1:], maps, decoder.crops, strict=True):
+        assert torch.equal(fmap, whole[..., crop:, crop:])
 
 
 @torch.no_grad()
@@ -118,7 +118,7 @@ def test_padding_keeps_the_size_and_everything_learns():
         dict(type="EncoNetDecoder", in_specs=encoder.out_specs, widths=(5, 6), padding="same", norm="BN")
     )
     out = decoder(encoder(torch.rand(2, 1, 20, 12)))
-    assert [tuple(one.shape[1:]) for one in out] == [(5, 20, 12), (3, 10, 6), (4, 5, 3)]
+    assert [tuple(fmap.shape[1:]) for fmap in out] == [(5, 20, 12), (3, 10, 6), (4, 5, 3)]
     assert decoder.out_specs == (FeatureSpec(5, 1), FeatureSpec(3, 2), FeatureSpec(4, 4))
     assert decoder.crops == (0, 0) and encoder.divisor == 4
     out[0].sum().backward()

@@ -102,7 +102,7 @@ def total(losses):
 @WAYS
 def test_loss_is_finite_and_reaches_everything(options):
     head = build(**options)
-    given = [one.requires_grad_() for one in features(2)]
+    given = [fmap.requires_grad_() for fmap in features(2)]
     losses = head.loss(given, [sample(bars(3)), sample(bars(1))])
     expected = {"loss_disk", "loss_mask"} | ({"loss_dice", "loss_quality"} if options is OURS else set())
     assert set(losses) == expected and all(value > 0 for value in losses.values())
@@ -110,14 +110,14 @@ def test_loss_is_finite_and_reaches_everything(options):
     for name, parameter in head.named_parameters():
         assert parameter.grad is not None and torch.isfinite(parameter.grad).all(), name
         assert parameter.grad.abs().sum() > 0 or name.endswith("conv.bias"), name
-    assert all(one.grad is not None and one.grad.abs().sum() > 0 for one in given)
+    assert all(fmap.grad is not None and fmap.grad.abs().sum() > 0 for fmap in given)
 
 
 def test_quality_learns_and_teaches_nothing_else():
     head = build(**OURS)
-    given = [one.requires_grad_() for one in features()]
+    given = [fmap.requires_grad_() for fmap in features()]
     head.loss(given, [sample(bars(3))])["loss_quality"].backward()
-    assert all(one.grad is None for one in given)
+    assert all(fmap.grad is None for fmap in given)
     for name, parameter in head.named_parameters():
         assert (parameter.grad is not None) == name.startswith("scoring."), name
 
@@ -140,25 +140,25 @@ def test_no_gateway_for_disks_on_the_border_and_cells_without_one(options):
     """Cell 1 has no disk (its point is nan), cell 3 is whole; the disk of cell 2 lies on the last column: the
     published way leaves it out, since F ends there inside the image."""
     head = build(**options if options is PUBLISHED else dict(OURS, sampler=single(4, random_share=0.25)))
-    one = sample(bars(3))
-    one.gt_points[0] = float("nan")
-    one.gt_disks[one.gt_disks == 1] = 0
-    one.gt_disks[5, -1] = 2
+    target = sample(bars(3))
+    target.gt_points[0] = float("nan")
+    target.gt_disks[target.gt_disks == 1] = 0
+    target.gt_disks[5, -1] = 2
     expected = {3} if options is PUBLISHED else {2, 3}
     for seed in range(5):
         torch.manual_seed(seed)
-        opened = open_gateways(head, one)
+        opened = open_gateways(head, target)
         assert {i for cells in opened.cells for i in cells.tolist()} == expected
-    assert torch.isfinite(total(head.loss(features(), [one])))
+    assert torch.isfinite(total(head.loss(features(), [target])))
 
 
 def test_published_opens_a_union_of_thinned_disks():
     head = build(sampler=union(keep_prob=0.5, thinning=2))
-    one = sample(bars(4))
-    disks = one.gt_disks
+    target = sample(bars(4))
+    disks = target.gt_disks
     number, areas = [], set()
     for _ in range(120):
-        opened = open_gateways(head, one)
+        opened = open_gateways(head, target)
         assert opened.gates.shape == (1, 24, 32) and len(opened.cells) == 1
         cells = opened.cells[0]
         inside = disks[opened.gates[0]]
@@ -175,11 +175,11 @@ def test_published_thinning_is_one_draw_an_image_and_opens_whole_disks():
     masks = np.zeros((3, 48, 64), bool)
     for i in range(3):
         masks[i, 14:34, 4 + 20 * i : 20 + 20 * i] = True
-    one = sample(masks, stride=1, radius=5)
-    disks = one.gt_disks
+    target = sample(masks, stride=1, radius=5)
+    disks = target.gt_disks
     seen = set()
     for _ in range(60):
-        opened = open_gateways(head, one, stride=1)
+        opened = open_gateways(head, target, stride=1)
         areas = {int((opened.gates[0] & (disks == i)).sum()) for i in (1, 2, 3)}
         assert len(areas) == 1 and not (opened.gates[0] & (disks == 0)).any()
         seen |= areas
@@ -223,12 +223,12 @@ def test_ignored_pixels_change_nothing(options):
     losses = []
     for change in (False, True):
         head = build(**options)
-        one = sample(bars(2), ignore=ignore)
+        target = sample(bars(2), ignore=ignore)
         if change:
             extra = torch.from_numpy(ignore) & (torch.rand(SIZE, generator=torch.Generator()) < 0.5)
-            one.gt_layers = torch.where(extra, torch.ones_like(one.gt_layers), one.gt_layers)
+            target.gt_layers = torch.where(extra, torch.ones_like(target.gt_layers), target.gt_layers)
         torch.manual_seed(3)
-        losses.append(head.loss(features(), [one]))
+        losses.append(head.loss(features(), [target]))
     assert losses[0]["loss_mask"] > 0
     for name, value in losses[0].items():
         assert value.item() == losses[1][name].item(), name
@@ -284,10 +284,10 @@ def test_no_gateway_is_looked_for_in_what_is_ignored():
     ignore = np.zeros(SIZE, bool)
     ignore[:, 32:] = True
     head = build(**dict(OURS, sampler=single(8, detected_share=1.0)))
-    one, seen = sample(bars(4), ignore=ignore), []
+    target, seen = sample(bars(4), ignore=ignore), []
     find = head.finder.find
     head.finder.find = lambda probs: seen.append(probs) or find(probs)
-    head.loss(features(), [one])
+    head.loss(features(), [target])
     assert (seen[0][:, 16:] == 0).all() and (seen[0][:, :16] > 0).any()
 
 

@@ -125,7 +125,7 @@ def test_unpadded_masks_start_later_than_their_windows():
     out = head.predict(maps, [None])[0]
     # full everywhere: the window grows to the whole map, whose mask lies 20 pixels inside it
     assert out.origins.tolist() == [[112, 112]] and out.points.tolist() == [[156.0, 182.0]]
-    assert [tuple(one.shape) for one in out.probs] == [(88, 120)]
+    assert [tuple(mask.shape) for mask in out.probs] == [(88, 120)]
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 16])

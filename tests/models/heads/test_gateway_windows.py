@@ -81,8 +81,10 @@ def test_masks_without_end_cost_three_times_those_of_a_net_that_has_learned(step
     drawn, weak = run(windows(size=64), found(many, 0.4), shape, [(199, 199)] * len(many))
     assert weak <= 3 * learned
     assert left_out(drawn) > len(many) / 2
-    kept = [one for one in drawn.probs if one.numel()]
-    assert len(kept) == len(many) - left_out(drawn) and {one.shape for one in kept} <= {shape}  # none is cut
+    kept = [mask for mask in drawn.probs if mask.numel()]
+    assert len(kept) == len(many) - left_out(drawn) and {mask.shape for mask in kept} <= {
+        shape
+    }  # none is cut
     everything, unbounded = run(
         windows(size=64, patience=None), found(many, 0.4), shape, [(199, 199)] * len(many)
     )
@@ -126,7 +128,7 @@ def test_doubtful_gateways_that_give_nothing_end_only_their_like():
     half = [(2, 2)] * 40 + [(-1, -1)] * 100
     for batch_size in (1, 16, 500):
         drawn, _ = run(windows(batch_size=batch_size), found(points, probs), (64, 64), half)
-        assert all(one.numel() for one in drawn.probs[:40])
+        assert all(mask.numel() for mask in drawn.probs[:40])
         assert left_out(drawn) == 100 - 16 - 16 - 20
 
 
@@ -138,7 +140,7 @@ def test_long_cells_may_grow(order):
     half = ([(2, 12)] * 5 + [(2, 30)] * 7)[::order]
     drawn, pixels = run(windows(), found(points), shape, half)
     assert left_out(drawn) == 0
-    assert [one.shape[1] for one in drawn.probs] == ([32] * 5 + [64] * 7)[::order]
+    assert [mask.shape[1] for mask in drawn.probs] == ([32] * 5 + [64] * 7)[::order]
     everything, all_pixels = run(windows(patience=None), found(points), shape, half)
     assert pixels == all_pixels and same(drawn.probs, everything.probs)
 
@@ -149,8 +151,8 @@ def test_nothing_changes_the_order_of_what_is_returned():
     probs = torch.linspace(0.6, 0.9, len(points))
     half = [(2 + i % 4, 3) for i in range(len(points))]
     drawn, _ = run(windows(batch_size=2), found(points, probs), (64, 64), half)
-    for one, (rows, cols) in zip(drawn.probs, half, strict=True):
-        assert int((one > 0.5).sum()) == (2 * rows + 1) * (2 * cols + 1)
+    for mask, (rows, cols) in zip(drawn.probs, half, strict=True):
+        assert int((mask > 0.5).sum()) == (2 * rows + 1) * (2 * cols + 1)
 
 
 def test_gateways_beyond_max_gates_are_counted():
