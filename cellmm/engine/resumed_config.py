@@ -45,10 +45,10 @@ _IDLE = re.compile(
 _VALIDATION = re.compile(rf"val_(dataloader(?!\.({_READING})\b)|evaluator|cfg)(\..*)?")
 # of the model: what training or prediction weighs and limits, without another meaning for the weights
 _TUNING = re.compile(
-    r"model\.(.*\.)?(loss|loss_\w+|\w+_loss|\w+_weight|\w+_thr|matcher|max_\w+|train_gates|batch_gates|recompute|"
+    r"model\.(.*\.)?(loss|loss_\w+|\w+_loss|\w+_weight|\w+_thr|matcher|criterion|in_score|max_\w+|train_gates|batch_gates|recompute|"
     r"channels_last|init_cfg|train_cfg|test_cfg)(\..*)?|model\.(tile|tile_overlap|postprocess)(\..*)?|"
-    r"model\.heads\.[^.]+\.(patience|gates|gate_radius|nms_sigma|keep_prob|anywhere|found|train_radius|"
-    r"train_thinning|use_objectness)"
+    r"model\.heads\.[^.]+\.(patience|gates|gate_radius|keep_prob|anywhere|found|train_radius|"
+    r"train_thinning)"
 )
 # what cannot change in the middle of a training, and why
 _REFUSED = {

@@ -180,9 +180,9 @@ def test_what_does_not_reach_the_weights():
         *(
             f"heads.instances.{name}"
             for name in (
-                *("patience", "gates", "gate_radius", "gate_thr", "max_gates", "nms_thr", "nms_sigma"),
+                *("patience", "gates", "gate_radius", "gate_thr", "max_gates", "nms_thr"),
                 *("keep_prob", "anywhere", "found", "train_radius", "train_thinning", "train_gates"),
-                *("batch_gates", "use_objectness", "score_thr", "mask_thr"),
+                *("batch_gates", "objectness.in_score", "criterion", "test_cfg", "test_cfg.nms"),
             )
         ),
     ],
