@@ -180,9 +180,9 @@ def test_what_does_not_reach_the_weights():
         *(
             f"heads.instances.{name}"
             for name in (
-                *("windows.patience", "windows.size", "finder.type", "finder.max_gates", "test_cfg.nms"),
+                *("windows.patience", "windows.size", "finder.type", "finder.max_gates", "criterion"),
                 *("sampler.type", "sampler.num_gates", "criterion.loss_mask.loss_weight"),
-                *("test_cfg.score_thr", "test_cfg.mask_thr", "nms_sigma", "use_objectness"),
+                *("objectness.in_score", "test_cfg", "test_cfg.nms", "test_cfg.mask_thr"),
             )
         ),
     ],
