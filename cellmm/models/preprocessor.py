@@ -1,4 +1,4 @@
-"""From a list of images to one batch on the model's device."""
+"""Makes one batch on the model's device of a list of images."""
 
 import torch
 from mmengine.model import BaseDataPreprocessor
@@ -13,8 +13,8 @@ from cellmm.registry import MODELS
 class CellDataPreprocessor(BaseDataPreprocessor):
     """Pad images at the bottom and right to a common size and stack them.
 
-    ``inputs``: list of float32 (C, h, w) -> (B, C, H, W), H and W multiples of ``divisor``; the value of the
-    padding is 0, the mean of a normalised image. Predictions outside (h, w) are cut off by the segmentor.
+    ``inputs``: list of float32 (C, h, w) -> (B, C, H, W), with H and W multiples of ``divisor``. The padding
+    is 0, the mean of a normalised image. The segmentor cuts off predictions outside (h, w).
 
     Args:
         in_channels: channels that every image must have: the only place where a config states them.

@@ -15,8 +15,10 @@ from torch import Tensor, nn
 from cellmm.checks import check_whole
 from cellmm.errors import CellMMError
 from cellmm.models.derive import argument_of, build_derived, from_specs
+from cellmm.models.encoders.base import divisor
 from cellmm.models.feature_spec import FeatureSpec
 from cellmm.models.head_inputs import Features, HeadInputs
+from cellmm.models.heads.base import HeadContract
 from cellmm.models.layers import CheckpointedSequential
 from cellmm.models.limits import LimitLog
 from cellmm.models.tiled_prediction import predict_in_tiles
@@ -35,20 +37,14 @@ class CellSegmentor(BaseModel):
     The config of a part states nothing that follows from another one. Of the arguments below, the model fills
     in those that the constructor of a part names; a config that states another value is refused.
 
-    - encoder: ``in_channels``, as the preprocessor has it. It publishes ``out_specs``, a FeatureSpec for each
-      of its maps, finest first, and may publish ``divisor``, if the sizes of its inputs have to be multiples
-      of something other than its coarsest stride.
-    - preprocessor: ``divisor``.
-    - decoder: ``in_specs``, or ``in_channels`` alone. It publishes ``out_specs`` too, a tuple, or {name:
-      tuple} where it has parts of their own for several heads, as ParallelDecoders.
-    - heads: ``in_specs`` of the maps that a head takes, or ``in_channels``, and ``stride`` of the finest.
+    - encoder (``encoders.base.Encoder``): ``in_channels``, those of the preprocessor.
+    - preprocessor: ``divisor``, by the encoder.
+    - decoder (``encoders.base.Decoder``): ``in_specs``, or ``in_channels``, of the encoder's maps.
+    - heads (``heads.base``): ``in_specs`` of the maps that a head takes, or ``in_channels``, and ``stride``
+      of the finest.
 
-    Every head has ``forward(features)`` and ``loss(features, samples) -> dict``; then either
-    ``predict(features, samples) -> list[PredictedInstances]`` or, a map head, ``target``, the name of its
-    map, and ``predict_maps(features) -> (B, h, w)``. A head whose masks or map do not lie as the finest of
-    its inputs publishes ``out_spec``, the FeatureSpec of what it gives. The losses of all heads are added;
-    with several heads, their names come before the losses' names. Instances come from the head
-    ``instance_head``, or from the maps by ``postprocess``.
+    The losses of all heads are added; with several heads, their names come before the losses' names.
+    Instances come from the InstanceHead ``instance_head``, or from the maps of MapHeads by ``postprocess``.
 
     With ParallelDecoders the config of a head may say which decoder it ``reads``, or a list of them whose
     maps are concatenated level by level; else it reads the decoder of its own name.
@@ -91,11 +87,13 @@ class CellSegmentor(BaseModel):
                 f"instance_head {instance_head!r} is not among the heads {sorted(heads)}; set it to one of "
                 "them, or to None if none gives instances"
             )
-        images = argument_of(MODELS, data_preprocessor, "in_channels")
-        encoder = build_derived(MODELS, encoder, "model.encoder", in_channels=images)
+        encoder = build_derived(
+            MODELS, encoder, "model.encoder", in_channels=_image_channels(data_preprocessor)
+        )
         specs = _out_specs(encoder, "model.encoder")
-        divisor = getattr(encoder, "divisor", specs[-1].stride)
-        preprocessor = build_derived(MODELS, data_preprocessor, "model.data_preprocessor", divisor=divisor)
+        preprocessor = build_derived(
+            MODELS, data_preprocessor, "model.data_preprocessor", divisor=divisor(encoder)
+        )
         super().__init__(preprocessor, init_cfg)
         self.encoder = encoder
         self.decoder = build_derived(MODELS, decoder, "model.decoder", **from_specs(specs))
@@ -133,7 +131,7 @@ class CellSegmentor(BaseModel):
 
     def _out_spec(self, name: str) -> FeatureSpec:
         """Where the pixels of what a head gives lie."""
-        return getattr(self.heads[name], "out_spec", self.head_inputs.specs(name)[0])
+        return HeadContract.of(self.heads[name]).out_spec or self.head_inputs.specs(name)[0]
 
     def _find_map_heads(self) -> dict[str, str]:
         """{target: name} of the heads that give maps."""
@@ -310,6 +308,16 @@ class CellSegmentor(BaseModel):
             self._write_instances(
                 self.postprocess(own).at_stride(next(iter(self.map_strides.values()))), sample
             )
+
+
+def _image_channels(config: Mapping[str, Any]) -> int | None:
+    """What the preprocessor's config says of the images; None: nothing."""
+    channels = argument_of(MODELS, config, "in_channels")
+    if channels is not None and (not isinstance(channels, int) or channels < 1):
+        raise CellMMError(
+            f"model.data_preprocessor.in_channels: {channels!r}; set it to the channels of the images"
+        )
+    return channels
 
 
 def _out_specs(part: nn.Module, where: str) -> Any:

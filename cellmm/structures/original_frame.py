@@ -1,4 +1,4 @@
-"""Masks and maps from the network's grid back to the pixels of the file."""
+"""Masks and maps on the network's grid are brought back to the pixels of the file."""
 
 from collections.abc import Sequence
 
@@ -21,12 +21,12 @@ def masks_in_original_frame(
     """Resample probabilities bilinearly at the original pixels, threshold, encode.
 
     Each mask is resampled within its own box only. What lies outside the network's image (``img_shape``
-    (h, w), without padding) stays background. Beyond the border of the map, its outermost pixels go on;
+    (h, w), without padding) stays background. Beyond the border of the map its outermost pixels are repeated;
     outside a window but inside the map the probability is 0.
 
     Args:
         probs: N maps, float32 (h', w') in [0, 1], of the whole map or, with ``origins``, of windows of it.
-        stride: input pixels a pixel of ``probs`` stands for.
+        stride: input pixels per pixel of ``probs``.
         to_original: 3x3, (x, y, 1) of the input -> of the original image, pixel centres at whole numbers.
         ori_shape: (h, w) of the file.
         mask_thr: a pixel belongs to the cell above this.
@@ -64,7 +64,7 @@ def masks_in_original_frame(
         kept.append(i)
     if not kept:
         return [], np.zeros(0, dtype=np.int64)
-    owner = np.repeat(np.arange(len(kept)), [len(one) for one in starts])
+    owner = np.repeat(np.arange(len(kept)), [len(start) for start in starts])
     masks = rle.from_runs(owner, np.concatenate(starts), np.concatenate(lengths), len(kept), ori_shape)
     return masks, np.asarray(kept, dtype=np.int64)
 
@@ -78,8 +78,8 @@ def map_in_original_frame(
 ) -> np.ndarray:
     """A map (h', w') of the network's image, without padding, resampled bilinearly at the original pixels.
 
-    Beyond its border its outermost pixels go on; 0 outside of the network's image. The arguments are those of
-    ``masks_in_original_frame``. -> float32 ``ori_shape``.
+    Beyond its border its outermost pixels are repeated; outside of the network's image it is 0. The arguments
+    are those of ``masks_in_original_frame``. -> float32 ``ori_shape``.
     """
     x0, y0, x1, y1 = box = _image_box(img_shape, to_original, ori_shape)
     whole = np.zeros(ori_shape, dtype=np.float32)
@@ -126,7 +126,7 @@ def _around_mask(
     prob: np.ndarray, origin: Sequence[int], shape: Sequence[int], mask_thr: float
 ) -> tuple[np.ndarray, int, int] | None:
     """The pixels above ``mask_thr`` and one more on each side, and the patch's first row and column on the
-    map of ``shape``; None where there is no such pixel."""
+    map of ``shape``; None: no pixel is above."""
     first = [max(0, -int(o)) for o in origin]
     end = [min(side, whole - int(o)) for side, whole, o in zip(prob.shape, shape, origin, strict=True)]
     inside = prob[first[0] : max(end[0], 0), first[1] : max(end[1], 0)] > mask_thr
@@ -140,8 +140,8 @@ def _around_mask(
         on_map = np.arange(begin, begin + int(hit[-1] - hit[0]) + 3).clip(0, shape[axis] - 1)
         index.append(on_map - start)
         begins.append(begin)
-    known = [(one >= 0) & (one < side) for one, side in zip(index, prob.shape, strict=True)]
-    rows, cols = (one.clip(0, side - 1) for one, side in zip(index, prob.shape, strict=True))
+    known = [(line >= 0) & (line < side) for line, side in zip(index, prob.shape, strict=True)]
+    rows, cols = (line.clip(0, side - 1) for line, side in zip(index, prob.shape, strict=True))
     patch = prob[np.ix_(rows, cols)] * (known[0][:, None] & known[1])
     return np.ascontiguousarray(patch, dtype=np.float32), begins[0], begins[1]
 

@@ -30,8 +30,8 @@ train_pipeline = [
         min_area=60,
     ),
     dict(type="RandomIntensity", brightness=0.3, contrast=0.3, noise=0.15),
-    dict(type="ReferencePoints", kind="medial", stride=2, min_distance=12.0),
-    dict(type="DiskTargets", stride=1, radius=8, disk_weight=8.0, between_reach=8),
+    dict(type="ReferencePoints", kind="medial", step=2, min_distance=12.0),
+    dict(type="DiskTargets", radius=8, disk_weight=8.0, between_reach=8),
     dict(type="PackCellInputs"),
 ]
 train_dataloader = dict(batch_size=4, num_workers=8, dataset=dict(pipeline=train_pipeline))

@@ -15,7 +15,7 @@ train_pipeline = [
     ),
     # cells at the border of the image are cells too: whole images, border=0
     dict(type="ReferencePoints", kind="medial", stride=2, border=0, min_distance=10.0),
-    dict(type="DiskTargets", stride=2, radius=4, disk_weight=8.0, between_reach=4),
+    dict(type="DiskTargets", radius=4, disk_weight=8.0, between_reach=4),
     dict(type="PackCellInputs"),
 ]
 train_dataloader = dict(batch_size=4, dataset=dict(pipeline=train_pipeline))

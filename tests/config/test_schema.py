@@ -16,15 +16,15 @@ NAMES = ("cytoplasm", "nuclei", "border", "background")
 
 
 def head(target, **more):
-    return dict(type="SemanticHead", stride=1, target=target, **more)
+    return dict(type="SemanticHead", target=target, **more)
 
 
 def four_heads(parallel: bool) -> dict:
     decoder = dict(type="SEUNetDecoder", widths=WIDTHS)
     return dict(
         type="CellSegmentor",
-        data_preprocessor=dict(type="CellDataPreprocessor", in_channels=2, divisor=16),
-        encoder=dict(type="SEUNetEncoder", in_channels=2),
+        data_preprocessor=dict(type="CellDataPreprocessor", in_channels=2),
+        encoder=dict(type="SEUNetEncoder"),
         decoder=dict(type="ParallelDecoders", decoders={name: dict(decoder) for name in NAMES})
         if parallel
         else decoder,
@@ -39,7 +39,7 @@ def overlap_aware() -> dict:
     model = dict(four_heads(parallel=True), instance_head="instances", postprocess=None)
     model["decoder"] = dict(type="ParallelDecoders", decoders=dict(cells=decoder, overlap=dict(decoder)))
     model["heads"] = dict(
-        instances=dict(type="IAMHead", stride=1, reads=["cells", "overlap"]),
+        instances=dict(type="IAMHead", reads=["cells", "overlap"]),
         overlap=head("overlap", loss=dict(type="ProximityFocalLoss", gamma=2.0)),
     )
     return model

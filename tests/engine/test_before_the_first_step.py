@@ -160,8 +160,8 @@ ROWS = {
         rf"{HEAD}: cannot be made with these values, ZeroDivisionError \(.*\); check each of them",
     ),
     "divisor": (
-        "model = dict(data_preprocessor=dict(divisor=0))",
-        r"model\.data_preprocessor: divisor must be 1 or more, a whole number, got 0",
+        "model = dict(data_preprocessor=dict(divisor=4))",
+        r"model\.data_preprocessor\.divisor: 4, but 8 follows from the other parts; leave it out",
     ),
     "widths": (
         "model = dict(encoder=dict(widths=()))",

@@ -38,7 +38,7 @@ default_scope = "cellmm"
 custom_imports = dict(imports=["tests.fuzz.exact_model"])
 model = dict(
     type="CellSegmentor",
-    data_preprocessor=dict(type="CellDataPreprocessor", in_channels=1, divisor=1),
+    data_preprocessor=dict(type="CellDataPreprocessor", in_channels=1),
     encoder=dict(type="SamePixels"),
     decoder=dict(type="SamePixels"),
     heads=dict(instances=dict(type="BrightSpots")),
@@ -410,8 +410,8 @@ def limits(rng, folder, run, checkpoint):
     )
     config = dict(
         type="CellSegmentor",
-        data_preprocessor=dict(type="CellDataPreprocessor", in_channels=1, divisor=4),
-        encoder=dict(type="SEUNetEncoder", in_channels=1, widths=(4, 4, 4)),
+        data_preprocessor=dict(type="CellDataPreprocessor", in_channels=1),
+        encoder=dict(type="SEUNetEncoder", widths=(4, 4, 4)),
         decoder=dict(type="SEUNetDecoder", widths=(4, 4)),
         heads=dict(instances=dict(head, test_cfg=dict(score_thr=0.0, mask_thr=0.05))),
         tile=int(rng.choice([16, 24])) if rng.random() < 0.3 else None,

@@ -134,7 +134,7 @@ def targets(name: str) -> list[dict]:
     stride = 2 if name == "gateway_ours" else 1
     return [
         dict(type="ReferencePoints", kind="medial", stride=stride, border=0, min_distance=10.0),
-        dict(type="DiskTargets", stride=stride, radius=4, disk_weight=8.0, between_reach=4),
+        dict(type="DiskTargets", radius=4, disk_weight=8.0, between_reach=4),
     ]
 
 

@@ -1,6 +1,7 @@
 """From files to what the model takes; each transform states the keys that it reads and writes."""
 
 from cellmm.datasets.transforms.albumentations import Albumentations
+from cellmm.datasets.transforms.contract import TransformContract
 from cellmm.datasets.transforms.crop_and_pad import CropRegion, MirrorPad, PadTo, Rescale, ResizeTo
 from cellmm.datasets.transforms.disk_targets import DiskTargets
 from cellmm.datasets.transforms.intensity import RandomIntensity
@@ -33,4 +34,5 @@ __all__ = [
     "ResizeTo",
     "SamplingDensity",
     "SemanticTargets",
+    "TransformContract",
 ]

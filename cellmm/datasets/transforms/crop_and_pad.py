@@ -24,6 +24,10 @@ class CropRegion(BaseTransform):
     Raises CellMMError naming the file where the image is smaller than that.
     """
 
+    reads = ("img",)
+    moves_pixels = True
+    removes_cells = True
+
     def __init__(self, *, y0: int, x0: int, y1: int, x1: int) -> None:
         if not (0 <= y0 < y1 and 0 <= x0 < x1):
             raise ValueError(f"an empty or negative region: rows {y0} to {y1}, columns {x0} to {x1}")
@@ -54,10 +58,14 @@ class Rescale(BaseTransform):
     several microscopes differ in size, give each dataset the factor that makes them alike.
     """
 
+    reads = ("img",)
+    moves_pixels = True
+
     def __init__(self, *, factor: float) -> None:
         if not 0 < factor < float("inf"):
             raise ValueError(f"Rescale: factor is {factor}; give a number above 0, 0.5 for half the size")
         self.factor = factor
+        self.removes_cells = factor < 1  # those that are too small to keep a pixel
 
     def transform(self, results: dict) -> dict:
         height, width = results["img"].shape[:2]
@@ -72,6 +80,10 @@ class ResizeTo(BaseTransform):
     whose scale is not one of training: for images of several sizes take Rescale. ``keep_ratio``: the
     largest size of the same proportions that fits into ``size``.
     """
+
+    reads = ("img",)
+    moves_pixels = True
+    removes_cells = True
 
     def __init__(self, *, size: Sequence[int], keep_ratio: bool = False) -> None:
         self.size, self.keep_ratio = tuple(size), keep_ratio
@@ -88,6 +100,9 @@ class ResizeTo(BaseTransform):
 @TRANSFORMS.register_module()
 class PadTo(BaseTransform):
     """Pad at the bottom and right with ``value``, to at least ``size`` and to multiples of ``divisor``."""
+
+    reads = ("img",)
+    moves_pixels = True
 
     def __init__(self, *, size: Sequence[int] = (1, 1), divisor: int = 1, value: float = 0.0) -> None:
         self.size, self.divisor, self.value = tuple(size), divisor, value
@@ -112,6 +127,9 @@ class MirrorPad(BaseTransform):
     is mirrored is in ``ignore``, bool (H, W). The outermost pixel is not repeated. ``value``: pixels of this
     value in place of mirrored ones.
     """
+
+    reads = ("img",)
+    moves_pixels = True
 
     def __init__(self, *, top_left: int, bottom_right: int, value: float | None = None) -> None:
         if min(top_left, bottom_right) < 0:

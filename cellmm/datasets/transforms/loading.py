@@ -27,6 +27,9 @@ class LoadImage(BaseTransform):
     ``to_original``, the identity.
     """
 
+    reads = ("img_path",)
+    writes = ("img", "img_shape", "ori_shape", "to_original")
+
     def __init__(
         self,
         *,
@@ -70,6 +73,8 @@ class LoadCells(BaseTransform):
     ``cache``: keep the decoded cells of each image in the memory of the process, 2 bytes a pixel and layer.
     """
 
+    reads = ("img_id", "img_path", "img_shape", "ori_shape")
+    writes = ("gt_layers", "gt_labels", "gt_ignore", "gt_areas", "eval_instances")
     annotation_only = True
 
     def __init__(self, *, keep_original: bool = False, cache: bool = False) -> None:

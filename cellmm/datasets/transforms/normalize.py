@@ -38,6 +38,9 @@ class Normalize(BaseTransform):
     finite.
     """
 
+    reads = ("img",)
+    writes = ("img",)
+
     def __init__(
         self,
         *,

@@ -33,6 +33,9 @@ class PackCellInputs(BaseTransform):
     that moves one of them alone, and where a ``gt_*`` key is none of cellmm's and not named.
     """
 
+    reads = ("img",)
+    writes = ("inputs", "data_samples")
+
     def __init__(self, *, keys: Sequence[str] = (), cell_keys: Sequence[str] = ()) -> None:
         self.keys, self.cell_keys = tuple(keys), tuple(cell_keys)
         for key in (*self.keys, *self.cell_keys):

@@ -90,7 +90,7 @@ def sample(masks, stride=2, radius=3, labels=None, ignore=None, kind="inside"):
     )
     if ignore is not None:
         results["ignore"] = ignore
-    for transform in (ReferencePoints(kind=kind), DiskTargets(stride=stride, radius=radius)):
+    for transform in (ReferencePoints(kind=kind, stride=stride, step=1), DiskTargets(radius=radius)):
         results = transform(results)
     return PackCellInputs()(results)["data_samples"]
 

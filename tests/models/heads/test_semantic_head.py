@@ -155,10 +155,3 @@ def test_what_it_needs_is_stated_and_its_lack_is_told():
     with pytest.raises(CellMMError, match="a.tif: gt_semantic has .'cytoplasm'. and no 'overlap'; add it"):
         guided.loss(features, [sample(cells, torch.zeros(8, 8))])
     assert guided.loss(features, [sample(cells, torch.zeros(8, 8), overlap=cells)])["loss_map"] > 0
-
-
-@pytest.mark.parametrize(("stride", "size"), [(1, 100), (4, 100)])
-def test_a_wrong_stride_is_named(stride, size):
-    """A map of half the image's pixels a side."""
-    with pytest.raises(CellMMError, match=f"is not of stride {stride}: set the head's stride"):
-        build(stride=stride).loss([torch.rand(1, 3, 50, 50)], [sample(torch.zeros(size, size))])

@@ -103,9 +103,9 @@ LONG = dict(
 
 
 @pytest.mark.parametrize("name", LONG)
-@pytest.mark.parametrize("unseeded", ["keep", "drop"])
-def test_without_nuclei_a_long_cell_is_one(name, unseeded):
-    (mask,) = masks_of(build(unseeded=unseeded), dict(cytoplasm=as_map(LONG[name])))
+@pytest.mark.parametrize("keep", [True, False])
+def test_without_nuclei_a_long_cell_is_one(name, keep):
+    (mask,) = masks_of(build(keep_unseeded=keep), dict(cytoplasm=as_map(LONG[name])))
     assert np.array_equal(mask, LONG[name])
 
 
@@ -149,7 +149,7 @@ def test_components_without_a_seed_and_small_cells():
     maps = dict(cytoplasm=as_map(LEFT | lone), nuclei=as_map(disk(SHAPE, 20, 20, 3)))
     kept = masks_of(build(), maps)
     assert len(kept) == 2 and any(np.array_equal(mask, lone) for mask in kept)
-    dropped = masks_of(build(unseeded="drop"), maps)
+    dropped = masks_of(build(keep_unseeded=False), maps)
     assert len(dropped) == 1 and np.array_equal(dropped[0], LEFT)
     area = int(lone.sum())
     assert len(masks_of(build(min_area=area), maps)) == 2
@@ -181,7 +181,7 @@ def test_windows_become_exactly_the_regions(thr):
     just_above = np.nextafter(np.float32(thr), np.float32(1))
     maps["cytoplasm"][rng.random((50, 40)) < 0.2] = just_above
     maps["cytoplasm"][rng.random((50, 40)) < 0.2] = np.float32(thr)
-    for options in (dict(), dict(unseeded="drop", min_area=2)):
+    for options in (dict(), dict(keep_unseeded=False, min_area=2)):
         post = build(foreground_thr=thr, **options)
         regions = post.regions(maps)
         sizes = np.bincount(regions.ravel())[1:]
@@ -201,8 +201,6 @@ def test_enlarged_windows_share_no_pixel_and_leave_no_gap():
 
 
 def test_bad_arguments():
-    with pytest.raises(ValueError, match="unseeded must be 'keep' or 'drop', got 'all'"):
-        build(unseeded="all")
     with pytest.raises(ValueError, match="neck must be between 0 and 1, got 1.5"):
         build(neck=1.5)
     with pytest.raises(ValueError, match="border_thr must be between 0 and 1, got 1"):
