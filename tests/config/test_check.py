@@ -139,7 +139,7 @@ REFUSED = [  # option, its value, what is said of it
     ("model.heads.instances.criterion", "x", "IAMHead needs None or a dict, got 'x'"),
     ("model.heads.instances.mask_branch.mask_din", 4, f"MaskBranch {NO_SUCH} mask_dim?"),
     ("model.heads.instances.test_cfg.score_th", 0.1, f"InstanceTestCfg {NO_SUCH} score_thr?"),
-    ("model.heads.instances.test_cfg.nms", dict(type="MaskNMS"), "iou_thr: missing; MaskNMS needs it"),
+    ("model.heads.instances.test_cfg.nms.iou", 0.5, f"MaskNMS {NO_SUCH} iou_thr?"),
     ("train_dataloader.dataset.data_root", 5, "SimulatedDataset needs text, got 5"),
     ("train_dataloader.batch_size", 0, f"{WHOLE} 1 is needed, got 0"),
     ("train_dataloader.batch_size", 2.0, f"{WHOLE} 1 is needed, got 2.0"),
@@ -154,7 +154,7 @@ REFUSED = [  # option, its value, what is said of it
 
 @pytest.mark.parametrize(("key", "value", "says"), REFUSED)
 def test_what_is_wrong_is_named_with_its_cure(key, value, says):
-    place = {"model.heads.instances.type": "model.heads.instances.stride"}.get(key, key)
+    place = {"model.heads.instances.type": "model.heads.instances.num_queries"}.get(key, key)
     place = {"optim_wrapper.constructor": f"{key}.type"}.get(place, place)
     place = place.removesuffix(".p").removesuffix(".border_mode")
     assert f"{place}: {says}" in problems({key: value})
@@ -218,8 +218,8 @@ LOOP = "train_cfg: set type='IterBasedTrainLoop' with max_iters"
             "sampler: DefaultSampler does not number",
         ),
         (
-            {"model.heads.instances": dict(_delete_=True, type="IAMHead")},
-            "stride: missing; IAMHead",
+            {"model.heads.instances": dict(_delete_=True, type="SemanticHead")},
+            "target: missing; SemanticHead",
         ),
         ({"train_dataloader.dataset": dict(_delete_=True, pipeline=[])}, "dataset: has no type"),
         (
@@ -283,7 +283,7 @@ def test_steps_have_the_name_of_the_list_that_they_come_from(tmp_path):
 
 
 def test_a_leftover_delete_is_named(tmp_path):
-    path = child(tmp_path, 'model = dict(heads=dict(new=dict(_delete_=True, type="IAMHead", stride=1)))')
+    path = child(tmp_path, 'model = dict(heads=dict(new=dict(_delete_=True, type="IAMHead")))')
     with pytest.raises(CellMMError, match=r"model\.heads\.new\._delete_: the bases hold nothing"):
         check_config(load_config(path))
 

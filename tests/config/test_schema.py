@@ -39,7 +39,7 @@ def overlap_aware() -> dict:
     model = dict(four_heads(parallel=True), instance_head="instances", postprocess=None)
     model["decoder"] = dict(type="ParallelDecoders", decoders=dict(cells=decoder, overlap=dict(decoder)))
     model["heads"] = dict(
-        instances=dict(type="IAMHead", stride=1, reads=["cells", "overlap"]),
+        instances=dict(type="IAMHead", reads=["cells", "overlap"]),
         overlap=head("overlap", loss=dict(type="ProximityFocalLoss", gamma=2.0)),
     )
     return model
