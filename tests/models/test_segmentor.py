@@ -75,7 +75,7 @@ def test_prediction_is_the_same_alone_and_in_a_batch_of_equal_sizes():
 
 
 def test_nothing_found_is_an_empty_prediction():
-    model = build(score_thr=1.0).eval()
+    model = build(test_cfg=dict(score_thr=1.0)).eval()
     instances = model.test_step(data((8, 8)))[0].to_dict()["pred_instances"]
     assert instances["masks"] == [] and len(instances["scores"]) == 0
 
