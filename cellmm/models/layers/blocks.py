@@ -115,7 +115,7 @@ def coordinate_channels(x: Tensor, order: int) -> Tensor:
     -1 and 1 are the centres of the first and the last pixel of the longer side.
     """
     height, width = x.shape[-2:]
-    if order == 0:
+    if num_coordinates(order) == 0:
         return x.new_zeros(x.shape[0], 0, height, width)
     half = max(height - 1, width - 1, 1) / 2
     ys = (torch.arange(height, device=x.device, dtype=torch.float32) - (height - 1) / 2) / half
