@@ -210,7 +210,11 @@ LOOP = "train_cfg: set type='IterBasedTrainLoop' with max_iters"
             f"custom_hooks.0.momentm: EMAHook {NO_SUCH} m",
         ),
         ({"custom_hooks": [dict(type="EMAHook", ema_type="E")]}, "custom_hooks.0.ema_type: there is no 'E'"),
-        ({"train_cfg.type": "EpochBasedTrainLoop"}, LOOP),
+        ({"train_cfg.type": "mmengine.EpochBasedTrainLoop"}, LOOP),
+        (
+            {"train_cfg.type": "EpochBasedTrainLoop"},
+            f"train_cfg.max_iters: EpochBasedTrainLoop {NO_SUCH} max_epochs?",
+        ),
         ({"train_cfg": dict(_delete_=True, by_epoch=True, max_epochs=3)}, LOOP),
         (
             {"train_dataloader.sampler.type": "DefaultSampler"},
