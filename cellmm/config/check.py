@@ -126,6 +126,7 @@ class _Check:
         loader, loop = self.top.get("train_dataloader"), self.top.get("train_cfg")
         for path, key, least in (
             ("train_cfg", "max_iters", 1),
+            ("train_cfg", "max_epochs", 1),
             ("train_cfg", "val_interval", 1),
             ("train_cfg", "val_begin", 0),
             ("optim_wrapper", "accumulative_counts", 1),
@@ -182,7 +183,14 @@ class _Check:
         wrapper = self.top.get("optim_wrapper")
         counts = wrapper.get("accumulative_counts") if isinstance(wrapper, dict) else None
         begin = hook.get("save_begin")
-        if isinstance(begin, int) and isinstance(counts, int) and counts > 0 and begin % counts:
+        by_epoch = hook.get("by_epoch", False)
+        if (
+            not by_epoch
+            and isinstance(begin, int)
+            and isinstance(counts, int)
+            and counts > 0
+            and begin % counts
+        ):
             self.parts.report(
                 f"{path}.save_begin",
                 f"{begin} is not a multiple of optim_wrapper.accumulative_counts, {counts}; training could "

@@ -34,6 +34,18 @@ def build_derived(registry: Registry, config: Mapping[str, Any], where: str, **d
     return registry.build(config)
 
 
+def build_part(
+    owner: Any, registry: Registry, name: str, config: Mapping[str, Any] | None, **derived: Any
+) -> Any:
+    """Build part ``name`` of ``owner``, which lists the types of parts without ``type`` in ``default_parts``.
+
+    The constructor of the part gets those of the ``derived`` arguments that it names, see build_derived.
+    """
+    kinds = getattr(owner, "default_parts", {})
+    default = {"type": kinds[name]} if name in kinds else {}
+    return build_derived(registry, default | dict(config or {}), f"{type(owner).__name__}.{name}", **derived)
+
+
 def argument_of(registry: Registry, config: Mapping[str, Any], name: str) -> Any:
     """The value that ``config`` gives to an argument, or the argument's default; None: there is neither."""
     if name in config:

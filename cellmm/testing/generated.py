@@ -90,7 +90,7 @@ def files() -> Iterator[dict]:
     """What a dataset knows of a simulated image on disk, with its label image and its nuclei."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder, "simulated")
-        make_dataset(root, splits=dict(train=1), scene=SCENE, more=True)
+        make_dataset(root, splits=dict(train=1), scene=SCENE, extra_modalities=True)
         dataset = DATASETS.build(
             dict(type="SimulatedDataset", data_root=str(root), split="train", nuclei=True)
         )

@@ -30,26 +30,31 @@ def must_work(name: str, doing: str) -> Iterator[None]:
         raise CellMMError(f"{name}: {doing} failed with {type(error).__name__}: {text}") from error
 
 
+def name_of(config: dict) -> str:
+    """The name of a component's class."""
+    return config["type"] if isinstance(config["type"], str) else config["type"].__name__
+
+
 def build(registry: Registry, config: dict, **given: Any) -> tuple[str, Any]:
     """The name of a component and the component, built from ``config`` as from a config file."""
-    name = config["type"] if isinstance(config["type"], str) else config["type"].__name__
+    name = name_of(config)
     with must_work(name, "building it"):
         return name, registry.build(dict(given) | config)
 
 
-def same(one: Any, other: Any) -> bool:
+def same(value: Any, other: Any) -> bool:
     """Whether two values of a sample are equal, arrays and layers element by element."""
-    if type(one) is not type(other):
+    if type(value) is not type(other):
         return False
-    if isinstance(one, LabelLayers):
-        return len(one) == len(other) and same(one.layers, other.layers)
-    if isinstance(one, torch.Tensor):
-        return same(one.detach().cpu().numpy(), other.detach().cpu().numpy())
-    if isinstance(one, np.ndarray):
-        number = one.dtype.kind in "fc"
-        return one.dtype == other.dtype and np.array_equal(one, other, equal_nan=number)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(same, one, other))
-    return bool(one == other) or one is other or (one != one and other != other)
+    if isinstance(value, LabelLayers):
+        return len(value) == len(other) and same(value.layers, other.layers)
+    if isinstance(value, torch.Tensor):
+        return same(value.detach().cpu().numpy(), other.detach().cpu().numpy())
+    if isinstance(value, np.ndarray):
+        number = value.dtype.kind in "fc"
+        return value.dtype == other.dtype and np.array_equal(value, other, equal_nan=number)
+    if isinstance(value, dict):
+        return value.keys() == other.keys() and all(same(value[key], other[key]) for key in value)
+    if isinstance(value, list | tuple):
+        return len(value) == len(other) and all(map(same, value, other))
+    return bool(value == other) or value is other or (value != value and other != other)

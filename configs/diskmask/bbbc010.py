@@ -8,11 +8,10 @@ model = dict(
     heads=dict(
         instances=dict(
             feature_channels=64,
-            deco_net=dict(widths=(48, 64, 96, 128, 160)),
-            window=192,
-            train_gates=8,
-            train_radius=8,
-            gate_radius=6.0,
+            mask_decoder=dict(widths=(48, 64, 96, 128, 160)),
+            finder=dict(radius=6.0),
+            sampler=dict(num_gates=8, radius=8),
+            windows=dict(size=192),
         )
     ),
 )

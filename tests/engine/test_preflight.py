@@ -156,14 +156,21 @@ def test_more_cells_than_queries(runner_of, tiny_data):
     with pytest.raises(CellMMError, match=says):
         check_runner(runner_of(options))
     check_runner(runner_of({"model.heads.instances.num_queries": most}))
-    # by the cells that come out of the pipeline, whatever its steps are called
+
+
+def test_cells_are_counted_as_they_come_out_of_the_pipeline(runner_of, tiny_data):
+    """Whatever its steps are called: by what they say they remove."""
+    most = max(num_cells(tiny_data, "train"))
+    options = {"model.heads.instances.num_queries": most - 1}
     for crop in (
         dict(type="Albumentations", transforms=[dict(type="RandomCrop", height=16, width=16)]),
         dict(type="RandomWarp", size=(16, 16)),
         dict(type="CropRegion", y0=0, x0=0, y1=16, x1=16),
     ):
         check_runner(runner_of(options, {3: crop}))
-    with pytest.raises(CellMMError, match=says):
+    with pytest.raises(
+        CellMMError, match=f"num_queries: {most - 1}, but .* {most}; set it to {most} or more"
+    ):
         check_runner(runner_of(options, {3: dict(type="CropRegion", y0=0, x0=0, y1=64, x1=64)}))
 
 

@@ -19,10 +19,9 @@ IAM = dict(
     type="IAMHead",
     num_queries=4,
     feature_dim=8,
-    branch_channels=8,
-    mask_dim=4,
-    depth=1,
-    score_thr=0.0,
+    instance_branch=dict(channels=8, depth=1),
+    mask_branch=dict(channels=8, depth=1, mask_dim=4),
+    test_cfg=dict(score_thr=0.0),
 )
 
 

@@ -7,6 +7,18 @@ from cellmm.datasets.transforms.disk_targets import DiskTargets
 from cellmm.datasets.transforms.intensity import RandomIntensity
 from cellmm.datasets.transforms.load_nuclei import LoadNuclei
 from cellmm.datasets.transforms.loading import LoadCells, LoadImage
+from cellmm.datasets.transforms.mmdet import (
+    CenterCrop,
+    LoadAnnotations,
+    LoadImageFromFile,
+    PackDetInputs,
+    Pad,
+    PhotoMetricDistortion,
+    RandomCrop,
+    RandomFlip,
+    RandomResize,
+    Resize,
+)
 from cellmm.datasets.transforms.normalize import Normalize
 from cellmm.datasets.transforms.packing import PackCellInputs
 from cellmm.datasets.transforms.proximity_map import ProximityMap
@@ -17,20 +29,30 @@ from cellmm.datasets.transforms.semantic_targets import SemanticTargets
 
 __all__ = [
     "Albumentations",
+    "CenterCrop",
     "CropRegion",
     "DiskTargets",
+    "LoadAnnotations",
     "LoadCells",
     "LoadImage",
+    "LoadImageFromFile",
     "LoadNuclei",
     "MirrorPad",
     "Normalize",
     "PackCellInputs",
+    "PackDetInputs",
+    "Pad",
     "PadTo",
+    "PhotoMetricDistortion",
     "ProximityMap",
+    "RandomCrop",
+    "RandomFlip",
     "RandomIntensity",
+    "RandomResize",
     "RandomWarp",
     "ReferencePoints",
     "Rescale",
+    "Resize",
     "ResizeTo",
     "SamplingDensity",
     "SemanticTargets",

@@ -36,7 +36,8 @@ __all__ = [
     "use_safe_loader",
 ]
 
-_LIMITS = dict(iter=10**12, epoch=10**12, draws=10**15, seed=2**32 - 1)  # of what meta counts, from 0
+# of what meta counts, from 0
+_LIMITS = dict(iter=10**12, epoch=10**12, draws=10**15, epoch_start=10**15, seed=2**32 - 1)
 
 
 def load_checkpoint(filename: str | Path, map_location: str | torch.device | None = "cpu") -> dict:

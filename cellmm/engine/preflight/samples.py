@@ -20,8 +20,8 @@ def check_first_sample(loader: DataLoader, model: nn.Module) -> None:
     dataset, where = loader.dataset, "train_dataloader.dataset"
     if isinstance(dataset, WRAPPERS):
         raise CellMMError(
-            f"{where}.type: {type(dataset).__name__} of mmengine does not know numbered draws; use "
-            "ConcatDataset and RepeatDataset of cellmm"
+            f"{where}.type: {type(dataset).__name__} of mmengine does not know numbered draws; use cellmm's "
+            "of the same name"
         )
     sample = first_sample(dataset, model, where, index=(0, 0))
     if "gt_layers" not in sample["data_samples"]:

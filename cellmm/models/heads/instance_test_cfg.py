@@ -10,6 +10,7 @@ from cellmm.checks import check_share
 from cellmm.registry import TASK_UTILS
 
 
+@TASK_UTILS.register_module()
 @dataclass
 class InstanceTestCfg:
     """Which masks are returned.

@@ -29,8 +29,8 @@ def published():
     head = dict(
         type="GatewayHead",
         in_specs=decoder.out_specs,
-        window=324,
-        deco_net=dict(widths=(32, 64, 128, 256)),
+        mask_decoder=dict(type="DecoNet", widths=(32, 64, 128, 256)),
+        windows=dict(type="GrowingWindows", size=324),
     )
     return encoder, decoder, MODELS.build(head)
 
@@ -52,12 +52,12 @@ def lit(x: torch.Tensor) -> tuple[int, int, int, int]:
 def test_published_sizes():
     encoder, decoder = enco_net()
     maps = encoder(torch.rand(1, 1, 516, 516))
-    assert [one.shape[-1] for one in maps] == [252, 122, 57, 24]
+    assert [fmap.shape[-1] for fmap in maps] == [252, 122, 57, 24]
     out = decoder(maps)
-    assert [one.shape[-1] for one in out] == [324, 252 - 44, 122 - 21, 57 - 9, 24 - 3]
+    assert [fmap.shape[-1] for fmap in out] == [324, 252 - 44, 122 - 21, 57 - 9, 24 - 3]
     assert decoder.crops == (44, 21, 9, 3) and decoder.out_specs[0] == FeatureSpec(2, 1, 92)
-    for one, whole, crop in zip(out[1:], maps, decoder.crops, strict=True):
-        assert torch.equal(one, whole[..., crop:, crop:])
+    for fmap, whole, crop in zip(out[1:], maps, decoder.crops, strict=True):
+        assert torch.equal(fmap, whole[..., crop:, crop:])
 
 
 @torch.no_grad()
@@ -81,7 +81,7 @@ def test_skips_between_the_nets_lie_where_f_does(level):
     """An impulse of the image by way of one skip into DecoNet's mask. 44 and 21 are exact; 9 for 9.5 and 3
     for 3.75 are late by less than a pixel of their map."""
     encoder, decoder = enco_net(upsample="nearest")
-    deco_net = DecoNet(2, (2, 2, 2, 2), widths=(2, 2, 2, 2), upsample="nearest")
+    deco_net = DecoNet(2, (2, 2, 2, 2, 2), widths=(2, 2, 2, 2), upsample="nearest")
     for net in (encoder, decoder, deco_net):
         only_middle(net)
     weight = deco_net.down[level][0][0].weight.data
@@ -118,7 +118,7 @@ def test_padding_keeps_the_size_and_everything_learns():
         dict(type="EncoNetDecoder", in_specs=encoder.out_specs, widths=(5, 6), padding="same", norm="BN")
     )
     out = decoder(encoder(torch.rand(2, 1, 20, 12)))
-    assert [tuple(one.shape[1:]) for one in out] == [(5, 20, 12), (3, 10, 6), (4, 5, 3)]
+    assert [tuple(fmap.shape[1:]) for fmap in out] == [(5, 20, 12), (3, 10, 6), (4, 5, 3)]
     assert decoder.out_specs == (FeatureSpec(5, 1), FeatureSpec(3, 2), FeatureSpec(4, 4))
     assert decoder.crops == (0, 0) and encoder.divisor == 4
     out[0].sum().backward()
@@ -129,7 +129,7 @@ def test_number_of_parameters():
     """9 C C' + C' a 3x3 convolution, 4 C C' + C' a doubling, 25 C C' + C' a stem."""
     with torch.device("meta"):
         encoder, decoder, head = published()
-    counts = [sum(p.numel() for p in net.parameters()) for net in (encoder, decoder, head.deco_net)]
+    counts = [sum(p.numel() for p in net.parameters()) for net in (encoder, decoder, head.mask_decoder)]
     down = 4864 + 2 * 36928 + (73856 + 147584) + (295168 + 590080) + (1180160 + 2359808)
     up = (524544 + 2 * 590080) + (131200 + 2 * 147584) + (32832 + 2 * 36928) + (16448 + 2 * 36928)
     assert counts[:2] == [down, up] == [4725376, 2328064]
@@ -152,14 +152,18 @@ def test_msra_initialisation():
             encoder=dict(ENCODER, widths=(64, 128)),
             decoder=dict(type="EncoNetDecoder", widths=(32, 64)),
             heads=dict(
-                instances=dict(type="GatewayHead", feature_channels=16, deco_net=dict(widths=(32, 64)))
+                instances=dict(
+                    type="GatewayHead",
+                    feature_channels=16,
+                    mask_decoder=dict(type="DecoNet", widths=(32, 64)),
+                )
             ),
         )
     )
     model.init_weights()
     convolutions = [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
     assert all((m.bias == 0).all() for m in convolutions)
-    deco_net = model.heads["instances"].deco_net
+    deco_net = model.heads["instances"].mask_decoder
     for conv, fan_in in [
         (model.encoder.stem[0], 75),
         (model.encoder.levels[1][1][0], 9 * 128),

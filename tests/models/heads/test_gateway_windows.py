@@ -1,27 +1,32 @@
-"""The work of predicting with gateways is bounded, and what a net that has learned gives stays."""
+"""Windows grow until masks fit; the work is bounded, and what a net that has learned gives stays."""
 
 import pytest
 import torch
 
-from cellmm.models import feature_pyramid
-from cellmm.models.heads.gateway_prediction import Work, draw_gateways, is_cut
+from cellmm.models.feature_spec import feature_pyramid
+from cellmm.models.heads.gateway_windows import is_cut
 from cellmm.models.heads.gateways import Gateways
-from cellmm.registry import MODELS
+from cellmm.registry import MODELS, TASK_UTILS
 
 CHANNELS = (5, 6, 7)
 
 
-def build(**options):
+def build(finder=(), **windows):
     torch.manual_seed(0)
-    config = dict(
-        type="GatewayHead",
-        in_specs=feature_pyramid(CHANNELS),
-        feature_channels=4,
-        deco_net=dict(widths=(4, 6), norm="BN", padding="same", upsample="nearest"),
-        gates="peaks",
-        window=16,
-    )
-    return MODELS.build(dict(config, **options)).eval()
+    return MODELS.build(
+        dict(
+            type="GatewayHead",
+            in_specs=feature_pyramid(CHANNELS),
+            feature_channels=4,
+            mask_decoder=dict(type="DecoNet", widths=(4, 6), norm="BN", padding="same", upsample="nearest"),
+            finder=dict(type="PeakFinder", **dict(finder)),
+            windows=dict(dict(type="GrowingWindows", size=16), **windows),
+        )
+    ).eval()
+
+
+def windows(**options):
+    return TASK_UTILS.build(dict(dict(type="GrowingWindows", multiple=4, size=16), **options))
 
 
 def grid(shape, step):
@@ -35,29 +40,29 @@ def found(points, probs=0.9):
     return Gateways(points, torch.full((len(points),), 2.0), probs)
 
 
-def run(head, gateways, shape, half):
-    """``draw_gateways`` where gateway g draws a rectangle of ``half[g]`` (rows, columns) to each side.
+def run(windows, gateways, shape, half):
+    """``decode_each`` where gateway g draws a rectangle of ``half[g]`` (rows, columns) to each side.
 
     -> what it gives, and the pixels that went through DecoNet.
     """
     pixels = []
 
-    def draw(features, f, image, first, gates):
+    def decode(which, first, gates):
         size = gates.shape[-2:]
-        pixels.append(len(gates) * size[0] * size[1])
-        out = torch.full((len(gates), 1, *size), -6.0)
-        for k in range(len(gates)):
-            where = gates[k].nonzero().float().mean(0) + first[k]
-            g = int((gateways.points - where).norm(dim=1).argmin())
+        pixels.append(gates.numel())
+        out = torch.full(gates.shape, 0.002)
+        for k, g in enumerate(which.tolist()):
             row, col = (gateways.points[g] - first[k]).tolist()
             y, x = (torch.arange(n) for n in size)
             inside = ((y - row).abs() <= half[g][0])[:, None] & ((x - col).abs() <= half[g][1])
-            out[k, 0, inside] = 6.0
-        return out, torch.zeros(len(gates), 6, 1, 1)
+            out[k, inside] = 0.998
+        return out, first, (out > 0.5).flatten(1).any(1) * 0.998
 
-    head.draw = draw
-    f = torch.zeros(1, 4, *shape)
-    return draw_gateways(head, [], f, 0, gateways, gateways.probs), sum(pixels)
+    return windows.decode_each(gateways, shape, decode, mask_thr=0.5, score_thr=0.05), sum(pixels)
+
+
+def left_out(drawn):
+    return sum(drawn.limits.values())
 
 
 def same(a, b):
@@ -70,34 +75,36 @@ def test_masks_without_end_cost_three_times_those_of_a_net_that_has_learned(step
     all over, and its masks have no end: unbounded that takes a hundred times the work."""
     shape = (128, 128)
     points = grid(shape, 32)[:14]
-    _, learned = run(build(window=64), found(points), shape, [(12, 9)] * 14)
+    _, learned = run(windows(size=64), found(points), shape, [(12, 9)] * 14)
     assert learned == 14 * 64 * 64
     many = grid(shape, step)
-    drawn, weak = run(build(window=64), found(many, 0.4), shape, [(199, 199)] * len(many))
+    drawn, weak = run(windows(size=64), found(many, 0.4), shape, [(199, 199)] * len(many))
     assert weak <= 3 * learned
-    assert drawn.left > len(many) / 2
-    kept = [one for one in drawn.probs if one.numel()]
-    assert len(kept) == len(many) - drawn.left and {one.shape for one in kept} <= {shape}  # none is cut
+    assert left_out(drawn) > len(many) / 2
+    kept = [mask for mask in drawn.probs if mask.numel()]
+    assert len(kept) == len(many) - left_out(drawn) and {mask.shape for mask in kept} <= {
+        shape
+    }  # none is cut
     everything, unbounded = run(
-        build(window=64, patience=None), found(many, 0.4), shape, [(199, 199)] * len(many)
+        windows(size=64, patience=None), found(many, 0.4), shape, [(199, 199)] * len(many)
     )
-    assert unbounded > 10 * weak and everything.left == 0
+    assert unbounded > 10 * weak and left_out(everything) == 0
 
 
 @pytest.mark.parametrize("bias", [-3.0, 0.0, 3.0])
 def test_a_head_with_random_weights_is_bounded(bias):
     """Of the real nets: at most 16 windows and all of F, and one and a half times what gave masks."""
-    head = build(gate_thr=0.0)
-    head.deco_net.logits.bias.data += bias
-    pixels, draw = [], head.draw
-    head.draw = lambda features, f, image, first, gates: (
-        pixels.append(gates.numel()) or draw(features, f, image, first, gates)
+    head = build(finder=dict(score_thr=0.0))
+    head.mask_decoder.logits.bias.data += bias
+    pixels, decode = [], head.decode_windows
+    head.decode_windows = lambda features, f, image, first, gates: (
+        pixels.append(gates.numel()) or decode(features, f, image, first, gates)
     )
     maps = [torch.randn(1, c, 192 // 2**i, 192 // 2**i) for i, c in enumerate(CHANNELS)]
     with torch.no_grad():
         probs = 1 - head(maps)["disk_logits"].softmax(1)[0, 0]
         out = head.predict(maps, [None])[0]
-    number = len(head.find(probs))
+    number = len(head.finder.find(probs))
     assert number > 300
     assert sum(pixels) <= 16 * 16 * 16 + 192 * 192 + number / 2 * 16 * 16
     ((text, left),) = out.limits.items()
@@ -108,9 +115,9 @@ def test_a_thousand_cells_that_are_found_are_all_looked_at():
     points = grid((256, 256), 8)
     assert len(points) == 1024
     half = [(2, 3)] * len(points)
-    drawn, pixels = run(build(), found(points), (256, 256), half)
-    assert drawn.left == 0 and pixels == 1024 * 16 * 16
-    everything, _ = run(build(patience=None), found(points), (256, 256), half)
+    drawn, pixels = run(windows(), found(points), (256, 256), half)
+    assert left_out(drawn) == 0 and pixels == 1024 * 16 * 16
+    everything, _ = run(windows(patience=None), found(points), (256, 256), half)
     assert same(drawn.probs, everything.probs) and torch.equal(drawn.scores, everything.scores)
 
 
@@ -119,10 +126,10 @@ def test_doubtful_gateways_that_give_nothing_end_only_their_like():
     points = grid((64, 64), 5)[:140]
     probs = torch.cat([torch.full((40,), 0.9), torch.full((100,), 0.2)])
     half = [(2, 2)] * 40 + [(-1, -1)] * 100
-    for batch_gates in (1, 16, 500):
-        drawn, _ = run(build(batch_gates=batch_gates), found(points, probs), (64, 64), half)
-        assert all(one.numel() for one in drawn.probs[:40])
-        assert drawn.left == 100 - 16 - 16 - 20
+    for batch_size in (1, 16, 500):
+        drawn, _ = run(windows(batch_size=batch_size), found(points, probs), (64, 64), half)
+        assert all(mask.numel() for mask in drawn.probs[:40])
+        assert left_out(drawn) == 100 - 16 - 16 - 20
 
 
 @pytest.mark.parametrize("order", [1, -1])
@@ -131,31 +138,11 @@ def test_long_cells_may_grow(order):
     shape = (160, 96)
     points = torch.tensor([[6.0 + 12 * i, 48.0] for i in range(12)])
     half = ([(2, 12)] * 5 + [(2, 30)] * 7)[::order]
-    drawn, pixels = run(build(), found(points), shape, half)
-    assert drawn.left == 0
-    assert [one.shape[1] for one in drawn.probs] == ([32] * 5 + [64] * 7)[::order]
-    everything, all_pixels = run(build(patience=None), found(points), shape, half)
+    drawn, pixels = run(windows(), found(points), shape, half)
+    assert left_out(drawn) == 0
+    assert [mask.shape[1] for mask in drawn.probs] == ([32] * 5 + [64] * 7)[::order]
+    everything, all_pixels = run(windows(patience=None), found(points), shape, half)
     assert pixels == all_pixels and same(drawn.probs, everything.probs)
-
-
-def test_masks_at_a_place_that_is_covered_do_not_pay():
-    """Each gateway gives the same large mask: the second and later ones are wasted."""
-    shape = (64, 64)
-    points = torch.tensor([[32.0, 24.0 + i] for i in range(0, 16, 4)])
-    work = Work(4, free=0, shape=shape)
-    masks = torch.zeros(4, 16, 16, dtype=torch.bool)
-    masks[:, 4:12, 2:14] = True
-    first = torch.tensor([[24, 24]]).expand(4, 2)
-    whole = torch.tensor([False, True, True, True])
-    work.add(torch.arange(4), 256, points, whole, masks, first)
-    assert work.paid.tolist() == [False, True, False, False]
-    assert work.allowed(1) == 0
-    work = Work(4, free=700, shape=shape)
-    work.add(torch.arange(4), 256, points, whole, masks, first)
-    assert work.allowed(1) == 700 + 128 - 3 * 256 and work.allowed(25) == 2
-    # a larger window gives the first one its mask: what was wasted has paid
-    work.add(torch.arange(1), 1024, torch.tensor([[2.0, 2.0]]), torch.tensor([True]), masks[:1], first[:1])
-    assert work.paid[0] and work.spent[0] == 1280 and work.allowed(1) == 700 + 640 + 128 - 2 * 256
 
 
 def test_nothing_changes_the_order_of_what_is_returned():
@@ -163,25 +150,25 @@ def test_nothing_changes_the_order_of_what_is_returned():
     points = grid((64, 64), 16)
     probs = torch.linspace(0.6, 0.9, len(points))
     half = [(2 + i % 4, 3) for i in range(len(points))]
-    drawn, _ = run(build(batch_gates=2), found(points, probs), (64, 64), half)
-    for one, (rows, cols) in zip(drawn.probs, half, strict=True):
-        assert int((one > 0.5).sum()) == (2 * rows + 1) * (2 * cols + 1)
+    drawn, _ = run(windows(batch_size=2), found(points, probs), (64, 64), half)
+    for mask, (rows, cols) in zip(drawn.probs, half, strict=True):
+        assert int((mask > 0.5).sum()) == (2 * rows + 1) * (2 * cols + 1)
 
 
 def test_gateways_beyond_max_gates_are_counted():
-    head = build(max_gates=3, gate_thr=0.0)
+    head = build(finder=dict(max_gates=3, score_thr=0.0))
     maps = [torch.randn(1, c, 64 // 2**i, 64 // 2**i) for i, c in enumerate(CHANNELS)]
-    head.draw = lambda features, f, image, first, gates: (
-        torch.zeros(len(gates), 1, *gates.shape[-2:]),
+    head.decode_windows = lambda features, f, image, first, gates: (
+        torch.zeros(len(gates), *gates.shape[-2:]),
         torch.zeros(len(gates), 6, 1, 1),
     )
     with torch.no_grad():
         probs = 1 - head(maps)["disk_logits"].softmax(1)[0, 0]
         reached = head.predict(maps, [None])[0].limits
     ((text, left),) = reached.items()
-    head.max_gates = None
+    head.finder.max_gates = None
     assert left > 3 and "max_gates=3" in text and "set max_gates=None" in text
-    assert len(head.find(probs)) <= left + 3
+    assert len(head.finder.find(probs)) <= left + 3
 
 
 @pytest.mark.parametrize(("top", "expected"), [(0, False), (8, True), (16, False)])
