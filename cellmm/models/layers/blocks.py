@@ -108,7 +108,7 @@ def num_coordinates(order: int) -> int:
 
 
 def coordinate_channels(x: Tensor, order: int) -> Tensor:
-    """Polynomials of the pixel position for a map like ``x`` (B, C, H, W), each about [-1, 1].
+    """Polynomials of the pixel position for a map like ``x`` (B, C, H, W), each in about [-1, 1].
 
     ``order`` 0: none, (B, 0, H, W); 1: x, y (coordinate convolution); 2: also x^2, x y, y^2, so that a
     linear map of the channels can be the log of any oriented Gaussian window. float32 in ``x``'s frame:
