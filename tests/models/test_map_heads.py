@@ -265,5 +265,5 @@ def test_a_map_that_does_not_lie_as_its_head_says(pixelwise):
 
 
 def test_maps_of_two_strides_make_no_cells(pixelwise):
-    with pytest.raises(CellMMError, match="must have one stride"):
+    with pytest.raises(CellMMError, match="must have the same stride"):
         pixelwise(says=(1, 2), postprocess=dict(type="SeededWatershed"))
