@@ -44,7 +44,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def prepare_config(args: argparse.Namespace) -> Config:
-    """The config with what the command line says put into it."""
+    """The config with the options of the command line."""
     cfg = load_config(args.config, args.cfg_options)
     check_config(cfg)
     if cfg.get("train_dataloader") is None:
@@ -69,6 +69,6 @@ def prepare_config(args: argparse.Namespace) -> Config:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Train; raises CellMMError for what the user can mend."""
+    """Train. Raises CellMMError for errors that the user can correct."""
     build_runner(prepare_config(parse_args(argv))).train()
     end_distributed()

@@ -86,7 +86,7 @@ KNOWN_BEFORE = {
         lambda folder: (folder / "annotations.json").write_bytes(
             (folder / "annotations.json").read_bytes()[:200]
         ),
-        r"train/annotations\.json is no valid json",
+        r"train/annotations\.json is not valid json",
     ),
     "image absent": (
         lambda folder: (folder / "images/3.tif").unlink(),

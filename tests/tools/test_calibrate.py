@@ -54,7 +54,7 @@ def test_one_line_for_what_the_user_can_mend(tool, capsys):
         tool.calibrate(runner, [("train_gates", [4])], "AP")  # a whole number, and none of predicting
     with pytest.raises(CellMMError, match="no value to try"):
         tool.parse_args(["a.py", "b.pth", "--try", "mask_thr"])
-    with pytest.raises(CellMMError, match="'high' is no number"):
+    with pytest.raises(CellMMError, match="'high' is not a number"):
         tool.parse_args(["a.py", "b.pth", "--try", "mask_thr", "high"])
     assert tool.main(["no.py", "b.pth", "--try", "mask_thr", "0.5"]) == 1
     assert capsys.readouterr().err.startswith("calibrate: ")

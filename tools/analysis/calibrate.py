@@ -53,7 +53,7 @@ def _number(name: str, text: str) -> float:
     try:
         return float(text)
     except ValueError as error:
-        raise CellMMError(f"--try {name}: {text!r} is no number") from error
+        raise CellMMError(f"--try {name}: {text!r} is not a number") from error
 
 
 def validation_runner(args: argparse.Namespace) -> Runner:
@@ -70,7 +70,7 @@ def _test_args(args: argparse.Namespace) -> argparse.Namespace:
 
 
 def scores_test_images(args: argparse.Namespace) -> bool:
-    """Whether validation images are test images: what is chosen by them cannot be reported on them."""
+    """Whether the validation images are the test images: numbers chosen on them tell nothing about them."""
     cfg = load_config(args.config, _test_args(args).cfg_options)
     chosen, tested = (
         ((cfg.get(f"{split}_dataloader") or {}).get("dataset") or {}) for split in ("val", "test")
@@ -117,7 +117,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = parse_args(argv)
         if scores_test_images(args):
             print(
-                "calibrate: these are the test images: no score on them is one of new images", file=sys.stderr
+                "calibrate: these are the test images: scores on them say nothing about new images",
+                file=sys.stderr,
             )
         runner = validation_runner(args)
         rows, best = calibrate(runner, args.tries, args.metric)

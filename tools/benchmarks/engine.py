@@ -1,9 +1,9 @@
-"""What the Runner costs over a bare PyTorch loop; whether a long run stays as fast and small as it began.
+"""The cost of the Runner over a bare PyTorch loop; whether a long run stays as fast and small as it began.
 
     python tools/benchmarks/engine.py overhead
     python tools/benchmarks/engine.py long --iterations 20000
 
-``overhead``: the same model, optimizer and data, in turns of a block of iterations each, with the Runner (all
+``overhead``: the same model, optimizer and data, in alternating blocks of iterations, with the Runner (all
 hooks of the configs, and a log line every 20 iterations) and without; the width
 is chosen so that a step takes about 50 ms. ``long``: the time of a step and the memory of the process in each
 twentieth of one training.
@@ -77,7 +77,7 @@ class StepTimes(Hook):
 
 
 def bare_steps(runner: Runner, batches, number: int) -> float:
-    """Seconds a step of a loop without Runner and hooks: forward, backward, clip, step."""
+    """Seconds per step of a loop without Runner and hooks: forward, backward, clip, step."""
     model, optimizer = runner.model, runner.optim_wrapper.optimizer
     model.train()
     start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Encode once, decode every gateway, against the thesis' two passes of the whole network a gateway.
+"""Encode once, decode every gateway, against the thesis' two passes of the whole network per gateway.
 
     python tools/benchmarks/gateways.py [CONFIG ...] [--gates 14]
 
@@ -46,7 +46,7 @@ def draw(model: CellSegmentor, features: list[Tensor], gateways: Gateways, which
 def each_anew(model: CellSegmentor, image: Tensor, gateways: Gateways) -> Tensor:
     """The whole network once more for every gateway."""
     index = torch.arange(len(gateways))
-    return torch.cat([draw(model, model.extract(image), gateways, one) for one in index.split(1)])
+    return torch.cat([draw(model, model.extract(image), gateways, some) for some in index.split(1)])
 
 
 def encode_once(model: CellSegmentor, image: Tensor, gateways: Gateways) -> Tensor:

@@ -1,4 +1,4 @@
-"""What predicting costs with networks that have learned little: the work of DecoNet and CPU seconds.
+"""The cost of predicting with networks that have learned little: the work of DecoNet and CPU seconds.
 
     python tools/benchmarks/weak_models.py CONFIG CHECKPOINT [CHECKPOINT ...] [--images 6]
 
@@ -40,8 +40,8 @@ def predict(model: CellSegmentor, images: Sequence[dict]) -> dict[str, float]:
     """Calls, pixels, CPU ``seconds`` and ``cells`` of all ``images``, as a pipeline gives them."""
     work = count_work(model.heads[model.instance_head])
     cells, start = 0, time.process_time()
-    for one in images:
-        found = model.test_step(dict(inputs=[one["inputs"]], data_samples=[one["data_samples"].clone()]))
+    for image in images:
+        found = model.test_step(dict(inputs=[image["inputs"]], data_samples=[image["data_samples"].clone()]))
         cells += len(found[0].pred_instances.masks)
     return dict(work, seconds=time.process_time() - start, cells=cells)
 

@@ -1,12 +1,12 @@
+"""Files are written whole or not at all, and a place that takes none is named before."""
+
 import errno
 import os
 
 import pytest
 
-from cellmm.checks import check_share, check_whole
-from cellmm.errors import CellMMError, explain
+from cellmm.errors import CellMMError
 from cellmm.io.files import atomic_path, check_writable, put_away
-from cellmm.io.memory import check_memory, free_memory
 
 
 def names(folder):
@@ -107,64 +107,3 @@ def test_a_disk_that_takes_no_file_is_named(tmp_path, monkeypatch):
         CellMMError, match="cannot be written into .*Read-only.*: the disk is read-only, name"
     ):
         check_writable(tmp_path / "new" / "a")
-
-
-@pytest.mark.parametrize(
-    ("error", "line"),
-    [
-        (
-            OSError(errno.ENOSPC, "No space left on device", "a.json"),
-            "a.json: No space left on device: free some disk space, or write to another disk",
-        ),
-        (OSError(errno.EROFS, "Read-only", b"a.json"), "a.json: Read-only: the disk is read-only, name"),
-        (OSError(errno.EACCES, "Permission denied"), "Permission denied: get the right to use it"),
-        (OSError(errno.ENOTDIR, "Not a directory", "a/b"), "a/b: Not a directory: a file is in the place of"),
-        (OSError(errno.EMFILE, "Too many open files"), "Too many open files: raise the limit with `ulimit"),
-        (OSError(errno.EIO, "Input/output error", "a"), "a: Input/output error: check the disk and the path"),
-        (
-            OSError(
-                "Caught OSError in worker 0.\nOriginal Traceback:\n  x\nOSError: [Errno 28] No space: 'a'"
-            ),
-            "[Errno 28] No space: 'a': free some disk space",
-        ),
-        (MemoryError(), "not enough memory: crop or tile the images"),
-        (MemoryError("9\nGiB"), "not enough memory (9 GiB): crop or tile the images"),
-        (
-            RuntimeError("DataLoader worker (pid 9) is killed by signal: Killed."),
-            "not enough memory (DataLoader",
-        ),
-    ],
-)
-def test_disk_and_memory_are_explained(error, line):
-    assert explain(error).startswith(line)
-
-
-@pytest.mark.parametrize(
-    "error", [OSError("odd"), RuntimeError("a bug"), ValueError("x"), KeyError("out of memory")]
-)
-def test_other_errors_are_not(error):
-    assert explain(error) is None
-
-
-def test_memory(monkeypatch):
-    assert free_memory() is None or free_memory() > 0
-    check_memory("a.tif", (10, 10), 10**9)  # small
-    monkeypatch.setattr("cellmm.io.memory.free_memory", lambda: 2**30)
-    check_memory("a.tif", (2**14, 2**13), 8)
-    with pytest.raises(
-        CellMMError, match=r"a\.tif of shape \(16384, 8192\) takes about 2\.0 GiB .* 1\.0 GiB are"
-    ):
-        check_memory("a.tif", (2**14, 2**13), 16)
-    monkeypatch.setattr("cellmm.io.memory.free_memory", lambda: None)
-    check_memory("a.tif", (2**14, 2**13), 16)
-
-
-def test_whole_numbers_and_shares():
-    check_whole(1, a=1, b=(2, 3), c=None)
-    check_share(a=0, b=1.0, c=None)
-    for value in (0, 1.0, (), (2, 0)):
-        with pytest.raises(ValueError, match="^a must be 1 or more, a whole number, got"):
-            check_whole(1, a=value)
-    for value in (-0.1, 1.1, float("nan")):
-        with pytest.raises(ValueError, match="^a must be from 0 to 1, got"):
-            check_share(a=value)
