@@ -2,12 +2,17 @@
 
 from cellmm.structures.cell_sample import CellSample
 from cellmm.structures.label_layers import LabelLayers
+from cellmm.structures.original_frame import map_in_original_frame, masks_in_original_frame
+from cellmm.structures.predicted_instances import PredictedInstances
 from cellmm.structures.semantic_maps import SEMANTIC_NAMES, cell_borders, semantic_maps
 
 __all__ = [
     "SEMANTIC_NAMES",
     "CellSample",
     "LabelLayers",
+    "PredictedInstances",
     "cell_borders",
+    "map_in_original_frame",
+    "masks_in_original_frame",
     "semantic_maps",
 ]

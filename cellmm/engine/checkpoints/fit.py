@@ -12,8 +12,10 @@ from mmengine.optim import OptimWrapper
 from cellmm.engine.checkpoints.form import NUMBER, SCALER_PARTS
 from cellmm.engine.checkpoints.read import load_checkpoint, load_weights
 from cellmm.errors import CellMMError
+from cellmm.models.renamed_keys import with_new_names
 
-_LIMITS = dict(iter=10**12, epoch=10**12, draws=10**15, seed=2**32 - 1)  # of the counts in meta, from 0
+# of the counts in meta, from 0
+_LIMITS = dict(iter=10**12, epoch=10**12, draws=10**15, epoch_start=10**15, seed=2**32 - 1)
 
 
 def load_fitting(
@@ -48,7 +50,7 @@ def check_finite(weights: Mapping[str, torch.Tensor], filename: str | Path) -> N
 
 def check_start_weights(filename: str | Path, model: torch.nn.Module) -> None:
     """Refuse weights to start from (``load_from``) if none fits; warn with the count if only some fit."""
-    weights, own = load_weights(filename), model.state_dict()
+    weights, own = with_new_names(model, load_weights(filename)), model.state_dict()
     fitting = sum(name in own and own[name].shape == value.shape for name, value in weights.items())
     if not fitting:
         raise CellMMError(
@@ -102,7 +104,7 @@ def check_training_state(
 def _refuse_misfits(
     model: torch.nn.Module, weights: Mapping[str, torch.Tensor], filename: str | Path
 ) -> None:
-    own = model.state_dict()
+    own, weights = model.state_dict(), with_new_names(model, weights)
     missing, unknown = sorted(own.keys() - weights.keys()), sorted(weights.keys() - own.keys())
     other = [
         f"{name} {list(weights[name].shape)}, not {list(own[name].shape)}"
