@@ -83,7 +83,7 @@ def test_log_filter():
     constructor = DefaultOptimWrapperConstructor(config, dict(norm_decay_mult=0.0, bias_lr_mult=2.0))
     logger = MMLogger.get_instance("test_log_filter")  # the current one from now on
     said: list[str] = []
-    handler = logging.Handler()
+    handler = logging.Handler(logging.INFO)
     handler.emit = lambda record: said.append(record.getMessage())
     logger.addHandler(handler)
     constructor(torch.nn.Linear(1, 1))
