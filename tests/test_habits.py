@@ -219,7 +219,7 @@ REFUSED = {
     "CocoDataset": ({"train_dataloader.dataset.type": "CocoDataset"}, "did you mean CellCocoDataset?"),
     "data_prefix": (
         {"train_dataloader.dataset.data_prefix": dict(img="train2017/")},
-        "LabelImageDataset takes no such argument; did you mean",
+        "takes no such argument; did you mean data_root?",
     ),
     "CocoMetric": ({"val_evaluator": dict(_delete_=True, type="CocoMetric")}, "did you mean CellCocoMetric?"),
     "DetLocalVisualizer": ({"visualizer.type": "DetLocalVisualizer"}, "there is no 'DetLocalVisualizer'; "),
