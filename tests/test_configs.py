@@ -96,7 +96,7 @@ def test_its_optimizer_can_be_built(path):
 def test_model_trains_and_predicts(path):
     cfg = load_config(ROOT / path)
     model = MODELS.build(cfg.model)
-    size = 388 if cfg.model.encoder.get("padding") == "valid" else 192 if "diskmask" in path else 64
+    size = 388 if cfg.model.encoder.get("padding") == "valid" else 128 if "diskmask" in path else 64
     items = [item(cfg, size) for _ in range(2)]
     data = {key: [one[key] for one in items] for key in ("inputs", "data_samples")}
     losses = model(**model.data_preprocessor(data, True), mode="loss")
