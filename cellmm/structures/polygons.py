@@ -25,6 +25,11 @@ def rle_to_polygons(rle: Mapping) -> list[list[float]]:
     way round: the inside, by the even-odd rule of pycocotools and by winding number alike, is exactly the
     mask, and the shoelace formula gives its area. An empty mask has no polygon. Polygons drawn by annotators
     keep their pixels, not their corners.
+
+    Examples:
+        >>> from cellmm.structures import rle
+        >>> rle_to_polygons(rle.encode_one(np.array([[0, 0, 0], [0, 1, 1]])))
+        [[1.0, 1.0, 3.0, 1.0, 3.0, 2.0, 1.0, 2.0]]
     """
     mask, left = _cropped(rle)
     x, y, upright = _corners(mask)
@@ -53,6 +58,12 @@ def polygons_to_rle(polygons: Sequence[Sequence[float]], h: int, w: int) -> RLE:
     Coordinates are in pixels from the image's upper left corner, and may lie a little outside; the inside
     is by the even-odd rule in each polygon. No polygon gives an empty mask. Outlines of more
     than ``MAX_OUTLINE`` pixels in all raise a CellMMError.
+
+    Examples:
+        >>> from cellmm.structures import rle
+        >>> mask = polygons_to_rle([[1, 1, 3, 1, 3, 2, 1, 2]], 2, 3)
+        >>> rle.decode([mask])[0].astype(int).tolist()
+        [[0, 0, 0], [0, 1, 1]]
     """
     length = 0.0
     for i, polygon in enumerate(polygons):
