@@ -1,6 +1,8 @@
 """Sphinx settings: `make docs`, after `pip install -e ".[docs]"`; a warning is an error."""
 
 import re
+import shutil
+from pathlib import Path
 
 import cellmm
 
@@ -14,6 +16,7 @@ myst_heading_anchors = 3
 suppress_warnings = ["myst.xref_missing"]
 
 # The reference: a page for every module, written anew into docs/api at each build.
+shutil.rmtree(Path(__file__).parent / "api", ignore_errors=True)  # pages of modules that are gone
 apidoc_modules = [
     dict(path="../cellmm", destination="api", separate_modules=True, module_first=True, include_private=False)
 ]
@@ -39,5 +42,15 @@ def escape_mathematics(app, what, name, obj, options, lines: list[str]) -> None:
         lines[i] = "".join(parts)
 
 
+def link_to_reference(app, docname: str, source: list[str]) -> None:
+    """In the pages, links to modules and packages of cellmm lead to their page of the reference."""
+
+    def page(link: re.Match) -> str:
+        return f"](/api/{link[1].removesuffix('.py').replace('/', '.')}.rst)"
+
+    source[0] = re.sub(r"\]\((?:\.\./)+(cellmm(?:/\w+)+(?:\.py)?)\)", page, source[0])
+
+
 def setup(app) -> None:
+    app.connect("source-read", link_to_reference)
     app.connect("autodoc-process-docstring", escape_mathematics, priority=400)  # before napoleon
