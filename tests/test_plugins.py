@@ -29,7 +29,6 @@ train_dataloader = dict(
 val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(data_root="{wells}/val"))
 test_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(data_root="{wells}/test"))
 model = dict(
-    data_preprocessor=dict(divisor=8),
     encoder=dict(widths=(4, 4, 4)),
     decoder=dict(widths=(4, 4)),
     heads=dict(

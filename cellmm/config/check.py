@@ -17,7 +17,6 @@ from cellmm.config.components import LOOP_CURE, ComponentChecker, has_type, same
 from cellmm.config.foreign import TOP_LEVEL
 from cellmm.config.schema import PLACES
 from cellmm.config.text import objects
-from cellmm.datasets.samplers import DrawSampler
 from cellmm.errors import CellMMError
 from cellmm.registry import SCOPE
 
@@ -75,7 +74,6 @@ class _Check:
                 self.parts.visit(self.top[key], name, key)
         self._check_training()
         self._check_loaders()
-        self._check_channels()
         self._check_pipelines()
         self._check_variables()
         self._check_objects()
@@ -128,6 +126,7 @@ class _Check:
         loader, loop = self.top.get("train_dataloader"), self.top.get("train_cfg")
         for path, key, least in (
             ("train_cfg", "max_iters", 1),
+            ("train_cfg", "max_epochs", 1),
             ("train_cfg", "val_interval", 1),
             ("train_cfg", "val_begin", 0),
             ("optim_wrapper", "accumulative_counts", 1),
@@ -148,7 +147,7 @@ class _Check:
         sampler = loader.get("sampler")
         if has_type(sampler):
             cls = self.parts.component(sampler, "sampler")
-            if cls is not None and not (inspect.isclass(cls) and issubclass(cls, DrawSampler)):
+            if cls is not None and not hasattr(cls, "seek"):
                 self.parts.report_instead(
                     "train_dataloader.sampler",
                     f"{cls.__name__} does not number its draws, so every epoch would repeat the same "
@@ -184,7 +183,14 @@ class _Check:
         wrapper = self.top.get("optim_wrapper")
         counts = wrapper.get("accumulative_counts") if isinstance(wrapper, dict) else None
         begin = hook.get("save_begin")
-        if isinstance(begin, int) and isinstance(counts, int) and counts > 0 and begin % counts:
+        by_epoch = hook.get("by_epoch", False)
+        if (
+            not by_epoch
+            and isinstance(begin, int)
+            and isinstance(counts, int)
+            and counts > 0
+            and begin % counts
+        ):
             self.parts.report(
                 f"{path}.save_begin",
                 f"{begin} is not a multiple of optim_wrapper.accumulative_counts, {counts}; training could "
@@ -226,19 +232,6 @@ class _Check:
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 text = f"a whole number of at least {least} is needed, got {short(value)}"
                 self.parts.report_instead(f"{path}.{key}", text)
-
-    def _check_channels(self) -> None:
-        model = self.top.get("model")
-        model = model if isinstance(model, dict) else {}
-        parts = [model.get(key) for key in ("data_preprocessor", "encoder")]
-        if all(isinstance(part, dict) for part in parts):
-            images, network = (part.get("in_channels") for part in parts)
-            ours = parts[0].get("type") == "CellDataPreprocessor"
-            if ours and isinstance(images, int) and isinstance(network, int) and images != network:
-                self.parts.report(
-                    "model.encoder.in_channels",
-                    f"{network}, but model.data_preprocessor.in_channels is {images}; make them the same",
-                )
 
     def _check_pipelines(self) -> None:
         loaders = {key: self.top[key] for key in LOADERS if self.top.get(key) is not None}

@@ -23,11 +23,9 @@ from cellmm.datasets.transforms import albumentations as albu
 DEFAULT_HOOKS = ("runtime_info", "timer", "sampler_seed", "logger", "param_scheduler", "checkpoint")
 # where a list is as good as a dict
 MANY = ("dataloader", "dataset", "transform", "scheduler", "metric", "hook", "vis_backend", "part", "init")
-# what may count epochs, which pass only at the end of a training of iterations
+# what may count epochs, which pass only in a training of epochs
 COUNTS = (_ParamScheduler, mmengine.hooks.CheckpointHook, LogProcessor)
-LOOP_CURE = (
-    "set type='IterBasedTrainLoop' with max_iters and no by_epoch: cellmm counts iterations, not epochs"
-)
+LOOP_CURE = "set type='IterBasedTrainLoop' with max_iters, or type='EpochBasedTrainLoop' with max_epochs"
 
 
 class ComponentChecker:
@@ -184,8 +182,10 @@ class ComponentChecker:
                 self.report(f"{path}.{key}", f"missing; {name} needs it")
 
     def _check_counts_iterations(self, value: dict, cls: type, path: str) -> None:
+        if getattr(self.component(self.top["train_cfg"], "train_loop"), "counts_epochs", False):
+            return
         if issubclass(cls, mmengine.hooks.EMAHook) and value.get("begin_epoch"):
-            text = "set begin_iter in its place: cellmm counts iterations, not epochs"
+            text = "set begin_iter in its place: IterBasedTrainLoop counts iterations, not epochs"
             self.report(f"{path}.begin_epoch", text)
         if not issubclass(cls, COUNTS) or issubclass(cls, ReduceOnPlateauParamScheduler):
             return
@@ -195,7 +195,7 @@ class ComponentChecker:
         if by_epoch and not (value.get("convert_to_iter_based") and "end" in value):
             is_schedule = issubclass(cls, _ParamScheduler)
             also = ", and all its steps in iterations" if is_schedule else ""
-            text = f"set by_epoch=False{also}: cellmm counts iterations, not epochs"
+            text = f"set by_epoch=False{also}: IterBasedTrainLoop counts iterations, not epochs"
             self.report(f"{path}.by_epoch", text)
 
     def _visit_albumentations(self, parts: Any, path: str) -> None:

@@ -11,23 +11,22 @@ LIBRARIES = (
 # of mmcv, and safe: they hand the same dict to some of the transforms that they hold
 CONTAINERS = ("RandomApply", "RandomChoice")
 
-_FLIP = "RandomWarp(flip=0.5), or Albumentations with HorizontalFlip"
-_RESIZE = "RandomWarp(scale=(0.8, 1.25)), or Rescale(factor=...) in all pipelines alike"
-_CROP = "RandomWarp(size=(256, 256), centre='uniform')"
-_CHANGE = "RandomIntensity"
+# names that cellmm has too: only those of another library, as mmcv.Resize, are refused
+OWN = (
+    *("LoadImageFromFile", "LoadAnnotations", "RandomFlip", "Resize", "RandomResize", "Pad", "CenterCrop"),
+    *("RandomCrop", "Normalize", "PhotoMetricDistortion", "PackDetInputs"),
+)
+_CHANGE = "RandomIntensity or PhotoMetricDistortion"
 _OUT = "leave it out"
 TRANSFORMS = {
-    "LoadImageFromFile": "LoadImage",
+    **{name: f"cellmm's {name}, by its plain name" for name in OWN},
     "LoadMultiChannelImageFromFiles": "LoadImage",
     "LoadImageFromNDArray": "LoadImage",
-    "LoadAnnotations": "LoadCells",
     "LoadPanopticAnnotations": "LoadCells",
-    "RandomFlip": _FLIP,
-    **dict.fromkeys(("Resize", "RandomResize", "RandomChoiceResize", "FixShapeResize"), _RESIZE),
-    **dict.fromkeys(("RandomCrop", "MinIoURandomCrop", "RandomCenterCropPad", "RandomResizedCrop"), _CROP),
-    "CenterCrop": "RandomWarp(size=...), in test pipelines CropRegion",
-    **dict.fromkeys(("Pad", "Expand"), "PadTo, or divisor of CellDataPreprocessor"),
-    "Normalize": "cellmm's Normalize(mode='mean_std')",
+    "RandomChoiceResize": "RandomResize(scale=[smallest, largest])",
+    "FixShapeResize": "Resize(scale=(width, height))",
+    **dict.fromkeys(("MinIoURandomCrop", "RandomCenterCropPad", "RandomResizedCrop"), "RandomCrop"),
+    "Expand": "Pad, or RandomWarp(scale=(0.5, 1), border=0)",
     **dict.fromkeys(
         ("RandomRotate", "Rotate", "RandomAffine", "GeomTransform"), "RandomWarp(rotate=(-180, 180))"
     ),
@@ -35,7 +34,7 @@ TRANSFORMS = {
         ("ShearX", "ShearY", "TranslateX", "TranslateY"), "RandomWarp, or Albumentations with Affine"
     ),
     **dict.fromkeys(
-        ("PhotoMetricDistortion", "ColorTransform", "ColorJitter", "Brightness", "Contrast", "Sharpness"),
+        ("ColorTransform", "ColorJitter", "Brightness", "Contrast", "Sharpness"),
         _CHANGE,
     ),
     **dict.fromkeys(
@@ -49,9 +48,7 @@ TRANSFORMS = {
         ("Mosaic", "CachedMosaic", "MixUp", "CachedMixUp", "CopyPaste", "RandAugment", "AutoAugment"),
         f"RandomWarp and {_CHANGE}, it mixes no images",
     ),
-    **dict.fromkeys(
-        ("PackDetInputs", "PackSegInputs", "PackInputs", "DefaultFormatBundle", "Collect"), "PackCellInputs"
-    ),
+    **dict.fromkeys(("PackSegInputs", "PackInputs", "DefaultFormatBundle", "Collect"), "PackCellInputs"),
     **dict.fromkeys(("ImageToTensor", "ToTensor", "PILToTensor"), "PackCellInputs"),
     **dict.fromkeys(("FilterAnnotations", "Corrupt"), _OUT),
     **dict.fromkeys(("MultiScaleFlipAug", "TestTimeAug"), f"{_OUT}, there is one pass of an image"),
@@ -62,7 +59,7 @@ TRANSFORMS = {
 
 _OPTIMIZER = "write optim_wrapper=dict(type='OptimWrapper', optimizer=dict(...))"
 _AMP = "use --amp, or optim_wrapper.type='AmpOptimWrapper'"
-_ITERATIONS = "set train_cfg.max_iters"
+_ITERATIONS = "set train_cfg.max_iters, or max_epochs"
 _HOOKS = "write {} of default_hooks"
 _LOADERS = "write train_dataloader, val_dataloader and test_dataloader"
 _TTA = "leave it out, there is one pass of an image at test"
@@ -87,7 +84,7 @@ TOP_LEVEL = {
     **dict.fromkeys(("gpu_ids", "gpus", "device", "device_ids"), "set CUDA_VISIBLE_DEVICES"),
     **dict.fromkeys(("strategy", "deepspeed_config"), "use --launcher pytorch"),
     **dict.fromkeys(("tta_model", "tta_pipeline", "tta_cfg"), _TTA),
-    "activation_checkpointing": "mmengine's cuts the gradients off, set model.recompute",
+    "activation_checkpointing": "mmengine's cuts the gradients off, set model.activation_checkpointing",
 }
 
 # what the visualization backends of mmengine import: (module, name of the package)

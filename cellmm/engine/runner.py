@@ -41,7 +41,7 @@ from cellmm.engine.work_dir import (
 )
 from cellmm.engine.workers import end_with_parent
 from cellmm.errors import CellMMError
-from cellmm.registry import DATASETS, SCOPE
+from cellmm.registry import DATASETS, LOOPS, SCOPE
 
 # hooks that every training has, whether its config names them or not
 NEEDED_HOOKS = dict(
@@ -226,12 +226,13 @@ def _prepare_training(cfg: Config) -> bool:
     if not isinstance(cfg.randomness.get("seed"), int):
         raise CellMMError("randomness.seed: give a whole number, so that the training can be repeated")
     _give_seed(cfg.train_dataloader.dataset, cfg.randomness.seed)
-    cfg.setdefault("log_processor", dict(by_epoch=False))
+    loop = cfg.train_cfg.get("type")
+    by_epoch = getattr(LOOPS.get(loop) if isinstance(loop, str) else loop, "counts_epochs", False)
+    cfg.setdefault("log_processor", dict(by_epoch=by_epoch))
     hooks = cfg.default_hooks
     counts = cfg.optim_wrapper.get("accumulative_counts", 1)
-    hooks.setdefault(
-        "checkpoint", dict(type="CheckpointHook", interval=-(-500 // counts) * counts, max_keep_ckpts=2)
-    )
+    interval = 1 if by_epoch else -(-500 // counts) * counts
+    hooks.setdefault("checkpoint", dict(type="CheckpointHook", interval=interval, max_keep_ckpts=2))
     _add_hooks(cfg, NEEDED_HOOKS)
     work_dir = Path(cfg.work_dir)
     on_first_rank(lambda: lock_work_dir(work_dir))

@@ -3,7 +3,7 @@
 _base_ = ["./brightfield.py"]
 model = dict(
     heads=dict(instances=dict(num_points=12544, instance_level=1, coord_order=1)),
-    recompute=[
+    activation_checkpointing=[
         "encoder.levels.0",
         "encoder.levels.1",
         "decoder.levels.0",

@@ -28,13 +28,10 @@ train_dataloader = dict(
 val_dataloader = dict(dataset=dict(data_root=data_root, simulation=simulation, pipeline=test_pipeline))
 test_dataloader = dict(dataset=dict(data_root=data_root, simulation=simulation, pipeline=test_pipeline))
 model = dict(
-    channels_last=True,
-    data_preprocessor=dict(divisor=64, channels_last=True),
     encoder=dict(widths=(24, 32, 64, 96, 128, 160), stem_stride=2),
     decoder=dict(widths=(48, 48, 64, 96, 128)),
     heads=dict(
         instances=dict(
-            stride=2,
             num_queries=64,
             feature_dim=128,
             branch_channels=48,

@@ -9,13 +9,10 @@ _base_ = [
 ]
 max_iters = 40_000
 model = dict(
-    channels_last=True,
-    data_preprocessor=dict(divisor=64, channels_last=True),
     encoder=dict(widths=(32, 64, 128, 256, 384, 512), stem_stride=2),
     decoder=dict(widths=(64, 96, 128, 256, 384)),
     heads=dict(
         instances=dict(
-            stride=2,
             num_queries=800,
             branch_channels=128,
             mask_dim=64,

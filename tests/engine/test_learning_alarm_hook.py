@@ -24,7 +24,7 @@ def logged(monkeypatch) -> list[str]:
 
 
 def runner(**values) -> SimpleNamespace:
-    head = SimpleNamespace(gate_thr=0.1, score_thr=0.0)
+    head = SimpleNamespace(finder=SimpleNamespace(score_thr=0.1), test_cfg=SimpleNamespace(score_thr=0.0))
     defaults = dict(
         iter=0,
         max_iters=1000,
@@ -119,7 +119,7 @@ def test_a_validation(row, logged):
     for iteration in (100, 200):
         validate(hook, samples, metrics, iter=iteration)
     assert [f"after 100 iterations: {says}" in line for line in logged] == [True] * (says is not None)
-    assert all("usual early" in line and "gate_thr (now 0.1)" in line for line in logged)
+    assert all("usual early" in line and "instances.finder.score_thr (now 0.1)" in line for line in logged)
 
 
 def test_the_last_validation_tells_again(logged):

@@ -15,14 +15,13 @@ def build(**head):
     return MODELS.build(
         dict(
             type="CellSegmentor",
-            data_preprocessor=dict(type="CellDataPreprocessor", in_channels=2, divisor=4),
-            encoder=dict(type="SEUNetEncoder", in_channels=2, widths=(4, 8, 8)),
+            data_preprocessor=dict(type="CellDataPreprocessor", in_channels=2),
+            encoder=dict(type="SEUNetEncoder", widths=(4, 8, 8)),
             decoder=dict(type="SEUNetDecoder", widths=(6, 8)),
             heads=dict(
                 instances=dict(
                     dict(
                         type="IAMHead",
-                        stride=1,
                         num_queries=4,
                         feature_dim=8,
                         branch_channels=8,

@@ -54,7 +54,6 @@ train_dataloader = dict(batch_size=2, **loader)
 val_dataloader = loader
 test_dataloader = loader
 model = dict(
-    data_preprocessor=dict(divisor=8),
     encoder=dict(type="DropoutEncoder", widths=(4, 4, 4)),
     decoder=dict(widths=(4, 4)),
     heads=dict(

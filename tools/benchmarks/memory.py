@@ -2,7 +2,7 @@
 
     python tools/benchmarks/memory.py CONFIG CONFIG ...
 
-The step has the config's model, optimizer, precision and recomputed activations, on noise with round cells
+The step has the config's model, optimizer, precision and activation checkpointing, on noise with round cells
 that overlap. On a GPU: the most that torch allocated. Else the process's memory beyond that after
 the imports, with model and optimizer.
 """

@@ -37,6 +37,10 @@ class Albumentations(BaseTransform):
         min_area: cells with fewer pixels left are dropped, px.
     """
 
+    reads = ("img", "rng")
+    moves_pixels = True
+    removes_cells = True
+
     def __init__(self, *, transforms: Sequence[dict], min_area: int = 1) -> None:
         parts = [_build(config) for config in transforms]
         self.clips = [type(part).__name__ for part in parts if isinstance(part, A.ImageOnlyTransform)]

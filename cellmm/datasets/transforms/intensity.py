@@ -21,6 +21,9 @@ class RandomIntensity(BaseTransform):
         noise: standard deviation of Gaussian noise, drawn from (0, noise).
     """
 
+    reads = ("img", "rng")
+    writes = ("img",)
+
     def __init__(
         self,
         *,

@@ -31,6 +31,8 @@ class LoadNuclei(BaseTransform):
     pipelines.
     """
 
+    reads = ("nuclei_path", "gt_layers", "img_shape", "ori_shape")
+    writes = ("gt_nuclei", "eval_nuclei")
     annotation_only = True
     warned = False
 

@@ -27,6 +27,9 @@ class LoadImage(BaseTransform):
     ``to_original``, the identity.
     """
 
+    reads = ("img_path",)
+    writes = ("img", "img_shape", "ori_shape", "to_original")
+
     def __init__(
         self,
         *,
@@ -70,6 +73,8 @@ class LoadCells(BaseTransform):
     ``cache``: keep the decoded cells of each image in the memory of the process, 2 bytes a pixel and layer.
     """
 
+    reads = ("img_id", "img_path", "img_shape", "ori_shape")
+    writes = ("gt_layers", "gt_labels", "gt_ignore", "gt_areas", "eval_instances")
     annotation_only = True
 
     def __init__(self, *, keep_original: bool = False, cache: bool = False) -> None:
@@ -77,6 +82,19 @@ class LoadCells(BaseTransform):
         self.cache: dict | None = {} if cache else None
 
     def transform(self, results: dict) -> dict:
+        if results["img_shape"] != results["ori_shape"]:
+            raise CellMMError(
+                f"LoadCells has to come right after LoadImage: {results['img_path']} is resized already"
+            )
+        cells = self.read(results)
+        results["gt_layers"] = LabelLayers(cells["layers"].astype(np.int32), num=cells["num"])
+        results.update({key: cells[key].copy() for key in ("gt_labels", "gt_ignore", "gt_areas")})
+        if self.keep_original:
+            results["eval_instances"] = self.original_cells(cells)
+        return results
+
+    def read(self, results: dict) -> dict:
+        """The annotated cells of the image's file, from the cache where it has them."""
         key = results["img_id"], str(results["img_path"])
         cells = None if self.cache is None else self.cache.get(key)
         if cells is None:
@@ -85,23 +103,22 @@ class LoadCells(BaseTransform):
                 small = np.uint16 if cells["num"] < 2**16 else np.int32
                 cells["layers"] = cells["layers"].astype(small)
                 self.cache[key] = cells
-        results["gt_layers"] = LabelLayers(cells["layers"].astype(np.int32), num=cells["num"])
-        results.update({key: cells[key].copy() for key in ("gt_labels", "gt_ignore", "gt_areas")})
-        if self.keep_original:
-            results["eval_instances"] = {
-                "masks": list(cells["rles"]),
-                "labels": cells["gt_labels"].copy(),
-                "ignore": cells["gt_ignore"].copy(),
-                "areas": cells["gt_areas"].copy(),
-            }
-        return results
+        return cells
+
+    @staticmethod
+    def original_cells(cells: dict) -> dict:
+        """``eval_instances`` of what ``read`` gives, which remembers the RLEs."""
+        if "rles" not in cells:
+            cells["rles"] = LabelLayers(cells["layers"].astype(np.int32), num=cells["num"]).to_rles()
+        return {
+            "masks": list(cells["rles"]),
+            "labels": cells["gt_labels"].copy(),
+            "ignore": cells["gt_ignore"].copy(),
+            "areas": cells["gt_areas"].copy(),
+        }
 
     def _load(self, results: dict) -> dict:
         shape = results["ori_shape"]
-        if results["img_shape"] != shape:
-            raise CellMMError(
-                f"LoadCells has to come right after LoadImage: {results['img_path']} is resized already"
-            )
         instances = results.get("instances")
         source = results["img_path"]
         if instances is not None:
@@ -131,7 +148,6 @@ class LoadCells(BaseTransform):
         return {
             "layers": layers.layers,
             "num": num,
-            "rles": layers.to_rles() if self.keep_original else None,
             "gt_labels": np.array([one.get("label", 0) for one in instances], np.int64),
             "gt_ignore": np.array([one.get("iscrowd", 0) for one in instances], bool),
             "gt_areas": np.array(areas, np.float64),

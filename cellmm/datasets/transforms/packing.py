@@ -13,6 +13,7 @@ from cellmm.registry import TRANSFORMS
 from cellmm.structures import CellSample, LabelLayers
 
 META_KEYS = ("img_id", "img_path", "img_shape", "ori_shape", "to_original", "draw")
+PER_CELL = ("gt_labels", "gt_ignore", "gt_areas", "gt_nuclei", "gt_points")  # with one entry per cell
 KNOWN_TARGETS = {*FIXED_TARGETS, *MOVING_TARGETS, "gt_disk_weight"}
 
 
@@ -33,8 +34,11 @@ class PackCellInputs(BaseTransform):
     that moves one of them alone, and where a ``gt_*`` key is none of cellmm's and not named.
     """
 
+    reads = ("img",)
+    writes = ("inputs", "data_samples")
+
     def __init__(self, *, keys: Sequence[str] = (), cell_keys: Sequence[str] = ()) -> None:
-        self.keys, self.cell_keys = tuple(keys), tuple(cell_keys)
+        self.keys, self.cell_keys, self.meta_keys = tuple(keys), tuple(cell_keys), META_KEYS
         for key in (*self.keys, *self.cell_keys):
             if not key.startswith("gt_") or key in KNOWN_TARGETS:
                 raise ValueError(
@@ -43,7 +47,7 @@ class PackCellInputs(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         self._check(results)
-        sample = CellSample(metainfo={key: results[key] for key in META_KEYS if key in results})
+        sample = CellSample(metainfo={key: results[key] for key in self.meta_keys if key in results})
         kept = None
         if "gt_layers" in results:
             kept = (results["gt_layers"].areas() > 0) & ~results["gt_ignore"]
@@ -82,6 +86,13 @@ class PackCellInputs(BaseTransform):
                     f"{results.get('img_path')}: img has {shape} px (h, w), but {key} {own}: a step after "
                     f"{writer} crops, resizes, pads or turns one without the other; use RandomWarp, "
                     "Albumentations, CropRegion or PadTo in its place"
+                )
+        num = len(results["gt_layers"]) if "gt_layers" in results else None
+        for key in PER_CELL:
+            if num is not None and key in results and len(results[key]) != num:
+                raise CellMMError(
+                    f"{results.get('img_path')}: {key} has {len(results[key])} entries, gt_layers {num}: "
+                    "a step drops or adds cells in one of them alone; use moving_cells.replace_cells in it"
                 )
         for key in results:
             unknown = key not in KNOWN_TARGETS and key not in self.keys and key not in self.cell_keys

@@ -51,6 +51,11 @@ class RandomWarp(BaseTransform):
     that write targets, and where ``sampling_density`` is missing or of another shape than the image.
     """
 
+    reads = ("img", "rng")
+    writes = ("sampling_density",)
+    moves_pixels = True
+    removes_cells = True
+
     def __init__(
         self,
         *,

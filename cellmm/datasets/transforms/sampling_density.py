@@ -30,6 +30,8 @@ class SamplingDensity(BaseTransform):
         cache_mb: what is remembered, MiB a process; images beyond it are smoothed each time.
     """
 
+    reads = ("gt_layers",)
+    writes = ("sampling_density",)
     annotation_only = True
 
     def __init__(self, *, sigma: float = 50.0, truncate: float = 2.0, cache_mb: float = 256) -> None:

@@ -27,6 +27,8 @@ class SemanticTargets(BaseTransform):
     Raises CellMMError where the pipeline has no LoadNuclei for 'nuclei'.
     """
 
+    reads = ("gt_layers",)
+    writes = ("gt_semantic", "ignore")
     annotation_only = True
 
     def __init__(self, *, targets: Sequence[str] = ("cytoplasm",), border_width: int = 2) -> None:

@@ -24,6 +24,7 @@ from cellmm.engine.preflight.watched import hook_path
 from cellmm.errors import CellMMError
 from cellmm.evaluation.trial_evaluator import trial_evaluator
 from cellmm.io.files import check_writable
+from cellmm.models.encoders.base import min_size
 from cellmm.structures import CellSample
 
 SIDE = 128  # pixels of the corner that is predicted: an untrained model may find a cell everywhere
@@ -128,8 +129,7 @@ def check_prediction(runner: Runner, loop: BaseLoop, model: nn.Module, sample: d
 
 def _corner(sample: dict, model: nn.Module) -> dict:
     """A packed sample without what is more than ``SIDE`` pixels from its top or left border."""
-    least = getattr(getattr(model, "encoder", None), "min_size", 1)
-    side = max(SIDE, *([least] if isinstance(least, int) else least))
+    side = max(SIDE, *min_size(getattr(model, "encoder", None)))
     inputs, packed = sample["inputs"], sample["data_samples"]
     if max(inputs.shape[-2:]) <= side or not isinstance(packed, CellSample):
         return sample

@@ -13,6 +13,7 @@ from mmengine.runner.priority import get_priority
 from cellmm.config.schema import find_component
 from cellmm.engine.preflight.building import say, schedules
 from cellmm.errors import CellMMError
+from cellmm.evaluation.contract import metric_keys
 
 
 def check_watched(runner: Runner, val: BaseLoop | None) -> None:
@@ -31,13 +32,13 @@ def check_watched(runner: Runner, val: BaseLoop | None) -> None:
 
 
 def _given_keys(val: BaseLoop | None) -> list[str] | None:
-    """The names of all numbers of validation; None where a metric does not state its."""
+    """The names of all numbers of validation; None where a metric does not state them."""
     keys: list[str] = []
     for metric in getattr(getattr(val, "evaluator", None), "metrics", ()):
-        stated = getattr(metric, "metric_keys", None)
+        stated = metric_keys(metric)
         if stated is None:
             return None
-        keys += stated() if callable(stated) else stated
+        keys += stated
     return keys
 
 

@@ -100,6 +100,13 @@ class Upsample(nn.Module):
         return self.up(x)
 
 
+def num_coordinates(order: int) -> int:
+    """How many channels ``coordinate_channels`` gives; raises ValueError for an unknown order."""
+    if order not in (0, 1, 2):
+        raise ValueError(f"coord_order must be 0, 1 or 2, got {order}")
+    return (0, 2, 5)[order]
+
+
 def coordinate_channels(x: Tensor, order: int) -> Tensor:
     """Polynomials of the pixel position for a map like ``x`` (B, C, H, W), each about [-1, 1].
 
@@ -107,8 +114,6 @@ def coordinate_channels(x: Tensor, order: int) -> Tensor:
     linear map of the channels can be the log of any oriented Gaussian window. float32 in ``x``'s frame:
     -1 and 1 are the centres of the first and the last pixel of the longer side.
     """
-    if order not in (0, 1, 2):
-        raise ValueError(f"coord_order must be 0, 1 or 2, got {order}")
     height, width = x.shape[-2:]
     if order == 0:
         return x.new_zeros(x.shape[0], 0, height, width)

@@ -3,13 +3,12 @@
 # "ours"; so are squeeze-and-excitation at an eighth of the channels, batch norm and nearest upsampling.
 model = dict(
     type="CellSegmentor",
-    data_preprocessor=dict(type="CellDataPreprocessor", in_channels=1, divisor=16),
-    encoder=dict(type="SEUNetEncoder", in_channels=1, widths=(64, 128, 256, 512, 1024)),
+    data_preprocessor=dict(type="CellDataPreprocessor", in_channels=1),
+    encoder=dict(type="SEUNetEncoder", widths=(64, 128, 256, 512, 1024)),
     decoder=dict(type="SEUNetDecoder", widths=(64, 128, 256, 512)),
     heads=dict(
         instances=dict(
             type="IAMHead",
-            stride=1,
             num_queries=100,
             num_classes=1,
             feature_dim=256,
