@@ -45,10 +45,9 @@ _IDLE = re.compile(
 _VALIDATION = re.compile(rf"val_(dataloader(?!\.({_READING})\b)|evaluator|cfg)(\..*)?")
 # of the model: what training or prediction weighs and limits, without another meaning for the weights
 _TUNING = re.compile(
-    r"model\.(.*\.)?(loss|loss_\w+|\w+_loss|\w+_weight|\w+_thr|matcher|max_\w+|activation_checkpointing|"
-    r"channels_last|init_cfg|train_cfg|test_cfg)(\..*)?|model\.(tile|tile_overlap|postprocess)(\..*)?|"
-    r"model\.heads\.[^.]+\.(criterion|finder|sampler|windows)(\..*)?|"
-    r"model\.heads\.[^.]+\.(nms_sigma|use_objectness)"
+    r"model\.(.*\.)?(loss|loss_\w+|\w+_loss|\w+_weight|\w+_thr|matcher|criterion|in_score|max_\w+|"
+    r"activation_checkpointing|channels_last|init_cfg|train_cfg|test_cfg)(\..*)?|"
+    r"model\.(tile|tile_overlap|postprocess)(\..*)?|model\.heads\.[^.]+\.(finder|sampler|windows)(\..*)?"
 )
 # what cannot change in the middle of a training, and why
 _REFUSED = {

@@ -77,7 +77,7 @@ def argument_names(constructor: Callable | None) -> dict[str, Any]:
 
 
 def _constructor(registry: Registry, config: Mapping[str, Any]) -> Callable | None:
-    """None where there is no such component, which building tells."""
+    """None: there is no such component, and building it will say so."""
     kind = config.get("type")
     return registry.get(kind) if isinstance(kind, str) else kind
 

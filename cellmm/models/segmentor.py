@@ -65,7 +65,7 @@ class CellSegmentor(BaseModel):
             most half of ``tile``. Both are rounded up to multiples of the network's coarsest stride.
         activation_checkpointing: names of convolution stacks (``encoder.levels.0``, say) whose activations
             are computed again with the gradients: less memory, up to a third more time.
-        postprocess: config of what makes instances of the maps of one image, such as SeededWatershed.
+        postprocess: config of what finds instances in the maps of an image, such as SeededWatershed.
     """
 
     def __init__(
@@ -165,7 +165,9 @@ class CellSegmentor(BaseModel):
                     f"heads give {sorted(self.map_heads)}; add a SemanticHead with target={target!r}"
                 )
         if len(set(self.map_strides.values())) > 1:
-            raise CellMMError("model.postprocess: the heads that give maps must have one stride")
+            raise CellMMError(
+                "model.postprocess: the heads that give maps must have the same stride; let them read the same decoder maps"
+            )
         return None
 
     def _check_tile(self, tile: int | None, overlap: int) -> None:
@@ -187,15 +189,15 @@ class CellSegmentor(BaseModel):
             )
 
     def _checkpoint_activations(self, names: Sequence[str]) -> None:
-        able = {name: one for name, one in self.named_modules() if isinstance(one, CheckpointedSequential)}
+        stacks = {name: m for name, m in self.named_modules() if isinstance(m, CheckpointedSequential)}
         for name in names:
-            if name not in able:
-                near = difflib.get_close_matches(name, able, 1, 0)
+            if name not in stacks:
+                near = difflib.get_close_matches(name, stacks, 1, 0)
                 raise CellMMError(
                     f"model.activation_checkpointing: there is no stack of convolutions {name!r}; did you "
                     f"mean {near[0]}?"
                 )
-            able[name].activation_checkpointing = True
+            stacks[name].activation_checkpointing = True
 
     def extract(self, inputs: Tensor) -> Features:
         """(B, C, H, W) -> the decoder's maps, finest first; by name with ParallelDecoders."""

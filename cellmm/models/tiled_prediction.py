@@ -52,7 +52,7 @@ def predict_in_tiles(
         predict: part (..., h, w) of the image -> ({name: map (h', w') of probabilities}, the instances of the
             part or None).
         image: (..., H, W).
-        tile: pixels per side of a tile. A side of the image that is no longer is not cut.
+        tile: pixels per side of a tile. A side of the image that is at most as long is not cut.
         overlap: pixels that neighbouring tiles share, at most half of ``tile``; at least the length of the
             longest cell, or it may be cut.
         sample: frame of the image: ``img_shape`` (without padding), ``to_original``, ``ori_shape`` and, if

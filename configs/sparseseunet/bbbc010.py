@@ -9,12 +9,9 @@ model = dict(
         instances=dict(
             num_queries=50,
             feature_dim=256,
-            branch_channels=96,
-            mask_dim=64,
-            depth=4,
-            instance_level=2,
-            match_level=2,
             num_refine=3,
+            instance_branch=dict(channels=96, depth=4, level=2),
+            mask_branch=dict(channels=96, depth=4, mask_dim=64, match_level=2),
         )
     ),
 )

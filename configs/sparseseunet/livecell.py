@@ -14,14 +14,11 @@ model = dict(
     heads=dict(
         instances=dict(
             num_queries=800,
-            branch_channels=128,
-            mask_dim=64,
-            instance_level=1,
-            match_level=1,
             coord_order=2,
-            spatial_prior=0.05,
-            num_fields=4,
             num_refine=2,
+            instance_branch=dict(channels=128, level=1),
+            mask_branch=dict(channels=128, mask_dim=64, num_fields=4, match_level=1),
+            activation=dict(spatial_prior=0.05),
         )
     ),
 )

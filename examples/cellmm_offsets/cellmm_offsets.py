@@ -90,9 +90,10 @@ class OffsetHead(nn.Module):
         votes = torch.stack([y, x], 1) + maps[:2, y, x].T * self.reach / self.stride
         row, col = (votes[:, i].round().long().clamp(0, inside.shape[i] - 1) for i in (0, 1))
         counts = torch.zeros_like(inside).index_put_((row, col), inside[y, x], accumulate=True)
-        counts = F.avg_pool2d(counts[None], 2 * reach + 1, stride=1, padding=reach)
-        peaks = (counts == F.max_pool2d(counts, 2 * reach + 1, stride=1, padding=reach)) & (counts > 0.1)
-        peaks = peaks[0].nonzero()
+        around, counts = dict(kernel_size=2 * reach + 1, stride=1, padding=reach), counts[None]
+        for _ in range(2):  # the second time makes one peak of a plateau
+            counts = F.avg_pool2d(counts, **around)
+        peaks = ((counts == F.max_pool2d(counts, **around)) & (counts > 0.1))[0].nonzero()
         probs = inside.new_zeros(len(peaks), *inside.shape)
         if len(peaks):
             probs[torch.cdist(votes, peaks.float()).argmin(1), y, x] = inside[y, x]
@@ -118,19 +119,14 @@ def read_rois(image: Path) -> list[dict]:
     if path.suffix == ".roi":
         return [dict(segmentation=[outline(path.read_bytes(), path)])]
     with zipfile.ZipFile(path) as rois:
-        return [
-            dict(segmentation=[outline(rois.read(name), path)])
-            for name in rois.namelist()
-            if name.endswith(".roi")
-        ]
+        names = [name for name in rois.namelist() if name.endswith(".roi")]
+        return [dict(segmentation=[outline(rois.read(name), path)]) for name in names]
 
 
 def outline(roi: bytes, path: Path) -> list[float]:
     """x, y, x, y, ... of a polygon, a freehand or a traced selection (RoiDecoder.java of ImageJ)."""
     if roi[:4] != b"Iout" or roi[6] not in (0, 7, 8):
-        raise CellMMError(
-            f"{path}: a selection without an outline; draw it with the polygon or freehand tool"
-        )
+        raise CellMMError(f"{path}: a selection without outline; draw it with the polygon or freehand tool")
     (top, left), (number,) = struct.unpack(">2h", roi[8:12]), struct.unpack(">H", roi[16:18])
     return (np.frombuffer(roi, ">i2", 2 * number, 64).reshape(2, -1).T + [left, top]).ravel().tolist()
 
@@ -144,10 +140,8 @@ class AJIMetric(BaseMetric):
     def process(self, data_batch: object, data_samples: list[dict]) -> None:
         for sample in data_samples:
             found, truth = sample["pred_instances"], sample["eval_instances"]
-            masks = [
-                mask for mask, score in zip(found["masks"], found["scores"], strict=True) if score >= 0.5
-            ]
-            cells = [mask for mask, crowd in zip(truth["masks"], truth["ignore"], strict=True) if not crowd]
+            masks = [m for m, score in zip(found["masks"], found["scores"], strict=True) if score >= 0.5]
+            cells = [m for m, crowd in zip(truth["masks"], truth["ignore"], strict=True) if not crowd]
             self.results.append(aggregated_jaccard(masks, cells))
 
     def compute_metrics(self, results: list[float]) -> dict[str, float]:

@@ -23,8 +23,9 @@ model = dict(
     decoder=dict(type="SEUNetDecoder", widths=(4, 4)),
     heads=dict(
         instances=dict(
-            type="IAMHead", num_queries=9, feature_dim=8, branch_channels=4, mask_dim=4, depth=1,
-            score_thr=0.0, mask_thr=0.05,  # random weights find nine cells
+            type="IAMHead", num_queries=9, feature_dim=8,
+            instance_branch=dict(channels=4, depth=1), mask_branch=dict(channels=4, depth=1, mask_dim=4),
+            test_cfg=dict(score_thr=0.0, mask_thr=0.05),  # random weights find nine cells
         )
     ),
 )

@@ -25,8 +25,8 @@ model = dict(
     decoder=dict(widths=(4, 4)),
     heads=dict(
         instances=dict(
-            _delete_=True, type="IAMHead", num_queries=16, feature_dim=8, branch_channels=4,
-            mask_dim=4, depth=1,
+            _delete_=True, type="IAMHead", num_queries=16, feature_dim=8,
+            instance_branch=dict(channels=4, depth=1), mask_branch=dict(channels=4, depth=1, mask_dim=4),
         )
     ),
 )

@@ -135,16 +135,26 @@ ROWS = {
         in_head("num_queries=0"),
         rf"{HEAD}: num_queries must be 1 or more, a whole number, got 0",
     ),
-    "a threshold": (in_head("score_thr=1.5"), rf"{HEAD}: score_thr must be from 0 to 1, got 1\.5"),
+    "a number that is not whole": (
+        in_head("feature_dim=2.5"),
+        rf"{HEAD}: feature_dim must be 1 or more, a whole number, got 2\.5",
+    ),
+    "a threshold": (
+        in_head("test_cfg=dict(score_thr=1.5)"),
+        rf"{HEAD}: score_thr must be from 0 to 1, got 1\.5",
+    ),
     "a weight below 0": (
-        in_head("loss_dice=dict(type='DiceLoss', loss_weight=-1)"),
-        r"model\.heads\.instances\.loss_dice: loss_weight must be 0 or more, got -1",
+        in_head("criterion=dict(loss_dice=dict(type='DiceLoss', loss_weight=-1))"),
+        r"model\.heads\.instances\.criterion\.loss_dice: loss_weight must be 0 or more, got -1",
     ),
     "window_size": (
         "log_processor = dict(window_size=0.5)",
         r"log_processor\.window_size: a whole number of at least 1 is needed, got 0\.5",
     ),
-    "depth": (in_head("depth=-1"), rf"{HEAD}: depth must be 1 or more, a whole number, got -1"),
+    "depth": (
+        in_head("mask_branch=dict(depth=-1)"),
+        rf"{HEAD}\.mask_branch: depth must be 1 or more, a whole number, got -1",
+    ),
     "any other error of a constructor": (
         in_head("_delete_=True, type='HeadThatDividesByZero', share=0"),
         rf"{HEAD}: cannot be made with these values, ZeroDivisionError \(.*\); check each of them",

@@ -400,7 +400,13 @@ def limits(rng, folder, run, checkpoint):
         | dict(finder=dict(type="PeakFinder", score_thr=0.01, max_gates=limit))
         | dict(mask_decoder=dict(type="DecoNet", widths=(4, 4), norm="BN", padding="same"))
         if gates
-        else dict(type="IAMHead", num_queries=limit, feature_dim=8, branch_channels=4, mask_dim=4, depth=1)
+        else dict(
+            type="IAMHead",
+            num_queries=limit,
+            feature_dim=8,
+            instance_branch=dict(channels=4, depth=1),
+            mask_branch=dict(channels=4, depth=1, mask_dim=4),
+        )
     )
     config = dict(
         type="CellSegmentor",
@@ -451,10 +457,12 @@ OPTIONS = {
     "optim_wrapper.clip_grad": [dict(max_norm=1.0), dict(max_norm=-1.0), dict(max_nrm=1.0)],
     "optim_wrapper.accumulative_counts": [1, 2, 0],
     "model.heads.instances.num_queries": [16, 2, 0, -3],
-    "model.heads.instances.num_points": [5, 0],
-    "model.heads.instances.mask_dim": [1, 0],
-    "model.heads.instances.depth": [1, 0, -1],
-    "model.heads.instances.score_thr": [0.0, 2.0],
+    "model.heads.instances.criterion.points": [
+        dict(type="UncertainPoints", num_points=number) for number in (5, 0)
+    ],
+    "model.heads.instances.mask_branch.mask_dim": [1, 0],
+    "model.heads.instances.instance_branch.depth": [1, 0, -1],
+    "model.heads.instances.test_cfg.score_thr": [0.0, 2.0],
     "model.data_preprocessor.divisor": [8, 4, 0, -2, 1],
     "model.data_preprocessor.in_channels": [2, 3, 0],
     "model.encoder.widths": [(4, 4), (), (4, 0, 4)],

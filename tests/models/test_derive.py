@@ -56,7 +56,13 @@ def test_arguments_of_a_config():
     assert argument_of(PARTS, dict(type="Unknown"), "in_channels") is None
 
 
-CELLS = dict(type="IAMHead", num_queries=4, feature_dim=8, branch_channels=8, mask_dim=4, depth=1)
+CELLS = dict(
+    type="IAMHead",
+    num_queries=4,
+    feature_dim=8,
+    instance_branch=dict(channels=8, depth=1),
+    mask_branch=dict(channels=8, depth=1, mask_dim=4),
+)
 
 
 def model(**parts):

@@ -21,10 +21,8 @@ IAM = dict(
     type="IAMHead",
     num_queries=16,
     feature_dim=8,
-    branch_channels=4,
-    mask_dim=4,
-    depth=1,
-    score_thr=0.0,
+    instance_branch=dict(channels=4, depth=1),
+    mask_branch=dict(channels=4, depth=1, mask_dim=4),
 )
 GATEWAY = dict(type="GatewayHead", feature_channels=4)
 
@@ -40,31 +38,28 @@ def with_head(head: dict) -> dict:
 
 
 MODEL = dict(
-    iam_published=with_head(dict(IAM, mask_thr=0.2)),
+    iam_published=with_head(dict(IAM, test_cfg=dict(score_thr=0.0, mask_thr=0.2))),
     iam_iou=with_head(
         dict(
             IAM,
-            mask_thr=0.2,
-            objectness="iou",
-            activation="softmax",
             coord_order=1,
-            nms_sigma=2.0,
             num_refine=1,
+            activation=dict(type="SoftmaxInstanceActivation"),
+            objectness=dict(type="IoUObjectness"),
+            test_cfg=dict(score_thr=0.0, mask_thr=0.2, nms=dict(type="MatrixNMS", sigma=2.0)),
         )
     ),
     iam_ours=with_head(
         dict(
             IAM,
-            num_levels=2,
-            instance_level=1,
-            match_level=1,
             coord_order=2,
-            spatial_prior=0.25,
-            num_fields=2,
             num_refine=2,
-            objectness="quality",
-            nms_thr=0.7,
-            num_points=64,
+            instance_branch=dict(channels=4, depth=1, level=1, num_levels=2),
+            mask_branch=dict(channels=4, depth=1, num_levels=2, mask_dim=4, num_fields=2, match_level=1),
+            activation=dict(spatial_prior=0.25),
+            criterion=dict(points=dict(type="UncertainPoints", num_points=64)),
+            objectness=dict(type="MaskQuality"),
+            test_cfg=dict(score_thr=0.0, nms=dict(type="MaskNMS", iou_thr=0.7)),
         )
     ),
     gateway_ours=with_head(

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from cellmm.models.limits import NAMED, LimitLog
-from cellmm.registry import MODELS
+from cellmm.registry import MODELS, TASK_UTILS
 from cellmm.structures import CellSample, PredictedInstances
 
 
@@ -32,7 +32,13 @@ def test_the_first_images_are_named_and_many_are_counted(lines):
 
 def model(**options):
     torch.manual_seed(0)
-    head = dict(type="IAMHead", feature_dim=8, branch_channels=8, mask_dim=4, depth=1, num_queries=3)
+    head = dict(
+        type="IAMHead",
+        num_queries=3,
+        feature_dim=8,
+        instance_branch=dict(channels=8, depth=1),
+        mask_branch=dict(channels=8, depth=1, mask_dim=4),
+    )
     return MODELS.build(
         dict(
             type="CellSegmentor",
@@ -91,7 +97,7 @@ def test_queries_that_are_all_in_use_are_said(lines, bias, expected):
 def test_queries_with_repeats_dropped_are_in_use_too(lines):
     net = model()
     head = net.heads["instances"]
-    head.nms_thr = 0.5
+    head.test_cfg.nms = TASK_UTILS.build(dict(type="MaskNMS", iou_thr=0.5))
     head.classifier[0].bias.data.fill_(9.0)
     head.kernel[0].bias.data[-1] = 9.0
     sample = net.test_step(batch((8, 8)))[0]

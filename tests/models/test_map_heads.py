@@ -19,10 +19,9 @@ IAM = dict(
     type="IAMHead",
     num_queries=4,
     feature_dim=8,
-    branch_channels=8,
-    mask_dim=4,
-    depth=1,
-    score_thr=0.0,
+    instance_branch=dict(channels=8, depth=1),
+    mask_branch=dict(channels=8, depth=1, mask_dim=4),
+    test_cfg=dict(score_thr=0.0),
 )
 
 
@@ -266,5 +265,5 @@ def test_a_map_that_does_not_lie_as_its_head_says(pixelwise):
 
 
 def test_maps_of_two_strides_make_no_cells(pixelwise):
-    with pytest.raises(CellMMError, match="must have one stride"):
+    with pytest.raises(CellMMError, match="must have the same stride"):
         pixelwise(says=(1, 2), postprocess=dict(type="SeededWatershed"))

@@ -28,7 +28,7 @@ GRID = """
 runs = dict(
     first=dict(config="{config}"),
     second=dict(config="{config}", options={{"optim_wrapper.optimizer.lr": 1e-4}}),
-    again=dict(weights_of="second", options={{"model.heads.instances.nms_thr": 0.5}}),
+    again=dict(weights_of="second", options={{"model.heads.instances.test_cfg.mask_thr": 0.4}}),
 )
 iters = 2
 seeds = [0]

@@ -44,7 +44,10 @@ def tiny_config(folder: Path, iterations: int, size: int, width: int) -> Config:
         encoder=dict(type="SEUNetEncoder", widths=(width, 2 * width, 4 * width), stem_stride=2),
         decoder=dict(type="SEUNetDecoder", widths=(width, 2 * width)),
     )
-    cfg.model.heads.instances.update(num_queries=16, feature_dim=32, branch_channels=width, mask_dim=16)
+    head = cfg.model.heads.instances
+    head.update(num_queries=16, feature_dim=32)
+    head.instance_branch.channels = head.mask_branch.channels = width
+    head.mask_branch.mask_dim = 16
     cfg.optim_wrapper.update(type="OptimWrapper")
     cfg.optim_wrapper.pop("dtype")
     cfg.train_cfg.update(max_iters=iterations)

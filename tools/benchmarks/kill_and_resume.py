@@ -57,7 +57,13 @@ model = dict(
     encoder=dict(type="DropoutEncoder", widths=(4, 4, 4)),
     decoder=dict(widths=(4, 4)),
     heads=dict(
-        instances=dict(num_queries=16, feature_dim=8, branch_channels=4, mask_dim=4, depth=1, score_thr=0.0)
+        instances=dict(
+            num_queries=16,
+            feature_dim=8,
+            instance_branch=dict(channels=4, depth=1),
+            mask_branch=dict(channels=4, depth=1, mask_dim=4),
+            test_cfg=dict(score_thr=0.0),
+        )
     ),
 )
 optim_wrapper = dict(type="AmpOptimWrapper", dtype="float16", accumulative_counts=2)

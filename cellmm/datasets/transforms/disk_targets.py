@@ -23,8 +23,8 @@ class DiskTargets(BaseTransform):
     rows (columns) stride k to stride (k + 1) - 1. Source: diskmask 3.1.3, 3.1.4, figures 5 and 6.
 
     ``gt_disks``: int32 (ceil(H / stride), ceil(W / stride)), cell i (from 0) has id i + 1 in its disk
-    y^2 + x^2 <= r_i^2 round the grid pixel of its point, 0 outside. r_i is the largest whole number up to
-    ``radius`` at which its disk and one of the same radius round any other point have a background pixel
+    y^2 + x^2 <= r_i^2 around the grid pixel of its point, 0 outside. r_i is the largest whole number up to
+    ``radius`` at which its disk and one of the same radius around any other point have a background pixel
     between them, corners included. Where points fall on the same or on neighbouring grid pixels, the one with
     the higher id loses its disk: its ``gt_points`` become nan, ``num_lost_disks`` (int, always written)
     counts it, and a warning names the first image of that kind.

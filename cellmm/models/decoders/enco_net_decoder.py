@@ -1,4 +1,4 @@
-"""The way up of DiskMask's EncoNet."""
+"""The decoder of DiskMask's EncoNet."""
 
 from collections.abc import Sequence
 
@@ -14,11 +14,11 @@ from cellmm.registry import MODELS
 
 @MODELS.register_module()
 class EncoNetDecoder(BaseModule):
-    """U-Net's way up without its skips: what is known of an object has to pass through all layers.
+    """A U-Net decoder without skips: what is known of an object has to pass through all layers.
 
-    Takes the encoder's maps, finest first, the finest at stride 2, and gives one map at stride 1, which
-    becomes the feature map F and the disk logits, and then the encoder's maps as they came: the skips between
-    the nets, which DecoNet takes. Source: diskmask 2.3.2, 3.2.
+    Takes the encoder's maps, finest first, the finest at stride 2. Gives one map at stride 1, which becomes
+    the feature map F and the disk logits, and then the encoder's maps: the skips between the nets, which
+    DecoNet takes. Source: diskmask 2.3.2, 3.2.
 
     With ``padding='valid'`` and two convolutions per block, 516x516 pixels go down as 256, 252 | 126, 122 |
     61, 57 | 28, 24 and up as 48, 44 | 88, 84 | 168, 164 | 328, 324: F is 324x324, its first pixel lies at

@@ -1,4 +1,4 @@
-"""The way up of the SE-U-Net."""
+"""The decoder of the SE-U-Net."""
 
 from collections.abc import Sequence
 
@@ -17,17 +17,17 @@ from cellmm.registry import MODELS
 class SEUNetDecoder(BaseModule):
     """U-Net decoder: upsample by 2, concatenate the skip, convolve, squeeze-and-excite.
 
-    Takes the encoder's maps (finest first) and gives as many, finest first; map i has ``widths[i]`` channels
-    at the stride of the encoder's map i, and the last one is the encoder's bottleneck, unchanged.
+    Takes the encoder's maps, finest first, and gives as many; map i has ``widths[i]`` channels at the stride
+    of the encoder's map i, and the last map is the encoder's bottleneck, unchanged. Any encoder will do.
     Source: sparseseunet 4.2.1.
 
     Args:
-        in_specs: of the encoder's maps, finest first; strides that double from map to map.
+        in_specs: of the encoder's maps, finest first.
         widths: channels of the maps that come out, finest first; one fewer than ``in_specs``.
         depth, norm, se: as in the encoder.
-        keep_skips: concatenate to each map that comes out the encoder's map of its level, after its own
-            ``widths[i]`` channels: what branches at every level take (sparseseunet 4.5.4). The bottleneck
-            has no skip.
+        keep_skips: append the encoder's map of its level to each map that comes out, after its own
+            ``widths[i]`` channels, for branches at every level (sparseseunet 4.5.4). The bottleneck has no
+            skip.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The way down of the SE-U-Net."""
+"""The encoder of the SE-U-Net."""
 
 from collections.abc import Sequence
 
@@ -29,7 +29,8 @@ class SEUNetEncoder(BaseModule):
         norm: ``'BN'``, ``'GN'`` or ``'none'``.
         se: squeeze-and-excitation gates.
         padding: ``'same'``; ``'valid'``: convolutions without padding, and a map loses an odd row before it
-            is pooled. DiskMask's EncoNet goes down like that, without normalisation and gates (diskmask 3.2).
+            is pooled. The encoder of DiskMask's EncoNet is like that, without normalisation and gates
+            (diskmask 3.2).
     """
 
     def __init__(

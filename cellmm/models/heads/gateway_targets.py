@@ -47,7 +47,7 @@ class ImageTargets:
         if self._sample.gt_disks.shape != tuple(-(-side // stride) for side in image):
             raise CellMMError(
                 f"{self._sample.get('img_path')}: disks of {tuple(self._sample.gt_disks.shape)} pixels for "
-                f"an image of {tuple(image)}: set stride={stride} in DiskTargets, as the head has it"
+                f"an image of {tuple(image)}: set stride={stride} in ReferencePoints, as the model has it"
             )
 
     @property

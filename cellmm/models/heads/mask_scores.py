@@ -27,6 +27,8 @@ class Objectness(nn.Module):
         in_score: False: learned only, scores are as without it.
     """
 
+    derived_arguments = ("num_features",)
+
     def __init__(self, loss: dict, in_score: bool = True) -> None:
         super().__init__()
         self.iou_loss, self.in_score = MODELS.build(loss), in_score
@@ -56,7 +58,7 @@ class IoUObjectness(Objectness):
     root.
 
     Args:
-        num_features: F.
+        num_features: F. The head gives it.
         loss, in_score: see Objectness; the squared error by default.
     """
 
@@ -87,7 +89,7 @@ class MaskQuality(Objectness):
     Source: ours; the idea of Huang et al., Mask Scoring R-CNN.
 
     Args:
-        num_features: F.
+        num_features: F. The head gives it.
         hidden: width of the network.
         loss, in_score: see Objectness; binary cross-entropy by default.
     """

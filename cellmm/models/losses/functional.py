@@ -1,6 +1,6 @@
 """Dice, BCE and focal: the formulas that losses, matching costs and metrics share.
 
-Everything is computed in float32, whatever comes in: sums over the pixels of a mask overflow or lose
+Everything is computed in float32, whatever the input: sums over the pixels of a mask overflow or lose
 their small terms in half precision.
 """
 
@@ -82,10 +82,10 @@ def cross_entropy(logits: Tensor, classes: Tensor) -> Tensor:
 
 
 def mean_over_ranks(count: float, like: Tensor) -> Tensor:
-    """How many pairs a rank has on average, never less than one pair on all of them together.
+    """How many elements (``count`` on this rank) a rank has on average; at least 1 / the number of ranks.
 
-    Sums over the pairs of a rank divided by this have, averaged over the ranks, the value and the gradient
-    of one process with the whole batch. ``like``: a tensor on the device to exchange on.
+    A rank's sum over its elements is divided by this. Averaged over the ranks, that is the value and the
+    gradient of a single process with the whole batch. ``like``: a tensor on the device to exchange on.
     """
     total = torch.tensor(float(count), device=like.device)
     all_reduce(total)

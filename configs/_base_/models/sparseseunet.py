@@ -12,16 +12,19 @@ model = dict(
             num_queries=100,
             num_classes=1,
             feature_dim=256,
-            branch_channels=256,  # ours
-            mask_dim=128,  # SparseInst's
-            activation="sigmoid",
-            matcher=dict(type="HungarianMatcher", mask_weight=0.8),
-            # weights of SparseInst, on which the thesis builds; the thesis gives none
-            loss_dice=dict(type="DiceLoss", loss_weight=2.0),
-            loss_bce=dict(type="MaskBCELoss", loss_weight=5.0),
-            loss_cls=dict(
-                type="SigmoidFocalLoss", alpha=0.25, gamma=2.0, loss_weight=2.0
-            ),  # alpha, gamma: ours
+            instance_branch=dict(type="TopDownBranch", channels=256),  # ours
+            mask_branch=dict(type="MaskBranch", channels=256, mask_dim=128),  # ours, SparseInst's
+            activation=dict(type="InstanceActivation"),
+            criterion=dict(
+                type="SetCriterion",
+                matcher=dict(type="HungarianMatcher", mask_weight=0.8),
+                # weights of SparseInst, on which the thesis builds; the thesis gives none
+                loss_dice=dict(type="DiceLoss", loss_weight=2.0),
+                loss_bce=dict(type="MaskBCELoss", loss_weight=5.0),
+                # alpha and gamma: ours
+                loss_cls=dict(type="SigmoidFocalLoss", alpha=0.25, gamma=2.0, loss_weight=2.0),
+            ),
+            test_cfg=dict(mask_thr=0.5, score_thr=0.05),  # ours; without nms
         )
     ),
 )

@@ -236,7 +236,7 @@ def test_ignored_pixels_change_nothing(options):
 
 def test_targets_that_do_not_fit():
     head = build()
-    with pytest.raises(CellMMError, match=r"a1.tif: .*set stride=2 in DiskTargets") as error:
+    with pytest.raises(CellMMError, match=r"a1.tif: .*set stride=2 in ReferencePoints") as error:
         head.loss(features(), [sample(bars(2), stride=1)])
     assert "\n" not in str(error.value)
     with pytest.raises(CellMMError, match=r"a1.tif: a cell of class 1 .*num_classes") as error:

@@ -23,7 +23,7 @@ def sample(stride=1):
         gt_labels=np.array([0, 1]),
         gt_ignore=np.zeros(2, bool),
     )
-    for transform in (ReferencePoints(kind="inside"), DiskTargets(stride=stride, radius=2)):
+    for transform in (ReferencePoints(kind="inside", stride=stride, step=1), DiskTargets(radius=2)):
         results = transform(results)
     return PackCellInputs()(results)["data_samples"]
 

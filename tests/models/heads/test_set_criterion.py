@@ -29,7 +29,7 @@ def outputs(num_queries: int, stages: int = 1) -> dict:
 
 def test_more_cells_than_queries_keeps_each_image_to_itself():
     """3 queries, images of 5 and 2 cells: a flat index over the batch would give image 2 cells of image 1."""
-    criterion, seen = MODELS.build(dict(type="SetCriterion")), []
+    criterion, seen = MODELS.build(dict(type="SetCriterion", points=dict(type="AllPixels"))), []
     matcher = criterion.matcher
     criterion.matcher = lambda *args: seen.append((args[3].shape, matcher(*args))) or seen[-1][1]
     found = criterion(outputs(3), [sample(5), sample(2)], stride=1)

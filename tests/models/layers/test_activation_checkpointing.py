@@ -47,7 +47,14 @@ def segmentor(activation_checkpointing):
             data_preprocessor=dict(type="CellDataPreprocessor", in_channels=1),
             encoder=dict(type="SEUNetEncoder", widths=(4, 4)),
             decoder=dict(type="SEUNetDecoder", widths=(4,)),
-            heads=dict(instances=dict(type="IAMHead", branch_channels=4, mask_dim=4, feature_dim=4, depth=1)),
+            heads=dict(
+                instances=dict(
+                    type="IAMHead",
+                    feature_dim=4,
+                    instance_branch=dict(channels=4, depth=1),
+                    mask_branch=dict(channels=4, depth=1, mask_dim=4),
+                )
+            ),
             activation_checkpointing=activation_checkpointing,
         )
     )
