@@ -13,6 +13,7 @@ from mmengine.registry import init_default_scope
 
 from cellmm.config.check import check_pipeline
 from cellmm.config.load import load_config
+from cellmm.datasets.transforms import TransformContract
 from cellmm.engine.checkpoints.read import load_checkpoint, load_fitting
 from cellmm.engine.preflight import build, tell_channels
 from cellmm.engine.trained_on import TrainedOn
@@ -77,7 +78,7 @@ class CellInferencer:
         key = "test_dataloader.dataset.pipeline"
         check_pipeline(dataset.pipeline, key)
         steps = build(key, lambda: [TRANSFORMS.build(step) for step in dataset.pipeline], dataset.pipeline)
-        steps = [step for step in steps if not getattr(step, "annotation_only", False)]
+        steps = [step for step in steps if not TransformContract.of(step).annotation_only]
         self._load_image, self._steps = steps[0], steps[1:]
         self.model = build("model", lambda: MODELS.build(cfg.model), cfg.model)
         tell_channels(steps, self.model)

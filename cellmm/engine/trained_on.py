@@ -65,8 +65,8 @@ class TrainedOn:
                 own += f" to {self.scale[1]:.3g}"
             raise CellMMError(
                 f"{sample.get('img_path')}: the pipeline scales its cells by "
-                f"{least if least < self.scale[0] else most:.3g}, in training it was {own}; replace Resize or ResizeTo "
-                f"by dict(type='Rescale', factor={self.scale[1]:.3g}), or crop the image"
+                f"{least if least < self.scale[0] else most:.3g}, in training it was {own}; replace Resize "
+                f"or ResizeTo by dict(type='Rescale', factor={self.scale[1]:.3g}), or crop the image"
             )
 
     def tile_for(self, model: nn.Module) -> tuple[int, int]:

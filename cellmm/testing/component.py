@@ -39,7 +39,7 @@ def check_component(config: dict, **options: Any) -> None:
         options: of the tester of its kind, such as ``before`` of ``check_transform``.
 
     Raises:
-        CellMMError: one line that names the component and the rule, or that nothing says what kind it is.
+        CellMMError: one line that names the component and the rule, or says that the kind is not known.
     """
     name = name_of(config)
     registry, cls = _find(config["type"])

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from cellmm.models.derive import build_derived, from_specs
 from cellmm.models.feature_spec import FeatureSpec
-from cellmm.models.heads.base import Head, HeadContract, InstanceHead, MapHead
+from cellmm.models.heads.base import Head, HeadContract, InstanceHead
 from cellmm.registry import MODELS, TASK_UTILS
 from cellmm.structures import SEMANTIC_NAMES, CellSample, PredictedInstances, semantic_maps
 from cellmm.testing import generated
@@ -64,7 +64,7 @@ def check_head(
     with torch.no_grad():
         if isinstance(head, InstanceHead):
             _check_instance_head(name, head, features, samples)
-        if isinstance(head, MapHead) or hasattr(head, "predict_maps"):
+        if hasattr(head, "predict_maps"):
             _check_map_head(name, head, features)
 
 
@@ -73,8 +73,8 @@ def _check_stated(name: str, head: nn.Module) -> None:
     for key, value in (("num_classes", stated.num_classes), ("num_queries", stated.num_queries)):
         whole = value is None or (isinstance(value, int) and value >= 1)
         require(whole, name, f"{key} must be a whole number from 1, or None")
-    out_spec = getattr(head, "out_spec", None)
-    require(out_spec is None or isinstance(out_spec, FeatureSpec), name, "out_spec must be a FeatureSpec")
+    right = stated.out_spec is None or isinstance(stated.out_spec, FeatureSpec)
+    require(right, name, "out_spec must be a FeatureSpec, or None")
 
 
 def _check_loss(
@@ -83,7 +83,7 @@ def _check_loss(
     head.train()
     for half in (False, True):
         what = f"{what} under autocast" if half else what
-        maps = [one.bfloat16() if half else one.clone() for one in features]
+        maps = [level.bfloat16() if half else level.clone() for level in features]
         with must_work(name, f"loss of {what}"), torch.autocast("cpu", torch.bfloat16, enabled=half):
             losses = head.loss(maps, samples)
         require(isinstance(losses, dict), name, "loss must return a dict of scalars")
@@ -111,14 +111,14 @@ def _check_instance_head(
 ) -> None:
     for half in (False, True):
         what = "predict under autocast" if half else "predict"
-        maps = [one.bfloat16() if half else one for one in features]
+        maps = [level.bfloat16() if half else level for level in features]
         with must_work(name, what), torch.autocast("cpu", torch.bfloat16, enabled=half):
             found, again = head.predict(maps, samples), head.predict(maps, samples)
         listed = isinstance(found, list) and len(found) == len(samples)
         require(listed, name, "predict must return a list, one PredictedInstances per image")
-        for one, other, sample in zip(found, again, samples, strict=True):
-            check_instances(name, one, sample, HeadContract.of(head).num_classes)
-            repeated = same(one.scores, other.scores) and same(one.probs, other.probs)
+        for first, second, sample in zip(found, again, samples, strict=True):
+            check_instances(name, first, sample, HeadContract.of(head).num_classes)
+            repeated = same(first.scores, second.scores) and same(first.probs, second.probs)
             require(repeated, name, "predict must give the same for the same maps")
 
 
@@ -154,11 +154,11 @@ def _check_map_head(name: str, head: nn.Module, features: list[Tensor]) -> None:
     named = isinstance(getattr(head, "target", None), str)
     require(named, name, "a head with predict_maps must have target, the name of its map")
     for half in (False, True):
-        maps = [one.bfloat16() if half else one for one in features]
+        maps = [level.bfloat16() if half else level for level in features]
         with must_work(name, "predict_maps"), torch.autocast("cpu", torch.bfloat16, enabled=half):
             probs = head.predict_maps(maps)
         shape = (len(features[0]), *features[0].shape[-2:])
-        if not hasattr(head, "out_spec"):
+        if HeadContract.of(head).out_spec is None:
             right = isinstance(probs, Tensor) and tuple(probs.shape) == shape
             require(right, name, f"predict_maps must return (B, h, w) at the finest map's size, {shape}")
         share = bool(((0 <= probs) & (probs <= 1)).all())

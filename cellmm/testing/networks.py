@@ -65,7 +65,7 @@ def check_decoder(config: dict, *, in_specs: Sequence[FeatureSpec] = IN_SPECS) -
     require(found.keys() == groups.keys(), name, "it must give the maps of every name of out_specs")
     for key, specs in groups.items():
         _check_features(name, found[key], specs, (SIDE, SIDE))
-    _check_learns(name, decoder, [one for features in found.values() for one in features])
+    _check_learns(name, decoder, [level for features in found.values() for level in features])
 
 
 def random_maps(specs: Sequence[FeatureSpec], size: tuple[int, int], batch: int = 2) -> list[Tensor]:
@@ -89,16 +89,15 @@ def _check_specs(name: str, specs: object) -> tuple[FeatureSpec, ...]:
 def _check_features(name: str, features: object, specs: Sequence[FeatureSpec], size: tuple[int, int]) -> None:
     listed = isinstance(features, list | tuple) and len(features) == len(specs)
     require(listed, name, f"it must give a list of {len(specs)} maps, as out_specs say")
-    for one, spec in zip(features, specs, strict=True):
-        right = isinstance(one, Tensor) and one.dim() == 4 and one.shape[1] == spec.channels
-        shape = tuple(one.shape) if isinstance(one, Tensor) else type(one).__name__
+    for level, spec in zip(features, specs, strict=True):
+        right = isinstance(level, Tensor) and level.dim() == 4 and level.shape[1] == spec.channels
+        shape = tuple(level.shape) if isinstance(level, Tensor) else type(level).__name__
         require(right, name, f"a map must be (B, {spec.channels}, h, w), as out_specs say, got {shape}")
         if spec.origin == 0:
             expected = tuple(-(-side // spec.stride) for side in size)
-            right = tuple(one.shape[-2:]) == expected
-            require(
-                right, name, f"a map at stride {spec.stride} must be {expected}, got {tuple(one.shape[-2:])}"
-            )
+            shape = tuple(level.shape[-2:])
+            text = f"a map at stride {spec.stride} must be {expected}, got {shape}"
+            require(shape == expected, name, text)
 
 
 def _check_learns(name: str, part: nn.Module, outputs: Sequence[Tensor]) -> None:

@@ -139,7 +139,6 @@ REFUSED = [  # option, its value, what is said of it
     ("model.heads.instances.criterion", "x", "IAMHead needs None or a dict, got 'x'"),
     ("model.heads.instances.mask_branch.mask_din", 4, f"MaskBranch {NO_SUCH} mask_dim?"),
     ("model.heads.instances.test_cfg.score_th", 0.1, f"InstanceTestCfg {NO_SUCH} score_thr?"),
-    ("model.heads.instances.test_cfg.nms.iou", 0.5, f"MaskNMS {NO_SUCH} iou_thr?"),
     ("train_dataloader.dataset.data_root", 5, "SimulatedDataset needs text, got 5"),
     ("train_dataloader.batch_size", 0, f"{WHOLE} 1 is needed, got 0"),
     ("train_dataloader.batch_size", 2.0, f"{WHOLE} 1 is needed, got 2.0"),

@@ -1,4 +1,4 @@
-"""From files to what the model takes; each transform states the keys that it reads and writes."""
+"""The steps of a pipeline, from files to what the model takes."""
 
 from cellmm.datasets.transforms.albumentations import Albumentations
 from cellmm.datasets.transforms.contract import TransformContract

@@ -1,4 +1,4 @@
-"""Random geometry, and more, by albumentations: once for the image, once for the stack of layers."""
+"""Albumentations' transforms, applied to the image once and to the stack of layers once."""
 
 import os
 from collections.abc import Sequence
@@ -22,13 +22,12 @@ import albumentations as A  # noqa: E402
 
 @TRANSFORMS.register_module()
 class Albumentations(BaseTransform):
-    """A list of albumentations' transforms on ``img``, ``gt_layers`` and ``gt_nuclei``.
+    """Apply albumentations' transforms to ``img``, ``gt_layers`` and ``gt_nuclei``.
 
-    Cells left empty are dropped.
-
-    Up to four layers are warped as one mask with nearest-neighbour sampling (``pack_layers``), so that the
-    cost does not grow with the number of cells. Random numbers come from ``results['rng']`` alone: the
-    same draw gives the same image in any process. CoarseDropout hides pixels and keeps the cells.
+    Cells without a pixel are dropped. Up to four layers are warped as a single mask with nearest-neighbour
+    sampling (``pack_layers``), so that the cost does not grow with the number of cells. Random numbers come
+    from ``results['rng']`` alone: the same draw gives the same image in any process. CoarseDropout hides
+    pixels and keeps the cells.
 
     Args:
         transforms: configs such as ``dict(type='Affine', rotate=(-180, 180), p=1.0)``. A ``border_mode``
@@ -68,7 +67,12 @@ class Albumentations(BaseTransform):
         self.compose.set_random_seed(int(results["rng"].integers(2**31)))
         cells = moving_layers(results) if "gt_layers" in results else None
         masks = {} if cells is None else dict(masks=pack_layers(cells))
-        warped = self.compose(image=np.ascontiguousarray(image), **masks)
+        try:
+            warped = self.compose(image=np.ascontiguousarray(image), **masks)
+        except A.augmentations.crops.transforms.CropSizeError as error:
+            raise CellMMError(
+                f"{results.get('img_path')}: {error}; take a smaller crop, or pad the image before it"
+            ) from error
         results["img"] = warped["image"].reshape(*warped["image"].shape[:2], image.shape[2])
         results["img_shape"] = results["img"].shape[:2]
         if cells is not None:

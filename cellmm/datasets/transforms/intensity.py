@@ -11,7 +11,7 @@ from cellmm.registry import TRANSFORMS
 class RandomIntensity(BaseTransform):
     """Contrast, brightness, gamma, blur and noise on ``img``, in units of its own range; nothing is clipped.
 
-    For normalised images (after Normalize). albumentations' own intensity transforms clip to [0, 1].
+    For normalised images (after Normalize); albumentations' own transforms of intensity clip to [0, 1].
 
     Args:
         brightness: b in ``img + b``, drawn from (-brightness, brightness).

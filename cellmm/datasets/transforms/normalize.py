@@ -1,4 +1,4 @@
-"""Bring the values of an image to the range that networks are used to."""
+"""Bring the values of an image into the range that networks expect."""
 
 import logging
 import zlib

@@ -24,14 +24,14 @@ class PackCellInputs(BaseTransform):
     Crowd regions (``gt_ignore``) and cells without a pixel are left out of what is trained on.
 
     Args:
-        keys: targets of your own, ``gt_*``: NumPy arrays become tensors as they are, LabelLayers int32
-            tensors (L, H, W) of the same cells as ``gt_layers``. Where one is absent, as in testing, nothing
-            is packed.
-        cell_keys: the same for arrays (N, ...) with one entry per cell of ``gt_layers``; those of cells that
-            are left out are dropped.
+        keys: targets of your own, ``gt_*``. NumPy arrays become tensors as they are, LabelLayers become int32
+            tensors (L, H, W) of the same cells as ``gt_layers``. Those that are absent, as in a test, are
+            not packed.
+        cell_keys: the same for arrays (N, ...) with one entry per cell of ``gt_layers``. The entries of
+            cells that are left out are dropped.
 
-    Raises CellMMError naming the file where ``img`` and what is annotated differ in size, as after a step
-    that moves one of them alone, and where a ``gt_*`` key is none of cellmm's and not named.
+    Raises CellMMError naming the file if ``img`` and any key of its pixels or cells differ in size, as after
+    a step that moves only one of them, and if a ``gt_*`` key is neither cellmm's nor named.
     """
 
     reads = ("img",)
@@ -61,7 +61,7 @@ class PackCellInputs(BaseTransform):
             sample.gt_layers = torch.from_numpy(np.ascontiguousarray(cells.layers))
             sample.gt_instances = InstanceData(labels=torch.from_numpy(results["gt_labels"][kept]))
         if "gt_semantic" in results:
-            maps = {name: torch.from_numpy(one) for name, one in results["gt_semantic"].items()}
+            maps = {name: torch.from_numpy(values) for name, values in results["gt_semantic"].items()}
             sample.gt_semantic = BaseDataElement(**maps)
         if "gt_proximity" in results:
             sample.gt_proximity = torch.from_numpy(results["gt_proximity"])

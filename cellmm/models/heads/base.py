@@ -13,8 +13,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from cellmm.models.feature_spec import FeatureSpec
-from cellmm.structures import CellSample
-from cellmm.structures.predicted_instances import PredictedInstances
+from cellmm.structures import CellSample, PredictedInstances
 
 
 @runtime_checkable
@@ -77,7 +76,7 @@ class HeadContract:
         num_queries: the most cells that it can find in an image; None: as many as there are.
         out_spec: where the pixels of its masks or of its map lie in the input; None: as those of the finest
             map that it takes.
-        target: of a MapHead; the first sample's ``gt_semantic``, where it has one, must hold this map.
+        target: of a MapHead; where training samples have ``gt_semantic``, it must hold this map.
     """
 
     needs: Mapping[str, str] = field(default_factory=dict)

@@ -33,12 +33,11 @@ class IAMHead(BaseModule):
     """N activation maps -> N instance features -> N classes and mask kernels. Source: sparseseunet 4.5.
 
     The instance branch makes a map I of a decoder map X, and ``activation`` makes N maps of I. The average of
-    I and X under each of them is projected to an instance feature. (The published projection comes before
-    the average, which is the same by linearity and dearer.) Linear layers make of it the class logits and the
-    mask kernel of the query; the kernel, applied to the basis of the mask branch, gives the mask.
+    I and X under each of them is projected to an instance feature. (As published, the projection comes before
+    the average: the same by linearity, but slower.) Linear layers turn the feature into the class logits and
+    the mask kernel of the query; the kernel, applied to the basis of the mask branch, gives the mask.
 
-    The parts are those that were published, unless others are given. Ours, and off by default: positions
-    (``coord_order``), refinement, and what the parts offer.
+    By default all parts are as published. Positions (``coord_order``) and refinement are ours.
 
     ``forward``: list of (B, D, H, W), finest first -> dict(``stages``: for the activation maps and each
     refinement dict(``cls_logits`` (B, N, K), ``kernels`` (B, N, E + 1)), the last one with ``queries``

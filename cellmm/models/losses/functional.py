@@ -1,6 +1,6 @@
 """Dice, BCE and focal: the formulas that losses, matching costs and metrics share.
 
-Everything is computed in float32, whatever comes in: sums over the pixels of a mask overflow or lose
+Everything is computed in float32, whatever the input: sums over the pixels of a mask overflow or lose
 their small terms in half precision.
 """
 
@@ -14,6 +14,9 @@ def dice_coefficient(probs: Tensor, targets: Tensor, eps: float = 1e-6) -> Tenso
     """Dice with squared sums, 2 sum(p g) / (sum p^2 + sum g^2). Source: sparseseunet eq. 4.13.
 
     ``probs``, ``targets``: (..., P), values in [0, 1], P pixels -> (...), in [0, 1]; 1 where both are empty.
+
+    >>> dice_coefficient(torch.tensor([1.0, 1.0, 0.0]), torch.tensor([1.0, 0.0, 0.0]))
+    tensor(0.6667)
     """
     probs, targets = probs.float(), targets.float()
     overlap = (probs * targets).sum(-1)
@@ -29,7 +32,11 @@ def pairwise_dice(probs: Tensor, targets: Tensor, eps: float = 1e-6) -> Tensor:
 
 
 def mask_iou(masks: Tensor, others: Tensor) -> Tensor:
-    """IoU of pairs of masks, bool (..., P) twice -> (...), float32 in [0, 1]; 0 where both are empty."""
+    """IoU of pairs of masks, bool (..., P) twice -> (...), float32 in [0, 1]; 0 where both are empty.
+
+    >>> mask_iou(torch.tensor([True, True, False]), torch.tensor([True, False, False]))
+    tensor(0.5000)
+    """
     return (masks & others).sum(-1) / (masks | others).sum(-1).clamp(min=1)
 
 
@@ -82,10 +89,10 @@ def cross_entropy(logits: Tensor, classes: Tensor) -> Tensor:
 
 
 def mean_over_ranks(count: float, like: Tensor) -> Tensor:
-    """How many pairs a rank has on average, never less than one pair on all of them together.
+    """How many elements (``count`` on this rank) a rank has on average; at least 1 / the number of ranks.
 
-    Sums over the pairs of a rank divided by this have, averaged over the ranks, the value and the gradient
-    of one process with the whole batch. ``like``: a tensor on the device to exchange on.
+    A rank's sum over its elements is divided by this. Averaged over the ranks, that is the value and the
+    gradient of a single process with the whole batch. ``like``: a tensor on the device to exchange on.
     """
     total = torch.tensor(float(count), device=like.device)
     all_reduce(total)

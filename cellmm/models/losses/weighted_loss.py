@@ -1,4 +1,4 @@
-"""The one convention of all losses: ``loss(pred, target, weight=None, avg_factor=None)``."""
+"""The convention of all losses: ``loss(pred, target, weight=None, avg_factor=None)``."""
 
 from abc import abstractmethod
 
