@@ -24,6 +24,7 @@ def read_version() -> str:
 
 
 extras = {name: read_requirements(name) for name in ("tests", "docs", "optional")}
+extras["tests"] += extras["docs"]  # the tests build the documentation
 extras["all"] = [line for lines in extras.values() for line in lines]
 
 setup(

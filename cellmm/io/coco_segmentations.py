@@ -18,6 +18,12 @@ def instance_rle(segmentation: dict | list, shape: tuple[int, int]) -> dict:
 
     Polygons are filled by pycocotools' rule, by which published results of COCO style sets were scored;
     several polygons are the union of their insides. The segmentation has passed ``check_segmentations``.
+
+    Examples:
+        >>> instance_rle([[0, 0, 2, 0, 2, 1, 0, 1]], (2, 2))
+        {'size': [2, 2], 'counts': '01100'}
+        >>> instance_rle({"size": [2, 2], "counts": [1, 3]}, (2, 2))
+        {'size': [2, 2], 'counts': '13'}
     """
     if isinstance(segmentation, list):
         rle = coco_mask.merge(coco_mask.frPyObjects(segmentation, *shape))

@@ -24,6 +24,15 @@ class LabelLayers:
         layers: integers (L, H, W) or (H, W), ids from 0 to ``num``; int32 is kept without a copy. That no id
             is on two layers is not checked here: ``from_label_image`` takes stacks of unknown origin.
         num: how many instances, the highest id if None.
+
+    Examples:
+        >>> masks = np.zeros((2, 4, 6), bool)
+        >>> masks[0, 1:3, :4] = masks[1, 1:3, 3:] = True
+        >>> cells = LabelLayers.from_masks(masks)
+        >>> cells
+        LabelLayers(2 instances, 2 layers of (4, 6) pixels)
+        >>> cells.areas().tolist(), int(cells.overlap().sum())
+        ([8, 6], 2)
     """
 
     def __init__(self, layers: np.ndarray, num: int | None = None) -> None:
@@ -169,6 +178,10 @@ class LabelLayers:
         """Tight boxes (x0, y0, x1, y1), float64 (N, 4); zeros for an empty instance.
 
         They run on the pixels' outer edges, x1 - x0 is the width in pixels.
+
+        Examples:
+            >>> LabelLayers(np.array([[0, 1, 1], [0, 1, 0]])).bboxes().tolist()
+            [[1.0, 0.0, 3.0, 2.0]]
         """
         h, w = self.shape
         low = np.full((2, self._num + 1), max(h, w), dtype=np.int64)
@@ -204,7 +217,13 @@ class LabelLayers:
         return self.select(kept), kept
 
     def select(self, indices: np.ndarray | Sequence[int]) -> "LabelLayers":
-        """The instances of these 0-based indices (or a bool (N,) array), in this order; empty layers go."""
+        """The instances of these 0-based indices (or a bool (N,) array), in this order; empty layers go.
+
+        Examples:
+            >>> cells = LabelLayers(np.array([[1, 2, 3, 3]]))
+            >>> cells.select([2, 0]).layers.tolist()
+            [[[2, 0, 1, 1]]]
+        """
         indices = np.asarray(indices)
         if indices.dtype == bool:
             if indices.shape != (self._num,):
