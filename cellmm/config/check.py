@@ -17,7 +17,6 @@ from cellmm.config.components import LOOP_CURE, ComponentChecker, has_type, same
 from cellmm.config.foreign import TOP_LEVEL
 from cellmm.config.schema import PLACES
 from cellmm.config.text import objects
-from cellmm.datasets.samplers import DrawSampler
 from cellmm.errors import CellMMError
 from cellmm.registry import SCOPE
 
@@ -75,7 +74,6 @@ class _Check:
                 self.parts.visit(self.top[key], name, key)
         self._check_training()
         self._check_loaders()
-        self._check_channels()
         self._check_pipelines()
         self._check_variables()
         self._check_objects()
@@ -149,7 +147,7 @@ class _Check:
         sampler = loader.get("sampler")
         if has_type(sampler):
             cls = self.parts.component(sampler, "sampler")
-            if cls is not None and not (inspect.isclass(cls) and issubclass(cls, DrawSampler)):
+            if cls is not None and not hasattr(cls, "seek"):
                 self.parts.report_instead(
                     "train_dataloader.sampler",
                     f"{cls.__name__} does not number its draws, so every epoch would repeat the same "
@@ -234,19 +232,6 @@ class _Check:
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 text = f"a whole number of at least {least} is needed, got {short(value)}"
                 self.parts.report_instead(f"{path}.{key}", text)
-
-    def _check_channels(self) -> None:
-        model = self.top.get("model")
-        model = model if isinstance(model, dict) else {}
-        parts = [model.get(key) for key in ("data_preprocessor", "encoder")]
-        if all(isinstance(part, dict) for part in parts):
-            images, network = (part.get("in_channels") for part in parts)
-            ours = parts[0].get("type") == "CellDataPreprocessor"
-            if ours and isinstance(images, int) and isinstance(network, int) and images != network:
-                self.parts.report(
-                    "model.encoder.in_channels",
-                    f"{network}, but model.data_preprocessor.in_channels is {images}; make them the same",
-                )
 
     def _check_pipelines(self) -> None:
         loaders = {key: self.top[key] for key in LOADERS if self.top.get(key) is not None}

@@ -144,8 +144,11 @@ class ComponentChecker:
         if inspect.isclass(component) and issubclass(component, Albumentations):
             self._visit_albumentations(value.get("transforms"), f"{path}.transforms")
             return
+        kinds = getattr(component, "default_parts", {})
         for key, one in value.items():
             if key not in ALWAYS_TAKEN:
+                if key in kinds and isinstance(one, dict):
+                    one = {"type": kinds[key], **one}
                 part = place.parts.get(key, "init" if key == "init_cfg" else "part")
                 self.visit(one, part, f"{path}.{key}", strict=inside)
 
@@ -176,7 +179,9 @@ class ComponentChecker:
                     names = [one for one in by_name if one not in place.supplied]
                     names += [*place.taken, *(["type"] if "type" not in value else [])]
                     self.report(f"{path}.{key}", f"{name} takes no such argument; {nearest(key, names)}")
-        supplied = {*place.supplied, *self.top} if place is PLACES["model"] else place.supplied
+        supplied = {*place.supplied, *getattr(component, "derived_arguments", ())}
+        if place is PLACES["model"]:
+            supplied |= set(self.top)
         for key in arguments.required if strict else ():
             if key not in value and key not in supplied:
                 self.report(f"{path}.{key}", f"missing; {name} needs it")

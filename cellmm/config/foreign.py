@@ -84,7 +84,7 @@ TOP_LEVEL = {
     **dict.fromkeys(("gpu_ids", "gpus", "device", "device_ids"), "set CUDA_VISIBLE_DEVICES"),
     **dict.fromkeys(("strategy", "deepspeed_config"), "use --launcher pytorch"),
     **dict.fromkeys(("tta_model", "tta_pipeline", "tta_cfg"), _TTA),
-    "activation_checkpointing": "mmengine's cuts the gradients off, set model.recompute",
+    "activation_checkpointing": "mmengine's cuts the gradients off, set model.activation_checkpointing",
 }
 
 # what the visualization backends of mmengine import: (module, name of the package)

@@ -90,8 +90,8 @@ PLACES = {
     "model": Place(
         ("MODELS",),
         parts=dict(
-            data_preprocessor="component",
-            encoder="component",
+            data_preprocessor="preprocessor",
+            encoder="encoder",
             decoder="decoder",
             heads="heads",
             postprocess="postprocess",
@@ -99,9 +99,17 @@ PLACES = {
         optional=True,  # said to be missing
     ),
     "component": Place(("MODELS",)),
-    "decoder": Place(("MODELS",), supplied=("in_channels",), parts=dict(decoders="decoders")),
+    # what CellSegmentor derives: cellmm.models.derive
+    "preprocessor": Place(("MODELS",), supplied=("divisor",)),
+    "encoder": Place(("MODELS",), supplied=("in_channels",)),
+    "decoder": Place(("MODELS",), supplied=("in_specs", "in_channels"), parts=dict(decoders="decoders")),
     "decoders": Place(each="decoder"),
-    "head": Place(("MODELS",), supplied=("in_channels",), taken=("reads",), parts=dict(deco_net="deco_net")),
+    "head": Place(
+        ("MODELS",),
+        supplied=("in_specs", "in_channels", "stride"),
+        taken=("reads",),
+        parts=dict(deco_net="deco_net"),
+    ),
     "deco_net": Place(
         ("MODELS",),
         default="DecoNet",

@@ -39,10 +39,8 @@ test_dataloader = dict(dataset=dict(dataset, pipeline=test_pipeline))
 model = dict(
     tile=512,
     tile_overlap=256,
-    data_preprocessor=dict(divisor=16),
     encoder=dict(widths=(64, 128, 256, 512, 1024), stem_stride=1),
     decoder=dict(decoders=dict.fromkeys(targets, decoder)),
-    heads={name: dict(stride=1) for name in targets},
     postprocess=dict(min_area=40),  # ours
 )
 optim_wrapper = dict(

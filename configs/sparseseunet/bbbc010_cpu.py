@@ -1,31 +1,9 @@
-# Real worms on two CPU cores in about an hour: a narrow SE-U-Net that starts at stride 2.
+# Real worms on two CPU cores in about an hour.
 _base_ = [
     "../_base_/default_runtime.py",
-    "../_base_/models/sparseseunet.py",
+    "../_base_/models/sparseseunet_cpu.py",
     "../_base_/datasets/bbbc010.py",
     "../_base_/schedules/cpu.py",
 ]
-model = dict(
-    channels_last=True,
-    data_preprocessor=dict(divisor=64, channels_last=True),
-    encoder=dict(widths=(24, 32, 64, 96, 128, 160), stem_stride=2),
-    decoder=dict(widths=(48, 48, 64, 96, 128)),
-    heads=dict(
-        instances=dict(
-            stride=2,  # masks at half resolution: no loss of AP here, a quarter of the work
-            num_queries=40,  # at most 15 worms in a well
-            feature_dim=128,
-            branch_channels=48,
-            mask_dim=32,
-            depth=2,
-            instance_level=1,  # activation maps at stride 4
-            match_level=1,  # and the matching
-            coord_order=2,
-            spatial_prior=0.25,  # queries start spread over the well instead of all alike
-            num_fields=4,  # pixels vote for a place in the worm: long bodies come together
-            num_refine=2,
-            nms_thr=0.7,  # two queries on one cell; cells themselves share less
-        )
-    ),
-)
+model = dict(heads=dict(instances=dict(num_queries=40)))  # at most 15 worms in a well
 optim_wrapper = dict(type="AmpOptimWrapper", dtype="auto")

@@ -27,7 +27,7 @@ def images(tmp_path_factory):
     """Two of 64x64 px, with nuclei."""
     root = tmp_path_factory.mktemp("maps") / "data"
     scene = dict(size=(64, 64), pixel=0.5, cells=(2, 4), min_visible=20)
-    make_dataset(root, splits=dict(train=1, val=1, test=2), scene=scene, seed=0, more=True)
+    make_dataset(root, splits=dict(train=1, val=1, test=2), scene=scene, seed=0, extra_modalities=True)
     return root
 
 
@@ -41,8 +41,7 @@ def model(images, tmp_path):
         decoder = decoders if name == "four_heads" else "widths=(4, 4)"
         config.write_text(
             f"_base_ = [{str(SEUNET / f'{name}.py')!r}]\n"
-            f"model = dict(encoder=dict(widths=(4, 4, 4)), decoder=dict({decoder}),"
-            " data_preprocessor=dict(divisor=8))\n"
+            f"model = dict(encoder=dict(widths=(4, 4, 4)), decoder=dict({decoder}))\n"
             f"loader = dict(num_workers=0, dataset=dict(data_root={str(images)!r}))\n"
             "test_dataloader = loader\n"
         )

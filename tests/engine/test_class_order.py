@@ -9,7 +9,7 @@ import pytest
 
 from cellmm.commands import predict, test, train
 from cellmm.config.load import load_config
-from cellmm.engine.checkpoints.read import load_checkpoint
+from cellmm.engine.checkpoints import load_checkpoint
 from cellmm.engine.runner import build_runner
 from cellmm.engine.work_dir import unlock_work_dir
 from cellmm.errors import CellMMError
@@ -23,7 +23,7 @@ train_dataloader = dict(dataset=dict(dataset, ann_file="train.json"))
 val_dataloader = dict(dataset=dict(dataset, ann_file="val.json"))
 test_dataloader = dict(dataset=dict(dataset, ann_file="test.json"))
 model = dict(
-    data_preprocessor=dict(in_channels=1), encoder=dict(in_channels=1),
+    data_preprocessor=dict(in_channels=1),
     heads=dict(instances=dict(num_classes=2)),
 )
 train_cfg = dict(max_iters=1, val_interval=1)

@@ -19,7 +19,6 @@ half = [dict(type="LoadImage"), dict(type="LoadCells", keep_original=True), dict
 half = train_pipeline = test_pipeline = [*half, dict(type="Normalize"), dict(type="PackCellInputs")]
 train_dataloader = dict(dataset=dict(data_root=data_root, pipeline=half))
 val_dataloader = test_dataloader = train_dataloader
-model = dict(data_preprocessor=dict(divisor=8))
 """
 
 

@@ -41,13 +41,13 @@ def tiny_config(folder: Path, iterations: int, size: int, width: int) -> Config:
     cfg.train_dataloader.update(batch_size=2, num_workers=0, persistent_workers=False)
     cfg.train_dataloader.dataset.data_root = str(folder / "data")
     cfg.model.update(
-        encoder=dict(
-            type="SEUNetEncoder", in_channels=2, widths=(width, 2 * width, 4 * width), stem_stride=2
-        ),
+        encoder=dict(type="SEUNetEncoder", widths=(width, 2 * width, 4 * width), stem_stride=2),
         decoder=dict(type="SEUNetDecoder", widths=(width, 2 * width)),
     )
-    cfg.model.data_preprocessor.divisor = 8
-    cfg.model.heads.instances.update(num_queries=16, feature_dim=32, branch_channels=width, mask_dim=16)
+    head = cfg.model.heads.instances
+    head.update(num_queries=16, feature_dim=32)
+    head.instance_branch.channels = head.mask_branch.channels = width
+    head.mask_branch.mask_dim = 16
     cfg.optim_wrapper.update(type="OptimWrapper")
     cfg.optim_wrapper.pop("dtype")
     cfg.train_cfg.update(max_iters=iterations)

@@ -12,6 +12,7 @@ trains on two processes:
 
 import argparse
 import contextlib
+import gc
 import hashlib
 import json
 import multiprocessing
@@ -35,12 +36,12 @@ from cellmm.registry import MODELS
 from cellmm.simulation import make_dataset
 
 ROOT = Path(__file__).resolve().parents[2]
-MAX_ITERS, INTERVAL = 24, 4
-# added to CONFIG by --by-epoch: 8 epochs of 3 iterations
+MAX_ITERS, INTERVAL = 12, 2
+# added to CONFIG by --by-epoch: 4 epochs of 3 iterations
 EPOCHS = """
-train_cfg = dict(_delete_=True, type="EpochBasedTrainLoop", max_epochs=8, val_interval=2)
+train_cfg = dict(_delete_=True, type="EpochBasedTrainLoop", max_epochs=4, val_interval=2)
 default_hooks["checkpoint"].update(by_epoch=True, interval=2)
-param_scheduler += [dict(type="MultiStepLR", by_epoch=True, milestones=[3, 6], gamma=0.5)]
+param_scheduler += [dict(type="MultiStepLR", by_epoch=True, milestones=[1, 3], gamma=0.5)]
 """
 PRELOAD = (
     "torch._dynamo",
@@ -60,11 +61,16 @@ train_dataloader = dict(batch_size=2, **loader)
 val_dataloader = loader
 test_dataloader = loader
 model = dict(
-    data_preprocessor=dict(divisor=8),
     encoder=dict(type="DropoutEncoder", widths=(4, 4, 4)),
     decoder=dict(widths=(4, 4)),
     heads=dict(
-        instances=dict(num_queries=16, feature_dim=8, branch_channels=4, mask_dim=4, depth=1, score_thr=0.0)
+        instances=dict(
+            num_queries=16,
+            feature_dim=8,
+            instance_branch=dict(channels=4, depth=1),
+            mask_branch=dict(channels=4, depth=1, mask_dim=4),
+            test_cfg=dict(score_thr=0.0),
+        )
     ),
 )
 optim_wrapper = dict(type="AmpOptimWrapper", dtype="float16", accumulative_counts=2)
@@ -94,6 +100,7 @@ def run_training(folder: Path, resume: bool, slow_files: bool, environment: dict
     """The work of a training process; ``slow_files`` gives time to kill it while it writes."""
     os.environ.update(environment)
     torch.set_num_threads(1)
+    gc.freeze()  # mmengine collects garbage for each data set
     log = os.open(folder / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)
@@ -122,10 +129,6 @@ class Training:
     """The processes of one training, one per rank."""
 
     def __init__(self, folder: Path, ranks: int, resume: bool = False, slow_files: bool = False) -> None:
-        context = multiprocessing.get_context(
-            "forkserver"
-        )  # starts in no time: the libraries are loaded once
-        context.set_forkserver_preload(["__main__"])
         self.processes = []
         with contextlib.closing(socket.socket()) as free:
             free.bind(("127.0.0.1", 0))

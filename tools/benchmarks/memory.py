@@ -2,7 +2,7 @@
 
     python tools/benchmarks/memory.py CONFIG CONFIG ...
 
-The step has the config's model, optimizer, precision and recomputed activations, on noise with round cells
+The step has the config's model, optimizer, precision and activation checkpointing, on noise with round cells
 that overlap. On a GPU: the most that torch allocated. Else the process's memory beyond that after
 the imports, with model and optimizer.
 """
@@ -22,7 +22,7 @@ from mmengine.runner.utils import set_random_seed
 from mmengine.structures import InstanceData
 from skimage.draw import disk
 
-import cellmm.engine.optim_wrappers  # noqa: F401 (registers them)
+import cellmm.engine.mmengine_fixes.optim_wrappers  # noqa: F401 (registers them)
 from cellmm.config.load import load_config
 from cellmm.registry import MODELS
 from cellmm.structures import CellSample, LabelLayers

@@ -17,21 +17,21 @@ import torch
 from torch import Tensor
 
 from cellmm.config.load import load_config
-from cellmm.engine.checkpoints.read import load_fitting
+from cellmm.engine.checkpoints import load_fitting
 from cellmm.models.segmentor import CellSegmentor
 from cellmm.registry import DATASETS, MODELS
 
 
 def count_work(head: torch.nn.Module) -> dict[str, int]:
-    """``calls`` and ``pixels`` of DecoNet from now on: a dict that ``head.draw`` keeps up to date."""
-    work, draw = dict(calls=0, pixels=0), head.draw
+    """``calls`` and ``pixels`` of DecoNet from now on: a dict that each call brings up to date."""
+    work, decode = dict(calls=0, pixels=0), head.decode_windows
 
     def counted(features: list[Tensor], f: Tensor, image: Tensor, first: Tensor, gates: Tensor):
         work["calls"] += 1
         work["pixels"] += gates.numel()
-        return draw(features, f, image, first, gates)
+        return decode(features, f, image, first, gates)
 
-    head.draw = counted
+    head.decode_windows = counted
     return work
 
 
@@ -41,7 +41,8 @@ def predict(model: CellSegmentor, images: Sequence[dict]) -> dict[str, float]:
     work = count_work(model.heads[model.instance_head])
     cells, start = 0, time.process_time()
     for image in images:
-        found = model.test_step(dict(inputs=[image["inputs"]], data_samples=[image["data_samples"].clone()]))
+        sample = image["data_samples"].clone()
+        found = model.test_step(dict(inputs=[image["inputs"]], data_samples=[sample]))
         cells += len(found[0].pred_instances.masks)
     return dict(work, seconds=time.process_time() - start, cells=cells)
 

@@ -69,14 +69,16 @@ def pad(
 def resize(results: dict, new: tuple[int, int], interpolation: int | None = None) -> dict:
     """Give the image the size ``new``, (h, w); of the cells the nearest pixel is taken.
 
-    ``interpolation``: OpenCV's flag for the image. None averages areas to shrink and is linear to enlarge.
+    ``interpolation``: OpenCV's flag for the image. None: averages of areas where no side grows, else linear.
     """
     old = results["img"].shape[:2]
     if new == old:
         return results
     refuse_moved_targets(results, STEP)
     if interpolation is None:
-        interpolation = cv2.INTER_AREA if new[0] * new[1] < old[0] * old[1] else cv2.INTER_LINEAR
+        # averages of areas would shift the image along a side that grows
+        shrinks = new[0] <= old[0] and new[1] <= old[1]
+        interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     planes = [np.ascontiguousarray(results["img"][..., c]) for c in range(results["img"].shape[2])]
     planes = [cv2.resize(plane, new[::-1], interpolation=interpolation) for plane in planes]
     results["img"] = np.stack(planes, axis=-1)

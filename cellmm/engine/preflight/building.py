@@ -11,7 +11,7 @@ from mmengine.optim import ReduceOnPlateauParamScheduler
 from mmengine.optim.scheduler.param_scheduler import _ParamScheduler
 from mmengine.runner import Runner
 
-from cellmm.engine.hooks.weights_only_hook import is_plain
+from cellmm.engine.mmengine_fixes.weights_only_hook import is_plain
 from cellmm.errors import CellMMError, explain
 
 # what a constructor raises for a value that it cannot use
@@ -153,10 +153,10 @@ def _walk(path: str, schedule: _ParamScheduler, last: int) -> None:
 def schedules(of: Any, path: str) -> Iterator[tuple[str, Any]]:
     """(key, schedule) of all schedules, built or not."""
     if isinstance(of, (list, tuple)):
-        for i, one in enumerate(of):
-            yield from schedules(one, f"{path}.{i}")
+        for i, part in enumerate(of):
+            yield from schedules(part, f"{path}.{i}")
     elif isinstance(of, dict) and "type" not in of:
-        for key, one in of.items():
-            yield from schedules(one, f"{path}.{key}")
+        for key, part in of.items():
+            yield from schedules(part, f"{path}.{key}")
     elif of is not None:
         yield path, of
