@@ -14,7 +14,7 @@ from mmengine.registry import init_default_scope
 from cellmm.config.check import check_pipeline
 from cellmm.config.load import load_config
 from cellmm.datasets.transforms import TransformContract
-from cellmm.engine.checkpoints.read import load_checkpoint, load_fitting
+from cellmm.engine.checkpoints import load_checkpoint, load_fitting
 from cellmm.engine.preflight import build, tell_channels
 from cellmm.engine.trained_on import TrainedOn
 from cellmm.errors import CellMMError, explain
@@ -82,8 +82,9 @@ class CellInferencer:
         self._load_image, self._steps = steps[0], steps[1:]
         self.model = build("model", lambda: MODELS.build(cfg.model), cfg.model)
         tell_channels(steps, self.model)
-        load_fitting(self.model, checkpoint)
-        meta = load_checkpoint(checkpoint).get("meta", {})
+        content = load_checkpoint(checkpoint)
+        load_fitting(self.model, checkpoint, content["state_dict"])
+        meta = content["meta"]
         trained = meta.get("dataset_meta") or {}
         kind = dataset.type if inspect.isclass(dataset.type) else DATASETS.get(dataset.type)
         metainfo = dataset.get("metainfo") or kind.METAINFO

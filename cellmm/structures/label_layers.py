@@ -10,7 +10,6 @@ from scipy.sparse import csr_array
 from cellmm.errors import CellMMError
 from cellmm.structures import rle as rle_ops
 
-ON_TOP = ("smaller", "larger", "first", "last")
 MAX_GRAPH = 3e7  # pairs of instances, counted on every pixel that they share
 
 
@@ -170,38 +169,6 @@ class LabelLayers:
         runs = np.concatenate(parts, axis=1)
         ids, start, length = runs[:, np.argsort(runs[0], kind="stable")]
         return rle_ops.from_runs(ids - 1, start, length, self._num, (h, w))
-
-    def to_label_image(self, on_top: str = "smaller") -> tuple[np.ndarray, dict[int, int]]:
-        """One label image int32 (H, W), ids as in ``layers``, and what overlap it cannot hold.
-
-        ``on_top``: which cell keeps a pixel that several share: the 'smaller' or 'larger' one (the lower id
-        where two are of one area), or the one that comes 'first' or 'last' by id.
-
-        Returns:
-            The label image, and {id: pixels lost} of the instances that lost any.
-
-        Examples:
-            >>> masks = np.zeros((2, 4, 6), bool)
-            >>> masks[0, 1:3, :4] = masks[1, 1:3, 3:] = True
-            >>> label, lost = LabelLayers.from_masks(masks).to_label_image(on_top="larger")
-            >>> label[1].tolist(), lost
-            ([1, 1, 1, 1, 2, 2], {2: 2})
-        """
-        if on_top not in ON_TOP:
-            raise ValueError(f"on_top is {on_top!r}: one of {ON_TOP} is allowed")
-        if self.num_layers == 1:
-            return self.layers[0].copy(), {}
-        areas = self.areas()
-        order = np.arange(self._num) if on_top == "last" else np.arange(self._num)[::-1]  # lowest first
-        if on_top in ("smaller", "larger"):
-            sign = -1 if on_top == "smaller" else 1
-            order = order[np.argsort(sign * areas[order], kind="stable")]
-        rank = np.zeros(self._num + 1, dtype=np.int32)
-        rank[order + 1] = np.arange(1, self._num + 1)
-        winner = rank[self.layers].max(0)
-        label = np.concatenate([[0], order + 1]).astype(np.int32)[winner]
-        lost = areas - _pixels(label, self._num)
-        return label, {int(i) + 1: int(lost[i]) for i in np.flatnonzero(lost)}
 
     def areas(self) -> np.ndarray:
         """Pixels of each instance, int64 (N,)."""

@@ -12,6 +12,7 @@ trains on two processes:
 
 import argparse
 import contextlib
+import gc
 import hashlib
 import json
 import multiprocessing
@@ -35,7 +36,7 @@ from cellmm.registry import MODELS
 from cellmm.simulation import make_dataset
 
 ROOT = Path(__file__).resolve().parents[2]
-MAX_ITERS, INTERVAL = 24, 4
+MAX_ITERS, INTERVAL = 12, 2
 PRELOAD = (
     "torch._dynamo",
     "torchvision",
@@ -93,6 +94,7 @@ def run_training(folder: Path, resume: bool, slow_files: bool, environment: dict
     """The work of a training process; ``slow_files`` gives time to kill it while it writes."""
     os.environ.update(environment)
     torch.set_num_threads(1)
+    gc.freeze()  # mmengine collects garbage for each data set
     log = os.open(folder / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)
@@ -121,10 +123,6 @@ class Training:
     """The processes of one training, one per rank."""
 
     def __init__(self, folder: Path, ranks: int, resume: bool = False, slow_files: bool = False) -> None:
-        context = multiprocessing.get_context(
-            "forkserver"
-        )  # starts in no time: the libraries are loaded once
-        context.set_forkserver_preload(["__main__"])
         self.processes = []
         with contextlib.closing(socket.socket()) as free:
             free.bind(("127.0.0.1", 0))
