@@ -1,7 +1,6 @@
 """From a config file to an mmengine Runner that is right on today's torch."""
 
 import functools
-import inspect
 import itertools
 import logging
 import multiprocessing
@@ -19,6 +18,7 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
+from cellmm.config.lookup import component_of
 from cellmm.config.text import use_config_text
 from cellmm.datasets.base import CellDataset
 from cellmm.engine.checkpoints.read import (
@@ -41,7 +41,7 @@ from cellmm.engine.work_dir import (
 )
 from cellmm.engine.workers import end_with_parent
 from cellmm.errors import CellMMError
-from cellmm.registry import DATASETS, SCOPE
+from cellmm.registry import SCOPE
 
 # hooks that every training has, whether its config names them or not
 NEEDED_HOOKS = dict(
@@ -196,8 +196,8 @@ def _is_no_parameter(record: logging.LogRecord) -> bool:
 
 def _give_seed(dataset: dict, seed: int) -> None:
     """To a dataset of cellmm, and to those inside of it, unless they have one."""
-    kind = dataset["type"] if inspect.isclass(dataset["type"]) else DATASETS.get(dataset["type"])
-    if inspect.isclass(kind) and issubclass(kind, CellDataset):
+    cls = component_of(dataset, "DATASETS")
+    if isinstance(cls, type) and issubclass(cls, CellDataset):
         dataset.setdefault("seed", seed)
     for one in dataset.get("datasets") or [dataset.get("dataset")]:
         if isinstance(one, dict):
