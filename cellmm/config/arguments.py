@@ -3,7 +3,6 @@
 import functools
 import inspect
 import math
-import numbers
 import os
 import re
 import types
@@ -29,7 +28,8 @@ KINDS = {
     bool: "True or False",
 }
 # the smallest whole number that an argument of this name may be
-LEAST = dict(max_iters=1, max_epochs=1, val_interval=1, val_begin=0, accumulative_counts=1, window_size=1)
+LEAST = dict.fromkeys(("max_iters", "max_epochs", "val_interval", "accumulative_counts", "window_size"), 1)
+LEAST |= dict(batch_size=1, num_workers=0, val_begin=0)
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,13 @@ class Arguments:
 
     by_name: Mapping[str, inspect.Parameter]
     is_open: bool = False
+
+    @classmethod
+    def optional(cls, *names: str) -> "Arguments":
+        """Arguments of any kind, none of which must be given."""
+        return cls(
+            {name: inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None) for name in names}
+        )
 
     @property
     def required(self) -> list[str]:
@@ -75,13 +82,19 @@ def arguments_of(component: Callable) -> Arguments:
 
 
 def wrong_kind(value: Any, parameter: inspect.Parameter) -> str | None:
-    """What kind of value ``parameter``'s annotation asks for where ``value`` is plainly of another.
+    """What kind of value ``parameter`` needs where ``value`` is plainly of another.
 
-    None where it fits, or where the annotation does not say. A bool passes as a number and the reverse.
+    None where it fits, or where neither annotation nor name say. A bool passes as a number and the reverse.
     """
-    allowed = _allowed_kinds(parameter.annotation)
+    name, allowed = parameter.name, _allowed_kinds(parameter.annotation)
     kind = next((KINDS[cls] for cls in type(value).__mro__ if cls in KINDS), None)
-    if allowed is None or kind is None or kind in allowed or value is parameter.default:
+    if value is parameter.default:
+        return None
+    if name == "lr" and not (kind == "a number" and 0 < value < math.inf):
+        return "a number above 0"
+    if name in LEAST and not (type(value) is int and value >= LEAST[name]):
+        return f"a whole number of at least {LEAST[name]}"
+    if allowed is None or kind is None or kind in allowed:
         return None
     if kind in (alike := {"a number", "True or False"}) and allowed & alike:
         return None
@@ -94,13 +107,3 @@ def _allowed_kinds(annotation: Any) -> set[str] | None:
         return None if None in kinds else set().union(*kinds)
     cls = typing.get_origin(annotation) or annotation
     return {KINDS[cls]} if isinstance(cls, Hashable) and cls in KINDS else None
-
-
-def wrong_number(name: str, value: Any) -> str | None:
-    """What number an argument of this name needs to be where ``value`` is another; None where it fits."""
-    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if name == "lr" and not (is_number and math.isfinite(value) and value > 0):
-        return "a number above 0"
-    if name in LEAST and not (is_number and isinstance(value, int) and value >= LEAST[name]):
-        return f"a whole number of at least {LEAST[name]}"
-    return None

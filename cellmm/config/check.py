@@ -17,12 +17,6 @@ from cellmm.config.variables import pipelines, unread, unused_pipelines, without
 from cellmm.errors import CellMMError
 from cellmm.registry import SCOPE
 
-# keys of a config that mmengine wants all or none of
-TOGETHER = (
-    ("train_dataloader", "train_cfg", "optim_wrapper"),
-    ("val_dataloader", "val_cfg", "val_evaluator"),
-    ("test_dataloader", "test_cfg", "test_evaluator"),
-)
 # hooks that mmengine adds unless a config sets them, or sets them to None
 DEFAULT_HOOKS = ("runtime_info", "timer", "sampler_seed", "logger", "param_scheduler", "checkpoint")
 
@@ -79,7 +73,8 @@ def _top_level(top: dict) -> Iterator[tuple[str, str]]:
             yield key, f"unknown; did you mean {near[0]}?"
     if top.get("model") is None:
         yield "model", "missing"
-    for group in TOGETHER:
+    for split, last in (("train", "optim_wrapper"), ("val", "val_evaluator"), ("test", "test_evaluator")):
+        group = (f"{split}_dataloader", f"{split}_cfg", last)
         present = [key for key in group if top.get(key) is not None]
         absent = [key for key in group if key not in present]
         if absent and present:

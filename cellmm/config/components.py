@@ -14,10 +14,20 @@ from mmengine.optim import ReduceOnPlateauParamScheduler, _ParamScheduler
 from mmengine.runner import EpochBasedTrainLoop, LogProcessor
 from torch.utils.data import DataLoader
 
-from cellmm.config.arguments import arguments_of, wrong_kind, wrong_number
+from cellmm.config.arguments import Arguments, arguments_of, wrong_kind
 from cellmm.config.foreign import cure_of_transform, missing_package
 from cellmm.config.lookup import component_names, component_of
-from cellmm.config.schema import DEFAULTS, GROUPS, LOADERS, REGISTRIES, REQUIRED, SUPPLIED, TABLES, TAKEN
+from cellmm.config.schema import (
+    DEFAULTS,
+    GROUPS,
+    LISTS,
+    LOADERS,
+    REGISTRIES,
+    REQUIRED,
+    SUPPLIED,
+    TABLES,
+    TAKEN,
+)
 from cellmm.datasets.transforms import Albumentations
 
 # mmengine's hooks whose constructors say what is wrong with their values, and do nothing else
@@ -26,6 +36,8 @@ TRIED = (CheckpointHook, EarlyStoppingHook)
 COUNTING = (_ParamScheduler, CheckpointHook, LogProcessor)
 COUNTS = "training counts iterations, not epochs; set"
 LOOP = f"{COUNTS} type='IterBasedTrainLoop' with max_iters and no by_epoch"
+MODELS = REGISTRIES["model"]
+NEVER_NONE = ("env_cfg", "mp_cfg", "randomness")
 NOT_CONFIGS = ("on_trace_ready", "init_kwargs")  # dicts of other libraries
 
 
@@ -48,56 +60,53 @@ class ComponentChecker:
         """Check what stands at a key.
 
         Args:
-            strict: what builds it is known: a dict has to be there, with a type and all arguments.
-            free: only what builds it knows what the key means; a type may be of any registry.
+            strict: what builds it is known: it must be a dict with a type and all arguments.
+            free: only what builds it knows what its keys mean, unless they are of networks.
         """
-        known = not free and (key in REGISTRIES or key in TABLES)
-        if isinstance(value, list | tuple) and (key not in TABLES or key in LOADERS):
+        known = key in TABLES and not free or key in REGISTRIES and (not free or REGISTRIES[key] == MODELS)
+        registries = REGISTRIES.get(key, []) if known else []
+        if isinstance(value, list | tuple) and (key in LISTS or not known):
             named = (name for name, steps in self.pipelines.items() if key == "pipeline" and steps == value)
             path = next(named, path)
             for i, part in enumerate(value):
                 self.visit(part, key, f"{path}.{i}", strict, free)
         elif not isinstance(value, dict):
-            needed = (
-                key in ("env_cfg", "mp_cfg", "randomness") if value is None else value not in (True, False)
-            )
-            if known and strict and needed:
+            needed = value is not None or key in NEVER_NONE or path[-1].isdigit()
+            if known and strict and needed and not (key == "compile" and isinstance(value, bool)):
                 self.report(path, f"a dict is needed, got {short(value)}")
-        elif known and key in TABLES:
+        elif known and not registries:
             self._visit_table(value, key, path)
         elif "type" in value or (known and key in DEFAULTS):
-            self._visit_component(value, key, path, strict, free or not known)
+            self._visit_component(value, key, path, registries, strict)
         else:
-            self._visit_untyped(value, key, path, strict, free or not known)
+            self._visit_untyped(value, key, path, registries, strict)
 
     def _visit_table(self, value: dict, key: str, path: str) -> None:
+        self._check_arguments(value, TABLES[key], key, path, key, strict=True)
         for name, part in value.items():
-            if name not in TABLES[key]:
-                self.report(f"{path}.{name}", f"unknown; {nearest(name, TABLES[key])}")
-            elif name in REGISTRIES or name in TABLES:
+            if name in TABLES or name in REGISTRIES:
                 self.visit(part, name, f"{path}.{name}")
-        for name in REQUIRED.get(key, ()):
-            if value.get(name) is None:
-                self.report(f"{path}.{name}", "missing")
         if key in LOADERS:
             plain = {name: part for name, part in value.items() if isinstance(part, str | numbers.Number)}
             self._try(DataLoader, {**plain, "dataset": [0]}, path)
 
-    def _visit_untyped(self, value: dict, key: str, path: str, strict: bool, free: bool) -> None:
-        each = key if free else GROUPS.get(key)
+    def _visit_untyped(self, value: dict, key: str, path: str, registries: list[str], strict: bool) -> None:
+        each = (
+            "metrics" if registries and "metrics" in value else GROUPS.get(key, None if registries else key)
+        )
         for name, part in value.items():
             if isinstance(part, str) and difflib.get_close_matches("type", [str(name)], 1, 0.7):
-                if component_of(part, *([] if free else REGISTRIES[key])):
+                if component_of(part, *registries):
                     self.report(f"{path}.{name}", f"{part} is a component; did you mean type?")
             if each:
-                self.visit(part, each, f"{path}.{name}", strict, free)
+                self.visit(part, each, f"{path}.{name}", strict, free=not registries)
         if strict and not each:
             self.report(path, LOOP if key == "train_cfg" else "has no type")
 
-    def _visit_component(self, value: dict, key: str, path: str, strict: bool, free: bool) -> None:
-        kind, registries = value.get("type", DEFAULTS.get(key)), [] if free else REGISTRIES[key]
-        component = component_of(kind, *registries)
-        if "TRANSFORMS" in registries and (cure := cure_of_transform(kind, component)):
+    def _visit_component(self, value: dict, key: str, path: str, registries: list[str], strict: bool) -> None:
+        kind = value.get("type", DEFAULTS.get(key))
+        component = component_of(dict(type=kind), *registries)
+        if key in ("pipeline", "transforms") and (cure := cure_of_transform(kind, component)):
             self.report(f"{path}.type", cure)
         elif component is None and isinstance(kind, str):
             near = nearest(kind, component_names(*registries))
@@ -107,40 +116,42 @@ class ComponentChecker:
         elif key == "optim_wrapper" and value.get("constructor") is not None:  # takes the rest as it likes
             self.visit(dict(type=value["constructor"]), "constructor", f"{path}.constructor")
         else:
-            self._check_arguments(value, component, key, path, strict)
+            title = getattr(component, "__name__", short(kind))
+            strict = strict and inspect.isclass(component)
+            self._check_arguments(value, arguments_of(component), title, path, key, strict)
             if inspect.isclass(component):
                 self._check_class(value, component, path)
             is_ours = str(getattr(component, "__module__", "")).startswith("cellmm.")
-            free = free or registries == ["MODELS"]
             for name, part in value.items():
-                if name == "transforms" and component is Albumentations:
-                    self.visit(part, "albumentations", f"{path}.{name}")
-                elif name not in NOT_CONFIGS:
-                    self.visit(part, name, f"{path}.{name}", is_ours, free)
+                below = "albumentations" if name == "transforms" and component is Albumentations else name
+                if name not in NOT_CONFIGS:
+                    free = registries in ([], MODELS)
+                    self.visit(part, below, f"{path}.{name}", is_ours, free)
 
-    def _check_arguments(self, value: dict, component: Callable, key: str, path: str, strict: bool) -> None:
-        arguments, title = arguments_of(component), getattr(component, "__name__", "it")
-        by_name = dict(arguments.by_name)
+    def _check_arguments(
+        self, value: dict, arguments: Arguments, title: str, path: str, key: str, strict: bool
+    ) -> None:
+        by_name, taken = dict(arguments.by_name), () if key in TABLES else TAKEN
         if "ema_type" in by_name:  # the average, which gets the other arguments
             average = value.get("ema_type", by_name["ema_type"].default)
             self.visit(dict(type=average), "ema_type", f"{path}.ema_type")
-            by_name |= arguments_of(component_of(average, "MODELS") or component).by_name
-        names = [name for name in by_name if name not in SUPPLIED] + sorted(TAKEN)
+            by_name |= arguments_of(component_of(average, "MODELS") or Albumentations).by_name
+        names = [name for name in by_name if name not in SUPPLIED or key in TABLES] + sorted(taken)
         for name, part in value.items():
             if name in by_name:
                 # init_cfg may be a list of dicts, whatever is written to it
-                wanted = name != "init_cfg" and wrong_kind(part, by_name[name])
-                if wanted := wrong_number(name, part) or wanted:
+                if name != "init_cfg" and (wanted := wrong_kind(part, by_name[name])):
                     self.report(f"{path}.{name}", f"{title} needs {wanted}, got {short(part)}")
             elif name == "_delete_":
                 self.report(f"{path}.{name}", "the bases hold nothing here to be deleted; leave it out")
-            elif name not in TAKEN:
+            elif name not in taken:
                 if not arguments.is_open or difflib.get_close_matches(str(name), names, 1, 0.8):
                     self.report(f"{path}.{name}", f"{title} takes no such argument; {nearest(name, names)}")
-        required = arguments.required if strict and inspect.isclass(component) else []
-        for name in (*REQUIRED.get(key, ()), *(name for name in required if name not in SUPPLIED)):
-            if name not in value:
-                self.report(f"{path}.{name}", f"missing; {title} needs it")
+        missing = [name for name in REQUIRED.get(key, ()) if value.get(name) is None]
+        if strict:
+            missing += [name for name in arguments.required if name not in SUPPLIED and name not in value]
+        for name in missing:
+            self.report(f"{path}.{name}", f"missing; {title} needs it")
 
     def _check_class(self, value: dict, cls: type, path: str) -> None:
         options = {name: part for name, part in value.items() if name not in TAKEN}

@@ -1,6 +1,5 @@
 """What keys of a config hold, outside of the model: components of a registry, or tables of fixed keys."""
 
-import inspect
 from collections.abc import Callable
 
 import torch
@@ -10,37 +9,36 @@ from mmengine.utils.dl_utils import set_multi_processing
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 from torch.utils.data import DataLoader
 
+from cellmm.config.arguments import Arguments, arguments_of
 from cellmm.simulation import make_dataset
 
 
-def _arguments(*functions: Callable, but: str = "") -> tuple[str, ...]:
-    return tuple(name for each in functions for name in inspect.signature(each).parameters if name != but)
+def _keys(*functions: Callable, but: str = "", more: str = "") -> Arguments:
+    """The arguments of the functions except for ``but``, and those named in ``more``; all are optional."""
+    names = [name for each in functions for name in arguments_of(each).by_name if name != but]
+    return Arguments.optional(*names, *more.split())
 
 
-KEYS = (  # of the whole config
-    *_arguments(Runner, but="cfg"),
-    *("compile", "sync_bn", "find_unused_parameters", "model_wrapper_cfg", "custom_imports"),
-    "efficient_conv_bn_eval",
-)
+_RUNNER = "compile sync_bn find_unused_parameters model_wrapper_cfg custom_imports efficient_conv_bn_eval"
+_LOADER = "num_batch_per_epoch disable_subprocess_warning"
+_PARAMWISE = "custom_keys bias_lr_mult bias_decay_mult norm_decay_mult dwconv_decay_mult flat_decay_mult"
+KEYS = tuple(_keys(Runner, but="cfg", more=_RUNNER).by_name)  # of the whole config
 LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
-_LOADER = (*_arguments(DataLoader, but="shuffle"), "num_batch_per_epoch", "disable_subprocess_warning")
+# dicts of fixed keys
 TABLES = {
-    **dict.fromkeys(LOADERS, _LOADER),
-    "simulation": ("folder", *_arguments(make_dataset, but="root")),
-    "paramwise_cfg": (
-        *("custom_keys", "bias_lr_mult", "bias_decay_mult", "norm_decay_mult", "dwconv_decay_mult"),
-        *("flat_decay_mult", "dcn_offset_lr_mult", "bypass_duplicate"),
-    ),
-    "clip_grad": ("type", *_arguments(clip_grad_norm_, clip_grad_value_, but="parameters")),
-    "env_cfg": ("cudnn_benchmark", "mp_cfg", "dist_cfg", "resource_limit"),
-    "mp_cfg": _arguments(set_multi_processing, but="distributed"),
-    "randomness": _arguments(set_random_seed),
-    "auto_scale_lr": ("enable", "base_batch_size"),
-    "compile": _arguments(torch.compile, but="model"),
-    "custom_imports": ("imports", "allow_failed_imports"),
+    **dict.fromkeys(LOADERS, _keys(DataLoader, but="shuffle", more=_LOADER)),
+    "simulation": _keys(make_dataset, but="root", more="folder"),
+    "paramwise_cfg": _keys(more=f"{_PARAMWISE} dcn_offset_lr_mult bypass_duplicate"),
+    "clip_grad": _keys(clip_grad_norm_, clip_grad_value_, but="parameters", more="type"),
+    "env_cfg": _keys(more="cudnn_benchmark mp_cfg dist_cfg resource_limit"),
+    "mp_cfg": _keys(set_multi_processing, but="distributed"),
+    "randomness": _keys(set_random_seed),
+    "auto_scale_lr": _keys(more="enable base_batch_size"),
+    "compile": _keys(torch.compile, but="model"),
+    "custom_imports": _keys(more="imports allow_failed_imports"),
 }
 _KEYS_OF_REGISTRIES = {
-    "MODELS": "model data_preprocessor ema_type",
+    "MODELS": "model data_preprocessor encoder decoder heads head ema_type",
     "DATASETS": "dataset datasets",
     "TRANSFORMS": "pipeline transforms",
     "ALBUMENTATIONS": "albumentations",
@@ -71,7 +69,13 @@ DEFAULTS = {
 GROUPS = {
     "default_hooks": "custom_hooks",
     "param_scheduler": "param_scheduler",
-    **dict.fromkeys(("val_evaluator", "test_evaluator"), "metrics"),
+    "heads": "head",
+    "decoders": "decoder",
+}
+# keys where a list of dicts may stand
+LISTS = {
+    *(*LOADERS, "dataset", "datasets", "pipeline", "transforms", "albumentations", "vis_backends"),
+    *("custom_hooks", "param_scheduler", "val_evaluator", "test_evaluator", "metrics"),
 }
 REQUIRED = {
     **dict.fromkeys(LOADERS, ("dataset", "sampler")),

@@ -11,7 +11,7 @@ from mmengine.config import Config
 from cellmm.config.arguments import arguments_of
 from cellmm.config.check import check_config
 from cellmm.config.load import load_config
-from cellmm.config.schema import PLACES
+from cellmm.config.schema import KEYS
 from cellmm.datasets import BBBC010Dataset, DrawSampler, LIVECellDataset
 from cellmm.errors import CellMMError
 
@@ -387,7 +387,7 @@ USERS_OWN = {"heads", "decoders", "splits", "default_hooks", "dist_cfg"}  # name
 @pytest.mark.parametrize("name", PLAIN)
 def test_every_misspelt_key_is_found(name):
     """Each key of each component and table, one at a time."""
-    tops = {path[0] for path in PATHS[name]} & set(PLACES["config"].keys)  # others are the user's variables
+    tops = {path[0] for path in PATHS[name]} & set(KEYS)  # others are the user's variables
     checked = 0
     for path in PATHS[name]:
         own = len(path) < 2 or path[-2] in USERS_OWN or isinstance(path[-1], int)
