@@ -38,7 +38,7 @@ COUNTS = "training counts iterations, not epochs; set"
 LOOP = f"{COUNTS} type='IterBasedTrainLoop' with max_iters and no by_epoch"
 MODELS = REGISTRIES["model"]
 NEVER_NONE = ("env_cfg", "mp_cfg", "randomness")
-NOT_CONFIGS = ("on_trace_ready", "init_kwargs")  # dicts of other libraries
+NOT_CONFIGS = ("on_trace_ready", "init_kwargs", "ema_type")  # dicts of other libraries, and a name
 
 
 class ComponentChecker:
