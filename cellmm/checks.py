@@ -1,5 +1,6 @@
 """Checks of arguments that many constructors share."""
 
+import functools
 from collections.abc import Sequence
 
 
@@ -7,7 +8,7 @@ def check_whole(least: int, **values: int | Sequence[int] | None) -> None:
     """Raise ValueError where a value, or one of a list, is not a whole number from ``least``; None passes."""
     for name, value in values.items():
         numbers = value if isinstance(value, list | tuple) else [value]
-        if not numbers or any(one is not None and (isinstance(one, float) or one < least) for one in numbers):
+        if not numbers or any(map(functools.partial(_is_below, least), numbers)):
             raise ValueError(f"{name} must be {least} or more, a whole number, got {value}")
 
 
@@ -16,3 +17,7 @@ def check_share(**values: float | None) -> None:
     for name, value in values.items():
         if value is not None and not 0 <= value <= 1:
             raise ValueError(f"{name} must be from 0 to 1, got {value}")
+
+
+def _is_below(least: int, number: int | None) -> bool:
+    return number is not None and (isinstance(number, float) or number < least)

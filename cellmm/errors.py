@@ -1,4 +1,4 @@
-"""The error that commands show as one line, and what they say of a full disk or memory."""
+"""The error that commands show as one line, and their lines for a full disk or memory."""
 
 import errno
 import os
@@ -21,7 +21,7 @@ CURES = {
     "EMFILE": "raise the limit with `ulimit -n 4096`, or take fewer num_workers",
 }
 NO_MEMORY = "crop or tile the images, or take a smaller batch_size or fewer num_workers"
-# how PyTorch says, in a RuntimeError, that memory ran out
+# in a RuntimeError of PyTorch: memory ran out
 MEMORY_SIGNS = ("out of memory", "can't allocate memory", "killed by signal", "shared memory")
 
 
@@ -30,7 +30,7 @@ class CellMMError(ValueError):
 
 
 def explain(error: BaseException) -> str | None:
-    """One line for the errors of disk and memory: the file, what is wrong and the cure; None for others."""
+    """A line for an error of disk or memory: the file, what is wrong and the cure; None for other errors."""
     text = str(error).strip()
     if "Original Traceback" in text:  # handed on by a worker of a data loader
         text = text.splitlines()[-1].partition(": ")[2]

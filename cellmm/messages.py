@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 
-NAMED = 10  # warnings of one kind that are given each
+NAMED = 10  # warnings of a kind that are all given
 
 
 def is_told(number: int) -> bool:
-    """Whether warning ``number`` of a kind, from 1, is given: the first ten, then 20, 50, 100, 200, ..."""
+    """Whether to give warning ``number`` (from 1) of a kind: the first ten, then 20, 50, 100, 200, ..."""
     digits = str(number)
     return number <= NAMED or (digits[0] in "125" and not digits[1:].strip("0"))
 

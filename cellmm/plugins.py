@@ -11,7 +11,7 @@ GROUP = "cellmm.plugins"
 
 @cache
 def load_plugins() -> None:
-    """Import the module of every installed entry point of the group ``cellmm.plugins``, once a process.
+    """Import the module of every installed entry point of the group ``cellmm.plugins``, once per process.
 
     Importing it is what registers its classes. The entry points are those of installed packages; they are
     code and run as such.
@@ -20,7 +20,7 @@ def load_plugins() -> None:
         CellMMError: one cannot be imported; the line names the package, the entry point and the cause.
     """
     plugins = entry_points(group=GROUP)
-    if plugins:  # cellmm's own classes first, so that a name that is taken is the plug-in's error
+    if plugins:  # cellmm's own classes first, so that a taken name is the plug-in's error
         for registry in ALL.values():
             registry.import_from_location()
     for plugin in plugins:

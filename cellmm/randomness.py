@@ -1,4 +1,4 @@
-"""Random numbers as a function of what is drawn, so that no history of calls can change them."""
+"""Random numbers that depend on what is drawn, not on the history of calls."""
 
 import contextlib
 import random
@@ -35,7 +35,7 @@ def preserve_rng() -> Iterator[None]:
 
 
 def _seed_cpu(*numbers: int) -> None:
-    one, two, three = np.random.SeedSequence(numbers).generate_state(3)
-    random.seed(int(one))
-    np.random.seed(int(two))
-    torch.default_generator.manual_seed(int(three))
+    first, second, third = np.random.SeedSequence(numbers).generate_state(3)
+    random.seed(int(first))
+    np.random.seed(int(second))
+    torch.default_generator.manual_seed(int(third))

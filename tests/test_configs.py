@@ -1,5 +1,6 @@
 """Every config builds, and its model takes a training step and predicts."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ def item(cfg: Config, size: int) -> dict:
     nuclei[:, 4:-4, 4:-4] = layers[:, 8:, 8:]
     rng = np.random.default_rng(0)
     results = dict(
-        img=rng.random((size, size, cfg.model.encoder.in_channels), np.float32),
+        img=rng.random((size, size, cfg.model.data_preprocessor.in_channels), np.float32),
         img_id=1,
         img_path="a.tif",
         img_shape=(size,) * 2,
@@ -45,6 +46,44 @@ def item(cfg: Config, size: int) -> dict:
         if step.type in TARGETS:
             results = TRANSFORMS.build(step)(results)
     return results
+
+
+# divisor of the preprocessor, strides of what heads give, pixels lost at a side, weights in channels_last
+DERIVED = {
+    "others": (64, {2}, 0, True),
+    "diskmask/bbbc010.py": (32, {1}, 0, True),
+    "diskmask/bbbc010_paper.py": (1, {1}, 92 + 92, False),
+    "seunet/four_heads_paper.py": (16, {1}, 0, False),
+    "sparseseunet/bbbc010.py": (32, {1}, 0, True),
+    "sparseseunet/brightfield.py": (16, {1}, 0, False),
+    "sparseseunet/brightfield_points.py": (16, {1}, 0, False),
+}
+
+
+def derived(model) -> tuple:
+    strides = {model.head_inputs.specs(name)[0].stride for name in model.heads}
+    channels_last = model.memory_format is torch.channels_last
+    return model.data_preprocessor.divisor, strides, model.margin, channels_last
+
+
+def stated(part, key: str = "") -> Iterator[str]:
+    """Dotted keys of numbers that a model derives, and of the one place where images have channels."""
+    parts = part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ()
+    for name, value in parts:
+        where = f"{key}.{name}" if key else str(name)
+        if name in ("in_channels", "in_specs", "divisor", "stride", "channels_last", "origin"):
+            yield where
+        yield from stated(value, where)
+
+
+@pytest.mark.parametrize(
+    "path", [*CONFIGS, "tests/configs/tiny.py", "examples/cellmm_border/configs/border.py"]
+)
+def test_it_states_no_number_that_the_model_derives(path):
+    cfg = Config.fromfile(ROOT / path)
+    assert set(stated(cfg.model.to_dict())) == {"data_preprocessor.in_channels"}
+    steps = [step for step in cfg.train_dataloader.dataset.pipeline if "stride" in step]
+    assert [step.type for step in steps] in ([], ["ReferencePoints"])
 
 
 @pytest.mark.parametrize("path", CONFIGS)
@@ -65,14 +104,16 @@ def test_model_trains_and_predicts(path):
     total.backward()
     assert torch.isfinite(total) and all(p.grad is not None for p in model.parameters())
     model.eval()
-    coarse = model.data_preprocessor.divisor
-    assert coarse % model.encoder.stride == 0, "the preprocessor pads to less than the encoder needs"
     maps = model.extract(data["inputs"][0][None])
-    for name, head in model.heads.items():
-        finest = model.head_inputs.features(name, maps)[getattr(head, "mask_level", 0)].shape[-1]
-        assert head.stride == round(size / (finest + 2 * getattr(head, "origin", 0))), (
-            "the head's stride is not that of the map that it reads"
-        )
+    for name in model.heads:
+        for spec, feature in zip(
+            model.head_inputs.specs(name), model.head_inputs.features(name, maps), strict=True
+        ):
+            assert spec.channels == feature.shape[1]
+            last = spec.origin + spec.stride * (feature.shape[-1] - 1)
+            # without padding the maps that skip are cut at the top left only: no ratio of sizes is exact
+            assert last < size and (spec.origin or spec.stride == round(size / feature.shape[-1]))
+    assert derived(model) == DERIVED.get(path.removeprefix("configs/"), DERIVED["others"])
     results = model.test_step(data)
     gives_instances = model.postprocess is not None or model.instance_head is not None
     assert all(("pred_instances" in s) == gives_instances for s in results)

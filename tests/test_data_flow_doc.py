@@ -25,6 +25,8 @@ TRAINING = [
     dict(type="SamplingDensity"),
     dict(type="Normalize"),
     dict(type="RandomWarp", centre="density"),
+    dict(type="RandomFlip", prob=0.5),
+    dict(type="Resize", scale_factor=1.0),
     dict(type="RandomIntensity", noise=0.1),
     dict(type="ReferencePoints"),
     dict(type="DiskTargets"),

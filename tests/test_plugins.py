@@ -16,6 +16,7 @@ import torch
 from cellmm.errors import CellMMError
 from cellmm.plugins import load_plugins
 from cellmm.simulation import make_dataset
+from cellmm.testing import check_component
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "cellmm_border"
@@ -29,11 +30,16 @@ train_dataloader = dict(
 val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(data_root="{wells}/val"))
 test_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(data_root="{wells}/test"))
 model = dict(
-    data_preprocessor=dict(divisor=8),
     encoder=dict(widths=(4, 4, 4)),
     decoder=dict(widths=(4, 4)),
     heads=dict(
-        instances=dict(num_queries=16, feature_dim=8, branch_channels=4, mask_dim=4, depth=1, score_thr=0.0)
+        instances=dict(
+            num_queries=16,
+            feature_dim=8,
+            instance_branch=dict(channels=4, depth=1),
+            mask_branch=dict(channels=4, depth=1, mask_dim=4),
+            test_cfg=dict(score_thr=0.0),
+        )
     ),
 )
 train_cfg = dict(max_iters=2, val_interval=2)
@@ -146,6 +152,16 @@ def test_border_loss_and_head_by_hand(example):
     # sigmoid(0) = 1/2: Dice = 2 * (2 / 2) / (4 / 4 + 2) = 2/3, cross-entropy ln 2
     assert loss(torch.zeros(1, 4), targets).item() == pytest.approx(1 / 3 + 0.693147, abs=1e-5)
     assert loss(targets * 40 - 20, targets).item() == pytest.approx(0, abs=1e-5)
+
+
+def test_the_example_follows_the_contracts(example, wells):
+    for config in (
+        dict(type="BorderLoss"),
+        dict(type="BorderHead", width=1),
+        dict(type="WellDataset", data_root=str(wells / "train")),
+        dict(type="CountError"),
+    ):
+        check_component(config)
 
 
 def test_wells_and_count_error_by_hand(example, wells, tmp_path):

@@ -41,10 +41,13 @@ def test_diskmask_disks_weigh_1_4_and_5(diskmask):
 
 def test_diskmask_trains_as_published(diskmask):
     head = diskmask.model.heads.instances
-    assert head.train_thinning == step_of(diskmask.train_pipeline, "DiskTargets").radius - 2
-    assert (head.gates, head.score, head.keep_prob) == ("components", "mask", 0.5)
-    assert tuple(head.deco_net.widths) == tuple(diskmask.model.encoder.widths) == (64, 128, 256, 512)
-    assert not {"train_gates", "max_gates", "nms_thr", "train_radius"} & set(head)
+    radius = step_of(diskmask.train_pipeline, "DiskTargets").radius
+    assert head.sampler == dict(type="UnionGatewaySampler", keep_prob=0.5, thinning=radius - 2)
+    assert head.finder == dict(type="ComponentFinder", median=3) and head.windows.patience is None
+    assert head.scoring == dict(type="GatewayScoring") and head.test_cfg.nms is None
+    assert {loss.loss_weight for key, loss in head.criterion.items() if key != "type"} == {1.0}
+    assert "loss_dice" not in head.criterion
+    assert tuple(head.mask_decoder.widths) == tuple(diskmask.model.encoder.widths) == (64, 128, 256, 512)
     assert not TRANSFORMS.build(step_of(diskmask.train_pipeline, "RandomWarp")).elastic_magnitude
     assert TRANSFORMS.build(step_of(diskmask.test_pipeline, "MirrorPad")).how["mode"] == "constant"
     assert not diskmask.get("custom_hooks")

@@ -1,4 +1,4 @@
-"""Train, test and predict on small simulated scenes, in minutes and without a GPU: what the README runs."""
+"""Train, test and predict on small simulated scenes, in minutes and without a GPU: the README's main job."""
 
 import argparse
 import sys
@@ -12,7 +12,7 @@ CONFIG = "configs/diskmask/brightfield_quickstart.py"
 
 
 def run(work_dir: Path) -> str:
-    """The three commands, and the line that sums them up. Stops with SystemExit where one fails."""
+    """Run the three commands and print a summary. Stops with SystemExit if a command fails."""
     cfg = Config.fromfile(CONFIG)
     checkpoint = work_dir / f"iter_{cfg.max_iters}.pth"
     images = Path(cfg.data_root) / "test" / "images"

@@ -13,7 +13,9 @@ def main() -> int:
     parser.add_argument("--scene", choices=sorted(SCENES), default="default")
     parser.add_argument("--splits", nargs="+", default=["train=18", "val=5", "test=5"], metavar="NAME=IMAGES")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--more", action="store_true", help="also phase contrast, fluorescence and nuclei")
+    parser.add_argument(
+        "--extra-modalities", action="store_true", help="also phase contrast, fluorescence and nuclei"
+    )
     parser.add_argument("--workers", type=int, default=2, help="threads; they change the time only")
     args = parser.parse_args()
     try:
@@ -26,7 +28,7 @@ def main() -> int:
             splits=splits,
             scene=args.scene,
             seed=args.seed,
-            more=args.more,
+            extra_modalities=args.extra_modalities,
             workers=args.workers,
         )
     except CellMMError as error:

@@ -1,1 +1,1 @@
-"""Studies of what each part of a method brings: a grid of runs, their order, their tables."""
+"""Ablation studies: a grid of runs with equal budgets, their execution, their tables."""

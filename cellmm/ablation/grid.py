@@ -1,4 +1,4 @@
-"""What an ablation is made of: its grid file, and the config of each run with an equal budget."""
+"""The grid file of an ablation, and the config of each run, with an equal budget."""
 
 import difflib
 import hashlib
@@ -34,7 +34,7 @@ NOT_KEPT = ("work_dir", "resume", "launcher", "val_dataloader", "val_cfg", "val_
 
 @dataclass(frozen=True)
 class Run:
-    """One row's model: a config with options; ``weights_of``: test the weights of that run, train nothing."""
+    """The model of a row: a config with options. ``weights_of``: test that run's weights, train nothing."""
 
     name: str
     config: str
@@ -93,17 +93,17 @@ def load_grid(path: str | Path) -> Grid:
     if not isinstance(grid["tables"], list):
         raise CellMMError(f"{path}: tables: a list of dicts is needed")
     runs = _read_runs(grid["runs"], f"{path}: runs")
-    places = [(one, runs, f"{path}: tables.{i}") for i, one in enumerate(grid["tables"])]
+    places = [(table, runs, f"{path}: tables.{i}") for i, table in enumerate(grid["tables"])]
     tables = [table for place in places for table in _read_tables(*place)]
     check_budget(grid["iters"], grid["seeds"], f"{path}: ")
     return Grid(Path(path), runs, tables, grid["iters"], tuple(grid["seeds"]))
 
 
 def check_budget(iters: Any, seeds: Any, where: str) -> None:
-    """Raises CellMMError where these are no number of iterations and no list of different seeds."""
+    """Raise CellMMError unless these are a number of iterations and a list of different seeds."""
     if type(iters) is not int or iters < 1:
         raise CellMMError(f"{where}iters: a whole number of at least 1 is needed, got {iters!r}")
-    whole = isinstance(seeds, (list, tuple)) and all(type(one) is int and one >= 0 for one in seeds)
+    whole = isinstance(seeds, (list, tuple)) and all(type(seed) is int and seed >= 0 for seed in seeds)
     if not whole or not seeds or len(set(seeds)) < len(seeds):
         raise CellMMError(f"{where}seeds: different whole numbers of at least 0 are needed, got {seeds!r}")
 
@@ -119,37 +119,37 @@ def _check_keys(given: Any, valid: Sequence[str], where: str) -> None:
 def did_you_mean(name: Any, valid: Iterable[str]) -> str:
     """The nearest of the valid names, as a question."""
     near = difflib.get_close_matches(str(name), list(valid), 1, 0.0)
-    return f"did you mean {near[0]}?" if near else "there is none"
+    return f"did you mean {near[0]}?" if near else "no run is defined"
 
 
 def _read_runs(given: dict, where: str) -> dict[str, Run]:
-    for name, one in given.items():
+    for name, run in given.items():
         if not isinstance(name, str) or not re.fullmatch(r"\w[\w.-]*", name):
             raise CellMMError(f"{where}.{name}: its name becomes a folder's; take letters, digits, _ and -")
-        _check_keys(one, RUN_KEYS, f"{where}.{name}.")
-        if not isinstance(one.get("error_analysis", False), bool):
+        _check_keys(run, RUN_KEYS, f"{where}.{name}.")
+        if not isinstance(run.get("error_analysis", False), bool):
             raise CellMMError(f"{where}.{name}.error_analysis: True or False is needed")
-        if not isinstance(one.get("options", {}), dict):
+        if not isinstance(run.get("options", {}), dict):
             raise CellMMError(f"{where}.{name}.options: a dict of dotted keys is needed, as of --cfg-options")
     runs = {name: _read_run(name, given, where) for name in given}
     return dict(sorted(runs.items(), key=lambda item: item[1].weights_of is not None))
 
 
 def _read_run(name: str, given: dict, where: str) -> Run:
-    one = dict(given[name])
-    other = one.get("weights_of")
+    run = dict(given[name])
+    other = run.get("weights_of")
     if other is not None:
         trained = [key for key, value in given.items() if "weights_of" not in value]
         if other not in trained:
             raise CellMMError(
                 f"{where}.{name}.weights_of: no run {other!r} is trained; {did_you_mean(other, trained)}"
             )
-        if "config" not in one:  # the same model, tested in another way
-            one["config"] = given[other].get("config")
-            one["options"] = {**given[other].get("options", {}), **one.get("options", {})}
-    if not isinstance(one.get("config"), str):
+        if "config" not in run:  # the same model, tested in another way
+            run["config"] = given[other].get("config")
+            run["options"] = {**given[other].get("options", {}), **run.get("options", {})}
+    if not isinstance(run.get("config"), str):
         raise CellMMError(f"{where}.{name}.config: name a config file, as configs/seunet/four_heads.py")
-    return Run(name=name, **one)
+    return Run(name=name, **run)
 
 
 def _read_tables(given: Any, runs: Mapping[str, Run], where: str) -> list[Table]:
@@ -175,7 +175,7 @@ def _read_tables(given: Any, runs: Mapping[str, Run], where: str) -> list[Table]
 
 def _check_run(name: Any, runs: Mapping[str, Run], where: str) -> None:
     if not isinstance(name, str) or name not in runs:
-        raise CellMMError(f"{where}: there is no run {name!r}; {did_you_mean(name, runs)}")
+        raise CellMMError(f"{where}: no run is called {name!r}; {did_you_mean(name, runs)}")
 
 
 def _error_tables(given: dict, runs: Mapping[str, Run], where: str) -> list[Table]:
@@ -255,11 +255,11 @@ def _set_budget(cfg: dict, iters: int) -> None:
 def _scale_schedule(schedule: Any, iters: int, old: int, path: str) -> Any:
     """A scheduler, a list of them, or a dict of them by optimizer, with its iterations times iters / old."""
     if isinstance(schedule, (list, tuple)):
-        return [_scale_schedule(one, iters, old, f"{path}.{i}") for i, one in enumerate(schedule)]
+        return [_scale_schedule(part, iters, old, f"{path}.{i}") for i, part in enumerate(schedule)]
     if not isinstance(schedule, dict):
         raise CellMMError(f"{path}: a dict is needed, got {schedule!r}")
     if "type" not in schedule:
-        return {key: _scale_schedule(one, iters, old, f"{path}.{key}") for key, one in schedule.items()}
+        return {key: _scale_schedule(part, iters, old, f"{path}.{key}") for key, part in schedule.items()}
     if iters == old:
         return schedule
     kind = schedule["type"] if isinstance(schedule["type"], str) else schedule["type"].__name__
@@ -271,7 +271,7 @@ def _scale_schedule(schedule: Any, iters: int, old: int, path: str) -> Any:
 
     def scale(value: Any) -> Any:
         if isinstance(value, (list, tuple)):
-            return [scale(one) for one in value]
+            return [scale(number) for number in value]
         return value if value is None or value >= ENDLESS else round(value * iters / old)
 
     new = {key: scale(value) if key in COUNTS else value for key, value in schedule.items()}
@@ -297,9 +297,9 @@ def digest(cfg: Config, *more: str) -> str:
 
 def _canonical(value: Any) -> Any:
     if isinstance(value, dict):
-        return sorted((str(key), _canonical(one)) for key, one in value.items())
+        return sorted((str(key), _canonical(part)) for key, part in value.items())
     if isinstance(value, (list, tuple)):
-        return [_canonical(one) for one in value]
+        return [_canonical(part) for part in value]
     return repr(value)
 
 

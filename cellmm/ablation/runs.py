@@ -1,4 +1,4 @@
-"""The runs of an ablation: trained, tested, resumed where they were stopped, with a result file each."""
+"""The runs of an ablation: trained, tested and resumed, each with a result file."""
 
 import contextlib
 import json
@@ -30,7 +30,7 @@ class Ablation:
     """The runs of a grid in a folder: ``<folder>/<run>/seed<k>/`` each, ``result.json`` when it is finished.
 
     Args:
-        only: names of runs; those whose weights they test are run, too. None: all.
+        only: names of runs; runs whose weights they test are included. None: all.
         error_tool: the program of the error analysis, tools/analysis/analyse_errors.py.
 
     Attributes: ``jobs``, (run, seed) in the order of work; ``notes``, by run why it has no result.
@@ -81,14 +81,14 @@ class Ablation:
         return self.folder / (run if isinstance(run, str) else run.name) / f"seed{seed}"
 
     def result(self, run: Run, seed: int) -> dict | None:
-        """What is finished with the config as it is now."""
+        """The results of runs that are finished with the present config."""
         result = _read(self.place(run, seed) / "result.json")
         if not result or result["digest"] != self.digests.get((run.name, seed)):
             return None
         return None if run.error_analysis and result["errors"] is None else result
 
     def progress(self, run: Run, seed: int) -> str:
-        """How far it is: 'done', 'trained' and not tested, 'begun', or 'not run so far'."""
+        """The state of a run: 'done', 'trained' (not tested), 'begun', or 'not run so far'."""
         if self.result(run, seed):
             return "done"
         state = _read(self.place(run, seed) / "state.json")
@@ -119,7 +119,7 @@ class Ablation:
         return path
 
     def minutes_left(self, number: int) -> float | None:
-        """Of the jobs from this one on, as those took that are finished; None where there are none."""
+        """Estimated from the finished jobs, for this job and those after it; None if none is finished."""
         known = self.results()
         spent: dict[object, list[float]] = {}
         for (name, _), result in known.items():
@@ -132,7 +132,7 @@ class Ablation:
         return sum(fmean(spent.get(run.name) or spent.get(run.weights_of is None) or [0.0]) for run in left)
 
     def run_all(self, command: str, say: Callable[[str], None], execute: Callable[..., int]) -> int:
-        """Carry out the jobs; the number of those that failed."""
+        """Run the jobs; returns how many failed."""
         failed = 0
         for number, (run, seed) in enumerate(self.jobs):
             if self.result(run, seed):
@@ -224,7 +224,7 @@ def _call(execute: Callable[..., int], log: Path, *arguments: object) -> None:
         FailedRunError: it failed; its last line of error.
     """
     start = log.stat().st_size if log.is_file() else 0
-    status = execute([str(one) for one in arguments], log)
+    status = execute([str(argument) for argument in arguments], log)
     if status:
         with open(log, "rb") as file:
             file.seek(start)

@@ -19,7 +19,7 @@ def tables_text(grid: Grid, results: Results, *, command: str, notes: Mapping[st
 def table_text(table: Table, grid: Grid, results: Results, *, command: str, notes: Mapping[str, str]) -> str:
     """One table, and below it what it was made by.
 
-    A cell is the mean over the seeds, of several ``mean (lowest to highest)``; '-' where there is no number.
+    A cell holds the mean over the seeds, for several ``mean (lowest to highest)``; '-' if no number is known.
     The best mean of a column is bold and the second best underlined; means that look the same are the same.
     """
     columns = [
@@ -39,7 +39,7 @@ def _parts(label: str) -> list[str]:
 
 
 def _values(row: Row, key: str, seeds: Sequence[int], results: Results) -> list[float]:
-    """The numbers that there are, one a seed."""
+    """The known numbers, one per seed."""
     found = [_numbers(row, results[row.run, seed]).get(key) for seed in seeds if (row.run, seed) in results]
     return [value for value in found if value is not None]
 
@@ -75,14 +75,14 @@ def _footer(
     seeds = ", ".join(map(str, grid.seeds))
     several = "; mean (lowest to highest) over the seeds" if len(grid.seeds) > 1 else ""
     yield f"`{command}`: {grid.iters} iterations a run, seed{'s' * (len(grid.seeds) > 1)} {seeds}{several}."
-    trained = {name: [one["minutes"] for one in found] for name, found in done.items() if found}
+    trained = {name: [run["minutes"] for run in found] for name, found in done.items() if found}
     if trained:
         minutes = ", ".join(
             f"{name} {fmean(values):.1f}" if grid.runs[name].weights_of is None else f"{name} not trained"
             for name, values in trained.items()
         )
-        every = [one for found in done.values() for one in found]
-        machines = "; ".join(dict.fromkeys(f"{one['hardware']}, torch {one['torch']}" for one in every))
+        every = [run for found in done.values() for run in found]
+        machines = "; ".join(dict.fromkeys(f"{run['hardware']}, torch {run['torch']}" for run in every))
         yield f"Minutes of training{' (mean)' if several else ''}: {minutes}. {machines}."
         sizes = {name: found[0]["batch_size"] for name, found in done.items() if found}
         if len(set(sizes.values())) > 1:
@@ -94,11 +94,11 @@ def _footer(
 
 
 def _unknown_keys(table: Table, done: Mapping[str, Sequence[Mapping]]) -> Iterator[str]:
-    """Rows and columns of which no run that is done knows the numbers: most likely they are misspelt."""
-    found = [_numbers(row, one) for row in table.rows.values() for one in done[row.run]]
+    """Rows and columns without a number in any finished run: most likely they are misspelt."""
+    found = [_numbers(row, run) for row in table.rows.values() for run in done[row.run]]
     known = {key for numbers in found for key in numbers}
     for label, row in table.rows.items():
-        rows = {key for one in done[row.run] for key in one.get("errors") or {}}
+        rows = {key for run in done[row.run] for key in run.get("errors") or {}}
         if row.errors and rows and row.errors not in rows:
             yield f"{label}: the error analysis has no {row.errors!r}; {did_you_mean(row.errors, rows)}"
     for label, key in table.columns.items():

@@ -24,32 +24,32 @@ from cellmm.structures import CellSample
 
 
 class CellInferencer:
-    """Find the cells in image files, as testing would with the same config.
+    """Find the cells in image files, as a test with the same config would.
 
-    The steps are those of ``test_dataloader.dataset.pipeline`` without those that load annotations or make
-    targets of them: transforms whose class says ``annotation_only = True``. Images have one file each;
+    The steps are those of ``test_dataloader.dataset.pipeline``, except those that load annotations or make
+    targets from them: transforms with ``annotation_only = True``. Images have one file each;
     several focal planes are the pages of one TIFF.
 
-    Where the checkpoint says on which images the model was trained, one whose cells come in another scale is
-    refused, and one that is clearly larger is predicted in tiles of the size of training.
+    If the checkpoint describes the images of training, an image with cells at another scale is refused, and a
+    clearly larger image is predicted in tiles of the training size.
 
     Args:
         config: a config file, which is code and runs as such, or a Config.
         checkpoint: weights that cellmm saved, read with weights_only=True.
-        device: ``'cpu'``, ``'cuda'``, ``'cuda:1'`` ...; ``'auto'``: a GPU if there is one.
+        device: ``'cpu'``, ``'cuda'``, ``'cuda:1'`` ...; ``'auto'``: a GPU if available.
         cfg_options: changes of the config, as {'key.subkey': value}.
         whole: predict large images whole where the config sets no ``model.tile``.
 
     Attributes:
         classes: the names of the labels.
         category_ids: their ids in the annotation that was trained on.
-        trained_on: what the checkpoint says of the images of training; None where it says nothing.
-        own_tile: (tile, overlap) of those larger images, pixels; None: they are not tiled.
-        num_tiled: images that were predicted in tiles so far.
-        num_whole: the others.
+        trained_on: what the checkpoint says about the images of training; None if it says nothing.
+        own_tile: (tile, overlap) for those larger images, in pixels; None: they are not tiled.
+        num_tiled: how many images were predicted in tiles so far.
+        num_whole: how many were predicted whole.
 
     Raises:
-        CellMMError: a file that is absent or damaged, weights of another model, a device that is not there.
+        CellMMError: an absent or damaged file, weights of another model, a device that does not exist.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class CellInferencer:
         return self._load_image(dict(img_path=str(path)))["img"]
 
     def predict(self, path: str | Path, img_id: int = 1) -> CellSample:
-        """One image file with its cells, ``pred_instances``, and maps, ``pred_semantic``, as far as the model
+        """Predict one image file: a sample with ``pred_instances`` and ``pred_semantic``, as far as the model
         gives them, in the frame of the file.
         """
         return self._predict([self._prepare(path, img_id)])[0]
@@ -108,10 +108,10 @@ class CellInferencer:
     def __call__(
         self, paths: Iterable[str | Path], batch_size: int = 1
     ) -> Iterator[tuple[Path, CellSample | CellMMError]]:
-        """Each path, in order, with its sample, or with the error where its file cannot be used.
+        """Yield each path, in order, with its sample, or with the error if its file cannot be used.
 
         ``img_id`` counts the paths from 1. Only images that come to the model in the same shape share a
-        batch, so that no image is padded for the sake of another.
+        batch, so that no image is padded to fit another.
         """
         if batch_size < 1:
             raise CellMMError(f"batch_size is {batch_size}: 1 or more is needed")
@@ -141,8 +141,8 @@ class CellInferencer:
             results: list[CellSample | CellMMError] = list(self._predict(items))
         except CellMMError as error:
             if len(batch) > 1:  # which of them is it?
-                for one in batch:
-                    yield from self._run([one])
+                for sample in batch:
+                    yield from self._run([sample])
                 return
             results = [error]
         yield from zip(paths, results, strict=True)
@@ -173,7 +173,7 @@ class CellInferencer:
 
     @contextlib.contextmanager
     def _tiles(self, shape: Sequence[int]) -> Iterator[int | None]:
-        """The tile, pixels a side, that inputs of ``shape`` are cut into; own tiles are set meanwhile."""
+        """The side (px) of tiles for inputs of ``shape``; own tiles are set in this block."""
         if self.own_tile is None or not self.trained_on.is_exceeded_by(shape):
             yield getattr(self.model, "tile", None)
             return
@@ -201,5 +201,5 @@ def _move(model: torch.nn.Module, device: str) -> None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         model.to(device)
-    except (RuntimeError, AssertionError) as error:  # torch raises either for a device that is not there
+    except (RuntimeError, AssertionError) as error:  # torch raises either for a device that does not exist
         raise CellMMError(f"device {device!r} cannot be used: {str(error).splitlines()[0]}") from error

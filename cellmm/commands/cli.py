@@ -1,4 +1,4 @@
-"""The command ``cellmm``: one door to training, testing, prediction and the check of the installation."""
+"""The command ``cellmm``: training, testing, prediction and the check of the installation."""
 
 import argparse
 import importlib
@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run ``cellmm COMMAND ...`` and return its exit status.
 
     A :class:`CellMMError` (a wrong file, annotation or config) is one line on stderr and status 1, and so are
-    a disk or memory that is full, and a command whose libraries cannot be imported. Ctrl-C is status 130.
+    a full disk or memory, and a command whose libraries cannot be imported. Ctrl-C is status 130.
     Anything else is a bug and keeps its traceback.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
@@ -47,14 +47,14 @@ def run(module: str, argv: Sequence[str], *, prog: str) -> int:
 
 
 def _was_stopped(error: BaseException | None) -> bool:
-    """Whether it is Ctrl-C, or what code that catches everything made of Ctrl-C."""
+    """Whether an error is Ctrl-C, or was raised by code that caught Ctrl-C."""
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__ or error.__context__
     return error is not None
 
 
 def _line_of(error: BaseException) -> str | None:
-    """What a command says of it; None: it is a bug."""
+    """The line that a command prints for an error; None: it is a bug."""
     if isinstance(error, CellMMError):
         # a worker of a data loader hands on its whole traceback as the text
         return str(error).rsplit("CellMMError: ", 1)[-1]
@@ -62,7 +62,7 @@ def _line_of(error: BaseException) -> str | None:
 
 
 def _line_of_import(error: BaseException) -> str | None:
-    """The same of what libraries raise that do not fit, or that are not there."""
+    """The same for errors of libraries that do not fit or are not installed."""
     if not isinstance(error, (ImportError, OSError, RuntimeError)):
         return _line_of(error)
     return f"{type(error).__name__}: {error}; `cellmm doctor` looks for the cause and its cure"

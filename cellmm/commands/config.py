@@ -1,4 +1,4 @@
-"""`cellmm config`: what a config comes to, what it changes of its bases, and whether it can be used."""
+"""`cellmm config`: print a config with its bases, show what it changes, and check it."""
 
 import argparse
 import difflib
@@ -20,7 +20,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="cellmm config", description="Print a config with its bases, what it changes, and check it."
     )
-    parser.add_argument("config", help="a Python config file; it is run, so it has to be one that you trust")
+    parser.add_argument(
+        "config", help="a Python config file; it is run as code: only use files that you trust"
+    )
     parser.add_argument("--diff", action="store_true", help="only the difference from the bases")
     parser.add_argument(
         "--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help="change values of the config"
@@ -38,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     finally:
         logging.disable(logging.NOTSET)
     text = "" if args.diff else f"{cfg.pretty_text.rstrip()}\n\n"
-    text += f"# difference from {', '.join(names) or 'nothing: there is no _base_'}\n"
+    text += f"# difference from {', '.join(names) or 'nothing: it has no _base_'}\n"
     text += "".join(f"{line}\n" for line in difference(bases, cfg.to_dict()))
     _write(text)
     check_config(cfg)
@@ -46,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _write(text: str) -> None:
-    """To stdout; nothing where its reader, such as ``head``, has gone."""
+    """Write to stdout, and stop quietly when the reader, such as ``head``, has gone."""
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
@@ -55,7 +57,7 @@ def _write(text: str) -> None:
 
 
 def load_bases(path: str | Path) -> tuple[list[str], dict]:
-    """The names of a config's ``_base_`` files, and what they come to without the config's own lines."""
+    """The names of a config's ``_base_`` files, and the config that they give without its own lines."""
     names = Config._get_base_files(str(path))
     if not names:
         return [], {}
@@ -67,7 +69,7 @@ def load_bases(path: str | Path) -> tuple[list[str], dict]:
 
 
 def difference(old: Any, new: Any, path: str = "") -> Iterator[str]:
-    """One line a dotted key: ``key: old -> new``, ``+ key: new``, ``- key: old``.
+    """One line per dotted key: ``key: old -> new``, ``+ key: new``, ``- key: old``.
 
     Lists of dicts are compared step by step, so that one more step is one more key.
     """
@@ -84,30 +86,30 @@ def difference(old: Any, new: Any, path: str = "") -> Iterator[str]:
         matcher = difflib.SequenceMatcher(None, _kinds(old), _kinds(new), False)
         for what, i, i2, j, j2 in matcher.get_opcodes():
             if what == "equal":
-                for one, other, number in zip(old[i:i2], new[j:j2], range(j, j2), strict=True):
-                    yield from difference(one, other, f"{path}.{number}")
+                for before, after, number in zip(old[i:i2], new[j:j2], range(j, j2), strict=True):
+                    yield from difference(before, after, f"{path}.{number}")
             else:
                 for sign, part, first in (("-", old[i:i2], i), ("+", new[j:j2], j)):
-                    for number, one in enumerate(part, first):
-                        yield from _leaves(sign, one, f"{path}.{number}")
+                    for number, step in enumerate(part, first):
+                        yield from _leaves(sign, step, f"{path}.{number}")
     elif repr(old) != repr(new):
         yield f"{path}: {old!r} -> {new!r}"
 
 
 def _has_dicts(value: Any) -> bool:
-    return isinstance(value, list) and any(isinstance(one, dict) for one in value)
+    return isinstance(value, list) and any(isinstance(step, dict) for step in value)
 
 
 def _kinds(steps: list) -> list[str]:
-    return [repr(one.get("type")) if isinstance(one, dict) else repr(one) for one in steps]
+    return [repr(step.get("type")) if isinstance(step, dict) else repr(step) for step in steps]
 
 
 def _leaves(sign: str, value: Any, path: str) -> Iterator[str]:
     if isinstance(value, dict) and value:
-        for key, one in value.items():
-            yield from _leaves(sign, one, f"{path}.{key}")
+        for key, part in value.items():
+            yield from _leaves(sign, part, f"{path}.{key}")
     elif _has_dicts(value):
-        for number, one in enumerate(value):
-            yield from _leaves(sign, one, f"{path}.{number}")
+        for number, part in enumerate(value):
+            yield from _leaves(sign, part, f"{path}.{number}")
     else:
         yield f"{sign} {path}: {value!r}"

@@ -1,4 +1,4 @@
-"""``cellmm doctor``: what is installed, on what machine, what is wrong with it and the cure.
+"""``cellmm doctor``: the installation and the machine, what is wrong and how to mend it.
 
 It must speak when everything else fails, so nothing but the standard library is imported at the top, and each
 library is imported under guard. Each check returns a list of :class:`Finding`.
@@ -113,7 +113,7 @@ def check_import(name: str, distribution: str) -> tuple[ModuleType | None, Findi
 def look_deeper(
     module: ModuleType, distribution: str, *, check: Callable[[ModuleType], list[Finding]]
 ) -> list[Finding]:
-    """What ``check`` finds in a library that could be imported; half a library is a finding too."""
+    """What ``check`` finds in a library that could be imported; a broken library is a finding, too."""
     try:
         return check(module)
     except Exception as error:  # as in check_import
@@ -188,7 +188,7 @@ def check_gpu(torch: ModuleType, device: int) -> Finding:
 def runs_on(capability: tuple[int, int], built_for: Sequence[str]) -> bool:
     """CUDA's rule: machine code sm_XY runs on X.Z with Z >= Y; portable compute_XY on every later GPU.
 
-    Code for one architecture only (sm_90a) or one family (sm_100f) is left out of account.
+    Code for one architecture only (sm_90a) or one family (sm_100f) is not considered.
     """
     for name in built_for:
         match = re.fullmatch(r"(sm|compute)_(\d+)(\d)", name)
@@ -214,7 +214,7 @@ def check_torchvision(torchvision: ModuleType) -> list[Finding]:
 
 
 def check_opencv(cv2: ModuleType) -> list[Finding]:
-    """Which of the OpenCV builds that share the folder cv2 is in place."""
+    """The OpenCV build that is in use, of those that share the folder cv2."""
     match = re.search(r"^\s*GUI:\s*(\S+)", cv2.getBuildInformation(), re.MULTILINE)
     if match is None or match[1] == "NONE":
         return [Finding("ok", "cv2", "the headless build is in place")]
@@ -238,7 +238,7 @@ def check_versions(module: ModuleType) -> list[Finding]:
 
 
 def check_twins() -> list[Finding]:
-    """Distributions that write into one and the same folder."""
+    """Distributions that write into the same folder."""
     findings = []
     for unwanted, wanted in {"mmcv": "mmcv-lite", "albumentationsx": "albumentations"}.items():
         if installed_version(unwanted) and installed_version(wanted):
@@ -306,7 +306,7 @@ def check_cpu(cpuinfo: Path = Path("/proc/cpuinfo")) -> list[Finding]:
 
 
 def check_folder(folder: Path) -> list[Finding]:
-    """Whether runs can write their ``work_dirs`` and ``data`` here, and how much there is room for."""
+    """Whether runs can write their ``work_dirs`` and ``data`` here, and the free space."""
     cure = "go to a folder of yours, or give --work-dir"
     try:
         with tempfile.TemporaryFile(dir=folder):

@@ -24,7 +24,7 @@ CELLS = "cells.json"
 OVERLAYS = "overlays"
 MAPS = "maps"
 EARLIER = "earlier"
-MARK = ".cellmm-predict"  # an empty file in the folders that results go to
+MARK = ".cellmm-predict"  # an empty file that marks the folders of results
 BYTES_A_PIXEL = 60  # that a picture takes while it is drawn
 
 
@@ -39,15 +39,18 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--config", required=True, help="the config that the model was trained with")
     parser.add_argument("--checkpoint", required=True, help="a .pth file that training wrote")
     parser.add_argument("--out", required=True, type=Path, help="folder for cells.json, overlays/ and maps/")
-    parser.add_argument("--device", default="auto", help="cpu, cuda, ...; default: a GPU if there is one")
+    parser.add_argument("--device", default="auto", help="cpu, cuda, ...; default: a GPU if available")
     parser.add_argument(
-        "--batch-size", type=int, default=1, help="images of one shape that go through the model at once"
+        "--batch-size",
+        type=int,
+        default=1,
+        help="how many images of the same shape go through the model at once",
     )
     parser.add_argument(
         "--tile",
         type=int,
         metavar="PX",
-        help="cut larger images into tiles of so many pixels a side; 0: never; default: as the config says, "
+        help="cut larger images into tiles of this many pixels a side; 0: never; default: as the config, "
         "else images that are clearly larger than those of training, into tiles of that size",
     )
     parser.add_argument(
@@ -70,10 +73,10 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def tile_options(args: argparse.Namespace) -> dict[str, int | None]:
-    """What ``--tile`` and ``--tile-overlap`` change in the config; ``--tile 0`` takes images whole.
+    """The config's changes that ``--tile`` and ``--tile-overlap`` ask for; ``--tile 0``: images whole.
 
     Raises:
-        CellMMError: an overlap without tiles, or one that is negative or more than half of a tile.
+        CellMMError: an overlap without tiles, below 0, or above half a tile.
     """
     if args.tile is None:
         if args.tile_overlap is not None:
@@ -89,15 +92,15 @@ def tile_options(args: argparse.Namespace) -> dict[str, int | None]:
 
 def refuse_results(inputs: Sequence[str | Path], out: Path) -> None:
     """Raise CellMMError where an input lies in a folder that results go to."""
-    for one in inputs:
-        path = Path(one).resolve()
+    for name in inputs:
+        path = Path(name).resolve()
         for folder in (out / OVERLAYS, out / MAPS):
             if folder.resolve() in (path, *path.parents):
-                raise CellMMError(f"{one} is in {folder}, where results go: name another folder with --out")
+                raise CellMMError(f"{name} is in {folder}, where results go: name another folder with --out")
 
 
 def refuse_other_folders(out: Path) -> None:
-    """Raise CellMMError where a folder that results go to holds what no earlier run wrote."""
+    """Raise CellMMError where a folder for results holds files that no earlier run wrote."""
     for folder in (out / OVERLAYS, out / MAPS):
         ours = (out / CELLS).exists() or (folder / MARK).exists()
         if not ours and folder.is_dir() and any(folder.iterdir()):
@@ -108,14 +111,14 @@ def refuse_other_folders(out: Path) -> None:
 
 
 def mark(folder: Path) -> Path:
-    """Make a folder for results, if it is not there, that the next run knows as such."""
+    """Make a folder for results, marked so that the next run recognises it."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MARK).touch()
     return folder
 
 
 def tell_tiles(inferencer: CellInferencer, tile: int | None) -> None:
-    """Say where images were tiled that were not asked to be, and where tiles were asked for in vain."""
+    """Report images that were tiled without being asked to, and images for which tiles had no effect."""
     tiled, whole = inferencer.num_tiled, inferencer.num_whole
     if tile and whole:
         say(
@@ -142,11 +145,11 @@ def write_maps(stem: Path, maps: BaseDataElement) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Predict; 1 where a file could not be used (each in one line), the others are written all the same.
+    """Predict; returns 1 if a file could not be used. Each such file is one line, and the others are written.
 
     What an earlier run wrote into ``--out`` goes to ``earlier/<time>`` there. This one writes ``cells.json``
     (COCO: images, annotations with RLE and score) and ``overlays/``, and ``maps/``, one 16 bit TIFF (65535
-    is 1) a map, with ``--maps`` or where the model gives no cells.
+    is 1) per map, with ``--maps`` or if the model gives no cells.
     """
     args = parse_args(argv)
     options = {**(args.cfg_options or {}), **tile_options(args)}
@@ -157,7 +160,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     paths, labels, old = find_images(args.inputs, leave_out=[args.out / OVERLAYS, args.out / MAPS, *earlier])
     refuse_results(paths, args.out)
     if labels:
-        say(f"label files beside their images are left out, {name_some(one.name for one in labels)}")
+        say(f"label files beside their images are left out, {name_some(label.name for label in labels)}")
     if old:
         say(f"results of earlier runs in {args.out} are left out, {name_some(old)}")
     inferencer = CellInferencer(args.config, args.checkpoint, args.device, options, whole=args.tile == 0)
@@ -166,12 +169,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         inferencer(paths, args.batch_size), total=len(paths), desc="predict", unit="image", file=sys.stderr
     )
     for i, ((path, sample), name, picture) in enumerate(zip(results, *name_images(paths), strict=True)):
-        if i == 0 and (folder := put_away([args.out / one for one in (CELLS, OVERLAYS, MAPS)], args.out)):
+        if i == 0 and (folder := put_away([args.out / name for name in (CELLS, OVERLAYS, MAPS)], args.out)):
             say(f"what {args.out} held of an earlier run is now in {folder}")
         if isinstance(sample, CellMMError):
             failed.append(sample)
             continue
-        maps = sample.pop("pred_semantic", None)  # those of all images would fill the memory
+        maps = sample.pop("pred_semantic", None)  # maps of all images would fill the memory
         if maps is None and args.maps:
             raise CellMMError("--maps: the model gives no maps, it has no SemanticHead; leave --maps out")
         without_cells = "pred_instances" not in sample
@@ -192,7 +195,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 drawn = draw_instances(inferencer.read_image(path), found.masks, found.scores.tolist())
                 save_picture(mark(args.out / OVERLAYS) / picture, drawn)
             except (CellMMError, MemoryError) as error:
-                failed.append(CellMMError(f"{path}: no picture of it ({error}): take --no-overlays"))
+                failed.append(CellMMError(f"{path}: it cannot be drawn ({error}): use --no-overlays"))
         done.append(name)
         samples.append(sample)
     if done:

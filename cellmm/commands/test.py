@@ -45,7 +45,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def prepare_config(args: argparse.Namespace) -> Config:
-    """The config with what the command line says put into it; training parts are left out.
+    """The config with the options of the command line, without what only training needs.
 
     Raises:
         CellMMError: the config cannot be used, or has no test set.
@@ -84,7 +84,7 @@ def named(name: str, split: str) -> str:
 
 
 def _only_trains(hook: Any) -> bool:
-    """Whether it averages weights or stops early, for which there must be a training."""
+    """Whether a hook averages weights or stops early, which only a training does."""
     cls = component_of(hook if isinstance(hook, dict) else type(hook), "HOOKS")
     return isinstance(cls, type) and issubclass(cls, (EMAHook, EarlyStoppingHook))
 
@@ -92,8 +92,8 @@ def _only_trains(hook: Any) -> bool:
 def _metrics(evaluator: Any) -> Iterator[dict]:
     """The configs of the metrics: of one, of a list, or of an evaluator with ``metrics``."""
     if isinstance(evaluator, (list, tuple)):
-        for one in evaluator:
-            yield from _metrics(one)
+        for metric in evaluator:
+            yield from _metrics(metric)
     elif isinstance(evaluator, dict):
         if "metrics" in evaluator:
             yield from _metrics(evaluator["metrics"])
@@ -109,7 +109,7 @@ def write_metrics(path: Path, metrics: dict, **about: str) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> dict:
-    """Test; returns the metrics. Raises CellMMError for what the user can mend."""
+    """Test and return the metrics. Raises CellMMError for errors that the user can correct."""
     args = parse_args(argv)
     cfg = prepare_config(args)
     checkpoint = load_checkpoint(args.checkpoint)  # first, since every test image is opened next

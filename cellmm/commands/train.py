@@ -26,6 +26,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--amp", action="store_true", help="mixed precision (bfloat16) on the CPU or the GPU")
     parser.add_argument(
+        "--auto-scale-lr",
+        action="store_true",
+        help="multiply the learning rate by batch size x processes / auto_scale_lr.base_batch_size",
+    )
+    parser.add_argument(
         "--cfg-options",
         nargs="+",
         action=DictAction,
@@ -39,7 +44,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def prepare_config(args: argparse.Namespace) -> Config:
-    """The config with what the command line says put into it."""
+    """The config with the options of the command line."""
     cfg = load_config(args.config, args.cfg_options)
     check_config(cfg)
     if cfg.get("train_dataloader") is None:
@@ -50,12 +55,20 @@ def prepare_config(args: argparse.Namespace) -> Config:
         cfg.optim_wrapper.type = "AmpOptimWrapper"
         if cfg.optim_wrapper.get("dtype", "auto") == "auto":
             cfg.optim_wrapper.dtype = "bfloat16"
+    if args.auto_scale_lr:
+        cfg.auto_scale_lr = dict(cfg.get("auto_scale_lr") or {}, enable=True)
+    scale = cfg.get("auto_scale_lr") or {}
+    if scale.get("enable") and not scale.get("base_batch_size"):
+        raise CellMMError(
+            f"{args.config}: auto_scale_lr.base_batch_size is missing; set it to the batch size that the "
+            "learning rate was chosen for: auto_scale_lr=dict(base_batch_size=16)"
+        )
     if args.resume:
         cfg.resume = args.resume
     return cfg
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Train; raises CellMMError for what the user can mend."""
+    """Train. Raises CellMMError for errors that the user can correct."""
     build_runner(prepare_config(parse_args(argv))).train()
     end_distributed()

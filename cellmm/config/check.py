@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.runner import EpochBasedTrainLoop
 
 from cellmm.config.components import ComponentChecker, short
 from cellmm.config.foreign import TOP_LEVEL
@@ -29,8 +28,8 @@ def check_config(cfg: Config) -> None:
     """
     top = {key: value for key, value in cfg.to_dict().items() if isinstance(key, str)}
     loop = component_of(top.get("train_cfg"), "LOOPS")
-    counts_epochs = isinstance(loop, type) and issubclass(loop, EpochBasedTrainLoop)
-    checker = ComponentChecker(pipelines(top), in_iterations=loop is not None and not counts_epochs)
+    in_iterations = loop is not None and not getattr(loop, "counts_epochs", False)
+    checker = ComponentChecker(pipelines(top), in_iterations)
     for path, text in (*_names(cfg), *_top_level(top), *unread(top), *_second_hooks(top)):
         checker.report(path, text)
     for key in KEYS:

@@ -14,7 +14,7 @@ from mmengine.optim import ReduceOnPlateauParamScheduler, _ParamScheduler
 from mmengine.runner import EpochBasedTrainLoop, LogProcessor
 from torch.utils.data import DataLoader
 
-from cellmm.config.arguments import Arguments, arguments_of, wrong_kind
+from cellmm.config.arguments import arguments_of, wrong_kind
 from cellmm.config.foreign import cure_of_transform, missing_package
 from cellmm.config.lookup import component_names, component_of
 from cellmm.config.schema import (
@@ -35,7 +35,7 @@ TRIED = (CheckpointHook, EarlyStoppingHook)
 # what counts either iterations or epochs, as the loop of training does
 COUNTING = (_ParamScheduler, CheckpointHook, LogProcessor)
 COUNTS = "training counts iterations, not epochs; set"
-LOOP = f"{COUNTS} type='IterBasedTrainLoop' with max_iters and no by_epoch"
+LOOP = "set type='IterBasedTrainLoop' with max_iters, or type='EpochBasedTrainLoop' with max_epochs"
 MODELS = REGISTRIES["model"]
 NEVER_NONE = ("env_cfg", "mp_cfg", "randomness")
 NOT_CONFIGS = ("on_trace_ready", "init_kwargs", "ema_type")  # dicts of other libraries, and a name
@@ -82,7 +82,7 @@ class ComponentChecker:
             self._visit_untyped(value, key, path, registries, strict)
 
     def _visit_table(self, value: dict, key: str, path: str) -> None:
-        self._check_arguments(value, TABLES[key], key, path, key, strict=True)
+        self._check_arguments(value, None, key, path, strict=True)
         for name, part in value.items():
             if name in TABLES or name in REGISTRIES:
                 self.visit(part, name, f"{path}.{name}")
@@ -116,27 +116,32 @@ class ComponentChecker:
         elif key == "optim_wrapper" and value.get("constructor") is not None:  # takes the rest as it likes
             self.visit(dict(type=value["constructor"]), "constructor", f"{path}.constructor")
         else:
-            title = getattr(component, "__name__", short(kind))
-            strict = strict and inspect.isclass(component)
-            self._check_arguments(value, arguments_of(component), title, path, key, strict)
+            self._check_arguments(value, component, key, path, strict and inspect.isclass(component))
             if inspect.isclass(component):
                 self._check_class(value, component, path)
             is_ours = str(getattr(component, "__module__", "")).startswith("cellmm.")
+            types = getattr(component, "default_parts", {})
             for name, part in value.items():
+                if name in types and isinstance(part, dict):
+                    part = {"type": types[name], **part}
                 below = "albumentations" if name == "transforms" and component is Albumentations else name
                 if name not in NOT_CONFIGS:
                     free = registries in ([], MODELS)
                     self.visit(part, below, f"{path}.{name}", is_ours, free)
 
     def _check_arguments(
-        self, value: dict, arguments: Arguments, title: str, path: str, key: str, strict: bool
+        self, value: dict, component: Callable | None, key: str, path: str, strict: bool
     ) -> None:
-        by_name, taken = dict(arguments.by_name), () if key in TABLES else TAKEN
+        """``component``: None for a table."""
+        title = getattr(component, "__name__", key)
+        arguments, taken = (arguments_of(component), TAKEN) if component else (TABLES[key], ())
+        supplied = {*SUPPLIED, *getattr(component, "derived_arguments", ())} if component else ()
+        by_name = dict(arguments.by_name)
         if "ema_type" in by_name:  # the average, which gets the other arguments
             average = value.get("ema_type", by_name["ema_type"].default)
             self.visit(dict(type=average), "ema_type", f"{path}.ema_type")
             by_name |= arguments_of(component_of(average, "MODELS") or Albumentations).by_name
-        names = [name for name in by_name if name not in SUPPLIED or key in TABLES] + sorted(taken)
+        names = [name for name in by_name if name not in supplied] + sorted(taken)
         for name, part in value.items():
             if name in by_name:
                 # init_cfg may be a list of dicts, whatever is written to it
@@ -149,7 +154,7 @@ class ComponentChecker:
                     self.report(f"{path}.{name}", f"{title} takes no such argument; {nearest(name, names)}")
         missing = [name for name in REQUIRED.get(key, ()) if value.get(name) is None]
         if strict:
-            missing += [name for name in arguments.required if name not in SUPPLIED and name not in value]
+            missing += [name for name in arguments.required if name not in (*supplied, *value)]
         for name in missing:
             self.report(f"{path}.{name}", f"missing; {title} needs it")
 

@@ -13,33 +13,23 @@ LIBRARIES = {
 # of mmcv, and safe: they hand the same dict to some of the transforms that they hold
 CONTAINERS = ("RandomApply", "RandomChoice")
 _NAMES_BY_CURE = {
-    "LoadImage": "LoadImageFromFile LoadMultiChannelImageFromFiles LoadImageFromNDArray",
-    "LoadCells": "LoadAnnotations LoadPanopticAnnotations",
-    "RandomWarp(flip=0.5), or Albumentations with HorizontalFlip": "RandomFlip",
-    "RandomWarp(scale=(0.8, 1.25)), or Rescale(factor=...) in all pipelines alike": (
-        "Resize RandomResize RandomChoiceResize FixShapeResize"
-    ),
-    "RandomWarp(size=(256, 256), centre='uniform')": (
-        "RandomCrop MinIoURandomCrop RandomCenterCropPad RandomResizedCrop"
-    ),
-    "RandomWarp(size=...), in test pipelines CropRegion": "CenterCrop",
-    "PadTo, which CellDataPreprocessor does to a batch by itself": "Pad Expand",
+    "LoadImage": "LoadMultiChannelImageFromFiles LoadImageFromNDArray",
+    "LoadCells": "LoadPanopticAnnotations",
+    "RandomResize(scale=[smallest, largest])": "RandomChoiceResize",
+    "Resize(scale=(width, height))": "FixShapeResize",
+    "RandomCrop": "MinIoURandomCrop RandomCenterCropPad RandomResizedCrop",
+    "Pad, or RandomWarp(scale=(0.5, 1), border=0)": "Expand",
     "RandomWarp(rotate=(-180, 180))": "RandomRotate Rotate RandomAffine GeomTransform",
     "RandomWarp, or Albumentations with Affine": "ShearX ShearY TranslateX TranslateY",
-    "RandomIntensity": (
-        "PhotoMetricDistortion ColorTransform ColorJitter Brightness Contrast Sharpness AutoContrast "
-        "Equalize Invert Posterize Solarize SolarizeAdd YOLOXHSVRandomAug"
-    ),
+    "RandomIntensity or PhotoMetricDistortion": "ColorTransform ColorJitter Brightness Contrast Sharpness "
+    "AutoContrast Equalize Invert Posterize Solarize SolarizeAdd YOLOXHSVRandomAug",
     "color='grayscale' of LoadImage, or RandomIntensity": "Color RandomGrayscale",
     "Albumentations with CoarseDropout": "CutOut RandomErasing",
     "Albumentations": "Albu",
-    "RandomWarp and RandomIntensity, it mixes no images": (
-        "Mosaic CachedMosaic MixUp CachedMixUp CopyPaste RandAugment AutoAugment"
-    ),
-    "PackCellInputs": (
-        "PackDetInputs PackSegInputs PackInputs DefaultFormatBundle Collect ImageToTensor "
-        "ToTensor PILToTensor"
-    ),
+    "RandomWarp and RandomIntensity, it mixes no images": "Mosaic CachedMosaic MixUp CachedMixUp CopyPaste "
+    "RandAugment AutoAugment",
+    "PackCellInputs": "PackSegInputs PackInputs DefaultFormatBundle Collect ImageToTensor ToTensor "
+    "PILToTensor",
     "no such step, leave it out": "FilterAnnotations Corrupt",
     "one pass of an image, leave it out": "MultiScaleFlipAug TestTimeAug",
     "its steps in the pipeline itself": "Compose KeyMapper TransformBroadcaster",
@@ -50,8 +40,8 @@ _KEYS_BY_CURE = {
     "write optim_wrapper=dict(type='OptimWrapper', optimizer=dict(...))": "optimizer optimizers",
     "write optim_wrapper.clip_grad": "optimizer_config",
     "write param_scheduler": "lr_config lr_scheduler momentum_config",
-    "set train_cfg.max_iters": "total_epochs max_epochs num_epochs total_iters epochs",
-    "set train_cfg.max_iters and val_interval": "runner runner_type workflow",
+    "set train_cfg.max_iters, or max_epochs": "total_epochs max_epochs num_epochs total_iters epochs",
+    "set train_cfg.max_iters, or max_epochs, and val_interval": "runner runner_type workflow",
     "write val_evaluator and train_cfg.val_interval": "evaluation evaluator",
     "write train_dataloader, val_dataloader and test_dataloader": "data",
     "use --amp, or optim_wrapper.type='AmpOptimWrapper'": "fp16 bf16 amp",
@@ -66,7 +56,7 @@ _KEYS_BY_CURE = {
     "set CUDA_VISIBLE_DEVICES": "gpu_ids gpus device device_ids",
     "use --launcher pytorch": "strategy deepspeed_config",
     "leave it out, there is one pass of an image at test": "tta_model tta_pipeline tta_cfg",
-    "mmengine's cuts the gradients off, set model.recompute": "activation_checkpointing",
+    "mmengine's cuts the gradients off, set model.activation_checkpointing": "activation_checkpointing",
 }
 TOP_LEVEL = {key: cure for cure, keys in _KEYS_BY_CURE.items() for key in keys.split()}
 
@@ -85,7 +75,7 @@ def cure_of_transform(kind: object, component: Callable | None) -> str | None:
     is_foreign = library in LIBRARIES or (component is None and not library and last in TRANSFORMS)
     if not is_foreign or (component is not None and last in CONTAINERS):
         return None
-    ours = f"cellmm's {last}" if last in OURS.module_dict else "a step of cellmm"
+    ours = f"cellmm's {last}, by its plain name" if last in OURS.module_dict else "a step of cellmm"
     return f"{last} would change the image without its cells; use {TRANSFORMS.get(last, ours)}"
 
 

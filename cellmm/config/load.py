@@ -33,6 +33,14 @@ def load_config(path: str | Path, cfg_options: dict | None = None) -> Config:
         raise CellMMError(
             f"--cfg-options {' '.join(cfg_options)}: does not go with {path}: {error}; see `cellmm config`"
         ) from error
+    _name_loop(cfg)
     init_default_scope(SCOPE)  # the check of the config refuses another
     load_plugins()
     return cfg
+
+
+def _name_loop(cfg: Config) -> None:
+    """``train_cfg=dict(by_epoch=...)`` by the name of its loop, as mmengine understands it."""
+    loop = cfg.get("train_cfg")
+    if isinstance(loop, dict) and isinstance(loop.get("by_epoch"), bool) and "type" not in loop:
+        loop.type = "EpochBasedTrainLoop" if loop.pop("by_epoch") else "IterBasedTrainLoop"

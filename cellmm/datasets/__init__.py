@@ -9,12 +9,13 @@ from cellmm.datasets.livecell import LIVECellDataset
 from cellmm.datasets.mask_folders import MaskFolderDataset
 from cellmm.datasets.samplers import DrawSampler
 from cellmm.datasets.simulated import SimulatedDataset
-from cellmm.datasets.wrappers import ConcatDataset, RepeatDataset
+from cellmm.datasets.wrappers import ClassBalancedDataset, ConcatDataset, RepeatDataset
 
 __all__ = [
     "BBBC010Dataset",
     "CellCocoDataset",
     "CellDataset",
+    "ClassBalancedDataset",
     "ConcatDataset",
     "DSB2018Dataset",
     "DrawSampler",

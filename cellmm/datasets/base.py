@@ -1,4 +1,4 @@
-"""What every dataset of cellmm shares: a checked index of files, read lazily, and a numbered random draw."""
+"""The base of cellmm's datasets: a checked index of files, read lazily, with numbered random draws."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -16,15 +16,15 @@ from cellmm.randomness import seeded
 
 
 class CellDataset(BaseDataset):
-    """An index of images and where their cells are annotated; pixels are read by the pipeline.
+    """An index of images and their annotations; the pipeline reads the pixels.
 
-    ``load_data_list`` of a subclass returns one dict an image:
+    ``load_data_list`` of a subclass returns one dict per image:
 
     - ``img_path``: str, or list[str] when the channels (two focal planes, say) are in several files;
     - ``img_id``: int, unique in the set;
     - one of ``instances`` (COCO style dicts: ``segmentation``, ``label``, ``iscrowd``, ``area``),
-      ``label_path`` (a label image, one page or layers) and ``mask_paths`` (one mask a file);
-    - ``height``, ``width`` in pixels, where the annotation states them.
+      ``label_path`` (a label image, one page or layers) and ``mask_paths`` (one mask per file);
+    - ``height``, ``width`` in pixels, if the annotation states them.
 
     ``nuclei_dir``: a folder, relative to ``data_root``, with the nuclei of each image in ``<name>.tif`` (or
     another image suffix), the name of the image's (first) file without its suffix: a label image or a layered
@@ -33,12 +33,12 @@ class CellDataset(BaseDataset):
     ``dataset[index]`` or ``dataset[index, draw]`` runs the pipeline on that dict, with ``draw`` and ``rng``
     added: a numpy Generator that is a function of (seed, draw) alone, so that neither the process nor the
     worker that reads an image changes what comes out. A plain index means draw = index. The global generators
-    of Python, numpy and torch are seeded from the same for the time of the pipeline, for transforms that were
-    not written for cellmm.
+    of Python, numpy and torch are seeded from the same numbers while the pipeline runs, for transforms that
+    were not written for cellmm.
 
-    ``indices``: an int keeps the first so many images, a sequence those images.
+    ``indices``: an int keeps that many images from the first on, a sequence those images.
     ``allow_empty``: accept images without any annotated cell; otherwise they are an error, because they are
-    most often a file that was forgotten.
+    most often a forgotten file.
     """
 
     METAINFO: dict = {"classes": ("cell",)}
@@ -60,9 +60,11 @@ class CellDataset(BaseDataset):
         self.seed = seed
         self.allow_empty = allow_empty
         self.nuclei_dir = nuclei_dir
-        self._new_labels: list[int] | None = None  # of each label that was read, where another order is taken
+        self._new_labels: list[int] | None = (
+            None  # new label of each label in the annotation, if the order differs
+        )
         self._read_classes: list[str] = []
-        self._any_classes = False  # an annotation that names none
+        self._any_classes = False  # the annotation names no class
         classes = (metainfo or {}).get("classes", ("cell",))
         if isinstance(classes, str) or not classes or not all(isinstance(name, str) for name in classes):
             raise CellMMError(
@@ -101,7 +103,7 @@ class CellDataset(BaseDataset):
 
     @property
     def names_classes(self) -> bool:
-        """Whether it has classes of its own; one whose annotation names none takes those of any other."""
+        """Whether the dataset has classes of its own; one without names takes those of another."""
         return not self._any_classes
 
     def take_class_order(
@@ -109,7 +111,7 @@ class CellDataset(BaseDataset):
     ) -> None:
         """Number the classes as ``source`` does, by their names: label k is ``classes[k]`` from now on.
 
-        A single class is the same as another single one, whatever they are called. ``category_ids``: those of
+        Two single classes are the same, whatever their names. ``category_ids``: those of
         ``source``, for a dataset without classes of its own.
 
         Raises:
@@ -140,8 +142,8 @@ class CellDataset(BaseDataset):
     def get_data_info(self, idx: int) -> dict:
         info = super().get_data_info(idx)
         if self._new_labels is not None:
-            for one in info.get("instances", ()):
-                one["label"] = self._new_labels[one.get("label", 0)]
+            for instance in info.get("instances", ()):
+                instance["label"] = self._new_labels[instance.get("label", 0)]
         return info
 
     def __getitem__(self, index: int | tuple[int, int]) -> Any:

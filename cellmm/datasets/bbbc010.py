@@ -20,7 +20,7 @@ class BBBC010Dataset(MaskFolderDataset):
     ``split``: a key of ``split_file``, a json {"train": [wells], "test": [wells]} with any keys, or 'all' for
     every well in it; a relative name of the file is looked for in ``data_root``. ``channel``: 'w2' is
     brightfield, 'w1' GFP; a list gives an image with these channels.
-    Wells that no split lists are left out, and one log line counts their masks. ``img_id`` counts from 1 in
+    Wells in no split are left out, and a line in the log counts their masks. ``img_id`` counts from 1 in
     the sorted wells of the split.
     Source: image set BBBC010v1, Ljosa et al., Nature Methods 2012.
     """
@@ -50,7 +50,7 @@ class BBBC010Dataset(MaskFolderDataset):
         wells, listed = self._read_split()
         if absent := [well for well in wells if well not in images]:
             raise CellMMError(
-                f"{self.resolve(self.img_dir)}: no image of {name_some(absent)} of {len(wells)} wells that "
+                f"{self.resolve(self.img_dir)}: no image for {name_some(absent)} of {len(wells)} wells that "
                 f"{self.resolve(self.split_file)} lists in {self.split!r}"
             )
         if unlisted := sorted(masks.keys() - listed):
@@ -74,14 +74,16 @@ class BBBC010Dataset(MaskFolderDataset):
         except OSError as error:
             raise CellMMError(f"{path} cannot be read ({error.strerror}): check split_file") from error
         except (ValueError, RecursionError) as error:
-            raise CellMMError(f"{path} is no valid json ({error}): write it again") from error
+            raise CellMMError(f"{path} is not valid json ({error}): write it again") from error
         if not isinstance(splits, dict):
-            raise CellMMError(f'{path} is no dict of splits: write {{"train": ["A01", ...], "test": [...]}}')
+            raise CellMMError(
+                f'{path} is not a dict of splits: write {{"train": ["A01", ...], "test": [...]}}'
+            )
         splits = {name: wells for name, wells in splits.items() if isinstance(wells, list)}
         for name, wells in splits.items():
             if odd := [well for well in wells if not isinstance(well, str)]:
                 raise CellMMError(f"{path}: {name!r} lists {odd[0]!r}: wells are names such as 'A01'")
         splits["all"] = sorted(set().union(*splits.values()))
         if self.split not in splits:
-            raise CellMMError(f"{path}: no split {self.split!r}; there are {', '.join(splits)}")
+            raise CellMMError(f"{path}: no split {self.split!r}; it has {', '.join(splits)}")
         return sorted(splits[self.split]), set(splits["all"])

@@ -15,14 +15,14 @@ from cellmm.registry import DATASETS
 
 @DATASETS.register_module()
 class CellCocoDataset(CellDataset):
-    """Images and a COCO json; ``img_id`` is the id of the json.
+    """Images and a COCO json; ``img_id`` is the id in the json.
 
     An image whose planes are in several files has ``file_names``, a list, in place of ``file_name``.
 
-    ``img_dir``: what the file names are relative to, itself relative to ``data_root``.
+    ``img_dir``: the folder that file names are relative to, itself relative to ``data_root``.
     ``metainfo.classes``: names of categories, label 0 first; without it the categories in the order of their
-    ids. One class takes the only category of a json, whatever it is called. ``metainfo['category_ids']`` are
-    the ids of the json, label 0 first, for the files that are written.
+    ids. A single class takes the only category of a json, whatever its name. ``metainfo['category_ids']``:
+    the ids in the json, label 0 first, which results are written with.
     ``class_agnostic``: every category is label 0.
     ``cache_index``: see ``cellmm.io.coco_index.read_coco_index``.
     """
@@ -43,7 +43,7 @@ class CellCocoDataset(CellDataset):
         super().__init__(ann_file=ann_file, **kwargs)
 
     def find_images(self, names: list[str]) -> dict[str, Path]:
-        """{file name in the json: path}; hook for sets that keep their files in a tree."""
+        """{file name in the json: path}; override it for datasets with files in a tree."""
         folder = self.resolve(self.img_dir)
         return {name: folder / name for name in names}
 
@@ -76,9 +76,9 @@ class CellCocoDataset(CellDataset):
         for image in images:
             files = [str(paths[name]) for name in image["files"]]
             instances = [
-                {key: one[key] for key in ("segmentation", "iscrowd", "area")}
-                | {"label": labels[one["category_id"]]}
-                for one in image["instances"]
+                {key: instance[key] for key in ("segmentation", "iscrowd", "area")}
+                | {"label": labels[instance["category_id"]]}
+                for instance in image["instances"]
             ]
             data_list.append(
                 {
@@ -93,7 +93,7 @@ class CellCocoDataset(CellDataset):
         return data_list
 
     def _labels(self, index: dict) -> dict[int, int]:
-        """{category id: 0-based label}; sets ``metainfo['classes']``, where the user did not, and
+        """{category id: 0-based label}; sets ``metainfo['classes']``, unless the user did, and
         ``metainfo['category_ids']``.
         """
         names = dict(sorted(index["categories"].items()))
@@ -114,7 +114,9 @@ class CellCocoDataset(CellDataset):
         if unknown := [name for name in classes if name not in names.values()]:
             raise CellMMError(f"{self.ann_file} has no category {unknown}; it has {list(names.values())}")
         labels = {number: classes.index(name) for number, name in names.items() if name in classes}
-        used = Counter(names[one["category_id"]] for image in index["images"] for one in image["instances"])
+        used = Counter(
+            names[instance["category_id"]] for image in index["images"] for instance in image["instances"]
+        )
         if dropped := {name: count for name, count in used.items() if name not in classes}:
             raise CellMMError(
                 f"{self.ann_file}: metainfo.classes {classes} leave out annotations of {dropped}; "

@@ -8,7 +8,7 @@ from cellmm.registry import DATASETS
 
 @DATASETS.register_module()
 class DSB2018Dataset(MaskFolderDataset):
-    """Nuclei: ``<id>/images/<id>.png`` and ``<id>/masks/*.png``, one nucleus a file.
+    """Nuclei: ``<id>/images/<id>.png`` and ``<id>/masks/*.png``, one nucleus per file.
 
     The images are RGBA, fluorescence and stained tissue mixed: load them with ``color='grayscale'`` or 'rgb'.
     Source: BBBC038v1, Caicedo et al., Nature Methods 2019.

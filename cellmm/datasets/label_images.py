@@ -1,4 +1,4 @@
-"""Label images: every pixel holds the number of its cell."""
+"""Label images: every pixel holds the id of its cell."""
 
 import os
 from collections.abc import Sequence
@@ -14,15 +14,15 @@ from cellmm.registry import DATASETS
 
 @DATASETS.register_module()
 class LabelImageDataset(CellDataset):
-    """Images and label images of the same names, PNG or TIFF, 0 the background; ``images/day2/b.tif`` goes
-    with ``labels/day2/b.tif``. Where a subfolder has only one of the two, a warning counts what is left out.
+    """Images and label images with the same names, PNG or TIFF, 0 is background; ``images/day2/b.tif`` goes
+    with ``labels/day2/b.tif``. If a subfolder has only one of the two, a warning counts what is left out.
 
     A TIFF of several pages holds layers: cells that overlap are on different pages, with ids that count over
     all of them. All cells are of class 0.
 
     ``img_suffix``, ``label_suffix``: what follows the name in the file names, such as '.tif', '_masks.png';
-    None takes any image file. A list of image suffixes, such as ['_low.tif', '_high.tif'], means that many
-    files an image, one channel (focal plane) each, in that order.
+    None: any image suffix. A list of image suffixes, such as ['_low.tif', '_high.tif'], means that many
+    files per image, one channel (focal plane) each, in that order.
     ``pattern``: only images whose name, with or without its subfolder, matches, with * and ?, as 'train_*'.
     ``img_id`` counts from 1 in the order of the image names.
     """
@@ -55,7 +55,9 @@ class LabelImageDataset(CellDataset):
                 raise CellMMError(
                     f"{img_dir} holds images and labels: tell them apart by img_suffix and label_suffix"
                 )
-            img_patterns = [f"(?!{label_pattern.replace('?P<image>', '')}$){one}" for one in img_patterns]
+            img_patterns = [
+                f"(?!{label_pattern.replace('?P<image>', '')}$){pattern}" for pattern in img_patterns
+            ]
         leave_out = [
             img_dir,
             label_dir,
@@ -95,5 +97,5 @@ class LabelImageDataset(CellDataset):
         return {
             name: path
             for name, path in paths.items()
-            if any(fnmatchcase(one, self.pattern) for one in (name, PurePosixPath(name).name))
+            if any(fnmatchcase(text, self.pattern) for text in (name, PurePosixPath(name).name))
         }

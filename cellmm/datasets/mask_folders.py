@@ -1,4 +1,4 @@
-"""One mask a file: every cell of an image has its own binary image, so that overlap is kept."""
+"""One mask per file: every cell of an image has its own binary image, so that overlap is kept."""
 
 import logging
 import os
@@ -16,11 +16,11 @@ from cellmm.registry import DATASETS
 
 @DATASETS.register_module()
 class MaskFolderDataset(CellDataset):
-    """Images, and one binary mask (0 and one other value) a cell.
+    """Images, with one binary mask (0 and one other value) per cell.
 
     ``img_pattern`` and ``mask_pattern`` are regular expressions of the whole path relative to ``img_dir`` and
     ``mask_dir``, with ``/`` between folders; their group ``image`` says which image a file belongs to. A list
-    of image patterns means that many files an image, one channel (focal plane) each, in that order.
+    of image patterns means that many files per image, one channel (focal plane) each, in that order.
     The defaults read ``images/a.tif`` with ``masks/a/*.png`` and ``images/day2/b.tif`` with
     ``masks/day2/b/*.png``; for ``masks/a_01.png`` set ``mask_pattern=r'(?P<image>.+)_[0-9]+[.]png'``. Images
     in subfolders that have no mask are left out, and a warning counts them; with ``allow_empty`` they stay.
@@ -44,7 +44,7 @@ class MaskFolderDataset(CellDataset):
         super().__init__(**kwargs)
 
     def select(self, images: dict, masks: dict) -> tuple[dict, dict]:
-        """Hook for subsets: which of the images and which of the groups of masks belong to this dataset."""
+        """Override it for subsets: the images and groups of masks that belong to this dataset."""
         return images, masks
 
     def load_data_list(self) -> list[dict]:
@@ -55,7 +55,9 @@ class MaskFolderDataset(CellDataset):
             mask_dir, self.mask_pattern, leave_out=leave_out, optional=self.allow_empty
         )
         if mask_dir == img_dir:
-            used = {path for one in images.values() for path in ([one] if isinstance(one, str) else one)}
+            used = {
+                path for files in images.values() for path in ([files] if isinstance(files, str) else files)
+            }
             others = [
                 name
                 for name in others
@@ -68,7 +70,7 @@ class MaskFolderDataset(CellDataset):
             )
         if others:
             print_log(
-                f"{mask_dir}: files that are no mask of {self.mask_pattern!r}, {name_some(others)}",
+                f"{mask_dir}: files that are not masks of {self.mask_pattern!r}, {name_some(others)}",
                 logger="current",
                 level=logging.WARNING,
             )
@@ -79,7 +81,7 @@ class MaskFolderDataset(CellDataset):
         if orphans := sorted(masks.keys() - images.keys()):
             count = sum(len(masks[name]) for name in orphans)
             raise CellMMError(
-                f"{mask_dir}: {count} masks of images that are not in {img_dir}, {name_some(orphans)}; "
+                f"{mask_dir}: {count} masks without an image in {img_dir}, {name_some(orphans)}; "
                 "add these images, or remove their masks"
             )
         if empty := [name for name in images if name not in masks]:

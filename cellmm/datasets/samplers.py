@@ -11,11 +11,11 @@ from cellmm.registry import DATA_SAMPLERS
 
 @DATA_SAMPLERS.register_module()
 class DrawSampler(Sampler):
-    """Endless pairs (index, draw): draw counts 0, 1, 2, ... over all ranks and never starts again.
+    """Yield pairs (index, draw) without end: draw counts 0, 1, 2, ... over all ranks and never starts again.
 
-    Draw d of n images is position d mod n of the permutation of epoch d // n, a function of (seed, epoch);
-    with ``shuffle=False`` it is image d mod n. Rank r of R yields the draws r, r + R, r + 2R, ... : the draws
-    of one global batch are the same for any number of ranks. For iteration-based loops.
+    Of n images, draw d is position d mod n of the permutation of pass d // n, a function of (seed, pass);
+    with ``shuffle=False`` it is image d mod n. Rank r of R yields the draws r, r + R, r + 2R, ..., so that
+    the draws of a global batch are the same for any number of ranks.
     """
 
     def __init__(self, dataset: Sized, seed: int | None = None, shuffle: bool = True) -> None:
@@ -50,5 +50,5 @@ class DrawSampler(Sampler):
         )
 
     def __len__(self) -> int:
-        """Draws of one rank in one pass over the dataset, rounded up."""
+        """Draws of a rank in a pass over the dataset, rounded up."""
         return -(-len(self.dataset) // self.world_size)

@@ -1,4 +1,4 @@
-"""A COCO set that is simulated where it is missing."""
+"""A COCO dataset that is simulated if it is missing."""
 
 import difflib
 import logging
@@ -19,17 +19,17 @@ from cellmm.simulation import make_dataset, remove_abandoned
 class SimulatedDataset(CellCocoDataset):
     """One split of ``data_root``, in the layout of ``cellmm.simulation.make_dataset``.
 
-    Where the folder ``data_root`` is missing, the first rank makes it, once, with a warning, while the others
-    wait: every rank of a run has to build the set. A folder that is there is read and never changed: put your
+    If the folder ``data_root`` is missing, the first rank makes it, once, with a warning, while the others
+    wait: every rank of a run has to build the dataset. An existing folder is read and never changed: put your
     own images there in the same layout, every image annotated (else set ``allow_empty``).
 
     Args:
         data_root: the folder of all splits.
         split: ``'train'``, ``'val'`` or ``'test'``.
         simulation: arguments of ``make_dataset``: splits, scene, seed, workers. With ``folder``, only a
-            ``data_root`` that is this folder is ever simulated; another one that is missing is an error.
-        nuclei: also the nuclei, for LoadNuclei: ``nuclei_dir``, where it is not given, is ``<split>/nuclei``.
-            What is simulated then is simulated with ``more``.
+            ``data_root`` that is this folder is ever simulated; any other missing folder is an error.
+        nuclei: with nuclei, for LoadNuclei: the default of ``nuclei_dir`` is then ``<split>/nuclei``, and
+            images are simulated with ``extra_modalities``.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class SimulatedDataset(CellCocoDataset):
         **kwargs,
     ) -> None:
         if simulation is not None:
-            simulation = dict(simulation, more=True) if nuclei else dict(simulation)
+            simulation = dict(simulation, extra_modalities=True) if nuclei else dict(simulation)
             folder = simulation.pop("folder", data_root)
             if os.path.abspath(folder) != os.path.abspath(data_root):
                 _check_own_folder(data_root, folder)
@@ -59,7 +59,7 @@ class SimulatedDataset(CellCocoDataset):
             if Path(data_root, split).is_dir() and not Path(data_root, split, "nuclei").is_dir():
                 raise CellMMError(
                     f"{Path(data_root, split)} has no nuclei: put the nuclei of each image into nuclei/, or, "
-                    f"if the images were simulated without more=True, remove {data_root} to simulate it again"
+                    f"if simulated without extra_modalities=True, remove {data_root} to simulate it again"
                 )
         super().__init__(
             data_root=data_root, ann_file=f"{split}/annotations.json", img_dir=f"{split}/images", **kwargs
@@ -67,7 +67,7 @@ class SimulatedDataset(CellCocoDataset):
 
 
 def _simulate_missing(data_root: str | os.PathLike, simulation: Mapping) -> None:
-    """Make the folder where it is missing; remove what simulations that were killed left beside it."""
+    """Make the folder if it is missing; remove what killed simulations left beside it."""
     path = os.path.abspath(data_root)
     remove_abandoned(os.path.dirname(path))
     if os.path.lexists(path):
@@ -87,7 +87,9 @@ def _check_own_folder(data_root: str | os.PathLike, folder: str | os.PathLike) -
     path = Path(os.path.abspath(data_root))
     if path.exists():
         return
-    there = [str(one) for one in path.parent.iterdir() if one.is_dir()] if path.parent.is_dir() else []
+    there = (
+        [str(folder) for folder in path.parent.iterdir() if folder.is_dir()] if path.parent.is_dir() else []
+    )
     made = os.path.abspath(folder)
     near = difflib.get_close_matches(str(path), [*there, made], 1, 0.0)[0]
     raise CellMMError(

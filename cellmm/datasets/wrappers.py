@@ -1,8 +1,10 @@
-"""Several data sets in one training, and one several times, with numbered draws."""
+"""Several datasets in one training, and images that count more than once, with numbered draws."""
 
 import bisect
 import itertools
+import math
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,16 +14,15 @@ from cellmm.registry import DATASETS
 
 
 class DatasetWrapper(ABC):
-    """Datasets of cellmm seen as one: ``wrapper[index, draw]`` is one of theirs with this same draw.
+    """Datasets of cellmm as a single one: ``wrapper[index, draw]`` is an image of theirs with the same draw.
 
-    So augmentation depends on (seed, draw) alone, as that of a single dataset does. A plain index means
-    draw = index. ``metainfo`` is that of the first dataset that has classes; the others number
-    them as it does.
+    So augmentation depends on (seed, draw) alone, as in a single dataset. A plain index means draw = index.
+    ``metainfo`` is that of the first dataset that has classes; the others number them as it does.
     """
 
     def __init__(self, datasets: Sequence[CellDataset | dict]) -> None:
         name = type(self).__name__
-        self.children = [DATASETS.build(one) if isinstance(one, dict) else one for one in datasets]
+        self.children = [DATASETS.build(part) if isinstance(part, dict) else part for part in datasets]
         if not self.children:
             raise CellMMError(f"{name}: datasets is empty; give at least one")
         for child in self.children:
@@ -37,12 +38,12 @@ class DatasetWrapper(ABC):
 
     @property
     def metainfo(self) -> dict:
-        return next((one for one in self.children if one.names_classes), self.children[0]).metainfo
+        return next((child for child in self.children if child.names_classes), self.children[0]).metainfo
 
     @property
     def names_classes(self) -> bool:
         """Whether a dataset inside has classes of its own."""
-        return any(one.names_classes for one in self.children)
+        return any(child.names_classes for child in self.children)
 
     def take_class_order(
         self, classes: Sequence[str], source: str, category_ids: Sequence[int] | None = None
@@ -62,7 +63,7 @@ class DatasetWrapper(ABC):
 
     @abstractmethod
     def locate(self, index: int) -> tuple[CellDataset, int]:
-        """The dataset that has image ``index``, from 0, and its index there."""
+        """The dataset that holds image ``index``, from 0, and the index of the image there."""
 
     def get_data_info(self, index: int) -> dict:
         child, own = self.locate(range(len(self))[index])
@@ -77,9 +78,9 @@ class DatasetWrapper(ABC):
 
 @DATASETS.register_module()
 class ConcatDataset(DatasetWrapper):
-    """The images of several datasets, one after the other.
+    """The images of several datasets in a row.
 
-    ``img_id`` counts the images of all from 1: those of the datasets may be the same.
+    ``img_id`` counts all images from 1, as two datasets may use the same ids.
 
     Args:
         datasets: configs, or datasets of cellmm.
@@ -114,10 +115,10 @@ class ConcatDataset(DatasetWrapper):
 
 @DATASETS.register_module()
 class RepeatDataset(DatasetWrapper):
-    """A dataset ``times`` times, in a ConcatDataset so that a small set counts for more.
+    """A dataset ``times`` times: inside a ConcatDataset a small set counts for more.
 
-    Alone it changes only the order of draws: training draws without end anyway. Not for validation and test,
-    where each image is scored once.
+    Alone it makes an epoch longer and changes the order of draws. Not for validation and test, where each
+    image is scored once.
 
     Args:
         dataset: a config, or a dataset of cellmm.
@@ -135,3 +136,43 @@ class RepeatDataset(DatasetWrapper):
 
     def locate(self, index: int) -> tuple[CellDataset, int]:
         return self.dataset, index % len(self.dataset)
+
+
+@DATASETS.register_module()
+class ClassBalancedDataset(DatasetWrapper):
+    """A dataset whose images with rare classes count several times, as in mmengine (LVIS, Gupta 2019).
+
+    With f the share of images that show a class, the class asks for max(1, sqrt(oversample_thr / f)). An
+    image counts as often as the rarest of its classes asks for, rounded up. Crowd regions do not count, and
+    images with label images or masks show the first class. Not for validation and test.
+
+    Args:
+        dataset: a config, or a dataset of cellmm.
+        oversample_thr: share of images, above 0 and at most 1, below which a class is rare.
+    """
+
+    def __init__(self, *, dataset: CellDataset | dict, oversample_thr: float) -> None:
+        if not 0 < oversample_thr <= 1:
+            raise CellMMError(
+                f"ClassBalancedDataset: oversample_thr is {oversample_thr!r}; give a share above 0, at most 1"
+            )
+        super().__init__([dataset])
+        self.dataset = self.children[0]
+        labels = [_labels(self.dataset.get_data_info(index)) for index in range(len(self.dataset))]
+        images = Counter(itertools.chain.from_iterable(labels))
+        asked = {label: math.sqrt(oversample_thr / (num / len(labels))) for label, num in images.items()}
+        times = [max([1, *(math.ceil(asked[label]) for label in own)]) for own in labels]
+        self.indices = [index for index, num in enumerate(times) for _ in range(num)]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def locate(self, index: int) -> tuple[CellDataset, int]:
+        return self.dataset, self.indices[index]
+
+
+def _labels(info: dict) -> set[int]:
+    """The classes that an image shows."""
+    if "instances" not in info:
+        return {0}
+    return {cell.get("label", 0) for cell in info["instances"] if not cell.get("iscrowd", 0)}

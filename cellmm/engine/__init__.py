@@ -11,7 +11,7 @@ from cellmm.engine.hooks import (
     TrainedOnHook,
     WeightsOnlyHook,
 )
-from cellmm.engine.loops import IterBasedTrainLoop
+from cellmm.engine.loops import EpochBasedTrainLoop, IterBasedTrainLoop
 from cellmm.engine.mmengine_fixes.ddp import CellDistributedDataParallel
 from cellmm.engine.optim_wrappers import AmpOptimWrapper, OptimWrapper
 
@@ -22,6 +22,7 @@ __all__ = [
     "EarlyStoppingHook",
     "EMAHook",
     "ExponentialMovingAverage",
+    "EpochBasedTrainLoop",
     "IterBasedTrainLoop",
     "NonFiniteHook",
     "OptimWrapper",

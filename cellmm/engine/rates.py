@@ -30,17 +30,25 @@ def compute_rates(runner: Runner, options: list[dict[str, Any]], iterations: int
 
     The schedules must be just built too: they step as often as in training, so the numbers are those that a
     training with this config has after ``iterations``, to the last bit. The optimizer's moments stay.
+    Schedules of epochs step as often as epochs were ended.
     """
     for group, values in zip(runner.optim_wrapper.param_groups, options, strict=True):
         for key in [key for key in group if key != "params"]:
             del group[key]
         group.update(values)
     steps = [schedule for schedule in _schedules(runner) if not schedule.by_epoch]
+    epoch_steps = [schedule for schedule in _schedules(runner) if schedule.by_epoch]
+    length, ended = len(runner.train_dataloader), 0
     with warnings.catch_warnings():  # that no step of the optimizer comes between
         warnings.simplefilter("ignore")
-        for _ in range(iterations):
+        for iteration in range(1, iterations + 1):
             for schedule in steps:
                 schedule.step()
+            due = runner.epoch if iteration == iterations else min(iteration // length, runner.epoch)
+            for _ in range(due - ended):
+                for schedule in epoch_steps:
+                    schedule.step()
+            ended = max(ended, due)
 
 
 def _schedules(runner: Runner) -> list[_ParamScheduler]:

@@ -45,10 +45,9 @@ _IDLE = re.compile(
 _VALIDATION = re.compile(rf"val_(dataloader(?!\.({_READING})\b)|evaluator|cfg)(\..*)?")
 # of the model: what training or prediction weighs and limits, without another meaning for the weights
 _TUNING = re.compile(
-    r"model\.(.*\.)?(loss|loss_\w+|\w+_loss|\w+_weight|\w+_thr|matcher|max_\w+|train_gates|batch_gates|recompute|"
-    r"channels_last|init_cfg|train_cfg|test_cfg)(\..*)?|model\.(tile|tile_overlap|postprocess)(\..*)?|"
-    r"model\.heads\.[^.]+\.(patience|gates|gate_radius|nms_sigma|keep_prob|anywhere|found|train_radius|"
-    r"train_thinning|use_objectness)"
+    r"model\.(.*\.)?(loss|loss_\w+|\w+_loss|\w+_weight|\w+_thr|matcher|criterion|in_score|max_\w+|"
+    r"activation_checkpointing|channels_last|init_cfg|train_cfg|test_cfg)(\..*)?|"
+    r"model\.(tile|tile_overlap|postprocess)(\..*)?|model\.heads\.[^.]+\.(finder|sampler|windows)(\..*)?"
 )
 # what cannot change in the middle of a training, and why
 _REFUSED = {
@@ -135,7 +134,7 @@ def _watches_validation(cfg: dict) -> bool:
 def _refuse(used: list[tuple[str, Any, Any]], new: dict, iteration: int, filename: str) -> None:
     paths = {path for path, *_ in used}
     counts = new.get("optim_wrapper", {}).get("accumulative_counts", 1)
-    partly = {"optim_wrapper.accumulative_counts", "train_cfg.max_iters"} & paths
+    partly = {"optim_wrapper.accumulative_counts", "train_cfg.max_iters", "train_cfg.max_epochs"} & paths
     if partly and isinstance(counts, int) and counts > 0 and iteration % counts:
         raise CellMMError(
             f"{filename}: {sorted(partly)[0]} differs from the config that made it, and its iteration "

@@ -226,12 +226,12 @@ def _prepare_training(cfg: Config) -> bool:
     if not isinstance(cfg.randomness.get("seed"), int):
         raise CellMMError("randomness.seed: give a whole number, so that the training can be repeated")
     _give_seed(cfg.train_dataloader.dataset, cfg.randomness.seed)
-    cfg.setdefault("log_processor", dict(by_epoch=False))
+    by_epoch = getattr(component_of(cfg.train_cfg, "LOOPS"), "counts_epochs", False)
+    cfg.setdefault("log_processor", dict(by_epoch=by_epoch))
     hooks = cfg.default_hooks
     counts = cfg.optim_wrapper.get("accumulative_counts", 1)
-    hooks.setdefault(
-        "checkpoint", dict(type="CheckpointHook", interval=-(-500 // counts) * counts, max_keep_ckpts=2)
-    )
+    interval = 1 if by_epoch else -(-500 // counts) * counts
+    hooks.setdefault("checkpoint", dict(type="CheckpointHook", interval=interval, max_keep_ckpts=2))
     _add_hooks(cfg, NEEDED_HOOKS)
     work_dir = Path(cfg.work_dir)
     on_first_rank(lambda: lock_work_dir(work_dir))

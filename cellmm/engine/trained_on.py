@@ -18,8 +18,8 @@ class TrainedOn:
     """What training gave to the network.
 
     ``size``: the largest shorter and the largest longer side of the inputs, pixels.
-    ``scale``: the least and the most pixels of an input per pixel of its file; random changes by
-    augmentation do not count.
+    ``scale``: the least and the most pixels of an input per pixel of its file; random changes by RandomWarp
+    and Albumentations do not count, those by RandomResize do.
     """
 
     size: tuple[int, int]
@@ -65,8 +65,8 @@ class TrainedOn:
                 own += f" to {self.scale[1]:.3g}"
             raise CellMMError(
                 f"{sample.get('img_path')}: the pipeline scales its cells by "
-                f"{least if least < self.scale[0] else most:.3g}, in training it was {own}; replace ResizeTo "
-                f"by dict(type='Rescale', factor={self.scale[1]:.3g}), or crop the image"
+                f"{least if least < self.scale[0] else most:.3g}, in training it was {own}; replace Resize "
+                f"or ResizeTo by dict(type='Rescale', factor={self.scale[1]:.3g}), or crop the image"
             )
 
     def tile_for(self, model: nn.Module) -> tuple[int, int]:

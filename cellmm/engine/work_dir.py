@@ -88,15 +88,9 @@ def find_training_state(work_dir: Path) -> str | None:
     Files that are damaged are passed over with a line that names them.
     """
     _remove_unfinished(work_dir)
-    paths = [path for path in work_dir.glob("*.pth") if re.fullmatch(r"(iter|epoch)_\d+", path.stem)]
-    for path in sorted(paths, key=lambda path: int(path.stem.split("_")[1]), reverse=True):
-        try:
-            checkpoint = load_checkpoint(path)
-        except CellMMError as error:
-            print_log(f"{error}; the one before is tried", logger="current", level=logging.WARNING)
-            continue
-        if isinstance(checkpoint, dict) and "optimizer" in checkpoint:
-            return str(path)
+    newest = [found for unit in ("iter", "epoch") if (found := _newest(work_dir, unit))]
+    if newest:
+        return str(max(newest)[1])
     print_log(
         f"{work_dir}: no checkpoint to resume from; training starts from the beginning",
         logger="current",
@@ -105,25 +99,40 @@ def find_training_state(work_dir: Path) -> str | None:
     return None
 
 
+def _newest(work_dir: Path, unit: str) -> tuple[int, Path] | None:
+    """The last file ``<unit>_<number>.pth`` that can be resumed from, after the number of its iterations."""
+    paths = [path for path in work_dir.glob("*.pth") if re.fullmatch(rf"{unit}_\d+", path.stem)]
+    for path in sorted(paths, key=lambda path: int(path.stem.split("_")[1]), reverse=True):
+        try:
+            checkpoint = load_checkpoint(path)
+        except CellMMError as error:
+            print_log(f"{error}; the one before is tried", logger="current", level=logging.WARNING)
+            continue
+        if isinstance(checkpoint, dict) and "optimizer" in checkpoint:
+            return checkpoint["meta"].get("iter", 0), path
+    return None
+
+
 def put_other_training_away(cfg: Config) -> None:
     """Move checkpoints of another training than ``cfg``'s from its work dir into ``earlier/<time>`` there.
 
-    These are all of them; where training goes on from a file of the work dir, those of more iterations. So
-    nothing is overwritten, removed or taken for this training's. Files that the config names stay.
+    These are all of them; where training goes on from a file of the work dir, those of more iterations or
+    epochs. So nothing is overwritten, removed or taken for this training's. Files that the config names stay.
     """
     if not is_main_process():
         return
     work_dir = Path(cfg.work_dir)
     _remove_unfinished(work_dir)
     named = {Path(text).resolve() for text in _texts(cfg.to_dict()) if text.endswith(".pth")}
-    least = -1
+    done = dict(iter=-1, epoch=-1)
     if cfg.get("resume") and Path(cfg.load_from).resolve().parent == work_dir.resolve():
-        least = load_checkpoint(cfg.load_from)["meta"].get("iter", 0)
+        meta = load_checkpoint(cfg.load_from)["meta"]
+        done = {unit: meta.get(unit, 0) for unit in done}
     paths = [
         path
         for path in work_dir.glob("*.pth")
-        if (number := re.fullmatch(r"(?:|best_.*_|non_finite_)(?:iter|epoch)_(\d+)", path.stem))
-        and int(number[1]) > least
+        if (number := re.fullmatch(r"(?:|best_.*_|non_finite_)(iter|epoch)_(\d+)", path.stem))
+        and int(number[2]) > done[number[1]]
         and path.resolve() not in named
     ]
     folder = put_away(paths, work_dir)

@@ -1,4 +1,4 @@
-"""COCO results of a file, ours or a peer's, on the images of a config."""
+"""COCO results from a file, ours or a peer's, on the images of a config."""
 
 import json
 import re
@@ -23,10 +23,10 @@ KEPT = ("img_id", "img_path", "ori_shape", "eval_instances")
 
 
 def read_results(path: Path) -> list[dict]:
-    """The list of a file, or the one under "results" in it.
+    """The list in a file, or the list under its key "results".
 
     Raises:
-        CellMMError: no such file, no json, or entries without what results need.
+        CellMMError: the file is absent or not json, or entries lack what results need.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -34,17 +34,18 @@ def read_results(path: Path) -> list[dict]:
         raise CellMMError(f"{path}: no json that can be read ({error})") from error
     results = content.get("results") if isinstance(content, dict) else content
     if not isinstance(results, list) or not all(
-        isinstance(one, dict) and {"category_id", "segmentation", "score"} <= set(one) for one in results
+        isinstance(result, dict) and {"category_id", "segmentation", "score"} <= set(result)
+        for result in results
     ):
-        raise CellMMError(f"{path}: no list of COCO results (category_id, segmentation, score)")
+        raise CellMMError(f"{path}: not a list of COCO results (category_id, segmentation, score)")
     return results
 
 
 def load_truth(cfg: Config, split: str = "test") -> tuple[list[dict], dict]:
-    """What the metric needs of each image of a split, by img_id, and the dataset's metainfo.
+    """What the metric needs to know about each image of a split, by img_id, and the dataset's metainfo.
 
     Raises:
-        CellMMError: the config has no such images, or a file of them is not there.
+        CellMMError: the config has no such images, or a file is absent.
     """
     loader = cfg.get(f"{split}_dataloader")
     if not loader:
@@ -70,10 +71,10 @@ def with_results(
     A result without ``image_id`` is of the image whose file name has the value of its ``image_key`` as a part
     between signs (_ - . or blank), a part that no other image has.
     ``meta``: with the names of the ``classes``, and their ``category_ids`` where they are not 1, 2, ... .
-    ``source``: what messages call the results.
+    ``source``: the name of the results in messages.
 
     Raises:
-        CellMMError: a result of none of the images, of another size, of no class, or damaged.
+        CellMMError: a result belongs to none of the images or classes, has another size, or is damaged.
     """
     classes = dict(zip(category_ids(meta), meta["classes"], strict=True))
     labels = {number: label for label, number in enumerate(classes)}
@@ -81,15 +82,15 @@ def with_results(
     names = [(sample["img_id"], set(_parts(Path(image_name(sample)).stem))) for sample in samples]
     number = Counter(part for _, parts in names for part in parts)
     by_name = {part: img_id for img_id, parts in names for part in parts if number[part] == 1}
-    for one in results:
-        img_id = one["image_id"] if "image_id" in one else by_name.get(str(one.get(image_key)))
+    for result in results:
+        img_id = result["image_id"] if "image_id" in result else by_name.get(str(result.get(image_key)))
         if not isinstance(img_id, int | str) or img_id not in found:
-            shown = one.get("image_id", one.get(image_key))
+            shown = result.get("image_id", result.get(image_key))
             raise CellMMError(
                 f"{source}: a result of image {shown!r}, none of the {len(samples)} images that it is "
                 "compared with: give results of these images, or the config or split that they are of"
             )
-        category, score = one["category_id"], one["score"]
+        category, score = result["category_id"], result["score"]
         if not isinstance(category, int) or category not in classes:
             raise CellMMError(
                 f"{source}: a result of image {img_id} has category_id {category!r}: the ids of the classes "
@@ -97,19 +98,19 @@ def with_results(
             )
         if not isinstance(score, Real):
             raise CellMMError(f"{source}: a result of image {img_id} has the score {score!r}, no number")
-        found[img_id].append(one)
+        found[img_id].append(result)
     filled = []
     for sample in samples:
         of_image = found[sample["img_id"]]
-        masks = [one["segmentation"] for one in of_image]
+        masks = [result["segmentation"] for result in of_image]
         try:
             rle_ops.validate(masks, tuple(sample["ori_shape"])[:2])
         except CellMMError as error:
             raise CellMMError(f"{source}: results of {image_name(sample)}: {error}") from error
         predicted = dict(
             masks=masks,
-            scores=np.array([one["score"] for one in of_image], np.float64),
-            labels=np.array([labels[one["category_id"]] for one in of_image], np.int64),
+            scores=np.array([result["score"] for result in of_image], np.float64),
+            labels=np.array([labels[result["category_id"]] for result in of_image], np.int64),
         )
         filled.append(dict(sample, pred_instances=predicted))
     return filled
@@ -128,9 +129,9 @@ def coco_metric(
     """
     metrics = evaluator.get("metrics", evaluator) if isinstance(evaluator, dict) else evaluator or []
     metrics = [metrics] if isinstance(metrics, dict) else metrics
-    kinds = [getattr(one.get("type"), "__name__", str(one.get("type"))) for one in metrics]
+    kinds = [getattr(metric.get("type"), "__name__", str(metric.get("type"))) for metric in metrics]
     names = [kind.rpartition(".")[2] for kind in kinds]  # a name, with or without its package, or a class
-    own = next((one for one, name in zip(metrics, names, strict=True) if name == "CellCocoMetric"), {})
+    own = next((metric for metric, name in zip(metrics, names, strict=True) if name == "CellCocoMetric"), {})
     if not own:
         print_log("the config has no CellCocoMetric: its default options are used", logger="current")
     options = {key: own[key] for key in own if key not in ("type", "outfile_prefix", "prefix")}

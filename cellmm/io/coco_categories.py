@@ -1,4 +1,4 @@
-"""What the classes of a dataset are called in COCO files."""
+"""The category ids of a dataset's classes in COCO files."""
 
 from collections.abc import Mapping
 

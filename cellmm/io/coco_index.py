@@ -1,4 +1,4 @@
-"""Parse and check a COCO json, and keep the result beside it when parsing takes long."""
+"""Parsing and checking a COCO json; the result of a long parse is kept beside it."""
 
 import hashlib
 import json
@@ -25,9 +25,9 @@ def read_coco_index(path: Path, cache: bool | None = None) -> dict:
     """{'categories': {id: name}, 'images': [{'id', 'files', 'height', 'width', 'instances'}]}, all checked.
 
     ``instances`` of an image: dicts with ``segmentation``, ``category_id``, ``iscrowd``, ``area`` (or None).
-    ``cache``: keep the index in ``.<name>.index.json`` beside the file, polygons turned into RLE, and read
-    that while size and time of the file are the same and its own digest fits; None does so for files over
-    16 MiB. In a folder that cannot be written to, one log line says that nothing was kept.
+    ``cache``: keep the index in ``.<name>.index.json`` beside the file, with polygons turned into RLE, and
+    read it while size and time of the json are the same and the index's own digest fits. None: for files
+    over 16 MiB. If the folder cannot be written to, a line in the log says that nothing was kept.
     """
     if not os.path.isfile(path):
         what = "a folder" if os.path.isdir(path) else "absent"
@@ -60,14 +60,14 @@ def _read_kept(path: Path, key: dict) -> dict | None:
     try:
         digest, _, text = path.read_bytes().partition(b"\n")
         if digest.decode() != hashlib.sha256(text).hexdigest():
-            raise ValueError("its digest is of another content")
+            raise ValueError("its digest does not fit its content")
         index = json.loads(text)
         if index.pop("key") != key:
             return None
         categories = {int(number): name for number, name in index["categories"].items()}
         for image in index["images"]:
-            for one in image["instances"]:
-                if not isinstance(one["segmentation"]["counts"], str):
+            for instance in image["instances"]:
+                if not isinstance(instance["segmentation"]["counts"], str):
                     raise ValueError("it holds masks that are not RLEs")
     except (ValueError, TypeError, KeyError, AttributeError, OSError, RecursionError) as error:
         print_log(
@@ -84,21 +84,21 @@ def _parse(path: Path) -> dict:
     except OSError as error:
         raise CellMMError(f"{path} cannot be read ({error.strerror}): get the right to read it") from error
     except UnicodeDecodeError as error:
-        raise CellMMError(f"{path} is no UTF-8 text ({error.reason}): save it as UTF-8") from error
+        raise CellMMError(f"{path} is not UTF-8 text ({error.reason}): save it as UTF-8") from error
     except (ValueError, RecursionError) as error:
-        raise CellMMError(f"{path} is no valid json ({error}): copy or export it again") from error
+        raise CellMMError(f"{path} is not valid json ({error}): copy or export it again") from error
     if not text:
         raise CellMMError(f"{path} is empty (0 bytes): copy or export it again")
     keys = ("images", "annotations", "categories")
     if not isinstance(content, dict) or (missing := [key for key in keys if key not in content]):
         missing = missing if isinstance(content, dict) else keys
         raise CellMMError(
-            f"{path} is no COCO annotation file: {', '.join(missing)} absent; export as COCO instances"
+            f"{path} is not a COCO annotation file: {', '.join(missing)} absent; export as COCO instances"
         )
     entries = {key: _entries(content[key]) for key in keys}
     if wrong := [key for key in keys if entries[key] is None]:
         raise CellMMError(
-            f"{path}: {', '.join(wrong)} is no list of dicts; export it again as COCO instances"
+            f"{path}: {', '.join(wrong)} is not a list of dicts; export it again as COCO instances"
         )
     return entries
 
@@ -106,7 +106,7 @@ def _parse(path: Path) -> dict:
 def _entries(values: object) -> list[dict] | None:
     """A list of dicts, also as the values of a dict; None where it is something else."""
     values = list(values.values()) if isinstance(values, dict) else values
-    return values if isinstance(values, list) and all(isinstance(one, dict) for one in values) else None
+    return values if isinstance(values, list) and all(isinstance(value, dict) for value in values) else None
 
 
 def _check(content: dict, path: Path) -> dict:
@@ -118,29 +118,33 @@ def _check(content: dict, path: Path) -> dict:
     _need(path, "image", images, "id", "height", "width")
     _need(path, "annotation", annotations, "id", "image_id", "category_id", "segmentation")
     _need(path, "category", categories, "id", "name")
-    if odd := [one["name"] for one in categories if not isinstance(one["name"], str)]:
+    if odd := [category["name"] for category in categories if not isinstance(category["name"], str)]:
         raise CellMMError(f"{path}: names of categories have to be text, not {name_some(map(short, odd))}")
     index = {image["id"]: _image(path, image) for image in images}
     files = Counter(tuple(image["files"]) for image in index.values())
     if double := [" and ".join(names) for names, count in files.items() if count > 1]:
         raise CellMMError(f"{path}: several images have the same file, {name_some(double)}; join these")
     names = {category["id"]: category["name"] for category in categories}
-    if lost := [one["image_id"] for one in annotations if not _has(index, one["image_id"])]:
+    if lost := [
+        annotation["image_id"] for annotation in annotations if not _has(index, annotation["image_id"])
+    ]:
         raise CellMMError(
             f"{path}: {len(lost)} annotations of images that are not in the file, {_kinds(lost)}; remove them"
         )
-    if lost := [one["category_id"] for one in annotations if not _has(names, one["category_id"])]:
+    if lost := [
+        annotation["category_id"] for annotation in annotations if not _has(names, annotation["category_id"])
+    ]:
         raise CellMMError(
             f"{path}: {len(lost)} annotations of unknown categories, {_kinds(lost)}; it has {short(names)}"
         )
-    for one in annotations:
-        index[one["image_id"]]["instances"].append(one)
+    for annotation in annotations:
+        index[annotation["image_id"]]["instances"].append(annotation)
     wrong = []
     for image in index.values():
         found, shape = image["instances"], (image["height"], image["width"])
-        problems = check_segmentations([one["segmentation"] for one in found], shape)
+        problems = check_segmentations([annotation["segmentation"] for annotation in found], shape)
         wrong += [f"annotation {found[i]['id']} is {text}" for i, text in problems.items()]
-        image["instances"] = [_instance(one, wrong) for one in found]
+        image["instances"] = [_instance(annotation, wrong) for annotation in found]
     if wrong:
         raise CellMMError(f"{path}: annotations to repair or remove, {name_some(wrong)}")
     return {"categories": names, "images": list(index.values())}
@@ -179,7 +183,7 @@ def _image(path: Path, image: dict) -> dict:
 
 
 def _need(path: Path, kind: str, entries: list[dict], *keys: str) -> None:
-    """Every entry has the keys, and an id that is a whole number and no other's."""
+    """Check that every entry has the keys and an integer id of its own."""
     for key in keys:
         if lacking := [entry.get("id", "without id") for entry in entries if key not in entry]:
             cure = "boxes alone hold no masks" if key == "segmentation" else "export again as COCO instances"

@@ -1,4 +1,4 @@
-"""Predictions as one COCO json, which annotation tools read and cellmm's own COCO dataset too."""
+"""Predictions as a COCO json, which annotation tools and cellmm's own COCO dataset read."""
 
 import json
 from collections.abc import Sequence
@@ -15,14 +15,13 @@ def samples_to_coco(
     classes: Sequence[str] = ("cell",),
     category_ids: Sequence[int] | None = None,
 ) -> dict:
-    """COCO content of B images: ``images``, ``categories`` and one of ``annotations`` a cell.
+    """COCO content of B images: ``images``, ``categories``, and one entry of ``annotations`` per cell.
 
-    Ids of images and annotations count from 1, those of categories too without ``category_ids``. Masks are
-    RLE, so that overlaps stay whole; every annotation also has its ``score``, bbox (x, y, w, h) in pixels and
-    area in px^2.
+    Ids count from 1; those of categories only without ``category_ids``. Masks are RLE, so that overlaps
+    are kept; every annotation also has its ``score``, bbox (x, y, w, h) in pixels and area in px^2.
 
     Args:
-        names: (B,) what ``file_name`` says.
+        names: (B,) file names of the images.
         samples: (B,) with ``pred_instances``.
         classes, category_ids: the name and the id of each label.
 

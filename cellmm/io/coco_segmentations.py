@@ -1,4 +1,4 @@
-"""COCO segmentations of any of the three kinds, checked and as compressed RLE."""
+"""COCO segmentations (polygons, RLE, compressed RLE): checked, and as compressed RLE."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -29,18 +29,20 @@ def instance_rle(segmentation: dict | list, shape: tuple[int, int]) -> dict:
 
 
 def check_instances(instances: Sequence[dict], shape: tuple[int, int], source: str) -> list[dict]:
-    """The cells of a dataset that did not check them, in plain types; what cannot be used is a CellMMError.
+    """Check the cells of a dataset that has not done so itself, and return them in plain types.
 
-    ``source``: what messages call the image. Segmentations reach C code, which believes them.
+    Raises CellMMError where a cell cannot be used.
+
+    ``source``: the image's name in messages. Segmentations reach C code, which trusts them.
     """
     plain, wrong = [], []
-    for i, one in enumerate(instances):
-        if not isinstance(one, dict) or "segmentation" not in one:
+    for i, instance in enumerate(instances):
+        if not isinstance(instance, dict) or "segmentation" not in instance:
             raise CellMMError(f"{source}: instance {i} has no segmentation; give an RLE or polygons")
-        if not (isinstance(label := one.get("label", 0), int | np.integer) and label >= 0):
+        if not (isinstance(label := instance.get("label", 0), int | np.integer) and label >= 0):
             wrong.append(f"instance {i} has the label {short(label)}, not a whole number from 0")
-        plain.append(one | {"segmentation": _plain(one["segmentation"])})
-    problems = check_segmentations([one["segmentation"] for one in plain], shape)
+        plain.append(instance | {"segmentation": _plain(instance["segmentation"])})
+    problems = check_segmentations([instance["segmentation"] for instance in plain], shape)
     wrong += [f"instance {i} is {text}" for i, text in problems.items()]
     if wrong:
         raise CellMMError(f"{source}: cells to repair or leave out, {name_some(wrong)}")
@@ -66,17 +68,23 @@ def _plain(segmentation: Any) -> Any:
 def check_segmentations(segmentations: Sequence[Any], shape: tuple[int, int]) -> dict[int, str]:
     """{index: what is wrong} for the segmentations of an image of (h, w) that cannot be used.
 
-    Polygons may reach over the edge of the image, where they are cut off, but not lie outside of it. A mask
-    without a pixel is not wrong.
+    Polygons may reach beyond the edge of the image, where they are cut off, but not lie wholly outside. An
+    empty mask is not wrong.
     """
-    problems = {i: text for i, one in enumerate(segmentations) if (text := _check(one, shape))}
-    rles = {i: one for i, one in enumerate(segmentations) if i not in problems and _is_compressed(one)}
+    problems = {
+        i: text for i, segmentation in enumerate(segmentations) if (text := _check(segmentation, shape))
+    }
+    rles = {
+        i: segmentation
+        for i, segmentation in enumerate(segmentations)
+        if i not in problems and _is_compressed(segmentation)
+    }
     try:
         rle_ops.validate(list(rles.values()), shape)
     except CellMMError:
-        for i, one in rles.items():
+        for i, segmentation in rles.items():
             try:
-                rle_ops.validate([one], shape)
+                rle_ops.validate([segmentation], shape)
             except CellMMError as error:
                 problems[i] = f"an RLE that {str(error).partition(' of 1 ')[2]}"
     return problems
@@ -101,7 +109,7 @@ def _is_compressed(segmentation: Any) -> bool:
 
 def _check_polygons(polygons: list, shape: tuple[int, int]) -> str | None:
     if not polygons:
-        return "no polygon, as in a file of boxes alone"
+        return "an empty list of polygons, as in a file with boxes only"
     if not all(isinstance(part, list) for part in polygons):
         return "one list of numbers, not a list of polygons [[x, y, x, y, ...]]"
     if not all(len(part) >= 6 and len(part) % 2 == 0 for part in polygons):
@@ -113,7 +121,7 @@ def _check_polygons(polygons: list, shape: tuple[int, int]) -> str | None:
         except (ValueError, OverflowError):  # lists in lists of different lengths, or 10**400
             values = np.array(None)
         if values.ndim != 1 or values.dtype.kind not in "iuf":
-            return "a polygon with a coordinate that is no number"
+            return "a polygon with a coordinate that is not a number"
         values = values.astype(np.float64)
         # pycocotools crashes on coordinates far outside; NaN fails here, too
         if not (np.abs(values) <= 10 * sum(shape)).all():
@@ -130,7 +138,7 @@ def _check_polygons(polygons: list, shape: tuple[int, int]) -> str | None:
 def _check_counts(counts: list, shape: tuple[int, int]) -> str | None:
     pixels = shape[0] * shape[1]
     if not all(type(number) is int and 0 <= number <= pixels for number in counts):
-        return f"an RLE with counts that are no whole numbers from 0 to {pixels}, the pixels of its image"
+        return f"an RLE with counts that are not whole numbers from 0 to {pixels}, the pixels of its image"
     if sum(counts) != pixels:
         return f"an RLE of {sum(counts)} pixels in an image of {list(shape)} (h, w)"
     return None

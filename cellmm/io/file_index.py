@@ -1,4 +1,4 @@
-"""Find the files of a dataset by a pattern that says to which image each belongs."""
+"""Finding the files of a dataset, by a pattern that says which image each belongs to."""
 
 import logging
 import os
@@ -36,8 +36,8 @@ def _refuse(error: OSError) -> None:
 
 
 def suffix_pattern(suffix: str | None) -> str:
-    """The pattern of files that end in ``suffix``, or in any image suffix when it is None; the image is
-    called by the path without it.
+    """The pattern of files that end in ``suffix``, or in any image suffix if it is None. The rest of the path
+    names the image.
     """
     ends = [suffix] if suffix is not None else IMAGE_SUFFIXES
     return rf"(?P<image>.+)(?i:{'|'.join(re.escape(end) for end in ends)})"
@@ -49,21 +49,21 @@ def group_files(
     """Files below ``folder`` grouped by the image that they belong to.
 
     ``pattern``: a regular expression that the whole relative posix path has to match; its group ``image`` is
-    the name of the image. Folders of ``leave_out`` that lie below ``folder`` are passed over. Returns
-    ({image: [path, ...]}, files that do not match), all sorted. That no file matches is an error, unless
-    ``optional``.
+    the name of the image. Folders of ``leave_out`` that lie below ``folder`` are skipped. Returns
+    ({image: [path, ...]}, files that do not match), all sorted. It is an error if no file matches,
+    unless ``optional``.
     """
     try:
         regex = re.compile(pattern)
     except re.error as error:
-        raise CellMMError(f"the file pattern {pattern!r} is no regular expression: {error}") from error
+        raise CellMMError(f"the file pattern {pattern!r} is not a regular expression: {error}") from error
     if "image" not in regex.groupindex:
         raise CellMMError(f"the file pattern {pattern!r} names no image: put (?P<image>...) around that part")
     groups: dict[str, list[str]] = {}
     others = []
-    inside = [one.relative_to(folder).as_posix() for one in leave_out if folder in one.parents]
+    inside = [left_out.relative_to(folder).as_posix() for left_out in leave_out if folder in left_out.parents]
     for name in list_files(folder):
-        if any(name.startswith(f"{one}/") for one in inside):
+        if any(name.startswith(f"{left_out}/") for left_out in inside):
             continue
         if match := regex.fullmatch(name):
             groups.setdefault(match["image"], []).append(str(folder / name))
@@ -104,8 +104,8 @@ def group_images(
 def without_unpaired(names: Sequence[str], partners: Sequence[str], folder: Path, what: str) -> list[str]:
     """``names`` without those in subfolders that are not among ``partners``; a warning counts them.
 
-    In a subfolder may be what is not of the set, such as pictures; in the folder itself a name without a
-    partner stays.
+    Subfolders may hold files that do not belong to the dataset, such as pictures. In the folder itself a
+    name without a partner stays, and is reported by whoever needs the partner.
     """
     left_out = [name for name in names if "/" in name and name not in partners]
     if left_out:

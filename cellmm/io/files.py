@@ -46,9 +46,9 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 def put_away(paths: Sequence[Path], folder: Path) -> Path | None:
-    """Move ``paths`` into ``<folder>/earlier/<time of the newest of them>``; where they are now.
+    """Move ``paths`` into ``<folder>/earlier/<time of the newest of them>`` and return that folder.
 
-    Nothing is overwritten. None: there is nothing to move.
+    Nothing is overwritten. Returns None if none of the paths exists.
     """
     paths = [path for path in paths if os.path.lexists(path)]
     if not paths:
@@ -66,11 +66,11 @@ def put_away(paths: Sequence[Path], folder: Path) -> Path | None:
 
 
 def check_writable(path: str | Path) -> None:
-    """Raise CellMMError where a file ``path`` could not be written; nothing stays of the trial."""
+    """Raise CellMMError where a file ``path`` could not be written; the trial leaves nothing behind."""
     path = Path(os.path.abspath(path))
     if path.is_dir():
         raise CellMMError(f"{path} is a folder: name a file")
-    folder = next(one for one in path.parents if os.path.lexists(one))
+    folder = next(parent for parent in path.parents if os.path.lexists(parent))
     if not folder.is_dir():
         raise CellMMError(f"{path} cannot be written: {folder} is not a folder, name another place")
     if not os.access(folder, os.W_OK | os.X_OK):

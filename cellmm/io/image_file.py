@@ -1,4 +1,4 @@
-"""The pixels of a PNG, TIFF, JPEG or BMP file as they are stored, or one line that says what is wrong."""
+"""The TIFF, PNG, JPEG and BMP reader: pixels as they are stored, or one line that says what is wrong."""
 
 import logging
 import math
@@ -30,13 +30,13 @@ _STDERR = threading.Lock()
 
 
 def read_pixels(path: str | Path) -> tuple[np.ndarray, str]:
-    """The pixels, and one letter an axis: Y, X, S samples of a colour, C channels, T time, Z, I pages ...
+    """The pixels, and a letter per axis: Y, X, S samples of a colour, C channels, T time, Z, I pages ...
 
-    Axes of size 1 are left out, but for Y and X. An indexed TIFF gives the indices: most are grey images
+    Axes of size 1 are left out, except Y and X. An indexed TIFF gives the indices: most are grey images
     with a look-up table for the screen.
 
     Raises:
-        CellMMError: absent, no image, cut off, damaged, without pixels or with too many; names the file.
+        CellMMError: the file is absent, not an image, cut off or damaged, or has no pixels or too many.
     """
     path = Path(path)
     if not os.path.isfile(path):
@@ -99,7 +99,7 @@ def _read_tiff(path: Path) -> tuple[np.ndarray, str]:
     check_pages(path)
     with _complaints() as complaints, tifffile.TiffFile(path) as tiff:
         if not tiff.pages:
-            raise CellMMError(f"{path} is damaged, no page can be found in it: {_AGAIN}")
+            raise CellMMError(f"{path} is damaged: it has no readable page: {_AGAIN}")
         check_description(path, tiff.pages.first.description)
         for page in tiff.pages:
             ends = [
@@ -107,15 +107,17 @@ def _read_tiff(path: Path) -> tuple[np.ndarray, str]:
             ]
             if not ends or max(ends) > size:
                 raise CellMMError(f"{path} is cut off after {size} bytes: {_AGAIN}")
-        series = [one for one in tiff.series if not one.keyframe.is_reduced] or tiff.series  # no thumbnails
+        series = [
+            part for part in tiff.series if not part.keyframe.is_reduced
+        ] or tiff.series  # no thumbnails
         shape, axes, count = series[0].shape, series[0].axes, len(tiff.pages)
         if len(series) * math.prod(shape) > MAX_VALUES:
             raise CellMMError(f"{path} has the shape {shape}, more than 2^30 values: crop or tile it")
         check_memory(path, shape if len(series) == 1 else (len(series), *shape), BYTES_A_VALUE)
-        if others := [one.shape for one in series if one.shape != shape]:
-            raise CellMMError(f"{path} has images of sizes {shape} and {others[0]}: save one image a file")
+        if others := [part.shape for part in series if part.shape != shape]:
+            raise CellMMError(f"{path} has images of sizes {shape} and {others[0]}: save one image per file")
         try:
-            pages = [one.asarray() for one in series]
+            pages = [part.asarray() for part in series]
         except ValueError as error:
             if "imagecodecs" not in str(error):
                 raise
@@ -127,7 +129,7 @@ def _read_tiff(path: Path) -> tuple[np.ndarray, str]:
 
 
 def _read_tiff_by_cv2(path: Path, count: int) -> tuple[np.ndarray, str]:
-    """For compressions, LZW above all, that tifffile leaves to the optional imagecodecs."""
+    """For compressions (LZW above all) that tifffile can only read with the optional imagecodecs."""
     data = np.frombuffer(path.read_bytes(), np.uint8)
     with _complaints() as complaints:
         read, pages = cv2.imdecodemulti(data, cv2.IMREAD_UNCHANGED)
@@ -151,7 +153,7 @@ def _from_bgr(image: np.ndarray) -> tuple[np.ndarray, str]:
 
 @contextmanager
 def _complaints() -> Iterator[list[str]]:
-    """What decoders say meanwhile: some give half an image back with no more than a line on stderr.
+    """What decoders complain of in this block: some return half an image with just a line on stderr.
 
     tifffile logs, libraries in C write to the process's stderr; that is caught here and goes nowhere else.
     """

@@ -1,4 +1,4 @@
-"""Image files that are given by hand: which they are, and what pictures of them are called."""
+"""The image files that a user names, and the names of pictures made from them."""
 
 import os
 import re
@@ -19,12 +19,12 @@ def find_images(
 ) -> tuple[list[Path], list[Path], list[Path]]:
     """The files named, and every image below the folders named, folder by folder in order of their names.
 
-    Hidden files are not images. Nor are the label files (``a_masks.png``) that lie beside their image
-    (``a.tif``) in a folder; they come second. A label file that is named itself is taken as an image. Images
-    in folders that are left out come third.
+    Returns (images, label files, skipped images). Hidden files are not images. A label file
+    (``a_masks.png``) beside its image (``a.tif``) in a folder is not an image either, unless it is named
+    itself. Images below ``leave_out`` are skipped.
 
     Args:
-        leave_out: folders that are not searched, those that results go to.
+        leave_out: folders that are not searched, for example those that results go to.
 
     Raises:
         CellMMError: a path that does not exist, or a folder without an image.
@@ -32,37 +32,41 @@ def find_images(
     paths: list[Path] = []
     labels: list[Path] = []
     skipped: list[Path] = []
-    for path in (Path(os.path.abspath(one)) for one in inputs):
+    for path in (Path(os.path.abspath(given)) for given in inputs):
         if path.is_dir():
             found = sorted(
-                one
-                for one in path.rglob("*")
-                if one.suffix.lower() in IMAGE_SUFFIXES and not one.name.startswith(".") and not one.is_dir()
+                file
+                for file in path.rglob("*")
+                if file.suffix.lower() in IMAGE_SUFFIXES
+                and not file.name.startswith(".")
+                and not file.is_dir()
             )
             for folder in leave_out:
                 skip = Path(os.path.abspath(folder))
-                skipped += [one for one in found if skip in one.parents]
-                found = [one for one in found if skip not in one.parents]
+                skipped += [file for file in found if skip in file.parents]
+                found = [file for file in found if skip not in file.parents]
             if not found:
                 raise CellMMError(f"{path}: no image in this folder (of {', '.join(IMAGE_SUFFIXES)})")
-            names = {(one.parent, one.stem) for one in found}
+            names = {(file.parent, file.stem) for file in found}
             beside = [
-                one for one in found if any((one.parent, name) in names for name in _labelled(one.stem))
+                file for file in found if any((file.parent, name) in names for name in _labelled(file.stem))
             ]
             labels += beside
-            paths += [one for one in found if one not in set(beside)]
+            paths += [file for file in found if file not in set(beside)]
         elif path.is_file():
             paths.append(path)
         else:
             raise CellMMError(f"{path}: no such file or folder")
     paths = list(dict.fromkeys(paths))
     taken = set(paths)
-    labels, skipped = ([one for one in dict.fromkeys(some) if one not in taken] for some in (labels, skipped))
+    labels, skipped = (
+        [file for file in dict.fromkeys(some) if file not in taken] for some in (labels, skipped)
+    )
     return paths, labels, skipped
 
 
 def _labelled(stem: str) -> list[str]:
-    """The names of the image that a file of this name would be the labels of: 'a' for 'a_cp_masks'."""
+    """Names of images that a file of this name may label: 'a' for 'a_cp_masks'."""
     found = []
     while match := _LABEL.fullmatch(stem):
         stem = match["image"]
@@ -71,10 +75,10 @@ def _labelled(stem: str) -> list[str]:
 
 
 def name_images(paths: Sequence[Path]) -> tuple[list[str], list[str]]:
-    """What each image is called in the json, and its overlay.
+    """The name of each image in the json, and of its overlay.
 
-    Both are relative to the folder that holds all of the images, subfolders included, so that no two are the
-    same; of images that differ in their suffix only, the overlays keep it: a.png.png, a.tif.png.
+    Both are relative to the folder that holds all the images, with subfolders, so that names are unique.
+    Overlays keep the suffix of images that differ in nothing else: a.png.png, a.tif.png.
     """
     root = os.path.commonpath([path.parent for path in paths])
     names = [path.relative_to(root) for path in paths]
@@ -83,7 +87,7 @@ def name_images(paths: Sequence[Path]) -> tuple[list[str], list[str]]:
     short = [stem if number[_key(stem)] == 1 else name for name, stem in zip(names, stems, strict=True)]
     if max(_count(short).values()) > 1:  # of a.png, a.tif and a.png.tif two would be a.png.png
         short = names
-    return [name.as_posix() for name in names], [f"{one}.png" for one in short]
+    return [name.as_posix() for name in names], [f"{stem}.png" for stem in short]
 
 
 def _count(names: Sequence[Path]) -> Counter:

@@ -1,6 +1,6 @@
 """Read microscope images and masks from PNG, TIFF, JPEG and BMP files, or say what is wrong.
 
-A file that is absent, cut off, of an unusable type or not finite is a ``CellMMError`` that names it.
+A file that is absent, cut off, of an unusable type or not finite raises a ``CellMMError`` that names it.
 """
 
 from collections.abc import Sequence
@@ -25,13 +25,13 @@ def read_image(
 ) -> np.ndarray:
     """One image as float32 (H, W, C), its values unscaled.
 
-    ``channel_axis``: the axis of the channels in a TIFF of three axes; None takes what the file states, else
-    the only axis of at most 8.
+    ``channel_axis``: the axis of the channels in a TIFF with three axes; None: the one that the file states,
+    else the only axis of size 8 or less.
     ``channels``: keep these, in this order.
     ``color``: 'unchanged' keeps the channels that the file has (an opaque alpha channel of a PNG is dropped);
     'grayscale' and 'rgb' turn an RGB, RGBA or grey image into 1 (luma 0.299 R + 0.587 G + 0.114 B) or 3; the
     planes and channels of a TIFF are not a colour and are refused.
-    ``grey``: one channel is wanted: an RGB image whose three samples are the same at each pixel becomes that.
+    ``grey``: one channel is wanted: an RGB image with three equal samples at each pixel becomes grey.
     """
     image, axes = read_pixels(path)
     image, is_color = _channels_last(image, axes, channel_axis, path)
@@ -100,11 +100,11 @@ def _channels_last(
     if image.ndim == 2:
         return image[..., None], False
     if image.ndim != 3:
-        raise CellMMError(f"{path} has {image.ndim} axes {axes} of {image.shape}: save one image a file")
+        raise CellMMError(f"{path} has {image.ndim} axes {axes} of {image.shape}: save one image per file")
     if channel_axis is None:
         if "T" in axes:
             raise CellMMError(
-                f"{path} has {image.shape[axes.index('T')]} time points: save one image a file, or set "
+                f"{path} has {image.shape[axes.index('T')]} time points: save one image per file, or set "
                 f"channel_axis={axes.index('T')} to take them as channels"
             )
         stated = [i for i, name in enumerate(axes) if name in "CS"]

@@ -15,7 +15,7 @@ from cellmm.messages import name_some
 from cellmm.structures import rle as rle_ops
 from cellmm.structures.label_faults import LabelFaults, label_faults
 
-MOST_PIXELS = 2**26  # looked at when a set is opened, about 3 s
+MOST_PIXELS = 2**26  # looked at when a dataset is opened, about 3 s
 DOUBLED = 0.05, 5  # share and number of ids in far pieces; of real cells behind others it is 0.0003
 CURE = (
     "give each cell a number of its own (scipy.ndimage.label; in Fiji: Analyze Particles, Show: Count "
@@ -24,11 +24,11 @@ CURE = (
 
 
 def check_labels(data_list: Sequence[dict], root: str | Path, most_pixels: float = MOST_PIXELS) -> bool:
-    """Look for labels that cannot be cells; whether all were looked at.
+    """Look for labels that cannot be cells. Returns whether all labels were looked at.
 
     Label images, and the mask or annotation of images that have a single one, are read until ``most_pixels``
-    are reached, from images all over the set. What is found is counted, and told in one warning per kind.
-    Files that cannot be read are left to those who need them.
+    are reached, from images all over the set. Findings are counted, with one warning per kind.
+    Unreadable files are skipped here: whoever needs them reports them.
 
     Raises:
         CellMMError: most images have one id in many pieces, or a background with a number.
@@ -56,14 +56,14 @@ def check_labels(data_list: Sequence[dict], root: str | Path, most_pixels: float
 
 
 def _tell(found: dict[str, LabelFaults], number: int, root: str) -> None:
-    one_id = sorted(name for name, one in found.items() if one.ids == 1 and one.pieces > 1)
+    one_id = sorted(name for name, faults in found.items() if faults.ids == 1 and faults.pieces > 1)
     sure = [name for name in one_id if found[name].scattered]
     if sure and 2 * len(sure) >= number:
         raise CellMMError(
             f"{root}: {len(sure)} of {number} images have one mask in many pieces, {name_some(sure)}: not "
             f"a number per cell; {CURE}"
         )
-    counted = sorted(name for name, one in found.items() if one.background is not None)
+    counted = sorted(name for name, faults in found.items() if faults.background is not None)
     numbers = {found[name].background for name in counted}
     if counted and 2 * len(counted) >= number:
         text = (
@@ -79,18 +79,25 @@ def _tell(found: dict[str, LabelFaults], number: int, root: str) -> None:
             f"{root}: in {len(counted)} of {number} images a cell covers most of the image to all its "
             f"borders, {name_some(counted)}; if it is the background, make it 0"
         )
-    pieces = {name for name, one in found.items() if one.background is None and 2 * one.scattered >= one.ids}
-    if 2 * len(one_id) >= number or sum(one.ids == 1 for one in found.values()) == number:
+    pieces = {
+        name
+        for name, faults in found.items()
+        if faults.background is None and 2 * faults.scattered >= faults.ids
+    }
+    if 2 * len(one_id) >= number or sum(faults.ids == 1 for faults in found.values()) == number:
         pieces |= set(one_id)
     if pieces:
         _warn(
             f"{root}: in {len(pieces)} of {number} images most numbers are in several pieces apart from each "
             f"other, {name_some(sorted(pieces))}: classes or a mask, not cells; {CURE}"
         )
-    others = {name: one for name, one in found.items() if name not in pieces}
-    ids, doubled = sum(one.ids for one in others.values()), sum(one.doubled for one in others.values())
+    others = {name: faults for name, faults in found.items() if name not in pieces}
+    ids, doubled = (
+        sum(faults.ids for faults in others.values()),
+        sum(faults.doubled for faults in others.values()),
+    )
     if doubled >= max(DOUBLED[1], DOUBLED[0] * ids):
-        names = sorted(name for name, one in others.items() if one.doubled)
+        names = sorted(name for name, faults in others.items() if faults.doubled)
         _warn(
             f"{root}: {doubled} of {ids} cells have two pieces or more that are far from each other, in "
             f"{len(names)} of {number} images, {name_some(names)}: a number for several cells, as where more "

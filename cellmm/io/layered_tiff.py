@@ -1,4 +1,4 @@
-"""LabelLayers in files: label images, and multi-page TIFFs with one layer a page, which keep overlap."""
+"""LabelLayers in files: label images, and multi-page TIFFs with one layer per page, which keep overlap."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ from cellmm.structures.label_layers import LabelLayers
 def write_layered_tiff(path: str | Path, layers: LabelLayers) -> None:
     """Write ids as in ``layers``, 16 bit (32 bit from 65,536 instances on), compressed without loss.
 
-    The description holds the number of instances, so that empty ones come back, too.
+    The description holds the number of instances, so that empty ones survive, too.
     """
     dtype = np.uint16 if len(layers) < 2**16 else np.uint32
     with atomic_path(path) as tmp:
@@ -32,8 +32,8 @@ def read_label_layers(path: str | Path) -> LabelLayers:
     """A label image (PNG, TIFF, BMP), or a TIFF whose pages are layers with ids counted over all of them.
 
     A file of ``write_layered_tiff`` gives the same layers and ids. In others the ids, any positive whole
-    numbers, are renumbered 1..N in ascending order. A file that is not a label image is a CellMMError
-    that names it.
+    numbers, are renumbered 1..N in ascending order. A file that is not a label image raises a
+    CellMMError that names it.
     """
     path = Path(path)
     label, layers = read_ids(path)
@@ -44,7 +44,7 @@ def read_label_layers(path: str | Path) -> LabelLayers:
 def read_ids(path: str | Path) -> tuple[np.ndarray, LabelLayers]:
     """The ids of a label image as in the file, (H, W) or (L, H, W), and renumbered 1..N.
 
-    A file that is not a label image is a CellMMError that names the file.
+    A file that is not a label image raises a CellMMError that names it.
     """
     path = Path(path)
     if path.suffix.lower() in (".jpg", ".jpeg"):
@@ -61,7 +61,7 @@ def read_ids(path: str | Path) -> tuple[np.ndarray, LabelLayers]:
 
 
 def _num_cells(path: Path) -> int | None:
-    """The number of cells, empty ones too, that ``write_layered_tiff`` noted; None in other files."""
+    """The number of cells, with empty ones, as ``write_layered_tiff`` noted it; None in other files."""
     if path.suffix.lower() not in (".tif", ".tiff"):
         return None
     with tifffile.TiffFile(path) as tiff:

@@ -11,9 +11,9 @@ LARGE_IMAGE = 2**26  # pixels times channels
 
 
 def check_memory(path: str | Path, shape: Sequence[int], bytes_a_value: int) -> None:
-    """Raise CellMMError where an image of this shape takes more memory than is free, if that can be told.
+    """Raise CellMMError if an image of this shape takes more memory than is free, as far as that is known.
 
-    Without it the system ends the program with no word. Small images are not looked at.
+    Without this check the system kills the program silently. Small images are not checked.
     """
     values = math.prod(shape)
     free = free_memory() if values > LARGE_IMAGE else None
@@ -25,7 +25,7 @@ def check_memory(path: str | Path, shape: Sequence[int], bytes_a_value: int) -> 
 
 
 def free_memory() -> int | None:
-    """Bytes that this process may still take; None where the system (other than Linux) does not tell."""
+    """Bytes that this process may still take; None if the system (other than Linux) does not tell."""
     try:
         text = Path("/proc/meminfo").read_text()
         free = 1024 * int(re.search(r"^MemAvailable:\s+(\d+)", text, re.MULTILINE)[1])

@@ -1,4 +1,4 @@
-"""Which file holds the nuclei of which image."""
+"""Finding the file that holds an image's nuclei."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,13 +10,13 @@ from cellmm.messages import name_some
 
 
 def find_nuclei(data_list: Sequence[dict], folder: Path, img_dir: Path) -> None:
-    """Give each image its ``nuclei_path``: the file in ``folder`` of its name, with any image suffix.
+    """Give each image its ``nuclei_path``: the file of the same name in ``folder``, with any image suffix.
 
-    An image in a subfolder of ``img_dir`` has its nuclei in the same subfolder of ``folder``, or in
-    ``folder`` itself, where no other image has its name.
+    The nuclei of an image in a subfolder of ``img_dir`` are in the same subfolder of ``folder``, or in
+    ``folder`` itself if no other image has that name.
 
     Raises:
-        CellMMError: an image has no file, or several, or one that could be another image's.
+        CellMMError: an image has no file, several files, or a file that could belong to another image.
     """
     paths = [info["img_path"] for info in data_list]
     paths = [Path(path if isinstance(path, str) else path[0]) for path in paths]

@@ -1,4 +1,4 @@
-"""What is asked of a TIFF before it is read: an end of its pages, and a header that fits them."""
+"""Checks of a TIFF before it is read: its chain of pages ends, and its header fits them."""
 
 import math
 import re
@@ -20,7 +20,7 @@ _IMAGEJ = re.compile(rb"^(?:images|channels|slices|frames)=(\d+)", re.MULTILINE)
 def check_pages(path: Path) -> None:
     """Follow the pages of the file from one to the next.
 
-    A file that is cut off or no TIFF is left to those who read it.
+    A file that is cut off or is not a TIFF is left to the reader.
 
     Raises:
         CellMMError: a page leads back to an earlier one or itself, or there are more than ``MAX_PAGES``.
@@ -54,10 +54,10 @@ def check_pages(path: Path) -> None:
 def check_description(path: Path, text: str) -> None:
     """Raise CellMMError where the description of a TIFF states more planes than a file can hold.
 
-    Readers make a list of that length before they look for the planes.
+    Readers allocate a list of that length before they look for the planes.
     """
     data = text.encode(errors="replace")
-    stated = [math.prod(map(int, _OME_SIZE.findall(one))) for one in _OME.findall(data)]
+    stated = [math.prod(map(int, _OME_SIZE.findall(header))) for header in _OME.findall(data)]
     if stated:
         stated += [int(float(a or b)) for a, b in _OME_PLANES.findall(data) if _is_number(a or b)]
     if data.startswith(b"ImageJ="):

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from cellmm.errors import CellMMError
+from cellmm.models.feature_spec import FeatureSpec, specs_on
 
 Features = list[Tensor] | dict[str, list[Tensor]]
 
@@ -15,24 +16,24 @@ class HeadInputs:
     level by level.
 
     Args:
-        out_channels: of the decoder: a tuple, or {name: tuple}.
+        out_specs: of the decoder: a tuple, or {name: tuple}.
         reads: of each head by its name: a decoder's name, a list of them, or None for that of its own name.
 
     Raises:
-        CellMMError: a decoder that is not there, or that no head reads.
+        CellMMError: an unknown decoder, decoders whose maps do not fit together, or one that no head reads.
     """
 
     def __init__(
         self,
-        out_channels: Sequence[int] | Mapping[str, Sequence[int]],
+        out_specs: Sequence[FeatureSpec] | Mapping[str, Sequence[FeatureSpec]],
         reads: Mapping[str, str | Sequence[str] | None],
     ) -> None:
-        self._out_channels = out_channels
-        self._parallel = isinstance(out_channels, Mapping)
-        self._reads = {head: self._names(head, one) for head, one in reads.items()}
+        self._out_specs = out_specs
+        self._parallel = isinstance(out_specs, Mapping)
+        self._reads = {head: self._names(head, names) for head, names in reads.items()}
         if self._parallel:
             read = {name for names in self._reads.values() for name in names}
-            if unread := sorted(set(out_channels) - read):
+            if unread := sorted(set(out_specs) - read):
                 raise CellMMError(
                     f"model.decoder.decoders.{unread[0]}: no head reads it; name it in reads of a head, or "
                     "leave it out"
@@ -50,22 +51,25 @@ class HeadInputs:
         if reads is None:
             reads = head
         names = (reads,) if isinstance(reads, str) else tuple(reads)
-        known = f"the decoders are {sorted(self._out_channels)}"
+        known = f"the decoders are {sorted(self._out_specs)}"
         if not names:
             raise CellMMError(f"{where}: empty; {known}")
         for name in names:
-            if name not in self._out_channels:
+            if name not in self._out_specs:
                 raise CellMMError(f"{where}: there is no decoder {name!r}; {known}")
-        if len({len(self._out_channels[name]) for name in names}) > 1:
+        if len({len(self._out_specs[name]) for name in names}) > 1:
             raise CellMMError(f"{where}: {', '.join(names)} give different numbers of maps; read one of them")
+        if len({tuple(spec.grid for spec in self._out_specs[name]) for name in names}) > 1:
+            raise CellMMError(f"{where}: the maps of {', '.join(names)} differ in stride; read one of them")
         return names
 
-    def channels(self, head: str) -> tuple[int, ...]:
+    def specs(self, head: str) -> tuple[FeatureSpec, ...]:
         """Of the maps that the head takes, finest first."""
         if not self._parallel:
-            return tuple(self._out_channels)
-        levels = zip(*(self._out_channels[name] for name in self._reads[head]), strict=True)
-        return tuple(map(sum, levels))
+            return tuple(self._out_specs)
+        levels = list(zip(*(self._out_specs[name] for name in self._reads[head]), strict=True))
+        channels = [sum(spec.channels for spec in level) for level in levels]
+        return specs_on(channels, (level[0].grid for level in levels))
 
     def features(self, head: str, features: Features) -> list[Tensor]:
         """The maps that the head takes, of what the decoder gives."""

@@ -8,8 +8,6 @@ from mmengine.logging import print_log
 
 from cellmm.messages import NAMED, is_told
 
-REACHED = "reached_limits"
-
 
 class LimitLog:
     """Warn of images that reached a limit: name the first ones, then tell how many there are so far."""
@@ -22,7 +20,7 @@ class LimitLog:
         self._images.clear()
 
     def say(self, name: str | Sequence[str] | None, reached: Mapping[str, int]) -> None:
-        """``reached``: {what happened and the cure, with ``{}`` for a number: the number in this image}."""
+        """``reached``: ``limits`` of PredictedInstances."""
         for text, number in reached.items():
             self._images[text] += 1
             images = self._images[text]

@@ -1,4 +1,4 @@
-"""From a list of images to one batch on the model's device."""
+"""Makes one batch on the model's device of a list of images."""
 
 import torch
 from mmengine.model import BaseDataPreprocessor
@@ -13,26 +13,23 @@ from cellmm.registry import MODELS
 class CellDataPreprocessor(BaseDataPreprocessor):
     """Pad images at the bottom and right to a common size and stack them.
 
-    ``inputs``: list of float32 (C, h, w) -> (B, C, H, W), H and W multiples of ``divisor``; the value of the
-    padding is 0, the mean of a normalised image. Predictions outside (h, w) are cut off by the segmentor.
+    ``inputs``: list of float32 (C, h, w) -> (B, C, H, W), with H and W multiples of ``divisor``. The padding
+    is 0, the mean of a normalised image. The segmentor cuts off predictions outside (h, w).
 
     Args:
-        in_channels: channels that every image must have.
-        divisor: the coarsest stride of the network.
-        channels_last: memory format of the batch, faster for convolutions on many processors.
+        in_channels: channels that every image must have: the only place where a config states them.
+        divisor: what the network's sizes are multiples of; CellSegmentor takes it from its encoder.
     """
 
     def __init__(
         self,
         in_channels: int,
         divisor: int = 32,
-        channels_last: bool = False,
         non_blocking: bool = False,
     ) -> None:
         super().__init__(non_blocking)
         check_whole(1, in_channels=in_channels, divisor=divisor)
         self.in_channels, self.divisor = in_channels, divisor
-        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
 
     def forward(self, data: dict, training: bool = False) -> dict:
         samples = data.get("data_samples")
@@ -41,7 +38,7 @@ class CellDataPreprocessor(BaseDataPreprocessor):
                 name = samples[i].get("img_path", f"image {i}") if samples else f"image {i}"
                 raise CellMMError(
                     f"{name}: {image.shape[0]} channels, but the model takes {self.in_channels}; "
-                    "set in_channels in the config or choose channels when loading"
+                    "set model.data_preprocessor.in_channels or choose channels when loading"
                 )
         data = self.cast_data(data)
         height = max(image.shape[-2] for image in data["inputs"])
@@ -54,5 +51,4 @@ class CellDataPreprocessor(BaseDataPreprocessor):
                 for image in data["inputs"]
             ]
         )
-        batch = batch.contiguous(memory_format=self.memory_format)
         return dict(inputs=batch, data_samples=data.get("data_samples"))

@@ -3,6 +3,7 @@
 import difflib
 import logging
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,27 +14,37 @@ from torch import Tensor, nn
 
 from cellmm.checks import check_whole
 from cellmm.errors import CellMMError
+from cellmm.models.derive import argument_of, build_derived, from_specs
+from cellmm.models.encoders.base import divisor
+from cellmm.models.feature_spec import FeatureSpec
 from cellmm.models.head_inputs import Features, HeadInputs
+from cellmm.models.heads.base import HeadContract
 from cellmm.models.layers import CheckpointedSequential
-from cellmm.models.limits import REACHED, LimitLog
-from cellmm.models.postprocess.map_average import MapAverage
-from cellmm.models.postprocess.mask_windows import MaskWindows
-from cellmm.models.postprocess.original_frame import map_in_original_frame
-from cellmm.models.postprocess.tiles import cut_into_tiles
-from cellmm.models.tiled_prediction import TiledInstances, in_original_frame, on_image
+from cellmm.models.limits import LimitLog
+from cellmm.models.tiled_prediction import predict_in_tiles
 from cellmm.registry import MODELS, TASK_UTILS
-from cellmm.structures import CellSample
+from cellmm.structures import CellSample, PredictedInstances, map_in_original_frame
+
+# channels of the finest map for which channels_last pays: fewer do not fill a processor's vectors of 16
+# floats, and more leave little time for the change of order
+CHANNELS_LAST = range(16, 64)
 
 
 @MODELS.register_module()
 class CellSegmentor(BaseModel):
     """Encoder -> decoder -> heads.
 
-    Every head has ``forward(features)`` and ``loss(features, samples) -> dict``; then either
-    ``predict(features, samples) -> list[InstanceData]`` or, a map head, ``target``, the name of its map, and
-    ``predict_maps(features) -> (B, h, w)``. The losses of all heads are added; where there are several heads,
-    their names come before the losses' names. Instances come from the head ``instance_head``, or from the
-    maps by ``postprocess``.
+    The config of a part states nothing that follows from another one. Of the arguments below, the model fills
+    in those that the constructor of a part names; a config that states another value is refused.
+
+    - encoder (``encoders.base.Encoder``): ``in_channels``, those of the preprocessor.
+    - preprocessor: ``divisor``, by the encoder.
+    - decoder (``encoders.base.Decoder``): ``in_specs``, or ``in_channels``, of the encoder's maps.
+    - heads (``heads.base``): ``in_specs`` of the maps that a head takes, or ``in_channels``, and ``stride``
+      of the finest.
+
+    The losses of all heads are added; with several heads, their names come before the losses' names.
+    Instances come from the InstanceHead ``instance_head``, or from the maps of MapHeads by ``postprocess``.
 
     With ParallelDecoders the config of a head may say which decoder it ``reads``, or a list of them whose
     maps are concatenated level by level; else it reads the decoder of its own name.
@@ -46,14 +57,15 @@ class CellSegmentor(BaseModel):
         encoder, decoder, data_preprocessor: configs.
         heads: config of each head by its name.
         instance_head: the head whose ``predict`` gives the instances; None: none does.
-        channels_last: keep the convolutions' weights in channels_last order.
-        tile: predict larger images in tiles of this many pixels a side; None: whole. An instance belongs to
-            the tile in whose core its point or centroid lies; maps are averaged where tiles overlap.
+        channels_last: memory order of the convolutions' weights and inputs. None: the model chooses, True
+            for 16 to 63 channels of the encoder's finest map, where it is faster on many processors.
+        tile: predict larger images in tiles of this many pixels per side; None: whole. See
+            ``predict_in_tiles``.
         tile_overlap: pixels that neighbouring tiles share, more than the longest cell, or it may be cut; at
             most half of ``tile``. Both are rounded up to multiples of the network's coarsest stride.
-        recompute: names of convolution stacks (``encoder.levels.0``, say) whose activations are computed
-            again when gradients are: less memory, up to a third more time.
-        postprocess: config of what makes instances of the maps of one image, such as SeededWatershed.
+        activation_checkpointing: names of convolution stacks (``encoder.levels.0``, say) whose activations
+            are computed again with the gradients: less memory, up to a third more time.
+        postprocess: config of what finds instances in the maps of an image, such as SeededWatershed.
     """
 
     def __init__(
@@ -63,55 +75,53 @@ class CellSegmentor(BaseModel):
         heads: dict,
         data_preprocessor: dict,
         instance_head: str | None = "instances",
-        channels_last: bool = False,
+        channels_last: bool | None = None,
         tile: int | None = None,
         tile_overlap: int = 0,
         postprocess: dict | None = None,
-        recompute: Sequence[str] = (),
+        activation_checkpointing: Sequence[str] = (),
         init_cfg: dict | None = None,
     ) -> None:
-        super().__init__(MODELS.build(data_preprocessor), init_cfg)
         if postprocess is None and instance_head is not None and instance_head not in heads:
             raise CellMMError(
                 f"instance_head {instance_head!r} is not among the heads {sorted(heads)}; set it to one of "
                 "them, or to None if none gives instances"
             )
-        self.encoder = MODELS.build(encoder)
-        self.decoder = MODELS.build(
-            dict(decoder, in_channels=decoder.get("in_channels", self.encoder.out_channels))
+        encoder = build_derived(
+            MODELS, encoder, "model.encoder", in_channels=_image_channels(data_preprocessor)
         )
+        specs = _out_specs(encoder, "model.encoder")
+        preprocessor = build_derived(
+            MODELS, data_preprocessor, "model.data_preprocessor", divisor=divisor(encoder)
+        )
+        super().__init__(preprocessor, init_cfg)
+        self.encoder = encoder
+        self.decoder = build_derived(MODELS, decoder, "model.decoder", **from_specs(specs))
         self.head_inputs = HeadInputs(
-            self.decoder.out_channels, {name: head.get("reads") for name, head in heads.items()}
+            _out_specs(self.decoder, "model.decoder"),
+            {name: head.get("reads") for name, head in heads.items()},
         )
         self.heads = nn.ModuleDict()
         for name, head in heads.items():
+            inputs = self.head_inputs.specs(name)
             head = {key: value for key, value in head.items() if key != "reads"}
-            head.setdefault("in_channels", self.head_inputs.channels(name))
-            self.heads[name] = MODELS.build(head)
+            self.heads[name] = build_derived(
+                MODELS, head, f"model.heads.{name}", stride=inputs[0].stride, **from_specs(inputs)
+            )
         self.map_heads = self._find_map_heads()
+        self.map_strides = {target: self._out_spec(name).stride for target, name in self.map_heads.items()}
         self.postprocess = None if postprocess is None else TASK_UTILS.build(postprocess)
         self.instance_head = self._check_instance_head(instance_head)
-        check_whole(1, tile=tile)
-        if tile is not None and not 0 <= tile_overlap <= tile / 2:
-            raise CellMMError(f"tile_overlap must be 0 to half of tile, {tile}: got {tile_overlap}")
-        self.tile_step = getattr(self.encoder, "coarsest_stride", getattr(self.encoder, "stride", 1))
-        self.margin = getattr(self._instances_from, "margin", 0)
-        if tile is not None and tile_overlap < 2 * self.margin:
-            raise CellMMError(
-                f"tile_overlap must be {2 * self.margin} and the length of a cell or more, got "
-                f"{tile_overlap}: without padding the network loses {self.margin} px at each side of a tile"
-            )
-        if tile is not None and tile_overlap > 0 and tile <= self.tile_step:
-            raise CellMMError(
-                f"model.tile {tile} and model.tile_overlap {tile_overlap} are both rounded up to "
-                f"{self.tile_step} px, the coarsest stride of the network: take tiles of "
-                f"{2 * self.tile_step} px or more, or an overlap of 0"
-            )
+        self.tile_step = max(spec.stride for spec in specs)
+        self.margin = 0 if self.instance_head is None else self._out_spec(self.instance_head).origin
+        self._check_tile(tile, tile_overlap)
         self.tile, self.tile_overlap = tile, tile_overlap
         self._limits = LimitLog()
-        self._recompute(recompute)
-        if channels_last:
-            self.to(memory_format=torch.channels_last)
+        self._checkpoint_activations(activation_checkpointing)
+        if channels_last is None:
+            channels_last = specs[0].channels in CHANNELS_LAST
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.to(memory_format=self.memory_format)
 
     def train(self, mode: bool = True) -> "CellSegmentor":
         """As of nn.Module; each validation names its images with warnings anew."""
@@ -119,9 +129,9 @@ class CellSegmentor(BaseModel):
             self._limits.reset()
         return super().train(mode)
 
-    @property
-    def _instances_from(self) -> nn.Module | None:
-        return None if self.instance_head is None else self.heads[self.instance_head]
+    def _out_spec(self, name: str) -> FeatureSpec:
+        """Where the pixels of what a head gives lie."""
+        return HeadContract.of(self.heads[name]).out_spec or self.head_inputs.specs(name)[0]
 
     def _find_map_heads(self) -> dict[str, str]:
         """{target: name} of the heads that give maps."""
@@ -142,12 +152,6 @@ class CellSegmentor(BaseModel):
                     f"instance_head {name!r} is a {type(self.heads[name]).__name__}, which gives no "
                     "instances; set it to None, or set postprocess if they come from the maps"
                 )
-            for attribute in ("stride", "mask_thr") if name is not None else ():
-                if not hasattr(self.heads[name], attribute):
-                    raise CellMMError(
-                        f"model.heads.{name}: {type(self.heads[name]).__name__} has no {attribute}, by which "
-                        f"its masks are made; set self.{attribute} in its __init__"
-                    )
             return name
         if name in self.heads and hasattr(self.heads[name], "predict"):
             raise CellMMError(
@@ -160,26 +164,44 @@ class CellSegmentor(BaseModel):
                     f"model.postprocess: {type(self.postprocess).__name__} needs a map {target!r}, but the "
                     f"heads give {sorted(self.map_heads)}; add a SemanticHead with target={target!r}"
                 )
-        if len({self._map_stride(target) for target in self.map_heads}) > 1:
-            raise CellMMError("model.postprocess: the heads that give maps must have one stride")
+        if len(set(self.map_strides.values())) > 1:
+            raise CellMMError(
+                "model.postprocess: the heads that give maps must have the same stride; let them read the same decoder maps"
+            )
         return None
 
-    def _map_stride(self, target: str) -> int:
-        return self.heads[self.map_heads[target]].stride
+    def _check_tile(self, tile: int | None, overlap: int) -> None:
+        check_whole(1, tile=tile)
+        if tile is None:
+            return
+        if not 0 <= overlap <= tile / 2:
+            raise CellMMError(f"tile_overlap must be 0 to half of tile, {tile}: got {overlap}")
+        if overlap < 2 * self.margin:
+            raise CellMMError(
+                f"tile_overlap must be {2 * self.margin} and the length of a cell or more, got {overlap}: "
+                f"without padding the network loses {self.margin} px at each side of a tile"
+            )
+        if overlap > 0 and tile <= self.tile_step:
+            raise CellMMError(
+                f"model.tile {tile} and model.tile_overlap {overlap} are both rounded up to "
+                f"{self.tile_step} px, the coarsest stride of the network: take tiles of "
+                f"{2 * self.tile_step} px or more, or an overlap of 0"
+            )
 
-    def _recompute(self, names: Sequence[str]) -> None:
-        able = {name: one for name, one in self.named_modules() if isinstance(one, CheckpointedSequential)}
+    def _checkpoint_activations(self, names: Sequence[str]) -> None:
+        stacks = {name: m for name, m in self.named_modules() if isinstance(m, CheckpointedSequential)}
         for name in names:
-            if name not in able:
-                near = difflib.get_close_matches(name, able, 1, 0)
+            if name not in stacks:
+                near = difflib.get_close_matches(name, stacks, 1, 0)
                 raise CellMMError(
-                    f"model.recompute: no stack of convolutions {name!r}; did you mean {near[0]}?"
+                    f"model.activation_checkpointing: there is no stack of convolutions {name!r}; did you "
+                    f"mean {near[0]}?"
                 )
-            able[name].recompute = True
+            stacks[name].activation_checkpointing = True
 
     def extract(self, inputs: Tensor) -> Features:
         """(B, C, H, W) -> the decoder's maps, finest first; by name with ParallelDecoders."""
-        return self.decoder(self.encoder(inputs))
+        return self.decoder(self.encoder(inputs.contiguous(memory_format=self.memory_format)))
 
     def forward(
         self, inputs: Tensor, data_samples: list[CellSample] | None = None, mode: str = "tensor"
@@ -202,7 +224,7 @@ class CellSegmentor(BaseModel):
         raise ValueError(f"mode must be 'loss', 'predict' or 'tensor', got {mode!r}")
 
     def _predict(self, inputs: Tensor, samples: list[CellSample]) -> list[CellSample]:
-        head, shape = self._instances_from, inputs.shape[-2:]
+        shape = inputs.shape[-2:]
         if self.tile is not None and max(shape) > self.tile:
             for image, sample in zip(inputs.split(1), samples, strict=True):
                 self._predict_tiles(image, sample)
@@ -211,57 +233,63 @@ class CellSegmentor(BaseModel):
         maps = self._maps(features, shape)
         for i, sample in enumerate(samples):
             self._write_maps({target: probs[i] for target, probs in maps.items()}, sample)
-        if head is not None:
-            found = head.predict(self.head_inputs.features(self.instance_head, features), samples)
-            for sample, instances in zip(samples, found, strict=True):
-                windows = MaskWindows.of(instances, shape, head.stride)
-                index = on_image(windows, sample)
-                sample.pred_instances = in_original_frame(windows, instances, sample, index, head.mask_thr)
-                self._limits.say(sample.get("img_path"), instances.get(REACHED, {}))
+        if self.instance_head is not None:
+            for sample, found in zip(samples, self._instances(features, samples), strict=True):
+                self._write_instances(found, sample)
         return samples
 
     def _predict_tiles(self, image: Tensor, sample: CellSample) -> None:
         """One image (1, C, H, W), one tile after the other in the network."""
-        head, step = self._instances_from, self.tile_step
-        tile_size, overlap, *own = (n + -n % step for n in (self.tile, self.tile_overlap, *sample.img_shape))
-        image = image[..., : own[0], : own[1]]  # without what the batch's largest image added
-        shape = image.shape[-2:]
-        tiles = cut_into_tiles(shape, tile_size, overlap)
-        cells = TiledInstances(head, sample, tiles, shape, overlap)
-        strides = {target: self._map_stride(target) for target in self.map_heads}
-        maps = {target: MapAverage([-(-n // stride) for n in shape]) for target, stride in strides.items()}
-        for tile in tiles:
-            part = image[..., tile.top : tile.bottom, tile.left : tile.right]
+        step = self.tile_step
+        tile, overlap, *own = (n + -n % step for n in (self.tile, self.tile_overlap, *sample.img_shape))
+
+        def predict(part: Tensor) -> tuple[dict[str, np.ndarray], PredictedInstances | None]:
             features = self.extract(part)
-            for target, probs in self._maps(features, part.shape[-2:]).items():
-                maps[target].add(probs[0], tile.top // strides[target], tile.left // strides[target])
-            if head is not None:
-                cells.add(head.predict(self.head_inputs.features(self.instance_head, features), [sample])[0])
-        self._write_maps({target: maps.pop(target).mean() for target in list(maps)}, sample)
-        if head is not None:
-            sample.pred_instances = cells.result()
-        self._limits.say(sample.get("img_path"), cells.reached)
-        if cells.num_cut:
+            maps = {target: probs[0] for target, probs in self._maps(features, part.shape[-2:]).items()}
+            found = None if self.instance_head is None else self._instances(features, [sample])[0]
+            return maps, found
+
+        result = predict_in_tiles(
+            predict,
+            image[..., : own[0], : own[1]],  # without what the batch's largest image added
+            tile,
+            overlap,
+            sample=sample,
+            strides=self.map_strides,
+            margin=self.margin,
+        )
+        self._write_maps(result.maps, sample)
+        if result.instances is not None:
+            sample.pred_instances = result.instances
+        self._limits.say(sample.get("img_path"), result.limits)
+        if result.num_cut:
             print_log(
-                f"{sample.get('img_path')}: {cells.num_cut} cells end at the border of a tile and may be "
+                f"{sample.get('img_path')}: {result.num_cut} cells end at the border of a tile and may be "
                 f"cut; set tile_overlap (now {self.tile_overlap} px) to the length of the longest cell or "
                 "more",
                 logger="current",
                 level=logging.WARNING,
             )
 
+    def _instances(self, features: Features, samples: list[CellSample]) -> list[PredictedInstances]:
+        head = self.heads[self.instance_head]
+        return head.predict(self.head_inputs.features(self.instance_head, features), samples)
+
+    def _write_instances(self, found: PredictedInstances, sample: CellSample) -> None:
+        sample.pred_instances = found.on_image(sample).in_original_frame(sample)
+        self._limits.say(sample.get("img_path"), found.limits)
+
     def _maps(self, features: Features, shape: Sequence[int]) -> dict[str, np.ndarray]:
         """{target: probabilities, float32 (B, h, w)} of inputs of ``shape`` (H, W)."""
         maps = {}
         for target, name in self.map_heads.items():
-            head = self.heads[name]
-            probs = (
-                head.predict_maps(self.head_inputs.features(name, features)).detach().float().cpu().numpy()
-            )
-            if probs.shape[1:] != tuple(-(-side // head.stride) for side in shape):
+            probs = self.heads[name].predict_maps(self.head_inputs.features(name, features))
+            probs = probs.detach().float().cpu().numpy()
+            stride = self.map_strides[target]
+            if probs.shape[1:] != tuple(-(-side // stride) for side in shape):
                 raise CellMMError(
-                    f"model.heads.{name}.stride: {head.stride}, but {tuple(shape)} pixels give a map of "
-                    f"{probs.shape[1:]}; set it to the stride of the decoder's finest map"
+                    f"model.heads.{name}: {tuple(shape)} pixels give a map of {probs.shape[1:]}, not one of "
+                    f"stride {stride}; set self.out_spec of the head to the FeatureSpec of its map"
                 )
             maps[target] = probs
         return maps
@@ -272,16 +300,36 @@ class CellSegmentor(BaseModel):
             return
         own, written = {}, {}
         for target, probs in maps.items():
-            stride = self._map_stride(target)
+            stride = self.map_strides[target]
             rows, cols = (-(-side // stride) for side in sample.img_shape)  # without the padding
             own[target] = probs[:rows, :cols]
             frame = (stride, sample.img_shape, sample.to_original, sample.ori_shape)
             written[target] = torch.from_numpy(map_in_original_frame(own[target], *frame))
         sample.pred_semantic = BaseDataElement(**written)
         if self.postprocess is not None:
-            found = self.postprocess(own)
-            windows = MaskWindows.of(found, sample.img_shape, self._map_stride(next(iter(maps))))
-            index = on_image(windows, sample)
-            sample.pred_instances = in_original_frame(
-                windows, found, sample, index, self.postprocess.mask_thr
+            self._write_instances(
+                self.postprocess(own).at_stride(next(iter(self.map_strides.values()))), sample
             )
+
+
+def _image_channels(config: Mapping[str, Any]) -> int | None:
+    """What the preprocessor's config says of the images; None: nothing."""
+    channels = argument_of(MODELS, config, "in_channels")
+    if channels is not None and (not isinstance(channels, int) or channels < 1):
+        raise CellMMError(
+            f"model.data_preprocessor.in_channels: {channels!r}; set it to the channels of the images"
+        )
+    return channels
+
+
+def _out_specs(part: nn.Module, where: str) -> Any:
+    """What an encoder or a decoder publishes."""
+    specs = getattr(part, "out_specs", None)
+    groups = list(specs.values()) if isinstance(specs, Mapping) else [specs]
+    for group in groups:
+        if not group or not all(isinstance(spec, FeatureSpec) for spec in group):
+            raise CellMMError(
+                f"{where}.type: {type(part).__name__} does not say what it gives; set self.out_specs in its "
+                "__init__ to a tuple with a FeatureSpec for each of its maps, finest first"
+            )
+    return specs

@@ -1,99 +1,116 @@
-"""What a head finds, whole or tile by tile, as instances in the original frame."""
+"""Predict a large image in tiles that overlap, with any function that predicts a part of it."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import torch
 from mmengine.structures import InstanceData
-from torch import nn
+from torch import Tensor
 
-from cellmm.models.limits import REACHED
-from cellmm.models.postprocess.mask_windows import MaskWindows
-from cellmm.models.postprocess.original_frame import masks_in_original_frame
-from cellmm.models.postprocess.tiles import Tile, without_repeats
-from cellmm.structures import CellSample
+from cellmm.models.postprocess.map_average import MapAverage
+from cellmm.models.postprocess.tiles import Tile, cut_into_tiles, without_repeats
+from cellmm.structures import CellSample, PredictedInstances
 
-
-def on_image(windows: MaskWindows, sample: CellSample) -> np.ndarray:
-    """Indices of the windows that do not belong to a place outside of the image: in padding or mirrored."""
-    index = np.arange(len(windows.probs))
-    if windows.points is None:
-        return index
-    place = np.rint(windows.points).astype(np.int64)
-    inside = ((place >= 0) & (place < sample.img_shape)).all(1)
-    index, place = index[inside], place[inside]
-    if "ignore" in sample:
-        index = index[~sample.ignore.cpu().numpy()[place[:, 0], place[:, 1]]]
-    return index
+Maps = Mapping[str, np.ndarray]
 
 
-def in_original_frame(
-    windows: MaskWindows, instances: InstanceData, sample: CellSample, index: np.ndarray, mask_thr: float
-) -> InstanceData:
-    """RLE masks, scores and labels of those ``index`` of the windows and ``instances``."""
-    windows = windows.select(index)
-    masks, kept = masks_in_original_frame(
-        windows.probs,
-        stride=windows.stride,
-        img_shape=sample.img_shape,
-        to_original=sample.to_original,
-        ori_shape=sample.ori_shape,
-        mask_thr=mask_thr,
-        origins=windows.origins,
-        grid_shape=windows.grid_shape,
-    )
-    kept = index[kept]
-    return InstanceData(
-        masks=masks, scores=instances.scores.detach().cpu()[kept], labels=instances.labels.cpu()[kept]
-    )
+@dataclass
+class TiledPrediction:
+    """What was found in all tiles of an image.
 
-
-class TiledInstances:
-    """The instances of one image, added tile by tile: each belongs to the tile in whose core it lies.
-
-    Args:
-        head: whose ``predict`` gives them.
-        sample: of the image.
-        tiles: all tiles of the image.
-        shape: (h, w) that the tiles are cut from.
-        overlap: pixels that neighbouring tiles share.
-
-    ``num_cut``: how many so far end at the border of a tile; ``reached``: limits that the head reached, and
-    the number that they cut in all tiles.
+    ``maps``: {name: float32 (h, w)}, the mean of the tiles that cover a pixel. ``instances``: RLE ``masks``
+    in the original frame, ``scores``, ``labels``, best first; None: ``predict`` gives none. ``limits``: those
+    reached, and the number that they cut in all tiles. ``num_cut``: instances that end at the border of a
+    tile.
     """
 
-    def __init__(
-        self, head: nn.Module, sample: CellSample, tiles: Sequence[Tile], shape: Sequence[int], overlap: int
-    ) -> None:
-        self.head, self.sample, self.tiles = head, sample, tiles
-        self.shape, self.overlap = shape, overlap
-        self.num_cut = 0
-        self.reached: Counter = Counter()
-        self._parts: list[InstanceData] = []
+    maps: dict[str, np.ndarray]
+    instances: InstanceData | None
+    limits: Counter
+    num_cut: int
 
-    def add(self, instances: InstanceData) -> None:
-        """What the head predicts in the next of the tiles."""
-        head, tile = self.head, self.tiles[len(self._parts)]
-        self.reached.update(instances.get(REACHED, {}))
-        size = (tile.bottom - tile.top, tile.right - tile.left)
-        windows = MaskWindows.of(instances, size, head.stride).in_tile(tile.top, tile.left, self.shape)
-        index = on_image(windows, self.sample)
-        index = index[tile.owns(windows.places(head.mask_thr)[index], slack=self.overlap / 8)]
-        boxes = windows.select(index).boxes(head.mask_thr)
-        self.num_cut += int(tile.cuts(boxes, self.shape, getattr(head, "margin", 0)).sum())
-        self._parts.append(in_original_frame(windows, instances, self.sample, index, head.mask_thr))
 
-    def result(self) -> InstanceData:
-        """All of them, best first; of those that two tiles found, the better."""
-        parts = self._parts
-        scores = torch.cat([part.scores for part in parts])
-        stays = without_repeats(self.tiles, [part.masks for part in parts], scores.numpy())
-        order = scores.argsort(descending=True, stable=True).numpy()
-        order = order[stays[order]]
-        masks = [mask for part in parts for mask in part.masks]
-        return InstanceData(
-            masks=[masks[i] for i in order],
-            scores=scores[order],
-            labels=torch.cat([part.labels for part in parts])[order],
-        )
+def predict_in_tiles(
+    predict: Callable[[Tensor | np.ndarray], tuple[Maps, PredictedInstances | None]],
+    image: Tensor | np.ndarray,
+    tile: int,
+    overlap: int,
+    *,
+    sample: CellSample | None = None,
+    strides: Mapping[str, int] = MappingProxyType({}),
+    margin: int = 0,
+) -> TiledPrediction:
+    """Call ``predict`` on each tile of ``image`` and put the results together.
+
+    An instance belongs to the tile in whose core its point or centroid lies; of two that different tiles
+    found in the same place, the better one stays. Only the masks of one tile are held as probabilities.
+
+    Args:
+        predict: part (..., h, w) of the image -> ({name: map (h', w') of probabilities}, the instances of the
+            part or None).
+        image: (..., H, W).
+        tile: pixels per side of a tile. A side of the image that is at most as long is not cut.
+        overlap: pixels that neighbouring tiles share, at most half of ``tile``; at least the length of the
+            longest cell, or it may be cut.
+        sample: frame of the image: ``img_shape`` (without padding), ``to_original``, ``ori_shape`` and, if
+            known, ``ignore``. None: the image as it is.
+        strides: pixels of the image per pixel of a map; 1 for names that are not given. ``tile - overlap``
+            and H and W less ``tile`` should be multiples of each.
+        margin: pixels at each side of a part in which ``predict`` finds no mask.
+
+    >>> import torch
+    >>> from cellmm.structures import PredictedInstances
+    >>> def bright(part):
+    ...     mask = (part > 0).float()[None]
+    ...     found = PredictedInstances(mask, scores=torch.ones(1), labels=torch.zeros(1, dtype=torch.long))
+    ...     return {"bright": part.numpy()}, found
+    >>> image = torch.zeros(8, 20)
+    >>> image[2:5, 8:11] = 1
+    >>> result = predict_in_tiles(bright, image, tile=12, overlap=6)
+    >>> len(result.instances), float(result.maps["bright"].sum())
+    (1, 9.0)
+    """
+    shape = tuple(image.shape[-2:])
+    if sample is None:
+        frame = dict(img_shape=shape, ori_shape=shape, to_original=np.eye(3))
+        sample = CellSample(metainfo=frame)
+    tiles = cut_into_tiles(shape, tile, overlap)
+    averages: dict[str, MapAverage] = {}
+    parts: list[InstanceData] = []
+    limits, num_cut = Counter(), 0
+    for place in tiles:
+        maps, found = predict(image[..., place.top : place.bottom, place.left : place.right])
+        for name, probs in maps.items():
+            stride = strides.get(name, 1)
+            if name not in averages:
+                averages[name] = MapAverage([-(-side // stride) for side in shape])
+            averages[name].add(probs, place.top // stride, place.left // stride)
+        if found is not None:
+            limits.update(found.limits)
+            found = found.in_tile(place.top, place.left, shape).on_image(sample)
+            found = found.select(place.owns(found.places(), slack=overlap / 8))
+            num_cut += int(place.cuts(found.boxes(), shape, margin).sum())
+            parts.append(found.in_original_frame(sample))
+    return TiledPrediction(
+        maps={name: averages.pop(name).mean() for name in list(averages)},
+        instances=_together(tiles, parts) if parts else None,
+        limits=limits,
+        num_cut=num_cut,
+    )
+
+
+def _together(tiles: Sequence[Tile], parts: Sequence[InstanceData]) -> InstanceData:
+    """The instances of all tiles, best first; of those that two tiles found, the better."""
+    scores = torch.cat([part.scores for part in parts])
+    stays = without_repeats(tiles, [part.masks for part in parts], scores.numpy())
+    order = scores.argsort(descending=True, stable=True).numpy()
+    order = order[stays[order]]
+    masks = [mask for part in parts for mask in part.masks]
+    return InstanceData(
+        masks=[masks[i] for i in order],
+        scores=scores[order],
+        labels=torch.cat([part.labels for part in parts])[order],
+    )

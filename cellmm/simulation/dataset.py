@@ -25,7 +25,7 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
-MORE = ("phase", "fluorescence", "nuclei")
+EXTRA_MODALITIES = ("phase", "fluorescence", "nuclei")
 UNFINISHED = ".cellmm-simulation-"  # in the names of folders that are being made
 
 
@@ -35,13 +35,13 @@ def make_dataset(
     splits: Mapping[str, int],
     scene: str | Mapping | SceneConfig = "default",
     seed: int = 0,
-    more: bool = False,
+    extra_modalities: bool = False,
     workers: int = 1,
 ) -> None:
-    """Simulate images with their annotation into a new folder ``root``; the whole folder or nothing.
+    """Simulate annotated images into a new folder ``root``, all of it or nothing.
 
-    For each split: ``images/`` (two brightfield planes, uint16 TIFF of axes CYX), ``annotations.json`` (COCO,
-    RLE masks) and ``layers/`` (label TIFF, a page a layer; instance i is id i + 1). With ``more`` also
+    For each split: ``images/`` (two brightfield planes, uint16 TIFF), ``annotations.json`` (COCO, RLE masks)
+    and ``layers/`` (label TIFF, one page per layer; instance i has id i + 1). With ``extra_modalities`` also
     ``phase/``, ``fluorescence/`` and ``nuclei/`` (layered; ids as in ``layers/``). The json's ``info`` holds
     seed and scene.
 
@@ -73,7 +73,9 @@ def make_dataset(
                 fcntl.flock(lock, fcntl.LOCK_EX)  # until this process ends, however it ends
         with tqdm(total=sum(splits.values()), desc=f"simulating {root}", unit="image") as progress:
             for split, number in splits.items():
-                content = _make_split(tmp / split, number, scene, (seed, split), more, workers, progress)
+                content = _make_split(
+                    tmp / split, number, scene, (seed, split), extra_modalities, workers, progress
+                )
                 (tmp / split / "annotations.json").write_text(json.dumps(content))
         tmp.chmod(0o755)
         tmp.rename(root)
@@ -88,7 +90,7 @@ def make_dataset(
 
 
 def remove_abandoned(folder: str | Path) -> None:
-    """Remove what simulations into folders beside each other left in ``folder`` when they were killed.
+    """Remove what killed simulations left in ``folder``.
 
     The folders of processes that still run are locked by them, and stay. Without locks all stay.
     """
@@ -122,12 +124,12 @@ def _make_split(
     number: int,
     config: SceneConfig,
     seed: tuple[int, str],
-    more: bool,
+    extra_modalities: bool,
     workers: int,
     progress: tqdm,
 ) -> dict:
     """Write the images and layers of one split; its COCO content."""
-    for name in ("images", "layers", *(MORE if more else ())):
+    for name in ("images", "layers", *(EXTRA_MODALITIES if extra_modalities else ())):
         (folder / name).mkdir(parents=True)
 
     def simulate(i: int) -> Scene:
@@ -139,7 +141,7 @@ def _make_split(
         try:
             for i, scene in enumerate(pool.map(simulate, range(number)), 1):
                 name = f"{i:04d}.tif"
-                _write_images(folder, name, scene, more)
+                _write_images(folder, name, scene, extra_modalities)
                 images.append(dict(id=i, file_name=name, height=height, width=width))
                 masks = scene.cells.to_rles()
                 boxes, areas = rle.bbox(masks).tolist(), rle.area(masks).tolist()
@@ -164,10 +166,10 @@ def _make_split(
     )
 
 
-def _write_images(folder: Path, name: str, scene: Scene, more: bool) -> None:
+def _write_images(folder: Path, name: str, scene: Scene, extra_modalities: bool) -> None:
     tifffile.imwrite(folder / "images" / name, scene.brightfield, metadata={"axes": "CYX"})
     write_layered_tiff(folder / "layers" / name, scene.cells)
-    if more:
+    if extra_modalities:
         tifffile.imwrite(folder / "phase" / name, scene.phase)
         tifffile.imwrite(folder / "fluorescence" / name, scene.fluorescence)
         write_layered_tiff(folder / "nuclei" / name, scene.nuclei)

@@ -44,9 +44,9 @@ def propagate(
 def brightfield(
     field: np.ndarray, *, defocus: float, wavelength: float, pixel: float, aperture: float, coherence: float
 ) -> np.ndarray:
-    """Intensity at ``defocus`` um from focus (positive: above), 1 where there is nothing.
+    """Intensity at ``defocus`` um from focus (positive: above), 1 without cells.
 
-    The lamp is no point: its size blurs a plane by ``coherence`` x |defocus| (um).
+    The lamp is not a point: its size blurs a plane by ``coherence`` x |defocus| (um).
     """
     there = propagate(field, distance=defocus, wavelength=wavelength, pixel=pixel, aperture=aperture)
     return ndimage.gaussian_filter(
@@ -57,11 +57,11 @@ def brightfield(
 def phase_contrast(
     field: np.ndarray, *, ring: float, dimming: float, wavelength: float, pixel: float, aperture: float
 ) -> np.ndarray:
-    """Zernike's phase contrast: dark cells with bright halos, about 1 where there is nothing.
+    """Zernike's phase contrast: dark cells with bright halos, about 1 without cells.
 
     The direct light, all that is coarser than 1 / ``ring`` um, is shifted by a quarter wave and dimmed to
-    ``dimming`` of its amplitude; ``ring`` in 1/um. That the ring takes some of the diffracted light too makes
-    the halo.
+    ``dimming`` of its amplitude; ``ring`` in 1/um. The halo comes from the ring taking some of the
+    diffracted light too.
     """
     squared = _squared_frequency(field.shape, pixel)
     direct = np.exp(-squared / (2 * ring**2))

@@ -16,7 +16,7 @@ class SceneConfig:
     """What a scene holds and how it is seen. Lengths in um unless said otherwise; pairs are ranges."""
 
     size: tuple[int, int] = (1024, 1024)  # image (h, w), px
-    pixel: float = 0.2  # um a pixel: 63x onto a 13 um camera pixel
+    pixel: float = 0.2  # um per pixel: 63x onto a camera pixel of 13 um
     margin: float = 8.0  # around the image, where cells and light go on
     cells: tuple[int, int] = (25, 45)  # cells placed in an image
     width: tuple[float, float] = (13.0, 26.0)
@@ -72,7 +72,7 @@ class Scene:
     """A simulated field of view; every image is uint16.
 
     ``brightfield`` (2, H, W): below and above focus; ``phase`` and ``fluorescence`` (H, W); ``cells`` and
-    ``nuclei``: whole cells and their nuclei, instance i of both belongs together.
+    ``nuclei``: whole cells and their nuclei, instance i of both belongs to the same cell.
     """
 
     brightfield: np.ndarray
@@ -85,8 +85,8 @@ class Scene:
 def simulate_scene(config: SceneConfig, rng: np.random.Generator) -> Scene:
     """Place cells and take their images. The same generator state gives the same scene.
 
-    Light is followed on a canvas that is wider by ``margin`` on each side, so that what leaves the image on
-    one side does not come back on the other. CellMMError where the cells do not find room.
+    Light is followed on a canvas that is wider by ``margin`` on each side, so that light that leaves
+    the image on one side does not come back on the other. CellMMError if the cells do not fit in.
     """
     canvas, frame = _canvas(config)
     shapes = place_cells(config, rng)

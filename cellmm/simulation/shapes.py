@@ -41,14 +41,14 @@ def make_cell(
     roughness: float,
     pixel: float,
 ) -> CellShape:
-    """Grow a cell around a bent axis: what lies nearer to the axis than the local half width is cell.
+    """Grow a cell around a bent axis: pixels nearer to the axis than its local half width belong to the cell.
 
     Args:
         centre: (y, x) of the middle of the axis, px.
         length, width, height: um; ``length`` equal to ``width`` gives a round cell.
         bend: how far the axis turns from end to end, rad.
         roughness: how far the outline wanders, as a share of the half width.
-        pixel: um a pixel.
+        pixel: um per pixel.
     """
     half_width = width / 2 / pixel
     axis_length = max(length - width, 0.0) / pixel

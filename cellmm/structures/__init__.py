@@ -2,14 +2,19 @@
 
 from cellmm.structures.cell_sample import CellSample
 from cellmm.structures.label_layers import LabelLayers
+from cellmm.structures.original_frame import map_in_original_frame, masks_in_original_frame
 from cellmm.structures.polygons import polygons_to_rle, rle_to_polygons
+from cellmm.structures.predicted_instances import PredictedInstances
 from cellmm.structures.semantic_maps import SEMANTIC_NAMES, cell_borders, semantic_maps
 
 __all__ = [
     "SEMANTIC_NAMES",
     "CellSample",
     "LabelLayers",
+    "PredictedInstances",
     "cell_borders",
+    "map_in_original_frame",
+    "masks_in_original_frame",
     "polygons_to_rle",
     "rle_to_polygons",
     "semantic_maps",

@@ -13,13 +13,13 @@ class CellSample(BaseDataElement):
     - ``gt_instances``: InstanceData(labels (M,)).
     - ``ignore`` bool (H, W), ``gt_points`` float32 (M, 2), ``gt_disks`` int32 (h, w) and ``gt_disk_weight``
       float32 (h, w): see docs/concepts/data_flow.md.
-    - ``gt_semantic``: BaseDataElement with one uint8 tensor (H, W) of 0 and 1 a map: cytoplasm, nuclei,
+    - ``gt_semantic``: BaseDataElement with one uint8 tensor (H, W) of 0 and 1 per map: cytoplasm, nuclei,
       border, background or overlap; see ``semantic_maps``.
     - ``gt_proximity``: float32 (H, W) in [0, 1], how likely cells overlap there; see ``ProximityMap``.
     - ``eval_instances``: InstanceData(masks (COCO RLE, original frame), labels, ignore, areas).
     - ``eval_nuclei``: InstanceData(masks), the nucleus of each cell (COCO RLE, original frame), may be empty.
     - ``pred_instances``: InstanceData(masks (COCO RLE, original frame), scores (N,) descending, labels).
-    - ``pred_semantic``: BaseDataElement with one float32 CPU tensor (h, w) of probabilities a map, in the
+    - ``pred_semantic``: BaseDataElement with one float32 CPU tensor (h, w) of probabilities per map, in the
       original frame (``ori_shape``).
     - metainfo: ``img_id``, ``img_path``, ``img_shape``, ``ori_shape``, ``to_original``, ``draw``.
     """

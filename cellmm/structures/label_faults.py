@@ -1,4 +1,4 @@
-"""Signs that a label image does not hold a number per cell."""
+"""Signs that a label image does not give each cell its own number."""
 
 from dataclasses import dataclass
 
@@ -7,17 +7,17 @@ import numpy as np
 
 SCATTERED = 3  # an id with so many far pieces, or more, is not a cell
 LINE = 64  # places that are looked at on a line between two pieces
-MOST, HARDLY = 0.5, 0.1  # shares of an image
+MOST, HARDLY = 0.5, 0.1  # shares of the image's pixels
 
 
 @dataclass
 class LabelFaults:
     """What was counted in a label image.
 
-    ``ids``, ``pieces``: how many there are. ``scattered``, ``doubled``: how many ids are in at least
-    ``SCATTERED`` far pieces beside their largest one, and in one or more. ``background``: the id that covers
-    most of the image, to all of its borders, where hardly a pixel is 0; None where no id does. ``no_zero``:
-    no pixel is 0.
+    ``ids``, ``pieces``: the numbers of ids and of connected pieces. ``scattered``: ids with at least
+    ``SCATTERED`` far pieces beside their largest piece; ``doubled``: ids with at least one. ``background``:
+    the id that covers most of the image, to all its borders, in an image with hardly any 0; None if no id
+    does so. ``no_zero``: no pixel is 0.
     """
 
     ids: int
@@ -37,7 +37,7 @@ def label_faults(label: np.ndarray) -> LabelFaults:
     layers = label[None] if label.ndim == 2 else label
     counted = [_far_pieces(layer) for layer in layers]
     far_pieces = np.concatenate([far for far, _ in counted])
-    backgrounds = [one for layer in layers if (one := _background(layer)) is not None]
+    backgrounds = [label_id for layer in layers if (label_id := _background(layer)) is not None]
     return LabelFaults(
         ids=len(far_pieces),
         pieces=sum(number for _, number in counted),
@@ -51,7 +51,7 @@ def label_faults(label: np.ndarray) -> LabelFaults:
 def _far_pieces(layer: np.ndarray) -> tuple[np.ndarray, int]:
     """How many far pieces each id of a layer has, int64 (N,), and the number of all pieces."""
     mask = layer > 0
-    for here, there in (  # of two pixels side by side that are of different ids, one goes
+    for here, there in (  # of two neighbouring pixels with different ids, one is dropped
         (np.s_[:, :-1], np.s_[:, 1:]),
         (np.s_[:-1], np.s_[1:]),
         (np.s_[:-1, :-1], np.s_[1:, 1:]),
@@ -87,4 +87,6 @@ def _background(layer: np.ndarray) -> int | None:
         return None
     edges = (layer[0], layer[-1], layer[:, 0], layer[:, -1])
     common = set.intersection(*(set(np.unique(edge).tolist()) for edge in edges)) - {0}
-    return next((one for one in common if np.count_nonzero(layer == one) > MOST * layer.size), None)
+    return next(
+        (label_id for label_id in common if np.count_nonzero(layer == label_id) > MOST * layer.size), None
+    )

@@ -76,14 +76,14 @@ class LabelLayers:
         owner, start, length = rle_ops.to_runs(rles, (h, w))
         pixel = rle_ops.run_pixels(start, length)
         columns = _paint(np.repeat(owner, length), pixel, len(rles), h * w).reshape(-1, w, h)
-        return cls(np.stack([cv2.transpose(one) for one in columns]), num=len(rles))
+        return cls(np.stack([cv2.transpose(column) for column in columns]), num=len(rles))
 
     @classmethod
     def from_label_image(cls, label: np.ndarray) -> "LabelLayers":
         """A label image (H, W), or a stack of them (L, H, W) with the ids counted over the whole stack.
 
         The ids may be any positive whole numbers; they are renumbered 1..N in ascending order. Negative ids,
-        fractions, NaN and an id on two layers are a CellMMError.
+        fractions, NaN and an id on two layers raise a CellMMError.
         """
         label = np.asarray(label)
         stack = label[None] if label.ndim == 2 else label
@@ -165,7 +165,7 @@ class LabelLayers:
     def to_label_image(self, on_top: str = "smaller") -> tuple[np.ndarray, dict[int, int]]:
         """One label image int32 (H, W), ids as in ``layers``, and what overlap it cannot hold.
 
-        ``on_top``: who keeps a pixel that several cells share: the 'smaller' or 'larger' one (the lower id
+        ``on_top``: which cell keeps a pixel that several share: the 'smaller' or 'larger' one (the lower id
         where two are of one area), or the one that comes 'first' or 'last' by id.
 
         Returns:
@@ -260,7 +260,7 @@ class LabelLayers:
         h, w = self.shape
         if not (0 <= y0 < y1 <= h and 0 <= x0 < x1 <= w):
             raise ValueError(
-                f"rows {y0}:{y1}, columns {x0}:{x1} are no part of an image of {self.shape} pixels"
+                f"rows {y0}:{y1}, columns {x0}:{x1} are not inside an image of {self.shape} pixels"
             )
         return LabelLayers(self.layers[:, y0:y1, x0:x1].copy(), num=self._num)
 
@@ -273,7 +273,7 @@ def _paint(owner: np.ndarray, pixel: np.ndarray, num: int, size: int) -> np.ndar
     """Pixels (of instance ``owner``, sorted by it) -> layers int32 (L, size).
 
     Instances alone on their pixels go to the first layer. Each of the others goes to the first layer that is
-    free on all of its shared pixels: ``taken`` holds a bit a layer for these, 64 layers a word.
+    free on all of its shared pixels: ``taken`` holds a bit per layer for these, 64 layers per word.
     """
     layer_of = np.zeros(num, dtype=np.int64)
     shared = np.bincount(pixel, minlength=size) > 1

@@ -8,7 +8,7 @@ from pycocotools import mask as coco_mask
 from cellmm.errors import CellMMError
 from cellmm.structures.rle import RLE, run_pixels, to_runs
 
-MAX_OUTLINE = 2**22  # px; pycocotools takes 80 bytes per pixel of it, and crashes where they are not there
+MAX_OUTLINE = 2**22  # px; pycocotools takes 80 bytes per pixel of it, and crashes without them
 
 
 def outline_length(polygon: np.ndarray) -> float:
@@ -51,8 +51,8 @@ def polygons_to_rle(polygons: Sequence[Sequence[float]], h: int, w: int) -> RLE:
     """The union of the polygons [x0, y0, x1, y1, ...] in an image of (h, w) pixels, rastered as COCO does.
 
     Coordinates are in pixels from the image's upper left corner, and may lie a little outside; the inside
-    is by the even-odd rule in each polygon. No polygon is an empty mask. Outlines of more than
-    ``MAX_OUTLINE`` pixels in all are a CellMMError.
+    is by the even-odd rule in each polygon. No polygon gives an empty mask. Outlines of more
+    than ``MAX_OUTLINE`` pixels in all raise a CellMMError.
     """
     length = 0.0
     for i, polygon in enumerate(polygons):

@@ -28,7 +28,7 @@ def encode(masks: np.ndarray) -> list[RLE]:
     if len(masks) == 0:
         return []
     columns = np.ascontiguousarray(masks.transpose(0, 2, 1)).view(np.uint8)
-    return [_with_str(one) for one in coco_mask.encode(columns.transpose(2, 1, 0))]
+    return [_with_str(encoded) for encoded in coco_mask.encode(columns.transpose(2, 1, 0))]
 
 
 def encode_one(mask: np.ndarray) -> RLE:
@@ -64,7 +64,7 @@ def bbox(rles: Sequence[Mapping]) -> np.ndarray:
 
 def iou(dt_rles: Sequence[Mapping], gt_rles: Sequence[Mapping]) -> np.ndarray:
     """Intersection over union of every pair, float64 (D, G) in [0, 1]; 0 where both masks are empty."""
-    sizes = {tuple(one["size"]) for one in (*dt_rles, *gt_rles)}
+    sizes = {tuple(mask["size"]) for mask in (*dt_rles, *gt_rles)}
     if len(sizes) > 1:
         raise CellMMError(f"masks of different image sizes {sorted(sizes)} cannot be compared")
     if len(dt_rles) == 0 or len(gt_rles) == 0:
@@ -132,18 +132,20 @@ def _common_shape(rles: Sequence[Mapping], shape: tuple[int, int] | None) -> tup
         raise ValueError("an empty list of RLEs has no size: give shape=(h, w)")
     if shape is not None:
         shape = (int(shape[0]), int(shape[1]))
-    for i, one in enumerate(rles):
-        if not isinstance(one, Mapping) or "size" not in one or "counts" not in one:
-            raise CellMMError(f"RLE {i} of {len(rles)} is no dict with 'size' and 'counts': {str(one)[:60]}")
-        if not isinstance(one["counts"], str | bytes):
+    for i, mask in enumerate(rles):
+        if not isinstance(mask, Mapping) or "size" not in mask or "counts" not in mask:
             raise CellMMError(
-                f"RLE {i} of {len(rles)} has 'counts' of type {type(one['counts']).__name__}: compress it "
+                f"RLE {i} of {len(rles)} is not a dict with 'size' and 'counts': {str(mask)[:60]}"
+            )
+        if not isinstance(mask["counts"], str | bytes):
+            raise CellMMError(
+                f"RLE {i} of {len(rles)} has 'counts' of type {type(mask['counts']).__name__}: compress it "
                 "with pycocotools.mask.frPyObjects(rle, h, w)"
             )
         try:
-            h, w = map(operator.index, one["size"])
+            h, w = map(operator.index, mask["size"])
         except (TypeError, ValueError):
-            size = str(one["size"])[:60]
+            size = str(mask["size"])[:60]
             raise CellMMError(f"RLE {i} of {len(rles)} has size {size}: [h, w] is needed") from None
         shape = (h, w) if shape is None else shape
         if (h, w) != shape:
@@ -156,15 +158,15 @@ def _common_shape(rles: Sequence[Mapping], shape: tuple[int, int] | None) -> tup
 
 
 def _counts(rles: Sequence[Mapping], shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The run lengths of all RLEs in one int64 array, with the RLE each is of and its place in it.
+    """The run lengths of all RLEs in one int64 array, with the RLE that each belongs to and its place there.
 
     A number is written in groups of 5 bits, low ones first, as chr(48 + bits): bit 5 says that another group
     follows, bit 4 of the last group is the sign. From the fourth number on, it is the difference to the last
     but one.
     """
     texts = [
-        one["counts"].encode("utf-8", "surrogatepass") if isinstance(one["counts"], str) else one["counts"]
-        for one in rles
+        mask["counts"].encode("utf-8", "surrogatepass") if isinstance(mask["counts"], str) else mask["counts"]
+        for mask in rles
     ]
     sizes = np.array([len(text) for text in texts], dtype=np.int64)
     if (sizes == 0).any():
@@ -242,5 +244,5 @@ def _integers(values: np.ndarray, name: str) -> np.ndarray:
     return values
 
 
-def _with_str(one: Mapping) -> RLE:
-    return {"size": [int(n) for n in one["size"]], "counts": one["counts"].decode("ascii")}
+def _with_str(encoded: Mapping) -> RLE:
+    return {"size": [int(n) for n in encoded["size"]], "counts": encoded["counts"].decode("ascii")}

@@ -24,7 +24,7 @@ def semantic_maps(
 
     The cost grows with the number of layers, not of cells. sparseseunet 4.2.2, 4.3.
 
-    Raises CellMMError on an unknown name, on a border_width that is no whole number from 1, and on 'nuclei'
+    Raises CellMMError on an unknown name, a border_width that is not a whole number from 1, and 'nuclei'
     without nuclei.
     """
     if unknown := [name for name in names if name not in SEMANTIC_NAMES]:
@@ -51,8 +51,8 @@ def semantic_maps(
 def cell_borders(cells: LabelLayers, *, width: int = 2) -> np.ndarray:
     """bool (H, W): pixels of a cell at most ``width`` px (Euclid) from a pixel that is not of that cell.
 
-    Each layer is looked at by itself, so that crossing cells have outlines inside each other. Outside of the
-    image there is no pixel: a cell that the image's edge cuts has no border there. On its layer, a pixel is
+    Each layer is looked at by itself, so that crossing cells have outlines inside each other. Outside of
+    the image nothing is known: a cell has no border where the image's edge cuts it. On its layer, a pixel is
     border where the least and the highest id in the disk around it differ.
     """
     if width < 1 or int(width) != width:

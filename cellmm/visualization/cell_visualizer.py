@@ -66,7 +66,7 @@ class CellVisualizer(Visualizer):
             parts.append(caption(picture, text))
         elif draw_pred and "pred_semantic" in data_sample:
             maps = sorted(data_sample.pred_semantic.items())  # of a set, in any order
-            parts += [_draw_map(target, one, scale) for target, one in maps]
+            parts += [_draw_map(target, probs, scale) for target, probs in maps]
         picture = grid(parts, len(parts)) if parts else draw_instances(image, [], scale=scale)
         if out_file is not None:
             save_picture(out_file, picture)

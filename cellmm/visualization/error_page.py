@@ -1,4 +1,4 @@
-"""A page of images with their errors: ground truth beside prediction, a colour a kind of error."""
+"""A page of images with their errors: ground truth beside prediction, with a colour per kind of error."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -53,15 +53,17 @@ def draw_errors(
     their duplicates.
     """
     cells, guesses = [], []
-    for label, one in classes.items():
+    for label, found in classes.items():
         of_class = errors[label]
-        kinds = np.where(one.gt_crowd, "ignored", np.where(of_class.found, "right", "missed")).astype(object)
+        kinds = np.where(found.gt_crowd, "ignored", np.where(of_class.found, "right", "missed")).astype(
+            object
+        )
         for kind in ("boundary", "split"):
             kinds[[of_class.explains[i][0] for i in of_class.of_kind(kind)]] = kind
         merged = [j for i in of_class.of_kind("merged") for j in of_class.explains[i]]
         kinds[[j for j in merged if not of_class.found[j]]] = "merged"
-        cells += zip(one.gt_masks, kinds, strict=True)
-        guesses += zip(one.masks, of_class.kind, strict=True)
+        cells += zip(found.gt_masks, kinds, strict=True)
+        guesses += zip(found.masks, of_class.kind, strict=True)
     guesses.sort(key=lambda guess: guess[1] == "right")
     height, width = image.shape[:2]
     scale = max(1, round(WIDTH / max(height, width)))
@@ -81,7 +83,7 @@ def draw_errors(
 def _shrunk(mask: dict, shape: tuple[int, int]) -> dict:
     """A mask as RLE of a smaller image of ``shape`` (h, w): the pixels that it fills at least half.
 
-    If there is none, those that it touches: no cell gets lost. Each mask by itself, so overlap stays.
+    If there are no such pixels, those that it touches, so that no cell is lost. Overlap is kept.
     """
     (height, width), (h, w) = mask["size"], shape
     _, start, length = rle_ops.to_runs([mask])

@@ -23,9 +23,9 @@ def draw_instances(
     colors: np.ndarray | None = None,
     fill: float = 0.2,
 ) -> np.ndarray:
-    """Draw cells on an image: a colour a cell, outline and light fill, pixels of several cells hatched white.
+    """Draw cells on an image, each in its own colour, outlined and lightly filled; overlaps are hatched.
 
-    Outlines run inside the cells, so that those of touching cells lie side by side; cells without a pixel are
+    Outlines run inside the cells, so that those of touching cells lie side by side; empty cells are
     not drawn.
 
     Args:
@@ -83,7 +83,7 @@ def draw_instances(
 
 
 def view_scale(height: int, width: int) -> int:
-    """The whole number, 1 to 4, by which an image is enlarged so that it can be looked at."""
+    """The whole number, 1 to 4, by which a small image is enlarged."""
     return int(np.clip(-(-VIEW_SIZE // max(height, width)), 1, 4))
 
 

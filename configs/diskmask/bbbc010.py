@@ -5,16 +5,13 @@ max_iters = 40_000  # batches of 4: 3,500 times each of the 45 wells
 model = dict(
     encoder=dict(widths=(48, 64, 128, 192, 256, 320), stem_stride=1),
     decoder=dict(widths=(64, 64, 128, 192, 256)),
-    data_preprocessor=dict(divisor=32),
     heads=dict(
         instances=dict(
-            stride=1,
             feature_channels=64,
-            deco_net=dict(widths=(48, 64, 96, 128, 160)),
-            window=192,
-            train_gates=8,
-            train_radius=8,
-            gate_radius=6.0,
+            mask_decoder=dict(widths=(48, 64, 96, 128, 160)),
+            finder=dict(radius=6.0),
+            sampler=dict(num_gates=8, radius=8),
+            windows=dict(size=192),
         )
     ),
 )
@@ -33,8 +30,8 @@ train_pipeline = [
         min_area=60,
     ),
     dict(type="RandomIntensity", brightness=0.3, contrast=0.3, noise=0.15),
-    dict(type="ReferencePoints", kind="medial", stride=2, min_distance=12.0),
-    dict(type="DiskTargets", stride=1, radius=8, disk_weight=8.0, between_reach=8),
+    dict(type="ReferencePoints", kind="medial", step=2, min_distance=12.0),
+    dict(type="DiskTargets", radius=8, disk_weight=8.0, between_reach=8),
     dict(type="PackCellInputs"),
 ]
 train_dataloader = dict(batch_size=4, num_workers=8, dataset=dict(pipeline=train_pipeline))

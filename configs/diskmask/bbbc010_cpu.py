@@ -8,34 +8,32 @@ _base_ = [
 max_iters = 6000
 model = dict(
     type="CellSegmentor",
-    channels_last=True,
-    data_preprocessor=dict(type="CellDataPreprocessor", in_channels=1, divisor=64, channels_last=True),
+    data_preprocessor=dict(type="CellDataPreprocessor", in_channels=1),
     # no squeeze-and-excitation: a tile of an image has to give what the whole image gives
-    encoder=dict(
-        type="SEUNetEncoder", in_channels=1, widths=(24, 32, 64, 96, 128, 160), stem_stride=2, se=False
-    ),
+    # masks at half resolution: no loss of AP here
+    encoder=dict(type="SEUNetEncoder", widths=(24, 32, 64, 96, 128, 160), stem_stride=2, se=False),
     decoder=dict(type="SEUNetDecoder", widths=(32, 48, 64, 96, 128), se=False),
     heads=dict(
         instances=dict(
             type="GatewayHead",
-            stride=2,  # masks at half resolution: no loss of AP here
             feature_channels=32,
-            deco_net=dict(widths=(24, 32, 48, 64), norm="BN", padding="same", upsample="nearest"),
-            fine_skip=True,
-            window=96,
-            train_gates=6,
-            anywhere=0.17,  # one of them
-            found=0.33,  # two
-            train_radius=4,
-            gates="peaks",
-            gate_thr=0.1,
-            gate_radius=3.0,
-            score="quality",
-            loss_disk_weight=3.0,
-            loss_mask_weight=5.0,
-            loss_dice_weight=1.0,
-            loss_quality_weight=0.5,
-            nms_thr=0.6,  # worms that cross share less
+            mask_decoder=dict(
+                widths=(24, 32, 48, 64), norm="BN", padding="same", upsample="nearest", fine_skip=True
+            ),
+            finder=dict(type="PeakFinder", score_thr=0.1, radius=3.0),
+            # of 6 gateways of an image one is at a random place of its worm, two where the head sees a disk
+            sampler=dict(
+                type="SingleGatewaySampler", num_gates=6, random_share=0.17, detected_share=0.33, radius=4
+            ),
+            criterion=dict(
+                loss_disk=dict(type="CrossEntropyLoss", loss_weight=3.0),
+                loss_mask=dict(type="MaskBCELoss", loss_weight=5.0),
+                loss_dice=dict(type="DiceLoss", loss_weight=1.0),
+            ),
+            scoring=dict(objectness=dict(type="MaskQuality", loss=dict(type="BCELoss", loss_weight=0.5))),
+            windows=dict(size=96),
+            # worms that cross share less than an IoU of 0.6
+            test_cfg=dict(nms=dict(type="MaskNMS", iou_thr=0.6)),
         )
     ),
 )

@@ -47,10 +47,9 @@ model = dict(
         mode="fan_in",
         nonlinearity="relu",
     ),
-    data_preprocessor=dict(type="CellDataPreprocessor", in_channels=3, divisor=1),
+    data_preprocessor=dict(type="CellDataPreprocessor", in_channels=3),
     encoder=dict(
         type="SEUNetEncoder",
-        in_channels=3,
         widths=(64, 128, 256, 512),
         stem_stride=2,
         se=False,
@@ -61,18 +60,22 @@ model = dict(
     heads=dict(
         instances=dict(
             type="GatewayHead",
-            stride=1,
             feature_channels=64,
             # EncoNet is "of the same architecture" as DecoNet (2.3.2), and its first block, printed in 3.2.1,
             # has 64 channels at stride 2: half of U-Net's 128 there, which is the "half" of 2.3.2
-            deco_net=dict(widths=(64, 128, 256, 512), padding="valid"),
-            origin=92,
-            window=324,  # when predicting: masks of 132 pixels; more where a worm is longer: ours
-            keep_prob=0.5,
-            train_thinning=3,  # randint(1, 5 - 1) - 1 passes: 0 to 3 (3.3.2)
-            gates="components",
-            score="mask",
-            patience=None,  # every gateway is opened, as published
+            mask_decoder=dict(type="DecoNet", widths=(64, 128, 256, 512), padding="valid"),
+            finder=dict(type="ComponentFinder", median=3),
+            # thinning: randint(1, 5 - 1) - 1 passes, 0 to 3 (3.3.2)
+            sampler=dict(type="UnionGatewaySampler", keep_prob=0.5, thinning=3),
+            criterion=dict(
+                type="GatewayCriterion",
+                loss_disk=dict(type="CrossEntropyLoss", loss_weight=1.0),
+                loss_mask=dict(type="MaskBCELoss", loss_weight=1.0),
+            ),
+            scoring=dict(type="GatewayScoring"),
+            # when predicting: masks of 132 pixels; more where a worm is longer: ours. Every gateway is opened
+            windows=dict(type="GrowingWindows", size=324, patience=None),
+            test_cfg=dict(mask_thr=0.5, score_thr=0.05, nms=None),  # score_thr: ours
         )
     ),
 )

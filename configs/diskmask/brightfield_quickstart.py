@@ -15,7 +15,7 @@ train_pipeline = [
     ),
     # cells at the border of the image are cells too: whole images, border=0
     dict(type="ReferencePoints", kind="medial", stride=2, border=0, min_distance=10.0),
-    dict(type="DiskTargets", stride=2, radius=4, disk_weight=8.0, between_reach=4),
+    dict(type="DiskTargets", radius=4, disk_weight=8.0, between_reach=4),
     dict(type="PackCellInputs"),
 ]
 train_dataloader = dict(batch_size=4, dataset=dict(pipeline=train_pipeline))
@@ -26,22 +26,22 @@ model = dict(
         instances=dict(
             _delete_=True,
             type="GatewayHead",
-            stride=2,
             feature_channels=32,
-            deco_net=dict(widths=(24, 32, 48, 64), norm="BN", padding="same", upsample="nearest"),
-            fine_skip=True,
-            window=64,
-            train_gates=6,
-            anywhere=0.17,
-            found=0.33,
-            train_radius=4,
-            gates="peaks",
-            score="quality",
-            loss_disk_weight=3.0,
-            loss_mask_weight=5.0,
-            loss_dice_weight=1.0,
-            loss_quality_weight=0.5,
-            nms_thr=0.6,
+            mask_decoder=dict(
+                widths=(24, 32, 48, 64), norm="BN", padding="same", upsample="nearest", fine_skip=True
+            ),
+            finder=dict(type="PeakFinder", score_thr=0.1, radius=3.0),
+            sampler=dict(
+                type="SingleGatewaySampler", num_gates=6, random_share=0.17, detected_share=0.33, radius=4
+            ),
+            criterion=dict(
+                loss_disk=dict(type="CrossEntropyLoss", loss_weight=3.0),
+                loss_mask=dict(type="MaskBCELoss", loss_weight=5.0),
+                loss_dice=dict(type="DiceLoss", loss_weight=1.0),
+            ),
+            scoring=dict(objectness=dict(type="MaskQuality", loss=dict(type="BCELoss", loss_weight=0.5))),
+            windows=dict(size=64),
+            test_cfg=dict(nms=dict(type="MaskNMS", iou_thr=0.6)),
         )
     ),
 )

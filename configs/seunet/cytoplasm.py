@@ -9,7 +9,7 @@ _base_ = [
 max_iters = 500  # about five minutes on two CPU cores
 model = dict(
     decoder=_base_.decoder,
-    heads=dict(cytoplasm=dict(type="SemanticHead", stride=2, target="cytoplasm")),
+    heads=dict(cytoplasm=dict(type="SemanticHead", target="cytoplasm")),
     postprocess=dict(type="SeededWatershed", min_area=10),  # pixels of the maps, at stride 2
 )
 val_evaluator = [dict(type="CellCocoMetric"), dict(type="SemanticMetric", targets=("cytoplasm",))]

@@ -8,7 +8,9 @@ max_iters = 4500  # 1000 epochs of 18 images in batches of 4
 data_root = "data/simulated_nuclei_1024"
 dataset = dict(
     data_root=data_root,
-    simulation=dict(_delete_=True, folder=data_root, splits=dict(train=18, val=5, test=5), seed=0, more=True),
+    simulation=dict(
+        _delete_=True, folder=data_root, splits=dict(train=18, val=5, test=5), seed=0, extra_modalities=True
+    ),
 )
 decoder = dict(type="SEUNetDecoder", widths=(64, 128, 256, 512))
 targets = ("cytoplasm", "nuclei", "border", "background")
@@ -37,10 +39,8 @@ test_dataloader = dict(dataset=dict(dataset, pipeline=test_pipeline))
 model = dict(
     tile=512,
     tile_overlap=256,
-    data_preprocessor=dict(divisor=16),
     encoder=dict(widths=(64, 128, 256, 512, 1024), stem_stride=1),
     decoder=dict(decoders=dict.fromkeys(targets, decoder)),
-    heads={name: dict(stride=1) for name in targets},
     postprocess=dict(min_area=40),  # ours
 )
 optim_wrapper = dict(

@@ -1,7 +1,7 @@
 # SEU-Net for the nuclei alone: the base model of sparseseunet table 5.2.
 _base_ = ["./cytoplasm.py"]
 model = dict(
-    heads=dict(_delete_=True, nuclei=dict(type="SemanticHead", stride=2, target="nuclei")),
+    heads=dict(_delete_=True, nuclei=dict(type="SemanticHead", target="nuclei")),
     instance_head=None,  # maps alone
     postprocess=None,
 )

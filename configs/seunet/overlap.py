@@ -7,9 +7,8 @@ model = dict(
     heads=dict(
         overlap=dict(
             type="SemanticHead",
-            stride=2,
             target="overlap",
-            loss=dict(type="ProximityFocalLoss", form="none"),
+            loss=dict(type="SigmoidFocalLoss"),
         )
     ),
 )

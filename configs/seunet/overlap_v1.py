@@ -8,4 +8,4 @@ train_pipeline = [
     dict(type="PackCellInputs"),
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-model = dict(heads=dict(overlap=dict(loss=dict(form="negatives"))))
+model = dict(heads=dict(overlap=dict(loss=dict(type="ProximityFocalLoss"))))

@@ -3,7 +3,7 @@ _base_ = ["./cytoplasm.py"]
 targets = ("cytoplasm", "border", "background")
 model = dict(
     decoder=dict(_delete_=True, type="ParallelDecoders", decoders={name: _base_.decoder for name in targets}),
-    heads={name: dict(type="SemanticHead", stride=2, target=name) for name in targets},
+    heads={name: dict(type="SemanticHead", target=name) for name in targets},
 )
 val_evaluator = [dict(type="CellCocoMetric"), dict(type="SemanticMetric", targets=targets)]
 test_evaluator = val_evaluator

@@ -3,20 +3,15 @@
 _base_ = ["./bbbc010_cpu.py"]
 max_iters = 30_000  # batches of 8: 4,800 times each of the 50 wells
 model = dict(
-    data_preprocessor=dict(divisor=32),
     encoder=dict(widths=(48, 64, 128, 192, 256, 320), stem_stride=1),
     decoder=dict(widths=(64, 64, 128, 192, 256)),
     heads=dict(
         instances=dict(
-            stride=1,
             num_queries=50,
             feature_dim=256,
-            branch_channels=96,
-            mask_dim=64,
-            depth=4,
-            instance_level=2,
-            match_level=2,
             num_refine=3,
+            instance_branch=dict(channels=96, depth=4, level=2),
+            mask_branch=dict(channels=96, depth=4, mask_dim=64, match_level=2),
         )
     ),
 )

@@ -6,25 +6,23 @@ _base_ = [
     "../_base_/schedules/cpu.py",
 ]
 model = dict(
-    channels_last=True,
-    data_preprocessor=dict(divisor=64, channels_last=True),
+    # masks at half resolution: no loss of AP here, a quarter of the work
     encoder=dict(widths=(24, 32, 64, 96, 128, 160), stem_stride=2),
     decoder=dict(widths=(48, 48, 64, 96, 128)),
     heads=dict(
         instances=dict(
-            stride=2,  # masks at half resolution: no loss of AP here, a quarter of the work
             num_queries=40,  # at most 15 worms in a well
             feature_dim=128,
-            branch_channels=48,
-            mask_dim=32,
-            depth=2,
-            instance_level=1,  # activation maps at stride 4
-            match_level=1,  # and the matching
             coord_order=2,
-            spatial_prior=0.25,  # queries start spread over the well instead of all alike
-            num_fields=4,  # pixels vote for a place in the worm: long bodies come together
             num_refine=2,
-            nms_thr=0.7,  # two queries on one cell; cells themselves share less
+            # activation maps and the matching at stride 4
+            instance_branch=dict(channels=48, depth=2, level=1),
+            # pixels vote for a place in the worm: long bodies come together
+            mask_branch=dict(channels=48, depth=2, mask_dim=32, num_fields=4, match_level=1),
+            # queries start spread over the well instead of all alike
+            activation=dict(spatial_prior=0.25),
+            # two queries on one cell; cells themselves share less
+            test_cfg=dict(nms=dict(type="MaskNMS", iou_thr=0.7)),
         )
     ),
 )

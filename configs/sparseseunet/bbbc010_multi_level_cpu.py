@@ -3,5 +3,11 @@
 _base_ = ["./bbbc010_cpu.py"]
 model = dict(
     decoder=dict(keep_skips=True),
-    heads=dict(instances=dict(num_levels=6, objectness="quality")),
+    heads=dict(
+        instances=dict(
+            instance_branch=dict(num_levels=6),
+            mask_branch=dict(num_levels=6),
+            objectness=dict(type="MaskQuality"),
+        )
+    ),
 )

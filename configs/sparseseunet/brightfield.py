@@ -6,5 +6,5 @@ _base_ = [
     "../_base_/datasets/brightfield.py",
     "../_base_/schedules/thesis.py",
 ]
-model = dict(data_preprocessor=dict(in_channels=2), encoder=dict(in_channels=2))
+model = dict(data_preprocessor=dict(in_channels=2))
 default_hooks = dict(checkpoint=dict(interval=900, save_best="AP", rule="greater"))

@@ -2,8 +2,14 @@
 # large ones computed again when gradients are, activation maps at stride 2 that see pixel positions.
 _base_ = ["./brightfield.py"]
 model = dict(
-    heads=dict(instances=dict(num_points=12544, instance_level=1, coord_order=1)),
-    recompute=[
+    heads=dict(
+        instances=dict(
+            coord_order=1,
+            instance_branch=dict(level=1),
+            criterion=dict(points=dict(type="UncertainPoints", num_points=12544)),
+        )
+    ),
+    activation_checkpointing=[
         "encoder.levels.0",
         "encoder.levels.1",
         "decoder.levels.0",

@@ -28,25 +28,19 @@ train_dataloader = dict(
 val_dataloader = dict(dataset=dict(data_root=data_root, simulation=simulation, pipeline=test_pipeline))
 test_dataloader = dict(dataset=dict(data_root=data_root, simulation=simulation, pipeline=test_pipeline))
 model = dict(
-    channels_last=True,
-    data_preprocessor=dict(divisor=64, channels_last=True),
     encoder=dict(widths=(24, 32, 64, 96, 128, 160), stem_stride=2),
     decoder=dict(widths=(48, 48, 64, 96, 128)),
     heads=dict(
         instances=dict(
-            stride=2,
             num_queries=64,
             feature_dim=128,
-            branch_channels=48,
-            mask_dim=32,
-            depth=2,
-            instance_level=1,
             coord_order=2,
-            spatial_prior=0.25,
-            num_fields=4,
             num_refine=2,
-            nms_thr=0.7,  # two queries on one cell; cells themselves share less
-            match_level=1,
+            instance_branch=dict(channels=48, depth=2, level=1),
+            mask_branch=dict(channels=48, depth=2, mask_dim=32, num_fields=4, match_level=1),
+            activation=dict(spatial_prior=0.25),
+            # two queries on one cell; cells themselves share less
+            test_cfg=dict(nms=dict(type="MaskNMS", iou_thr=0.7)),
         )
     ),
 )

@@ -9,22 +9,16 @@ _base_ = [
 ]
 max_iters = 40_000
 model = dict(
-    channels_last=True,
-    data_preprocessor=dict(divisor=64, channels_last=True),
     encoder=dict(widths=(32, 64, 128, 256, 384, 512), stem_stride=2),
     decoder=dict(widths=(64, 96, 128, 256, 384)),
     heads=dict(
         instances=dict(
-            stride=2,
             num_queries=800,
-            branch_channels=128,
-            mask_dim=64,
-            instance_level=1,
-            match_level=1,
             coord_order=2,
-            spatial_prior=0.05,
-            num_fields=4,
             num_refine=2,
+            instance_branch=dict(channels=128, level=1),
+            mask_branch=dict(channels=128, mask_dim=64, num_fields=4, match_level=1),
+            activation=dict(spatial_prior=0.05),
         )
     ),
 )

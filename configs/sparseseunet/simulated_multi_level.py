@@ -2,5 +2,5 @@
 _base_ = ["./brightfield_quickstart.py"]
 model = dict(
     decoder=dict(keep_skips=True),
-    heads=dict(instances=dict(num_levels=6)),
+    heads=dict(instances=dict(instance_branch=dict(num_levels=6), mask_branch=dict(num_levels=6))),
 )

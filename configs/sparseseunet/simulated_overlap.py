@@ -14,10 +14,9 @@ model = dict(
         instances=dict(reads=["instances", "overlap"]),
         overlap=dict(
             type="SemanticHead",
-            stride=2,
             target="overlap",
             # the mean over all pixels is some hundredths of the losses of the cells, which share this decoder
-            loss=dict(type="ProximityFocalLoss", form="none", loss_weight=50.0),
+            loss=dict(type="SigmoidFocalLoss", loss_weight=50.0),
         ),
     ),
 )

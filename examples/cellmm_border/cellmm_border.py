@@ -1,4 +1,4 @@
-"""Learn the borders of cells beside their masks, from a folder a well; count the cells."""
+"""Learn the borders of cells beside their masks, from one folder per well; count the cells."""
 
 import torch
 from mmengine.evaluator import BaseMetric
@@ -6,22 +6,26 @@ from torch import Tensor, nn
 
 from cellmm.datasets.base import CellDataset
 from cellmm.models.losses.functional import dice_coefficient, mask_bce
+from cellmm.models.losses.weighted_loss import WeightedLoss, weighted
 from cellmm.registry import DATASETS, METRICS, MODELS
 
 
 @MODELS.register_module()
-class BorderLoss(nn.Module):
-    """1 - Dice + binary cross-entropy, mean over the images: (B, P) logits and targets in [0, 1] -> ()."""
+class BorderLoss(WeightedLoss):
+    """1 - Dice + binary cross-entropy of each image: (B, P) logits, and targets in [0, 1]."""
 
-    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
-        return (1 - dice_coefficient(logits.sigmoid(), targets) + mask_bce(logits, targets)).mean()
+    def elements(self, pred: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
+        dice = dice_coefficient(weighted(pred.float().sigmoid(), weight), weighted(target, weight))
+        return 1 - dice + mask_bce(pred, target, weight)
 
 
 @MODELS.register_module()
 class BorderHead(nn.Module):
     """Logits (B, 1, H, W): does the pixel lie in a cell, ``width`` pixels or less from its outline?"""
 
-    def __init__(self, in_channels: list[int], stride: int, width: int = 2, loss: dict | None = None) -> None:
+    def __init__(
+        self, in_channels: tuple[int, ...], stride: int, width: int = 2, loss: dict | None = None
+    ) -> None:
         super().__init__()
         self.stride, self.width = stride, width
         self.logits = nn.Conv2d(in_channels[0], 1, kernel_size=1)
@@ -44,7 +48,7 @@ class BorderHead(nn.Module):
 
 @DATASETS.register_module()
 class WellDataset(CellDataset):
-    """A folder a well, such as B03/, with image.tif and the label image cells.tif in it."""
+    """One folder per well, such as B03/, with image.tif and the label image cells.tif in it."""
 
     def load_data_list(self) -> list[dict]:
         wells = enumerate(sorted(self.resolve("").glob("*/image.tif")), start=1)

@@ -18,13 +18,14 @@ CONFIG = """
 default_scope = "cellmm"
 model = dict(
     type="CellSegmentor",
-    data_preprocessor=dict(type="CellDataPreprocessor", in_channels=1, divisor=8),
-    encoder=dict(type="SEUNetEncoder", in_channels=1, widths=(4, 4, 4)),
+    data_preprocessor=dict(type="CellDataPreprocessor", in_channels=1),
+    encoder=dict(type="SEUNetEncoder", widths=(4, 4, 4)),
     decoder=dict(type="SEUNetDecoder", widths=(4, 4)),
     heads=dict(
         instances=dict(
-            type="IAMHead", stride=1, num_queries=9, feature_dim=8, branch_channels=4, mask_dim=4, depth=1,
-            score_thr=0.0, mask_thr=0.05,  # random weights find nine cells
+            type="IAMHead", num_queries=9, feature_dim=8,
+            instance_branch=dict(channels=4, depth=1), mask_branch=dict(channels=4, depth=1, mask_dim=4),
+            test_cfg=dict(score_thr=0.0, mask_thr=0.05),  # random weights find nine cells
         )
     ),
 )

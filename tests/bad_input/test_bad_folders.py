@@ -123,7 +123,7 @@ def test_a_missing_image(in_its_place, kind, tmp_path, refused):
     image.unlink()
     if in_its_place == "a folder":
         image.mkdir()
-    refused(lambda: read(tmp_path, kind), "no image (for|of)|images that are not in", r"1: B?0?1\b")
+    refused(lambda: read(tmp_path, kind), "no image (for|of)|masks without an image", r"1: B?0?1\b")
 
 
 def test_a_missing_annotation(kind, tmp_path, refused):
@@ -136,7 +136,7 @@ def test_missing_folders(kind, tmp_path, refused):
     refused(lambda: read(tmp_path / "nowhere", kind), "nowhere.* is (not a folder|absent): (check|write)")
     for path in (image.parent, cells.parent):
         path.rename(path.with_name("elsewhere"))
-        refused(lambda: read(tmp_path, kind), "is not a folder|no mask for|images that are not in")
+        refused(lambda: read(tmp_path, kind), "is not a folder|no mask for|masks without an image")
         path.with_name("elsewhere").rename(path)
     assert read(tmp_path, kind) == [[20], [20]]
 
@@ -183,7 +183,7 @@ def test_a_folder_that_may_not_be_read(kind, tmp_path, monkeypatch, check_line):
 
 def test_a_pattern_that_is_none(tmp_path, refused):
     write(tmp_path, MaskFolderDataset)
-    refused(lambda: read(tmp_path, MaskFolderDataset, mask_pattern="(?P<image"), "no regular expression: ")
+    refused(lambda: read(tmp_path, MaskFolderDataset, mask_pattern="(?P<image"), "not a regular expression: ")
     refused(lambda: read(tmp_path, MaskFolderDataset, mask_pattern=".*"), r"put \(\?P<image>\.\.\.\) around")
 
 
@@ -316,15 +316,15 @@ def test_masks_that_are_all_the_same(tmp_path):
 
 # what split.json holds, and what is said
 BAD_SPLITS = {
-    "cut": (b'{"train": ["B0', "no valid json.*: write it again"),
-    "empty": (b"", "no valid json.*: write it again"),
-    "UTF-16": (json.dumps(SPLIT).encode("utf-16"), "no valid json.*: write it again"),
-    "list": (b'["B01"]', 'no dict of splits: write {"train"'),
+    "cut": (b'{"train": ["B0', "not valid json.*: write it again"),
+    "empty": (b"", "not valid json.*: write it again"),
+    "UTF-16": (json.dumps(SPLIT).encode("utf-16"), "not valid json.*: write it again"),
+    "list": (b'["B01"]', 'not a dict of splits: write {"train"'),
     "numbers": (b'{"train": [1, 2]}', "'train' lists 1: wells are names"),
     "lists of lists": (b'{"train": [["B01"]]}', r"'train' lists \['B01'\]: wells are names"),
-    "other splits": (b'{"test": ["B01"]}', "no split 'train'; there are test, all"),
+    "other splits": (b'{"test": ["B01"]}', "no split 'train'; it has test, all"),
     "nothing": (b'{"train": []}', "no image"),
-    "other wells": (b'{"train": ["B01", "C09"]}', "no image of 1: C09 of 2 wells .* lists in 'train'"),
+    "other wells": (b'{"train": ["B01", "C09"]}', "no image for 1: C09 of 2 wells .* lists in 'train'"),
 }
 
 

@@ -154,19 +154,19 @@ BAD = {
     "OME of 5 axes": (
         "a.ome.tif",
         tif(np.zeros((3, 4, 2, H, W), np.uint8), ome=True, metadata={"axes": "TZCYX"}),
-        "5 axes TZCYX.*save one image a file",
+        "5 axes TZCYX.*save one image per file",
     ),
     "OME time series": (
         "a.ome.tif",
         tif(channels(3), ome=True, metadata={"axes": "TYX"}, photometric="minisblack"),
-        "3 time points: save one image a file",
+        "3 time points: save one image per file",
     ),
     "ImageJ time series": (
         "a.tif",
         tif(np.zeros((20, H, W), np.uint8), imagej=True, metadata={"axes": "TYX"}),
-        "20 time points: save one image a file",
+        "20 time points: save one image per file",
     ),
-    "pages of two sizes": ("a.tif", several(GREY, GREY[:5]), "sizes .*save one image a file"),
+    "pages of two sizes": ("a.tif", several(GREY, GREY[:5]), "sizes .*save one image per file"),
     "TIFF of a million squared": ("a.tif", huge_tif(10**6), "more than 2\\^30.*crop or tile"),
     "PNG of a million squared": (
         "a.png",

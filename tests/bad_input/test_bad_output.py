@@ -210,7 +210,7 @@ def test_memory_runs_out_for_a_picture(predict, images, monkeypatch, tmp_path, c
     monkeypatch.setattr("cellmm.io.memory.free_memory", lambda: 30 * H * W)
     status, lines = predict(images / "a.tif")
     assert status == 1 and len(lines) == 1
-    check_line(lines[0], r"a\.tif: no picture of it \(.*\): take --no-overlays")
+    check_line(lines[0], r"a\.tif: it cannot be drawn \(.*\): use --no-overlays")
     assert list(files(tmp_path / "out")) == ["cells.json"]
 
 

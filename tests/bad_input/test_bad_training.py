@@ -21,14 +21,12 @@ train_dataloader = dict(batch_size=2, **loader)
 val_dataloader = loader
 test_dataloader = loader
 model = dict(
-    channels_last=False,
-    data_preprocessor=dict(divisor=8, channels_last=False),
     encoder=dict(widths=(4, 4, 4), stem_stride=1),
     decoder=dict(widths=(4, 4)),
     heads=dict(
         instances=dict(
-            _delete_=True, type="IAMHead", stride=1, num_queries=16, feature_dim=8, branch_channels=4,
-            mask_dim=4, depth=1,
+            _delete_=True, type="IAMHead", num_queries=16, feature_dim=8,
+            instance_branch=dict(channels=4, depth=1), mask_branch=dict(channels=4, depth=1, mask_dim=4),
         )
     ),
 )
@@ -86,7 +84,7 @@ KNOWN_BEFORE = {
         lambda folder: (folder / "annotations.json").write_bytes(
             (folder / "annotations.json").read_bytes()[:200]
         ),
-        r"train/annotations\.json is no valid json",
+        r"train/annotations\.json is not valid json",
     ),
     "image absent": (
         lambda folder: (folder / "images/3.tif").unlink(),

@@ -59,7 +59,7 @@ def test_the_effective_config_is_a_config_and_then_comes_the_difference(capsys, 
 def test_several_bases_are_merged():
     names, bases = load_bases(ROOT / "configs/sparseseunet/brightfield.py")
     assert len(names) == 4
-    assert bases["model"]["encoder"]["in_channels"] == 1 and bases["max_iters"] == 18_000
+    assert bases["model"]["data_preprocessor"]["in_channels"] == 1 and bases["max_iters"] == 18_000
     assert load_bases(ROOT / "configs/_base_/schedules/cpu.py") == ([], {})
 
 

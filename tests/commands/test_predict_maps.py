@@ -41,8 +41,7 @@ def model(images, tmp_path):
         decoder = decoders if name == "four_heads" else "widths=(4, 4)"
         config.write_text(
             f"_base_ = [{str(SEUNET / f'{name}.py')!r}]\n"
-            f"model = dict(encoder=dict(widths=(4, 4, 4)), decoder=dict({decoder}),"
-            " data_preprocessor=dict(divisor=8))\n"
+            f"model = dict(encoder=dict(widths=(4, 4, 4)), decoder=dict({decoder}))\n"
             f"loader = dict(num_workers=0, dataset=dict(data_root={str(images)!r}))\n"
             "test_dataloader = loader\n"
         )

@@ -54,7 +54,8 @@ def test_the_configs_pass(path):
         {"default_hooks.timer": None, "custom_hooks": [dict(type="EMAHook", momentum=0.1, priority=49)]},
         {"default_hooks.early": dict(type="EarlyStoppingHook", monitor="AP", rule="greater")},
         {"model.encoder.init_cfg": dict(type="Kaiming", layer="Conv2d")},
-        {"model.heads.more": dict(type="IAMHead", stride=1, matcher=dict(type="HungarianMatcher"))},
+        {"model.heads.more": dict(type="IAMHead", criterion=dict(matcher=dict(type="HungarianMatcher")))},
+        {"model.heads.instances.objectness": dict(type="MaskQuality")},
         {"model_wrapper_cfg": dict(type="CellDistributedDataParallel", find_unused_parameters=True)},
         {"compile": True, "sync_bn": "torch", "auto_scale_lr": dict(enable=False, base_batch_size=2)},
         {"compile": dict(mode="default"), "custom_imports": dict(imports=["math"])},
@@ -101,7 +102,7 @@ REFUSED = [  # option, its value, what is said of it
     ),
     ("optim_wrapper.constructor", "X", "there is no 'X'; possible: DefaultOptimWrapperConstructor"),
     ("model.heads.instances.num_querys", 50, f"IAMHead {NO_SUCH} num_queries?"),
-    ("model.heads.instances.matcher.mask_wight", 1, f"HungarianMatcher {NO_SUCH} mask_weight?"),
+    ("model.heads.instances.criterion.matcher.mask_wight", 1, f"HungarianMatcher {NO_SUCH} mask_weight?"),
     ("default_hooks.checkpoint.intervall", 1, f"CheckpointHook {NO_SUCH} interval?"),
     ("optim_wrapper.optimizer.weight_decy", 1, f"AdamW {NO_SUCH} weight_decay?"),
     ("param_scheduler.0.milestone", [1], f"MultiStepLR {NO_SUCH} milestones?"),
@@ -135,7 +136,9 @@ REFUSED = [  # option, its value, what is said of it
     ),
     ("default_hooks.chekpoint", {}, "has no type; did you mean checkpoint?"),
     ("model.heads.instances.num_queries", "40", "IAMHead needs a number, got '40'"),
-    ("model.heads.instances.matcher", "x", "IAMHead needs None or a dict, got 'x'"),
+    ("model.heads.instances.criterion", "x", "IAMHead needs None or a dict, got 'x'"),
+    ("model.heads.instances.mask_branch.mask_din", 4, f"MaskBranch {NO_SUCH} mask_dim?"),
+    ("model.heads.instances.test_cfg.score_th", 0.1, f"InstanceTestCfg {NO_SUCH} score_thr?"),
     ("train_dataloader.dataset.data_root", 5, "SimulatedDataset needs text, got 5"),
     ("train_dataloader.batch_size", 0, f"{WHOLE} 1 is needed, got 0"),
     ("train_dataloader.batch_size", 2.0, f"{WHOLE} 1 is needed, got 2.0"),
@@ -144,13 +147,12 @@ REFUSED = [  # option, its value, what is said of it
     ("train_cfg.val_interval", 0, f"{WHOLE} 1 is needed, got 0"),
     ("optim_wrapper.accumulative_counts", 0, f"{WHOLE} 1 is needed, got 0"),
     ("optim_wrapper.optimizer.lr", "1e-4", "a number above 0 is needed, got '1e-4'"),
-    ("model.encoder.in_channels", 3, "3, but model.data_preprocessor.in_channels is 2; make them the same"),
 ]
 
 
 @pytest.mark.parametrize(("key", "value", "says"), REFUSED)
 def test_what_is_wrong_is_named_with_its_cure(key, value, says):
-    place = {"model.heads.instances.type": "model.heads.instances.stride"}.get(key, key)
+    place = {"model.heads.instances.type": "model.heads.instances.num_queries"}.get(key, key)
     place = {"optim_wrapper.constructor": f"{key}.type"}.get(place, place)
     place = place.removesuffix(".p").removesuffix(".border_mode")
     assert f"{place}: {says}" in problems({key: value})
@@ -207,15 +209,19 @@ LOOP = "train_cfg: set type='IterBasedTrainLoop' with max_iters"
             f"custom_hooks.0.momentm: EMAHook {NO_SUCH} m",
         ),
         ({"custom_hooks": [dict(type="EMAHook", ema_type="E")]}, "custom_hooks.0.ema_type: there is no 'E'"),
-        ({"train_cfg.type": "EpochBasedTrainLoop"}, LOOP),
+        ({"train_cfg.type": "mmengine.EpochBasedTrainLoop"}, LOOP),
+        (
+            {"train_cfg.type": "EpochBasedTrainLoop"},
+            f"train_cfg.max_iters: EpochBasedTrainLoop {NO_SUCH} max_epochs?",
+        ),
         ({"train_cfg": dict(_delete_=True, by_epoch=True, max_epochs=3)}, LOOP),
         (
             {"train_dataloader.sampler.type": "DefaultSampler"},
             "sampler: DefaultSampler does not number",
         ),
         (
-            {"model.heads.instances": dict(_delete_=True, type="IAMHead")},
-            "stride: missing; IAMHead",
+            {"model.heads.instances": dict(_delete_=True, type="SemanticHead")},
+            "target: missing; SemanticHead",
         ),
         ({"train_dataloader.dataset": dict(_delete_=True, pipeline=[])}, "dataset: has no type"),
         (
@@ -279,7 +285,7 @@ def test_steps_have_the_name_of_the_list_that_they_come_from(tmp_path):
 
 
 def test_a_leftover_delete_is_named(tmp_path):
-    path = child(tmp_path, 'model = dict(heads=dict(new=dict(_delete_=True, type="IAMHead", stride=1)))')
+    path = child(tmp_path, 'model = dict(heads=dict(new=dict(_delete_=True, type="IAMHead")))')
     with pytest.raises(CellMMError, match=r"model\.heads\.new\._delete_: the bases hold nothing"):
         check_config(load_config(path))
 

@@ -16,19 +16,19 @@ NAMES = ("cytoplasm", "nuclei", "border", "background")
 
 
 def head(target, **more):
-    return dict(type="SemanticHead", stride=1, target=target, **more)
+    return dict(type="SemanticHead", target=target, **more)
 
 
 def four_heads(parallel: bool) -> dict:
     decoder = dict(type="SEUNetDecoder", widths=WIDTHS)
     return dict(
         type="CellSegmentor",
-        data_preprocessor=dict(type="CellDataPreprocessor", in_channels=2, divisor=16),
-        encoder=dict(type="SEUNetEncoder", in_channels=2),
+        data_preprocessor=dict(type="CellDataPreprocessor", in_channels=2),
+        encoder=dict(type="SEUNetEncoder"),
         decoder=dict(type="ParallelDecoders", decoders={name: dict(decoder) for name in NAMES})
         if parallel
         else decoder,
-        heads={name: head(name, loss=dict(type="PixelBCELoss", loss_weight=0.5)) for name in NAMES},
+        heads={name: head(name, loss=dict(type="BCELoss", loss_weight=0.5)) for name in NAMES},
         instance_head=None,
         postprocess=dict(type="SeededWatershed", min_seed=20),
     )
@@ -39,8 +39,8 @@ def overlap_aware() -> dict:
     model = dict(four_heads(parallel=True), instance_head="instances", postprocess=None)
     model["decoder"] = dict(type="ParallelDecoders", decoders=dict(cells=decoder, overlap=dict(decoder)))
     model["heads"] = dict(
-        instances=dict(type="IAMHead", stride=1, reads=["cells", "overlap"]),
-        overlap=head("overlap", loss=dict(type="ProximityFocalLoss", form="negatives")),
+        instances=dict(type="IAMHead", reads=["cells", "overlap"]),
+        overlap=head("overlap", loss=dict(type="ProximityFocalLoss", gamma=2.0)),
     )
     return model
 
@@ -74,7 +74,7 @@ def test_the_models_pass(name):
             "one",
             "heads.border.loss.loss_wieght",
             2,
-            "PixelBCELoss takes no such argument; did you mean loss_w",
+            "BCELoss takes no such argument; did you mean loss_w",
         ),
         ("one", "heads.border.targt", "x", "SemanticHead takes no such argument; did you mean target?"),
         ("one", "postprocess.min_sed", 2, "SeededWatershed takes no such argument; did you mean min_seed?"),
@@ -82,7 +82,7 @@ def test_the_models_pass(name):
         ("one", "postproces", None, "CellSegmentor takes no such argument; did you mean postprocess?"),
         ("overlap", "heads.instances.read", "cells", "IAMHead takes no such argument; did you mean reads?"),
         ("overlap", "heads.overlap.raeds", [], "SemanticHead takes no such argument; did you mean reads?"),
-        ("overlap", "heads.overlap.loss.form", 5, "ProximityFocalLoss needs text, got 5"),
+        ("overlap", "heads.overlap.loss.gamma", "x", "ProximityFocalLoss needs a number, got 'x'"),
     ],
 )
 def test_what_is_misspelt_is_named(name, key, value, says):

@@ -5,11 +5,16 @@ train_dataloader = dict(batch_size=2, **loader)
 val_dataloader = loader
 test_dataloader = loader
 model = dict(
-    data_preprocessor=dict(divisor=8),
     encoder=dict(widths=(4, 4, 4)),
     decoder=dict(widths=(4, 4)),
     heads=dict(
-        instances=dict(num_queries=16, feature_dim=8, branch_channels=4, mask_dim=4, depth=1, score_thr=0.0)
+        instances=dict(
+            num_queries=16,
+            feature_dim=8,
+            instance_branch=dict(channels=4, depth=1),
+            mask_branch=dict(channels=4, depth=1, mask_dim=4),
+            test_cfg=dict(score_thr=0.0),
+        )
     ),
 )
 train_cfg = dict(max_iters=4, val_interval=4)

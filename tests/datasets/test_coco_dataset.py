@@ -122,7 +122,7 @@ def put(coco, key, i, **values):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda c: c.pop("categories"), "no COCO annotation file: categories absent"),
+        (lambda c: c.pop("categories"), "not a COCO annotation file: categories absent"),
         (lambda c: c.update(images=[]), "holds 0 images and 3 annotations"),
         (lambda c: c.update(annotations=[]), "holds 2 images and 0 annotations"),
         (lambda c: put(c, "images", 1, id=7), "same image id, 1: 7"),
@@ -136,7 +136,7 @@ def put(coco, key, i, **values):
         (lambda c: drop(c, "images", 0, "height"), "no 'height' in image 1: 7"),
         (lambda c: drop(c, "images", 0, "file_name"), "image 7 has neither file_name"),
         (lambda c: drop(c, "annotations", 2, "segmentation"), "no 'segmentation' in annotation 1: 4"),
-        (lambda c: put(c, "annotations", 0, segmentation=[]), "1: annotation 1 is no polygon"),
+        (lambda c: put(c, "annotations", 0, segmentation=[]), "1: annotation 1 is an empty list of polygons"),
         (
             lambda c: put(c, "annotations", 0, segmentation=[[1, 1, 2, 2]]),
             "annotation 1 is a polygon of fewer",
@@ -160,7 +160,7 @@ def test_what_does_not_fit_is_named_and_counted(make, spoil, message):
 
 
 def test_absent_or_broken_json(make, tmp_path):
-    with pytest.raises(CellMMError, match=r"cells\.json is no valid json"):
+    with pytest.raises(CellMMError, match=r"cells\.json is not valid json"):
         make('{"images": [')
     with pytest.raises(CellMMError, match=r"no\.json is absent"):
         CellCocoDataset(data_root=tmp_path, ann_file="no.json")

@@ -135,7 +135,7 @@ def test_masks_that_do_not_match(masks):
     assert len(dataset) == 3 and len(dataset[2]["gt_layers"]) == 0 and dataset[2]["gt_layers"].shape == (H, W)
     (masks / "images/c.png").unlink()
     (masks / "images/b.png").unlink()
-    with pytest.raises(CellMMError, match="masks: 3 masks of images that are not in .*images, 1: b"):
+    with pytest.raises(CellMMError, match="masks: 3 masks without an image in .*images, 1: b"):
         MaskFolderDataset(data_root=masks)
     with pytest.raises(CellMMError, match="names no image"):
         MaskFolderDataset(data_root=masks, mask_pattern=".*")
@@ -232,10 +232,10 @@ def test_bbbc010(worms, monkeypatch):
 
 
 def test_bbbc010_mismatches(worms):
-    with pytest.raises(CellMMError, match=r"split\.json: no split 'val'; there are train, test, all"):
+    with pytest.raises(CellMMError, match=r"split\.json: no split 'val'; it has train, test, all"):
         BBBC010Dataset(data_root=worms, split="val")
     (worms / "images/17_B_A02_w2_0FA.tif").unlink()
-    with pytest.raises(CellMMError, match=r"no image of 1: A02 of 2 wells"):
+    with pytest.raises(CellMMError, match=r"no image for 1: A02 of 2 wells"):
         BBBC010Dataset(data_root=worms)
     (worms / "split.json").unlink()
     with pytest.raises(CellMMError, match=r"split\.json is absent: write"):

@@ -1,4 +1,4 @@
-"""ConcatDataset and RepeatDataset: whose image, which draw, which id, which seed."""
+"""Wrappers of datasets: whose image, which draw, which id, which seed."""
 
 import mmengine.dataset
 import numpy as np
@@ -8,7 +8,7 @@ from mmengine.runner import Runner
 
 from cellmm.config.check import check_config
 from cellmm.config.load import load_config
-from cellmm.datasets import CellDataset, ConcatDataset, RepeatDataset
+from cellmm.datasets import CellDataset, ClassBalancedDataset, ConcatDataset, RepeatDataset
 from cellmm.engine.runner import build_runner
 from cellmm.errors import CellMMError
 from cellmm.registry import DATASETS
@@ -52,6 +52,51 @@ def test_images_ids_and_draws_by_hand():
         dataset[9]
 
 
+class Labelled(CellDataset):
+    """One image for each list of labels; a negative label is a crowd region of that class."""
+
+    def __init__(self, labels: list[list[int]], **kwargs):
+        self.labels = labels
+        super().__init__(pipeline=[draw_number], metainfo=dict(classes=tuple("abcd")), **kwargs)
+
+    def load_data_list(self):
+        return [
+            dict(
+                img_path=f"{i}.png",
+                img_id=i + 1,
+                instances=[dict(label=abs(label), iscrowd=int(label < 0)) for label in own],
+            )
+            for i, own in enumerate(self.labels)
+        ]
+
+    def get_cat_ids(self, index):
+        return [label for label in self.labels[index] if label >= 0]
+
+
+@pytest.mark.parametrize("share", [0.01, 0.3, 0.6, 1])
+def test_images_of_rare_classes_count_as_often_as_in_mmengine(share):
+    rng = np.random.default_rng(0)
+    labels = [rng.choice(4, rng.integers(0, 4), p=(0.7, 0.2, 0.07, 0.03)).tolist() for _ in range(50)]
+    ours = ClassBalancedDataset(dataset=Labelled(labels, seed=4, allow_empty=True), oversample_thr=share)
+    plain = Labelled(labels, allow_empty=True)
+    assert ours.indices == mmengine.dataset.ClassBalancedDataset(plain, share).repeat_indices
+    assert len(ours) == len(ours.indices) and (len(ours) > 50) == (share > 0.1)
+
+
+def test_a_balanced_set_by_hand():
+    """Of 8 images one shows class 1, which asks for sqrt(0.5 / 0.125) = 2; a crowd region for nothing."""
+    dataset = ClassBalancedDataset(
+        dataset=Labelled([[0], [0, 1], *[[0]] * 5, [0, -2]], seed=4), oversample_thr=0.5
+    )
+    assert dataset.indices == [0, 1, 1, 2, 3, 4, 5, 6, 7]
+    sample = dataset[2, 17]
+    assert (sample["img_path"], sample["draw"]) == ("1.png", 17)
+    assert sample["number"] == np.random.default_rng((4, 17)).integers(2**31)
+    both = ConcatDataset(datasets=[dataset, Named("c", 1, metainfo=dict(classes=tuple("abcd")))])
+    assert len(both) == 10 and both[9, 0]["img_path"] == "c0.png"
+    assert len(ClassBalancedDataset(dataset=Named("a", 3), oversample_thr=1)) == 3  # no cell anywhere
+
+
 def test_the_same_batches_from_any_number_of_workers():
     batches = []
     for workers in (0, 2):
@@ -78,6 +123,10 @@ def test_the_id_of_a_packed_sample():
     [
         (lambda: ConcatDataset(datasets=[]), "ConcatDataset: datasets is empty"),
         (lambda: RepeatDataset(dataset=Named("a", 1), times=0), "times is 0; a whole number of at least 1"),
+        (
+            lambda: ClassBalancedDataset(dataset=Named("a", 1), oversample_thr=0),
+            "give a share above 0, at most 1",
+        ),
         (lambda: RepeatDataset(dataset=Named("a", 1), times=True), "times is True; a whole number"),
         (
             lambda: ConcatDataset(datasets=[[1, 2]]),
@@ -133,6 +182,7 @@ def test_two_sets_train_together_with_the_seed_of_the_training(tiny_config, tmp_
     check_config(Config(cfg.to_dict()))
     dataset = build_runner(cfg).train_dataloader.dataset
     assert type(dataset) is DATASETS.get("ConcatDataset") is ConcatDataset
+    assert DATASETS.get("ClassBalancedDataset") is ClassBalancedDataset
     assert [child.seed for child in (*dataset.datasets[:2], dataset.datasets[2].dataset)] == [5, 7, 5]
     assert len(dataset) == 5 + 1 + 10
     assert dataset[15, 3]["data_samples"].img_id == 16

@@ -32,13 +32,6 @@ class SameIds(CellCocoDataset):
 
 
 @MODELS.register_module()
-class HeadWithoutThreshold(IAMHead):
-    def __init__(self, **kwargs) -> None:
-        super().__init__(**kwargs)
-        del self.mask_thr
-
-
-@MODELS.register_module()
 class HeadThatDividesByZero(IAMHead):
     def __init__(self, share: int, **kwargs) -> None:
         super().__init__(num_queries=16 // share, **kwargs)
@@ -134,10 +127,6 @@ ROWS = {
         "train_cfg = dict(dynamic_intervals=[2, 4])",
         r"train_cfg\.dynamic_intervals: .* give pairs",
     ),
-    "mask_thr": (
-        in_head("type='HeadWithoutThreshold'"),
-        rf"{HEAD}: HeadWithoutThreshold has no mask_thr, .* set self\.mask_thr",
-    ),
     "max_norm": (
         "optim_wrapper['clip_grad'] = dict(max_norm=-1)",
         r"optim_wrapper: clip_grad\.max_norm must be above 0, got -1",
@@ -146,27 +135,33 @@ ROWS = {
         in_head("num_queries=0"),
         rf"{HEAD}: num_queries must be 1 or more, a whole number, got 0",
     ),
-    "a stride that is no whole number": (
-        in_head("stride=2.5"),
-        rf"{HEAD}: stride must be 1 or more, a whole number, got 2\.5",
+    "a number that is not whole": (
+        in_head("feature_dim=2.5"),
+        rf"{HEAD}: feature_dim must be 1 or more, a whole number, got 2\.5",
     ),
-    "a threshold": (in_head("score_thr=1.5"), rf"{HEAD}: score_thr must be from 0 to 1, got 1\.5"),
+    "a threshold": (
+        in_head("test_cfg=dict(score_thr=1.5)"),
+        rf"{HEAD}: score_thr must be from 0 to 1, got 1\.5",
+    ),
     "a weight below 0": (
-        in_head("loss_dice=dict(type='DiceLoss', loss_weight=-1)"),
-        r"model\.heads\.instances\.loss_dice: loss_weight must be 0 or more, got -1",
+        in_head("criterion=dict(loss_dice=dict(type='DiceLoss', loss_weight=-1))"),
+        r"model\.heads\.instances\.criterion\.loss_dice: loss_weight must be 0 or more, got -1",
     ),
     "window_size": (
         "log_processor = dict(window_size=0.5)",
         r"log_processor\.window_size: a whole number of at least 1 is needed, got 0\.5",
     ),
-    "depth": (in_head("depth=-1"), rf"{HEAD}: depth must be 1 or more, a whole number, got -1"),
+    "depth": (
+        in_head("mask_branch=dict(depth=-1)"),
+        rf"{HEAD}\.mask_branch: depth must be 1 or more, a whole number, got -1",
+    ),
     "any other error of a constructor": (
-        in_head("_delete_=True, type='HeadThatDividesByZero', share=0, stride=2"),
+        in_head("_delete_=True, type='HeadThatDividesByZero', share=0"),
         rf"{HEAD}: cannot be made with these values, ZeroDivisionError \(.*\); check each of them",
     ),
     "divisor": (
-        "model = dict(data_preprocessor=dict(divisor=0))",
-        r"model\.data_preprocessor: divisor must be 1 or more, a whole number, got 0",
+        "model = dict(data_preprocessor=dict(divisor=4))",
+        r"model\.data_preprocessor\.divisor: 4, but 8 follows from the other parts; leave it out",
     ),
     "widths": (
         "model = dict(encoder=dict(widths=()))",

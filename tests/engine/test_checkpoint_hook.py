@@ -130,7 +130,9 @@ def test_resume_prefers_the_work_dir_to_the_start_weights_of_the_config(tiny_con
     states = [torch.load(tmp_path / n / "iter_4.pth", weights_only=True) for n in ("tuned", "whole", "first")]
     tuned, whole, first = (state["state_dict"] for state in states)
     assert all(torch.equal(tuned[name], whole[name]) for name in tuned)
-    assert not torch.equal(tuned["heads.instances.iam.weight"], first["heads.instances.iam.weight"])
+    assert not torch.equal(
+        tuned["heads.instances.activation.conv.weight"], first["heads.instances.activation.conv.weight"]
+    )
     assert states[0]["meta"]["iter"] == 4
 
 

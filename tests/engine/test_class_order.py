@@ -23,7 +23,7 @@ train_dataloader = dict(dataset=dict(dataset, ann_file="train.json"))
 val_dataloader = dict(dataset=dict(dataset, ann_file="val.json"))
 test_dataloader = dict(dataset=dict(dataset, ann_file="test.json"))
 model = dict(
-    data_preprocessor=dict(in_channels=1), encoder=dict(in_channels=1),
+    data_preprocessor=dict(in_channels=1),
     heads=dict(instances=dict(num_classes=2)),
 )
 train_cfg = dict(max_iters=1, val_interval=1)

@@ -28,10 +28,10 @@ def test_both_are_scored_where_they_are_far_apart(tiny_config, tmp_path):
     assert line, log
     saved = torch.load(tmp_path / "work/iter_4.pth", weights_only=True)
     plain = saved["ema_state_dict"][
-        "module.heads.instances.iam.weight"
+        "module.heads.instances.activation.conv.weight"
     ]  # mmengine keeps the plain ones there
-    assert torch.equal(plain, runner.model.heads.instances.iam.weight.detach())
-    assert not torch.equal(plain, saved["state_dict"]["heads.instances.iam.weight"])
+    assert torch.equal(plain, runner.model.heads.instances.activation.conv.weight.detach())
+    assert not torch.equal(plain, saved["state_dict"]["heads.instances.activation.conv.weight"])
 
 
 def test_near_weights_are_validated_once(tiny_config, tmp_path):

@@ -24,7 +24,8 @@ def logged(monkeypatch) -> list[str]:
 
 
 def runner(**values) -> SimpleNamespace:
-    head = SimpleNamespace(gate_thr=0.1, score_thr=0.0)
+    parts = dict(finder=SimpleNamespace(score_thr=0.1), test_cfg=SimpleNamespace(score_thr=0.0))
+    head = SimpleNamespace(**parts)
     defaults = dict(
         iter=0,
         max_iters=1000,
@@ -119,7 +120,7 @@ def test_a_validation(row, logged):
     for iteration in (100, 200):
         validate(hook, samples, metrics, iter=iteration)
     assert [f"after 100 iterations: {says}" in line for line in logged] == [True] * (says is not None)
-    assert all("usual early" in line and "gate_thr (now 0.1)" in line for line in logged)
+    assert all("usual early" in line and "finder.score_thr (now 0.1)" in line for line in logged)
 
 
 def test_the_last_validation_tells_again(logged):
@@ -151,7 +152,7 @@ def test_unusable_numbers():
 def test_a_training_that_ends_with_nothing_says_what_to_try(tiny_config, tmp_path, capfd):
     """The hook is there without being named, and averaged weights are among the cures."""
     lines = (
-        "model = dict(heads=dict(instances=dict(score_thr=0.9)))\n"
+        "model = dict(heads=dict(instances=dict(test_cfg=dict(score_thr=0.9))))\n"
         "custom_hooks = [dict(type='EMAHook', momentum=0.01)]\n"
     )
     path = tiny_config(tmp_path, lines)

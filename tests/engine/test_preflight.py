@@ -156,8 +156,22 @@ def test_more_cells_than_queries(runner_of, tiny_data):
     with pytest.raises(CellMMError, match=says):
         check_runner(runner_of(options))
     check_runner(runner_of({"model.heads.instances.num_queries": most}))
-    crop = dict(type="Albumentations", transforms=[dict(type="RandomCrop", height=32, width=32)])
-    check_runner(runner_of(options, {3: crop}))
+
+
+def test_cells_are_counted_as_they_come_out_of_the_pipeline(runner_of, tiny_data):
+    """Whatever its steps are called: by what they say they remove."""
+    most = max(num_cells(tiny_data, "train"))
+    options = {"model.heads.instances.num_queries": most - 1}
+    for crop in (
+        dict(type="Albumentations", transforms=[dict(type="RandomCrop", height=16, width=16)]),
+        dict(type="RandomWarp", size=(16, 16)),
+        dict(type="CropRegion", y0=0, x0=0, y1=16, x1=16),
+    ):
+        check_runner(runner_of(options, {3: crop}))
+    with pytest.raises(
+        CellMMError, match=f"num_queries: {most - 1}, but .* {most}; set it to {most} or more"
+    ):
+        check_runner(runner_of(options, {3: dict(type="CropRegion", y0=0, x0=0, y1=64, x1=64)}))
 
 
 def test_more_cells_in_validation_are_counted_in_the_log(runner_of, tiny_data, logged):
@@ -265,7 +279,6 @@ def test_a_validation_image_that_cannot_be_used_is_known_before_training(runner_
 DEEP = {
     "model.encoder.widths": (4,) * 6,  # coarsest stride 64 with the stem's 2
     "model.decoder.widths": (4,) * 5,
-    "model.data_preprocessor.divisor": 64,
 }
 
 
@@ -306,7 +319,6 @@ def test_the_first_sample(runner_of, steps, says):
         ),
         ({"train_dataloader.batch_size": 2, **DEEP}, {}, ""),
         ({"train_dataloader.batch_size": 1, **DEEP}, {2: dict(type="ResizeTo", size=(64, 65))}, ""),
-        ({"model.data_preprocessor.divisor": 3}, {}, r"model\.data_preprocessor\.divisor: 3 is not .* to 8"),
         ({"train_dataloader.num_batch_per_epoch": 2}, {}, ""),
     ],
 )

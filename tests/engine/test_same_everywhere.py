@@ -78,8 +78,7 @@ def test_channels_last(tiny_config, tmp_path):
     config = tiny_config(tmp_path)
     runs = []
     for flag in (False, True):
-        options = [f"model.channels_last={flag}", f"model.data_preprocessor.channels_last={flag}"]
-        runs.append(trained(config, str(flag), *options)[1])
+        runs.append(trained(config, str(flag), f"model.channels_last={flag}")[1])
     torch.testing.assert_close(*runs, rtol=1e-4, atol=1e-4)
 
 

@@ -38,8 +38,8 @@ def test_the_scale_of_training_is_asked_for():
         with pytest.raises(CellMMError) as caught:
             SEEN.check_scale(one, (300, 300))
         assert str(caught.value) == (
-            f"a.tif: the pipeline scales its cells by {scale}, in training it was 0.5; replace ResizeTo by "
-            "dict(type='Rescale', factor=0.5), or crop the image"
+            f"a.tif: the pipeline scales its cells by {scale}, in training it was 0.5; replace Resize or "
+            "ResizeTo by dict(type='Rescale', factor=0.5), or crop the image"
         )
     assert scales_of(CellSample()) == (1, 1)
 

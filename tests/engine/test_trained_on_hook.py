@@ -19,7 +19,6 @@ half = [dict(type="LoadImage"), dict(type="LoadCells", keep_original=True), dict
 half = train_pipeline = test_pipeline = [*half, dict(type="Normalize"), dict(type="PackCellInputs")]
 train_dataloader = dict(dataset=dict(data_root=data_root, pipeline=half))
 val_dataloader = test_dataloader = train_dataloader
-model = dict(data_preprocessor=dict(divisor=8))
 """
 
 
@@ -101,5 +100,8 @@ def test_train_test_and_resume(tiny_config, tmp_path, capsys):
     capsys.readouterr()
     assert cellmm(["test", other, checkpoint, "--work-dir", str(work)]) == 1
     line = capsys.readouterr().err.splitlines()[-1]
-    assert "scales its cells by 1, in training it was 0.5; replace ResizeTo by dict(type='Rescale'" in line
+    assert (
+        "scales its cells by 1, in training it was 0.5; replace Resize or ResizeTo by dict(type='Rescale'"
+        in line
+    )
     assert cellmm(["test", config, checkpoint, "--work-dir", str(work)]) == 0

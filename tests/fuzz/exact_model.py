@@ -3,22 +3,19 @@
 import numpy as np
 import torch
 from mmengine.model import BaseModule
-from mmengine.structures import InstanceData
 from scipy import ndimage
 from torch import Tensor, nn
 
+from cellmm.models import FeatureSpec
 from cellmm.registry import MODELS
+from cellmm.structures import PredictedInstances
 
 
 @MODELS.register_module()
 class SamePixels(BaseModule):
     """Encoder and decoder in one: the image as it is."""
 
-    stride = coarsest_stride = 1
-
-    def __init__(self, in_channels: int | list[int] = 1) -> None:
-        super().__init__()
-        self.out_channels = [1]
+    out_specs = (FeatureSpec(1),)
 
     def forward(self, x: Tensor | list[Tensor]) -> list[Tensor]:
         return [x[:, :1]] if isinstance(x, Tensor) else x
@@ -28,9 +25,7 @@ class SamePixels(BaseModule):
 class BrightSpots(BaseModule):
     """One cell per connected spot brighter than ``threshold``; more than ``SMALL`` px are class 1."""
 
-    stride, mask_thr, margin = 1, 0.5, 0
-
-    def __init__(self, in_channels: list[int], num_classes: int = 2, threshold: float = 0.5) -> None:
+    def __init__(self, num_classes: int = 2, threshold: float = 0.5) -> None:
         super().__init__()
         self.num_classes, self.threshold = num_classes, nn.Parameter(torch.tensor(threshold))
 
@@ -41,15 +36,15 @@ class BrightSpots(BaseModule):
         return dict(loss_threshold=self.threshold.square())
 
     @torch.no_grad()
-    def predict(self, features: list[Tensor], samples: list) -> list[InstanceData]:
+    def predict(self, features: list[Tensor], samples: list) -> list[PredictedInstances]:
         return [self._predict(one[0].numpy()) for one in features[0]]
 
-    def _predict(self, image: np.ndarray) -> InstanceData:
+    def _predict(self, image: np.ndarray) -> PredictedInstances:
         spots, num = ndimage.label(image > float(self.threshold))
         masks = np.stack([spots == i + 1 for i in range(num)]) if num else np.zeros((0, *image.shape))
         sizes = masks.reshape(num, -1).sum(1) if num else np.zeros(0)
-        return InstanceData(
-            mask_probs=torch.from_numpy(masks.astype(np.float32)),
+        return PredictedInstances(
+            probs=torch.from_numpy(masks.astype(np.float32)),
             scores=torch.full((num,), 0.9),
             labels=torch.from_numpy((sizes > SMALL).astype(np.int64)),
         )

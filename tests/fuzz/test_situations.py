@@ -38,7 +38,7 @@ default_scope = "cellmm"
 custom_imports = dict(imports=["tests.fuzz.exact_model"])
 model = dict(
     type="CellSegmentor",
-    data_preprocessor=dict(type="CellDataPreprocessor", in_channels=1, divisor=1),
+    data_preprocessor=dict(type="CellDataPreprocessor", in_channels=1),
     encoder=dict(type="SamePixels"),
     decoder=dict(type="SamePixels"),
     heads=dict(instances=dict(type="BrightSpots")),
@@ -396,19 +396,24 @@ def limits(rng, folder, run, checkpoint):
     gates = rng.random() < 0.5
     limit = int(rng.choice([1, 3, 10, 1000])) if gates else int(rng.choice([4, 9, 25]))
     head = (
-        dict(type="GatewayHead", stride=1, gates="peaks", gate_thr=0.01, max_gates=limit, feature_channels=4)
-        | dict(deco_net=dict(widths=(4, 4), norm="BN", padding="same", upsample="nearest"), window=16)
+        dict(type="GatewayHead", feature_channels=4, windows=dict(type="GrowingWindows", size=16))
+        | dict(finder=dict(type="PeakFinder", score_thr=0.01, max_gates=limit))
+        | dict(mask_decoder=dict(type="DecoNet", widths=(4, 4), norm="BN", padding="same"))
         if gates
         else dict(
-            type="IAMHead", stride=1, num_queries=limit, feature_dim=8, branch_channels=4, mask_dim=4, depth=1
+            type="IAMHead",
+            num_queries=limit,
+            feature_dim=8,
+            instance_branch=dict(channels=4, depth=1),
+            mask_branch=dict(channels=4, depth=1, mask_dim=4),
         )
     )
     config = dict(
         type="CellSegmentor",
-        data_preprocessor=dict(type="CellDataPreprocessor", in_channels=1, divisor=4),
-        encoder=dict(type="SEUNetEncoder", in_channels=1, widths=(4, 4, 4)),
+        data_preprocessor=dict(type="CellDataPreprocessor", in_channels=1),
+        encoder=dict(type="SEUNetEncoder", widths=(4, 4, 4)),
         decoder=dict(type="SEUNetDecoder", widths=(4, 4)),
-        heads=dict(instances=dict(head, score_thr=0.0, mask_thr=0.05)),
+        heads=dict(instances=dict(head, test_cfg=dict(score_thr=0.0, mask_thr=0.05))),
         tile=int(rng.choice([16, 24])) if rng.random() < 0.3 else None,
         tile_overlap=4,
     )
@@ -424,15 +429,16 @@ def limits(rng, folder, run, checkpoint):
 
     def predict():
         if gates:
-            find = model.heads.instances.find
+            finder = model.heads.instances.finder
+            find = finder.find
 
             def unlimited(disk_probs):
-                kept, model.heads.instances.max_gates = model.heads.instances.max_gates, None
+                finder.max_gates = None
                 number.append(len(find(disk_probs)))
-                model.heads.instances.max_gates = kept
+                finder.max_gates = limit
                 return find(disk_probs)
 
-            model.heads.instances.find = unlimited
+            finder.find = unlimited
         with torch.no_grad():
             return model.test_step(dict(inputs=[image], data_samples=[sample]))[0].pred_instances
 
@@ -451,10 +457,12 @@ OPTIONS = {
     "optim_wrapper.clip_grad": [dict(max_norm=1.0), dict(max_norm=-1.0), dict(max_nrm=1.0)],
     "optim_wrapper.accumulative_counts": [1, 2, 0],
     "model.heads.instances.num_queries": [16, 2, 0, -3],
-    "model.heads.instances.num_points": [5, 0],
-    "model.heads.instances.mask_dim": [1, 0],
-    "model.heads.instances.depth": [1, 0, -1],
-    "model.heads.instances.score_thr": [0.0, 2.0],
+    "model.heads.instances.criterion.points": [
+        dict(type="UncertainPoints", num_points=number) for number in (5, 0)
+    ],
+    "model.heads.instances.mask_branch.mask_dim": [1, 0],
+    "model.heads.instances.instance_branch.depth": [1, 0, -1],
+    "model.heads.instances.test_cfg.score_thr": [0.0, 2.0],
     "model.data_preprocessor.divisor": [8, 4, 0, -2, 1],
     "model.data_preprocessor.in_channels": [2, 3, 0],
     "model.encoder.widths": [(4, 4), (), (4, 0, 4)],

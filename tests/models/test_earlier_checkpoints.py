@@ -14,20 +14,17 @@ from cellmm.structures import LabelLayers, rle
 
 FOLDER = Path(__file__).parent / "earlier_checkpoints"
 EXPECTED = json.loads((FOLDER / "expected.json").read_text())
-ENCODER = dict(type="SEUNetEncoder", in_channels=2, widths=(4, 6, 8), stem_stride=2)
+ENCODER = dict(type="SEUNetEncoder", widths=(4, 6, 8), stem_stride=2)
 DECODER = dict(type="SEUNetDecoder", widths=(5, 6))
-PREPROCESSOR = dict(type="CellDataPreprocessor", in_channels=2, divisor=8)
+PREPROCESSOR = dict(type="CellDataPreprocessor", in_channels=2)
 IAM = dict(
     type="IAMHead",
-    stride=2,
     num_queries=16,
     feature_dim=8,
-    branch_channels=4,
-    mask_dim=4,
-    depth=1,
-    score_thr=0.0,
+    instance_branch=dict(channels=4, depth=1),
+    mask_branch=dict(channels=4, depth=1, mask_dim=4),
 )
-GATEWAY = dict(type="GatewayHead", stride=2, feature_channels=4, score_thr=0.0)
+GATEWAY = dict(type="GatewayHead", feature_channels=4)
 
 
 def with_head(head: dict) -> dict:
@@ -41,58 +38,64 @@ def with_head(head: dict) -> dict:
 
 
 MODEL = dict(
-    iam_published=with_head(dict(IAM, mask_thr=0.2)),
+    iam_published=with_head(dict(IAM, test_cfg=dict(score_thr=0.0, mask_thr=0.2))),
     iam_iou=with_head(
         dict(
             IAM,
-            mask_thr=0.2,
-            objectness="iou",
-            activation="softmax",
             coord_order=1,
-            nms_sigma=2.0,
             num_refine=1,
+            activation=dict(type="SoftmaxInstanceActivation"),
+            objectness=dict(type="IoUObjectness"),
+            test_cfg=dict(score_thr=0.0, mask_thr=0.2, nms=dict(type="MatrixNMS", sigma=2.0)),
         )
     ),
     iam_ours=with_head(
         dict(
             IAM,
-            num_levels=2,
-            instance_level=1,
-            match_level=1,
             coord_order=2,
-            spatial_prior=0.25,
-            num_fields=2,
             num_refine=2,
-            objectness="quality",
-            nms_thr=0.7,
-            num_points=64,
+            instance_branch=dict(channels=4, depth=1, level=1, num_levels=2),
+            mask_branch=dict(channels=4, depth=1, num_levels=2, mask_dim=4, num_fields=2, match_level=1),
+            activation=dict(spatial_prior=0.25),
+            criterion=dict(points=dict(type="UncertainPoints", num_points=64)),
+            objectness=dict(type="MaskQuality"),
+            test_cfg=dict(score_thr=0.0, nms=dict(type="MaskNMS", iou_thr=0.7)),
         )
     ),
     gateway_ours=with_head(
         dict(
             GATEWAY,
-            deco_net=dict(widths=(4, 6), norm="BN", padding="same", upsample="nearest"),
-            fine_skip=True,
-            window=16,
-            train_gates=6,
-            anywhere=0.17,
-            found=0.33,
-            train_radius=3,
-            gates="peaks",
-            score="quality",
-            loss_disk_weight=3.0,
-            loss_mask_weight=5.0,
-            loss_dice_weight=1.0,
-            loss_quality_weight=0.5,
-            nms_thr=0.9,
+            mask_decoder=dict(
+                type="DecoNet",
+                widths=(4, 6),
+                norm="BN",
+                padding="same",
+                upsample="nearest",
+                fine_skip=True,
+            ),
+            finder=dict(type="PeakFinder"),
+            sampler=dict(
+                type="SingleGatewaySampler", num_gates=6, random_share=0.17, detected_share=0.33, radius=3
+            ),
+            criterion=dict(
+                type="GatewayCriterion",
+                loss_disk=dict(type="CrossEntropyLoss", loss_weight=3.0),
+                loss_mask=dict(type="MaskBCELoss", loss_weight=5.0),
+                loss_dice=dict(type="DiceLoss", loss_weight=1.0),
+            ),
+            scoring=dict(
+                type="GatewayScoring",
+                objectness=dict(type="MaskQuality", loss=dict(type="BCELoss", loss_weight=0.5)),
+            ),
+            windows=dict(type="GrowingWindows", size=16),
+            test_cfg=dict(score_thr=0.0, nms=dict(type="MaskNMS", iou_thr=0.9)),
         )
     ),
     gateway_published=dict(
         type="CellSegmentor",
-        data_preprocessor=dict(PREPROCESSOR, divisor=1),
+        data_preprocessor=PREPROCESSOR,
         encoder=dict(
             type="SEUNetEncoder",
-            in_channels=2,
             widths=(4, 6),
             stem_stride=2,
             se=False,
@@ -104,13 +107,10 @@ MODEL = dict(
         heads=dict(
             instances=dict(
                 GATEWAY,
-                stride=1,
-                origin=11,
-                deco_net=dict(widths=(4, 6), padding="valid", depth=1),
-                keep_prob=0.9,
-                train_thinning=1,
-                patience=None,
-                mask_thr=0.05,
+                mask_decoder=dict(type="DecoNet", widths=(4, 6), padding="valid", depth=1),
+                sampler=dict(type="UnionGatewaySampler", keep_prob=0.9, thinning=1),
+                windows=dict(type="GrowingWindows", patience=None),
+                test_cfg=dict(mask_thr=0.05, score_thr=0.0),
             )
         ),
     ),
@@ -120,9 +120,7 @@ MODEL = dict(
         encoder=ENCODER,
         decoder=dict(type="ParallelDecoders", decoders=dict(cytoplasm=DECODER, border=DECODER)),
         instance_head=None,
-        heads={
-            target: dict(type="SemanticHead", stride=2, target=target) for target in ("cytoplasm", "border")
-        },
+        heads={target: dict(type="SemanticHead", target=target) for target in ("cytoplasm", "border")},
         postprocess=dict(type="SeededWatershed", min_area=1),
     ),
 )
@@ -136,7 +134,7 @@ def targets(name: str) -> list[dict]:
     stride = 2 if name == "gateway_ours" else 1
     return [
         dict(type="ReferencePoints", kind="medial", stride=stride, border=0, min_distance=10.0),
-        dict(type="DiskTargets", stride=stride, radius=4, disk_weight=8.0, between_reach=4),
+        dict(type="DiskTargets", radius=4, disk_weight=8.0, between_reach=4),
     ]
 
 

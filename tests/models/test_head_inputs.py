@@ -4,21 +4,24 @@ import pytest
 import torch
 
 from cellmm.errors import CellMMError
+from cellmm.models import feature_pyramid
 from cellmm.models.head_inputs import HeadInputs
 
 CHANNELS = dict(cells=(2, 3), overlap=(4, 5))
+SPECS = {name: feature_pyramid(channels, 2) for name, channels in CHANNELS.items()}
 
 
 def test_one_decoder():
-    inputs, maps = HeadInputs((2, 3), dict(a=None)), [torch.rand(1, 2, 4, 4)]
-    assert inputs.channels("a") == (2, 3) and inputs.features("a", maps) is maps
+    inputs, maps = HeadInputs(SPECS["cells"], dict(a=None)), [torch.rand(1, 2, 4, 4)]
+    assert inputs.specs("a") == SPECS["cells"] and inputs.features("a", maps) is maps
     with pytest.raises(CellMMError, match="model.heads.a.reads: the model has one decoder"):
-        HeadInputs((2, 3), dict(a="cells"))
+        HeadInputs(SPECS["cells"], dict(a="cells"))
 
 
 def test_by_the_heads_name_by_another_and_by_a_list():
-    inputs = HeadInputs(CHANNELS, dict(overlap=None, a="cells", b=["overlap", "cells"]))
-    assert [inputs.channels(name) for name in ("overlap", "a", "b")] == [(4, 5), (2, 3), (6, 8)]
+    inputs = HeadInputs(SPECS, dict(overlap=None, a="cells", b=["overlap", "cells"]))
+    assert inputs.specs("overlap") == SPECS["overlap"] and inputs.specs("a") == SPECS["cells"]
+    assert inputs.specs("b") == feature_pyramid((6, 8), 2)
     maps = {
         name: [torch.rand(1, c, 4 // 2**i, 4 // 2**i) for i, c in enumerate(channels)]
         for name, channels in CHANNELS.items()
@@ -39,9 +42,14 @@ def test_by_the_heads_name_by_another_and_by_a_list():
 )
 def test_what_does_not_fit_is_named(reads, says):
     with pytest.raises(CellMMError, match=says):
-        HeadInputs(CHANNELS, reads)
+        HeadInputs(SPECS, reads)
 
 
 def test_different_numbers_of_maps():
     with pytest.raises(CellMMError, match="a.reads: x, y give different numbers of maps"):
-        HeadInputs(dict(x=(2,), y=(2, 3)), dict(a=["x", "y"]))
+        HeadInputs(dict(x=feature_pyramid((2,)), y=feature_pyramid((2, 3))), dict(a=["x", "y"]))
+
+
+def test_different_strides():
+    with pytest.raises(CellMMError, match="a.reads: the maps of x, y differ in stride"):
+        HeadInputs(dict(x=feature_pyramid((2, 3)), y=feature_pyramid((2, 3), 2)), dict(a=["x", "y"]))

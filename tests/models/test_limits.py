@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from mmengine.structures import InstanceData
 
-from cellmm.models.limits import NAMED, REACHED, LimitLog
-from cellmm.registry import MODELS
-from cellmm.structures import CellSample
+from cellmm.models.limits import NAMED, LimitLog
+from cellmm.registry import MODELS, TASK_UTILS
+from cellmm.structures import CellSample, PredictedInstances
 
 
 @pytest.fixture
@@ -34,13 +33,17 @@ def test_the_first_images_are_named_and_many_are_counted(lines):
 def model(**options):
     torch.manual_seed(0)
     head = dict(
-        type="IAMHead", stride=1, feature_dim=8, branch_channels=8, mask_dim=4, depth=1, num_queries=3
+        type="IAMHead",
+        num_queries=3,
+        feature_dim=8,
+        instance_branch=dict(channels=8, depth=1),
+        mask_branch=dict(channels=8, depth=1, mask_dim=4),
     )
     return MODELS.build(
         dict(
             type="CellSegmentor",
-            data_preprocessor=dict(type="CellDataPreprocessor", in_channels=1, divisor=4),
-            encoder=dict(type="SEUNetEncoder", in_channels=1, widths=(4, 8, 8)),
+            data_preprocessor=dict(type="CellDataPreprocessor", in_channels=1),
+            encoder=dict(type="SEUNetEncoder", widths=(4, 8, 8)),
             decoder=dict(type="SEUNetDecoder", widths=(6, 8)),
             heads=dict(instances=head),
             **options,
@@ -63,13 +66,11 @@ def batch(*sizes):
 @pytest.mark.parametrize("tile", [None, 8])
 def test_an_image_is_named_once_whole_or_tiled(lines, tile):
     net = model(tile=tile)
-    nothing = InstanceData(mask_probs=torch.zeros(0, 8, 8), scores=torch.zeros(0), labels=torch.zeros(0))
 
     def predict(features, samples):
-        found = [nothing.clone() for _ in samples]
-        for one, sample in zip(found, samples, strict=True):
-            one.set_metainfo({REACHED: {"{} cells; cure": 2} if sample.img_path != "1.tif" else {}})
-        return found
+        nothing = dict(probs=torch.zeros(0, 8, 8), scores=torch.zeros(0), labels=torch.zeros(0))
+        reached = [{"{} cells; cure": 2} if sample.img_path != "1.tif" else {} for sample in samples]
+        return [PredictedInstances(**nothing, limits=limits) for limits in reached]
 
     net.heads["instances"].predict = predict
     net.test_step(batch((16, 16), (16, 16), (16, 16)))
@@ -96,7 +97,7 @@ def test_queries_that_are_all_in_use_are_said(lines, bias, expected):
 def test_queries_with_repeats_dropped_are_in_use_too(lines):
     net = model()
     head = net.heads["instances"]
-    head.nms_thr = 0.5
+    head.test_cfg.nms = TASK_UTILS.build(dict(type="MaskNMS", iou_thr=0.5))
     head.classifier[0].bias.data.fill_(9.0)
     head.kernel[0].bias.data[-1] = 9.0
     sample = net.test_step(batch((8, 8)))[0]

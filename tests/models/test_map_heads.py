@@ -9,6 +9,7 @@ from mmengine.structures import BaseDataElement, InstanceData
 from torch import nn
 
 from cellmm.errors import CellMMError
+from cellmm.models import FeatureSpec
 from cellmm.registry import MODELS
 from cellmm.structures import CellSample, rle
 
@@ -16,26 +17,24 @@ UNET = dict(type="SEUNetDecoder", widths=(6, 8))
 FOUR = ("cytoplasm", "nuclei", "border", "background")
 IAM = dict(
     type="IAMHead",
-    stride=1,
     num_queries=4,
     feature_dim=8,
-    branch_channels=8,
-    mask_dim=4,
-    depth=1,
-    score_thr=0.0,
+    instance_branch=dict(channels=8, depth=1),
+    mask_branch=dict(channels=8, depth=1, mask_dim=4),
+    test_cfg=dict(score_thr=0.0),
 )
 
 
-def semantic(*targets, stride=1):
-    return {target: dict(type="SemanticHead", stride=stride, target=target) for target in targets}
+def semantic(*targets):
+    return {target: dict(type="SemanticHead", target=target) for target in targets}
 
 
 def build(decoder=UNET, **more):
     torch.manual_seed(0)
     defaults = dict(
         type="CellSegmentor",
-        data_preprocessor=dict(type="CellDataPreprocessor", in_channels=2, divisor=4),
-        encoder=dict(type="SEUNetEncoder", in_channels=2, widths=(4, 8, 8)),
+        data_preprocessor=dict(type="CellDataPreprocessor", in_channels=2),
+        encoder=dict(type="SEUNetEncoder", widths=(4, 8, 8)),
         decoder=decoder,
     )
     return MODELS.build(dict(defaults, **more))
@@ -106,7 +105,7 @@ def test_each_variant_learns_and_predicts(name, cells, sizes):
 
 def test_overlap_features_reach_the_instances():
     model = build(**VARIANTS["overlap_aware"])
-    assert model.head_inputs.channels("instances") == (12, 16, 16)
+    assert [spec.channels for spec in model.head_inputs.specs("instances")] == [12, 16, 16]
     batch = model.data_preprocessor(data((8, 8)), True)
     losses = model(**batch, mode="loss")
     (losses["instances.loss_dice"] + losses["instances.loss_cls"]).backward()
@@ -123,13 +122,13 @@ def test_a_model_of_one_head_has_its_plain_loss():
 
 
 class Pixel(nn.Module):
-    """Encoder and decoder: the input as it is."""
+    """Encoder and decoder: the means of blocks of the input, or the input as it is."""
 
-    stride, coarsest_stride = 4, 4
+    divisor = 4
 
-    def __init__(self, in_channels=(1,), stride=1, channels=2):
+    def __init__(self, block=1, in_specs=None):
         super().__init__()
-        self.block, self.out_channels = stride, (channels,)
+        self.block, self.out_specs = block, in_specs or (FeatureSpec(2, block),)
 
     def forward(self, x):
         x = x if torch.is_tensor(x) else x[0]
@@ -139,9 +138,11 @@ class Pixel(nn.Module):
 class ChannelHead(nn.Module):
     """Its map is a channel of the input."""
 
-    def __init__(self, in_channels, target, channel=0, stride=1):
+    def __init__(self, target, channel=0, says=None):
         super().__init__()
-        self.target, self.channel, self.stride = target, channel, stride
+        self.target, self.channel = target, channel
+        if says is not None:
+            self.out_spec = FeatureSpec(1, says)
 
     def forward(self, features):
         return features[0][:, self.channel]
@@ -158,12 +159,12 @@ def pixelwise():
         MODELS.module_dict.pop(module.__name__)
 
 
-def build_pixelwise(stride=1, **more):
+def build_pixelwise(stride=1, says=(None, None), **more):
     names = dict(cytoplasm=0, nuclei=1)
     defaults = dict(
-        encoder=dict(type="Pixel", stride=stride),
+        encoder=dict(type="Pixel", block=stride),
         decoder=dict(type="Pixel"),
-        heads={n: dict(type="ChannelHead", target=n, channel=i, stride=stride) for n, i in names.items()},
+        heads={n: dict(type="ChannelHead", target=n, channel=i, says=says[i]) for n, i in names.items()},
         instance_head=None,
     )
     return build(**dict(defaults, **more)).eval()
@@ -243,13 +244,6 @@ def test_cells_of_the_maps_do_not_reach_into_the_padding(pixelwise):
             "model.heads.border.target: 'border' is that of a already",
         ),
         (
-            dict(
-                heads=dict(semantic("cytoplasm"), **semantic("nuclei", stride=2)),
-                postprocess=dict(type="SeededWatershed"),
-            ),
-            "must have one stride",
-        ),
-        (
             dict(decoder=parallel("cytoplasm"), heads=dict(a=dict(semantic("border")["border"], reads="b"))),
             "model.heads.a.reads: there is no decoder 'b'; the decoders are .'cytoplasm'.",
         ),
@@ -262,7 +256,14 @@ def test_what_does_not_go_together(options, says):
         build(**dict(dict(heads=semantic("cytoplasm")), **options))
 
 
-def test_a_map_head_of_a_wrong_stride_is_named_when_it_predicts():
-    model = build(heads=semantic("cytoplasm", stride=2), instance_head=None).eval()
-    with pytest.raises(CellMMError, match="model.heads.cytoplasm.stride: 2, but .8, 8. pixels give a map of"):
+def test_a_map_that_does_not_lie_as_its_head_says(pixelwise):
+    model = pixelwise(says=(2, 2))
+    with pytest.raises(
+        CellMMError, match="model.heads.cytoplasm: .8, 8. pixels give a map of .8, 8., .* stride 2"
+    ):
         model.test_step(data((8, 8)))
+
+
+def test_maps_of_two_strides_make_no_cells(pixelwise):
+    with pytest.raises(CellMMError, match="must have the same stride"):
+        pixelwise(says=(1, 2), postprocess=dict(type="SeededWatershed"))

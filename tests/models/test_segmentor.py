@@ -15,19 +15,17 @@ def build(**head):
     return MODELS.build(
         dict(
             type="CellSegmentor",
-            data_preprocessor=dict(type="CellDataPreprocessor", in_channels=2, divisor=4),
-            encoder=dict(type="SEUNetEncoder", in_channels=2, widths=(4, 8, 8)),
+            data_preprocessor=dict(type="CellDataPreprocessor", in_channels=2),
+            encoder=dict(type="SEUNetEncoder", widths=(4, 8, 8)),
             decoder=dict(type="SEUNetDecoder", widths=(6, 8)),
             heads=dict(
                 instances=dict(
                     dict(
                         type="IAMHead",
-                        stride=1,
                         num_queries=4,
                         feature_dim=8,
-                        branch_channels=8,
-                        mask_dim=4,
-                        depth=1,
+                        instance_branch=dict(channels=8, depth=1),
+                        mask_branch=dict(channels=8, depth=1, mask_dim=4),
                     ),
                     **head,
                 )
@@ -55,7 +53,7 @@ def data(*sizes, cells=2):
 
 @pytest.mark.parametrize("sizes", [[(9, 14), (12, 5)], [(1, 1), (2, 2)]])
 def test_train_step_and_test_step_with_mixed_and_small_sizes(sizes):
-    model = build(score_thr=0.0)
+    model = build(test_cfg=dict(score_thr=0.0))
     batch = model.data_preprocessor(data(*sizes), True)
     losses = model(**batch, mode="loss")
     assert set(losses) == {"loss_dice", "loss_bce", "loss_cls"}
@@ -69,7 +67,7 @@ def test_train_step_and_test_step_with_mixed_and_small_sizes(sizes):
 
 
 def test_prediction_is_the_same_alone_and_in_a_batch_of_equal_sizes():
-    model = build(score_thr=0.0).eval()
+    model = build(test_cfg=dict(score_thr=0.0)).eval()
     both = data((12, 12), (12, 12))
     together = model.test_step(both)
     alone = model.test_step(dict(inputs=both["inputs"][1:], data_samples=data((12, 12))["data_samples"]))
@@ -77,7 +75,7 @@ def test_prediction_is_the_same_alone_and_in_a_batch_of_equal_sizes():
 
 
 def test_nothing_found_is_an_empty_prediction():
-    model = build(score_thr=1.0).eval()
+    model = build(test_cfg=dict(score_thr=1.0)).eval()
     instances = model.test_step(data((8, 8)))[0].to_dict()["pred_instances"]
     assert instances["masks"] == [] and len(instances["scores"]) == 0
 

@@ -5,24 +5,19 @@ import copy
 import numpy as np
 import pytest
 import torch
-from mmengine.structures import InstanceData
 from scipy import ndimage
 from torch import nn
 
 from cellmm.errors import CellMMError
-from cellmm.models.postprocess.mask_windows import MaskWindows
-from cellmm.models.segmentor import on_image
+from cellmm.models import FeatureSpec, predict_in_tiles
 from cellmm.registry import MODELS
-from cellmm.structures import CellSample
+from cellmm.structures import CellSample, PredictedInstances
 
 
 class Same(nn.Module):
     """Encoder and decoder: the input as it is."""
 
-    stride, out_channels = 4, (1,)
-
-    def __init__(self, in_channels=1):
-        super().__init__()
+    divisor, out_specs = 4, (FeatureSpec(1), FeatureSpec(1, 4))
 
     def forward(self, x):
         return [x] if torch.is_tensor(x) else x
@@ -31,9 +26,7 @@ class Same(nn.Module):
 class Blobs(nn.Module):
     """Connected pixels above 0 are one instance; its score tells its size."""
 
-    stride, mask_thr = 1, 0.5
-
-    def __init__(self, in_channels=1, windows=False):
+    def __init__(self, windows=False):
         super().__init__()
         self.windows = windows
 
@@ -44,17 +37,14 @@ class Blobs(nn.Module):
             masks = labels[None] == np.arange(1, num + 1)[:, None, None]
             scores = torch.tensor([mask.sum() / (1 + mask.sum()) for mask in masks], dtype=torch.float64)
             order = scores.argsort(descending=True, stable=True)
-            instances = InstanceData(scores=scores[order], labels=torch.zeros(num, dtype=torch.long))
+            instances = dict(scores=scores[order], labels=torch.zeros(num, dtype=torch.long))
             masks = torch.from_numpy(masks).float()[order]
             if self.windows:
                 boxes = [ndimage.find_objects(mask.numpy().astype(int))[0] for mask in masks]
-                instances.mask_probs = [mask[box] for mask, box in zip(masks, boxes, strict=True)]
-                instances.mask_origins = torch.tensor(
-                    [[box[0].start, box[1].start] for box in boxes], dtype=torch.long
-                ).reshape(-1, 2)
-            else:
-                instances.mask_probs = masks
-            found.append(instances)
+                masks = [mask[box] for mask, box in zip(masks, boxes, strict=True)]
+                origins = np.array([[box[0].start, box[1].start] for box in boxes]).reshape(-1, 2)
+                instances.update(origins=origins, grid_shape=image.shape)
+            found.append(PredictedInstances(probs=masks, **instances))
         return found
 
 
@@ -75,7 +65,7 @@ def build(**more):
             encoder=dict(type="Same"),
             decoder=dict(type="Same"),
             heads=dict(instances=head),
-            data_preprocessor=dict(type="CellDataPreprocessor", in_channels=1, divisor=4),
+            data_preprocessor=dict(type="CellDataPreprocessor", in_channels=1),
             **more,
         )
     ).eval()
@@ -150,34 +140,35 @@ def test_a_cell_whose_place_differs_between_two_tiles_is_found_once(monkeypatch)
     """Seen a pixel right of the seam by the left tile, and a pixel left of it by the right one."""
     image = np.zeros((32, 48), np.float32)
     image[10:14, 21:27] = 1
-    places = MaskWindows.places
+    places = PredictedInstances.places
 
-    def shifted(self, mask_thr):
-        return places(self, mask_thr) + (0, 1.5 if self.origins[:, 1].min(initial=0) == 0 else -1.5)
+    def shifted(self):
+        return places(self) + (0, 1.5 if self.origins[:, 1].min(initial=0) == 0 else -1.5)
 
     model = build(tile=32, tile_overlap=16)
-    monkeypatch.setattr(MaskWindows, "places", shifted)
+    monkeypatch.setattr(PredictedInstances, "places", shifted)
     assert len(model.test_step(data(image))[0].pred_instances.masks) == 1
 
 
-def test_places_outside_of_the_image_and_mirrored_ones_are_no_cells():
-    """The head of DiskMask finds a mirrored cell too; only heads that give points are asked."""
-    windows = MaskWindows(
-        [np.ones((2, 2), np.float32)] * 4,
-        np.zeros((4, 2), int),
-        1,
-        (8, 8),
-        points=np.array([[3, 3], [3, 5.6], [6, 3], [-1, 0]]),
-    )
-    sample = CellSample(metainfo=dict(img_shape=(6, 6)))
-    assert on_image(windows, sample).tolist() == [0]
-    windows.points[1] = 3, 5.4
-    assert on_image(windows, sample).tolist() == [0, 1]
-    sample.ignore = torch.zeros(6, 6, dtype=torch.bool)
-    sample.ignore[:, 5] = True
-    assert on_image(windows, sample).tolist() == [0]
-    windows.points = None
-    assert on_image(windows, sample).tolist() == [0, 1, 2, 3]
+def test_any_function_can_be_called_on_tiles():
+    """Not a network: bright pixels are cells; maps at a stride of their own; a frame of its own."""
+    image = image_of((50, 75), 25, seed=4)
+    shapes = []
+
+    def predict(part):
+        shapes.append(part.shape)
+        blobs = Blobs().predict([torch.from_numpy(part)[None, None]], [None])[0]
+        return {"brightness": part, "halved": part[::2, ::2]}, blobs
+
+    result = predict_in_tiles(predict, image, tile=32, overlap=16, strides={"halved": 2})
+    whole = predict_in_tiles(predict, image, tile=100, overlap=0)
+    assert shapes[-1] == (50, 75) and set(shapes[:-1]) == {(32, 32)}
+    assert np.array_equal(result.maps["brightness"], image)
+    assert result.maps["halved"].shape == (25, 38)
+    assert sorted(map(str, result.instances.masks)) == sorted(map(str, whole.instances.masks))
+    assert len(result.instances) > 5 and result.num_cut == 0 and not result.limits
+    maps_alone = predict_in_tiles(lambda part: ({"same": part}, None), image, tile=32, overlap=16)
+    assert maps_alone.instances is None and np.array_equal(maps_alone.maps["same"], image)
 
 
 def test_cells_larger_than_the_overlap_are_told():
@@ -198,7 +189,7 @@ def test_a_tile_has_to_be_larger_than_the_overlap():
 
 
 def test_nets_without_padding_need_more_overlap(monkeypatch):
-    monkeypatch.setattr(Blobs, "margin", 7, raising=False)
+    monkeypatch.setattr(Blobs, "out_spec", FeatureSpec(1, 1, origin=7), raising=False)
     assert build(tile=64, tile_overlap=14).tile == 64
     with pytest.raises(ValueError, match="must be 14 and the length of a cell or more, got 13"):
         build(tile=64, tile_overlap=13)

@@ -54,7 +54,7 @@ def test_no_cells_is_an_empty_field():
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     root = tmp_path_factory.mktemp("sets") / "tiny"
-    make_dataset(root, splits=dict(train=2, test=1), scene=TINY, seed=3, more=True)
+    make_dataset(root, splits=dict(train=2, test=1), scene=TINY, seed=3, extra_modalities=True)
     return root
 
 

@@ -109,8 +109,8 @@ GOOD = {"size": [3, 2], "counts": "11101"}
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        ({"size": [3, 2]}, "RLE 1 of 2 is no dict"),
-        ([[0, 0, 1, 1, 2, 2]], "RLE 1 of 2 is no dict"),
+        ({"size": [3, 2]}, "RLE 1 of 2 is not a dict"),
+        ([[0, 0, 1, 1, 2, 2]], "RLE 1 of 2 is not a dict"),
         ({"size": [3, 2], "counts": [1, 5]}, "type list: compress it"),
         ({"size": [2, 3], "counts": "11101"}, r"RLE 1 of 2 .*\[2, 3\]"),
         ({"size": 6, "counts": "11101"}, "RLE 1 of 2 has size 6"),

@@ -28,7 +28,7 @@ GRID = """
 runs = dict(
     first=dict(config="{config}"),
     second=dict(config="{config}", options={{"optim_wrapper.optimizer.lr": 1e-4}}),
-    again=dict(weights_of="second", options={{"model.heads.instances.nms_thr": 0.5}}),
+    again=dict(weights_of="second", options={{"model.heads.instances.test_cfg.mask_thr": 0.4}}),
 )
 iters = 2
 seeds = [0]
@@ -245,16 +245,16 @@ def test_processes_hold_the_lock_and_give_the_last_line(tool, tmp_path, capsys):
         ("[0]", "[0, 0]", "seeds: different whole numbers"),
         (
             'weights_of="second"',
-            'trained_as="second"',
-            "runs.again.trained_as: unknown; did you mean weights_of?",
+            'weight_of="second"',
+            "runs.again.weight_of: unknown; did you mean weights_of?",
         ),
         ('weights_of="second"', 'weights_of="secnd"', "no run 'secnd' is trained; did you mean second?"),
-        ('A="first"', 'A="frist"', "tables.0.rows.A: there is no run 'frist'; did you mean first?"),
+        ('A="first"', 'A="frist"', "tables.0.rows.A: no run is called 'frist'; did you mean first?"),
         ("tables = [", 'tables = [dict(title="E", errors_of="first"),', "runs.first has no error analysis"),
         (
             "tables = [",
             'tables = [dict(title="E", errors_of="frist"),',
-            "no run 'frist'; did you mean first?",
+            "no run is called 'frist'; did you mean first?",
         ),
         ("tables = [", 'tables = [dict(errors_of="first", rows={}),', "tables.0.rows: unknown"),
         ('title="Tiny"', 'titel="Tiny"', "tables.0.titel: unknown; did you mean title?"),

@@ -130,7 +130,7 @@ def one(truth, **changes):
     ("results", "message"),
     [
         (lambda t: "[", "results.segm.json: no json that can be read"),
-        (lambda t: '{"images": [], "annotations": []}', "results.segm.json: no list of COCO results"),
+        (lambda t: '{"images": [], "annotations": []}', "results.segm.json: not a list of COCO results"),
         (lambda t: one(t, image_id=99), "results.segm.json: a result of image 99, none of the 3 images"),
         (lambda t: one(t, image_id=[1]), "a result of image [1], none of the 3 images"),
         (lambda t: one(t, category_id=2), "has category_id 2: the ids of the classes are {1:"),

@@ -67,8 +67,8 @@ def test_the_options_are_those_of_the_configs_metric(tool, truth, tiny_config, t
     ("content", "message"),
     [
         ("[", "no json that can be read"),
-        ('{"a": 1}', "no list of COCO results"),
-        ('[{"image_id": 1}]', "no list of COCO results"),
+        ('{"a": 1}', "not a list of COCO results"),
+        ('[{"image_id": 1}]', "not a list of COCO results"),
         ('[{"image_id": 99, "category_id": 1, "segmentation": {}, "score": 1}]', "image 99, none of the"),
         ('[{"well": "Z9", "category_id": 1, "segmentation": {}, "score": 1}]', "image 'Z9', none of the"),
     ],

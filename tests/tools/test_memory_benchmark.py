@@ -9,8 +9,8 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_a_step_of_both_forms(tmp_path):
-    form = '_base_ = ["{}"]\nmodel = dict(heads=dict(instances=dict(num_points={})))\n'
-    for name, points in (("full", None), ("points", 100)):
+    form = '_base_ = ["{}"]\nmodel = dict(heads=dict(instances=dict(criterion=dict(points={}))))\n'
+    for name, points in (("full", None), ("points", dict(type="UncertainPoints", num_points=100))):
         (tmp_path / f"{name}.py").write_text(form.format(ROOT / "tests/configs/tiny.py", points))
     configs = [str(tmp_path / f"{name}.py") for name in ("full", "points")]
     tool = str(ROOT / "tools/benchmarks/memory.py")

@@ -110,8 +110,8 @@ def test_what_is_published_is_what_was_tested(trained, tmp_path, capsys, suffix)
     assert published["meta"]["trained_on"] == whole["meta"]["trained_on"]
     for name, value in whole["state_dict"].items():
         assert torch.equal(published["state_dict"][name], value)
-    last = whole["ema_state_dict"]["module.heads.instances.iam.weight"]
-    averaged = published["state_dict"]["heads.instances.iam.weight"]
+    last = whole["ema_state_dict"]["module.heads.instances.activation.conv.weight"]
+    averaged = published["state_dict"]["heads.instances.activation.conv.weight"]
     assert averaged.shape == last.shape and not torch.equal(averaged, last)
     assert scores(trained, out, tmp_path / "tested") == numbers
 

@@ -2,8 +2,8 @@
 
     python tools/analysis/ablate.py tools/analysis/ablations/simulated.py --iters 500 --seeds 0
 
-Stopped at any moment and started again it goes on where it was. What is finished is not run again, unless its
-config has changed. docs/how_to/ablations.md says how to write a grid.
+It can be stopped at any moment; started again, it goes on where it was. Finished runs are not repeated unless
+their config has changed. docs/how_to/ablations.md says how to write a grid.
 """
 
 import argparse

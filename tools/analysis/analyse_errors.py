@@ -1,4 +1,4 @@
-"""Find out what costs a model its AP: which errors, how much each, on which images.
+"""Find out what costs a model its AP: which errors, how much each costs, and on which images.
 
     python tools/analysis/analyse_errors.py CONFIG work_dirs/.../results.segm.json
 
@@ -51,9 +51,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("config", help="says the images and their annotation")
     parser.add_argument("results", type=Path)
-    parser.add_argument(
-        "--out", type=Path, help="folder for what is written; default: errors, beside results"
-    )
+    parser.add_argument("--out", type=Path, help="folder of the output; default: errors, beside the results")
     parser.add_argument("--split", choices=["val", "test"], default="test", help="default test")
     parser.add_argument("--image-key", default="well", help="what names an image that has no image_id")
     parser.add_argument(
@@ -66,7 +64,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--worst", type=int, default=12, help="how many images are drawn; default 12")
     parser.add_argument(
-        "--by", choices=["S", "errors"], default="S", help="what makes an image a bad one; default S"
+        "--by", choices=["S", "errors"], default="S", help="the score by which images are ranked; default S"
     )
     args = parser.parse_args(argv)
     if not np.isclose(F.IOU_THRESHOLDS, args.iou).any():
@@ -93,16 +91,16 @@ def analyse(
     ``area_ranges``: all, small, medium and large, as of CellCocoMetric.
     """
     at = int(np.argmin(np.abs(F.IOU_THRESHOLDS - iou)))
-    top = 1 + max((one.scores.max(initial=0) for image in images for one in image.values()), default=0)
+    top = 1 + max((found.scores.max(initial=0) for image in images for found in image.values()), default=0)
 
     def changed(change, **options) -> list[dict[int, F.ClassInImage]]:
         return [
-            {label: change(one, of_image[label], **options) for label, one in image.items()}
+            {label: change(found, of_image[label], **options) for label, found in image.items()}
             for image, of_image in zip(images, errors, strict=True)
         ]
 
     rows = {"baseline": images} | {what: changed(F.oracle, what=what) for what in F.ORACLES}
-    scored = {row: F.average_precision(one, area_ranges=area_ranges) for row, one in rows.items()}
+    scored = {row: F.average_precision(cells, area_ranges=area_ranges) for row, cells in rows.items()}
     base = scored["baseline"][0]
     oracles = {}
     for row, ap in scored.items():
@@ -120,8 +118,8 @@ def total_counts(errors: Sequence[dict[int, F.Errors]]) -> Counter:
     """The counts of all images and classes together."""
     total = Counter(dict.fromkeys(("right", "ignored", *F.REPAIRS), 0))
     for of_image in errors:
-        for one in of_image.values():
-            total.update(one.counts())
+        for found in of_image.values():
+            total.update(found.counts())
     return total
 
 
@@ -138,9 +136,9 @@ def tables(analysis: Analysis, score_thr: float) -> tuple[list[list[str]], list[
     ]
     _, at, *_ = next(iter(analysis.errors.values()))
     errors = [["repaired", "AP points", f"{at} points", "number", f"with score >= {score_thr:g}"]]
-    for what, one in analysis.errors.items():
-        shown = str(one["shown"]) if "shown" in one else "-"
-        errors.append([what, points(one["AP"]), points(one[at]), str(one["count"]), shown])
+    for what, numbers in analysis.errors.items():
+        shown = str(numbers["shown"]) if "shown" in numbers else "-"
+        errors.append([what, points(numbers["AP"]), points(numbers[at]), str(numbers["count"]), shown])
     return oracles, errors
 
 
@@ -154,7 +152,7 @@ def write_json(path: Path, content: dict) -> None:
 
     def plain(value):
         if isinstance(value, dict):
-            return {key: plain(one) for key, one in value.items()}
+            return {key: plain(part) for key, part in value.items()}
         return None if isinstance(value, float) and math.isnan(value) else value
 
     with atomic_path(path) as tmp:
@@ -184,11 +182,11 @@ def run(args: argparse.Namespace) -> None:
 
     def find(score_thr: float | None) -> tuple[list[dict], list[dict]]:
         images = [
-            split_classes(*read_sample(one)[:2], max_dets=metric.max_dets, score_thr=score_thr)
-            for one in samples
+            split_classes(*read_sample(sample)[:2], max_dets=metric.max_dets, score_thr=score_thr)
+            for sample in samples
         ]
         errors = [
-            {label: F.find_errors(one, threshold=args.iou) for label, one in image.items()}
+            {label: F.find_errors(found, threshold=args.iou) for label, found in image.items()}
             for image in images
         ]
         return images, errors
@@ -206,7 +204,7 @@ def run(args: argparse.Namespace) -> None:
                 img_id=sample["img_id"],
                 image=image_name(sample),
                 cells=int(np.count_nonzero(~np.asarray(sample["eval_instances"]["ignore"], bool))),
-                predictions=sum(len(one.kind) for one in of_image.values()),
+                predictions=sum(len(found.kind) for found in of_image.values()),
                 S=score,
                 errors=sum(counts[what] for what in F.REPAIRS),
                 **{what: counts[what] for what in COUNTS},

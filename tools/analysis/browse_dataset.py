@@ -1,7 +1,7 @@
-"""Look at what the model sees: images after the pipeline of a config, plain beside their cells.
+"""Look at what the model sees: images after a config's pipeline, beside their cells.
 
-Writes a PNG an image and page.png with all of them. For training these are the first images that a training
-with this config draws, augmented as there.
+Writes one PNG per image, and page.png with all of them. For the training set these are the first
+images that a training with this config draws, augmented as there.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from cellmm.visualization import caption, draw_instances, grid, save_picture, to
 
 
 def browse(cfg: Config, split: str, out: Path, number: int) -> Path:
-    """Draw the first ``number`` draws of a split; the path of the page of all."""
+    """Draw the first ``number`` draws of a split; returns the path of the page with all of them."""
     loader = cfg.get(f"{split}_dataloader")
     if not loader:
         raise CellMMError(f"{cfg.filename}: no {split}_dataloader in this config")

@@ -1,6 +1,6 @@
 """Choose numbers of a trained model, such as the mask threshold, by their score on the validation images.
 
-    python tools/analysis/calibrate.py CONFIG CHECKPOINT --try mask_thr 0.35 0.4 0.45 0.5 0.55
+    python tools/analysis/calibrate.py CONFIG CHECKPOINT --try test_cfg.mask_thr 0.35 0.4 0.45 0.5 0.55
 
 scores each value on the validation images of the config and prints what to give to test and predict. Several
 --try are settled one after the other, each with the best values of those before it. Where a config validates
@@ -10,6 +10,7 @@ on the images that it tests, as configs/sparseseunet/bbbc010_cpu.py, choose on o
 """
 
 import argparse
+import inspect
 import math
 import sys
 from collections.abc import Sequence
@@ -37,7 +38,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         action="append",
         metavar="NAME VALUE VALUE ...",
         required=True,
-        help="a number of the head that gives the instances, and the values to try",
+        help="a number of the head that gives the instances, by its key in the head, and the values to try",
     )
     parser.add_argument("--metric", default="AP", help="what to raise; default AP")
     parser.add_argument("--work-dir", help="where logs go; default work_dirs/<folder>/<config>")
@@ -45,7 +46,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     args.tries = [(name, [_number(name, text) for text in values]) for name, *values in args.tries]
     if empty := [name for name, values in args.tries if not values]:
-        raise CellMMError(f"--try {empty[0]}: no value to try; give some, as --try mask_thr 0.4 0.5")
+        raise CellMMError(f"--try {empty[0]}: no value to try; give some, as --try test_cfg.mask_thr 0.4 0.5")
     return args
 
 
@@ -53,7 +54,7 @@ def _number(name: str, text: str) -> float:
     try:
         return float(text)
     except ValueError as error:
-        raise CellMMError(f"--try {name}: {text!r} is no number") from error
+        raise CellMMError(f"--try {name}: {text!r} is not a number") from error
 
 
 def validation_runner(args: argparse.Namespace) -> Runner:
@@ -70,7 +71,7 @@ def _test_args(args: argparse.Namespace) -> argparse.Namespace:
 
 
 def scores_test_images(args: argparse.Namespace) -> bool:
-    """Whether validation images are test images: what is chosen by them cannot be reported on them."""
+    """Whether the validation images are the test images: numbers chosen on them tell nothing about them."""
     cfg = load_config(args.config, _test_args(args).cfg_options)
     chosen, tested = (
         ((cfg.get(f"{split}_dataloader") or {}).get("dataset") or {}) for split in ("val", "test")
@@ -92,24 +93,36 @@ def calibrate(
     head: nn.Module = model.heads[model.instance_head]
     rows, best = [], {}
     for name, values in tries:
-        numbers = sorted(key for key, value in vars(head).items() if type(value) is float or key == "nms_thr")
-        if name not in numbers:
-            raise CellMMError(f"--try {name}: {type(head).__name__} has no such number, but {numbers}")
-        before, scores = getattr(head, name), []
+        owners = numbers_of(head)
+        if name not in owners:
+            raise CellMMError(f"--try {name}: {type(head).__name__} has no such number, but {sorted(owners)}")
+        owner, attribute = owners[name], name.rpartition(".")[2]
+        before, scores = getattr(owner, attribute), []
         for value in values:
-            setattr(head, name, value)
+            setattr(owner, attribute, value)
             metrics = runner.test()
             if metric not in metrics:
                 raise CellMMError(f"--metric {metric}: none of {sorted(metrics)}")
             scores.append(metrics[metric])
             rows.append({"name": name, "value": value, metric: metrics[metric]})
         ranked = [
-            (-math.inf if math.isnan(score) else score, -abs(value - (before or 0)), value)
+            (-math.inf if math.isnan(score) else score, -abs(value - before), value)
             for score, value in zip(scores, values, strict=True)
         ]
         best[name] = max(ranked)[2]
-        setattr(head, name, best[name])
+        setattr(owner, attribute, best[name])
     return rows, best
+
+
+def numbers_of(part: object) -> dict[str, object]:
+    """{key: the object that has it} of the fractions of a head and of its parts that are not layers."""
+    found: dict[str, object] = {}
+    for name, value in vars(part).items():
+        if type(value) is float:
+            found[name] = part
+        elif hasattr(value, "__dict__") and not name.startswith("_") and not inspect.isroutine(value):
+            found.update({f"{name}.{key}": owner for key, owner in numbers_of(value).items()})
+    return found
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -117,7 +130,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = parse_args(argv)
         if scores_test_images(args):
             print(
-                "calibrate: these are the test images: no score on them is one of new images", file=sys.stderr
+                "calibrate: these are the test images: scores on them say nothing about new images",
+                file=sys.stderr,
             )
         runner = validation_runner(args)
         rows, best = calibrate(runner, args.tries, args.metric)

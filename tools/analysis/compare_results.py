@@ -36,12 +36,12 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         nargs="+",
         type=float,
         default=[None],
-        help="for S: one for all, or one a file (default: that of the config's metric)",
+        help="for S: one for all, or one per file (default: that of the config's metric)",
     )
     parser.add_argument("--image-key", default="well", help="what names an image that has no image_id")
     args = parser.parse_args(argv)
     if len(args.score_thr) not in (1, len(args.results)):
-        parser.error(f"--score-thr: give 1 or {len(args.results)} numbers, one a file")
+        parser.error(f"--score-thr: give 1 or {len(args.results)} numbers, one per file")
     args.score_thr *= len(args.results) // len(args.score_thr)
     return args
 

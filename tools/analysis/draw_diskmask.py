@@ -124,24 +124,25 @@ def inference_panels(cfg: Config, checkpoint: str, index: int) -> list[np.ndarra
     features = model.extract(batch["inputs"])
     outputs = head(features)
     disk_probs = 1 - outputs["disk_logits"].softmax(1)[0, 0]
-    gateways = head.find(disk_probs)
+    gateways = head.finder.find(disk_probs)
     image = grey(batch["inputs"][0].permute(1, 2, 0).numpy())
-    points = (gateways.points.numpy() + 0.5) * head.stride - 0.5 + head.origin
+    stride, origin = head.grid.stride, head.grid.origin
+    points = (gateways.points.numpy() + 0.5) * stride - 0.5 + origin
     page = [
         panel(image, "image"),
         panel(heat(disk_probs.numpy(), 1), "disk probability"),
         panel(with_points(image, points), f"{len(gateways)} gateways"),
     ]
     if len(gateways):
-        which = torch.tensor([0])  # the surest one
-        size = head.window_size(disk_probs.shape)
-        first = head.first_pixels(gateways.points[which], size, disk_probs.shape)
+        which = torch.tensor([0])  # the surest
+        size = head.windows.shape_on(disk_probs.shape)
+        first = head.windows.first_pixels(gateways.points[which], size, disk_probs.shape)
         gate = gateways.open(which, first, size)
-        logits, _ = head.draw(features, outputs["features"], which * 0, first, gate)
-        y, x = (first[0] * head.stride + head.origin).tolist()
-        window = image[y : y + size[0] * head.stride, x : x + size[1] * head.stride]
+        logits, _ = head.decode_windows(features, outputs["features"], which * 0, first, gate)
+        y, x = (first[0] * stride + origin).tolist()
+        window = image[y : y + size[0] * stride, x : x + size[1] * stride]
         page.append(panel(shade(window, gate[0].numpy(), RED), "one gateway open, in its window"))
-        page.append(panel(heat(logits[0, 0].sigmoid().numpy(), 1), "what DecoNet draws through it"))
+        page.append(panel(heat(logits[0].sigmoid().numpy(), 1), "what DecoNet draws through it"))
     results = dataset.get_data_info(index)
     found = model.test_step(dict(inputs=[item["inputs"]], data_samples=[item["data_samples"]]))[0]
     instances = found.pred_instances

@@ -20,7 +20,7 @@ from cellmm.simulation import SceneConfig, simulate_scene
 from cellmm.simulation.scene import SCENES
 from cellmm.visualization import caption, draw_instances, grid, save_picture, to_display
 
-SCALE = 2  # picture pixels a pixel of the image
+SCALE = 2  # picture pixels per image pixel
 CROWDED = replace(SCENES["small"], cells=(18, 22), neighbour_share=0.6)
 TITLES = {
     "v0": "v0: nuclei within cell",

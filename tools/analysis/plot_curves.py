@@ -19,14 +19,14 @@ STYLES = ("-", "--", "-.", ":")
 
 
 def read_scalars(work_dir: Path) -> list[dict]:
-    """What a run logged, one dict a line, in order of its steps.
+    """What a run logged, one dict per line, in the order of its steps.
 
     Every start of a run has its own ``*/vis_data/scalars.json``. Where a later one begins before the end of
     an earlier one, as after resuming from a checkpoint, the later one counts. A last line that was cut off,
     as in a run that was killed, is left out.
 
     Raises:
-        CellMMError: no such file, or one that is not of lines of json.
+        CellMMError: the file is absent or does not hold lines of json.
     """
     files = sorted(work_dir.glob("*/vis_data/scalars.json"))
     if not files:
@@ -56,16 +56,16 @@ def curve(rows: Sequence[dict], key: str) -> tuple[list[int], list[float]]:
 
 
 def loss_keys(rows: Sequence[dict]) -> list[str]:
-    """'loss' and the losses that it is the sum of, without those of intermediate stages (loss_dice_0)."""
+    """'loss' and its summands, without those of intermediate stages (loss_dice_0)."""
     keys = dict.fromkeys(key for row in rows for key in row)
     return [key for key in keys if "loss" in key and not key.rsplit("_", 1)[-1].isdigit()]
 
 
 def plot(work_dirs: Sequence[Path], out: Path, metrics: Sequence[str] = METRICS) -> None:
-    """A colour a key and a line style a run; of several runs only the total loss is drawn.
+    """A colour per key and a line style per run; of several runs only the total loss is drawn.
 
     Raises:
-        CellMMError: a folder that is not of a training.
+        CellMMError: a folder is not a work dir of a training.
     """
     runs = {work_dir: read_scalars(work_dir) for work_dir in work_dirs}
     figure, (top, bottom) = plt.subplots(2, 1, figsize=(8, 8), sharex=True)

@@ -2,7 +2,7 @@
 
 Median CPU times of flip, rotation by quarter turns, affine warp and crop of a 512x512 RGB image. Then
 those of RandomWarp (rotation, shift, flip, elastic grid, mirrored borders) of a well of 520x696 px with
-15 worms; diskmask 3.1.1 takes 1.2 s an image with splines and 0.3 s with torchvision.
+15 worms; diskmask 3.1.1 takes 1.2 s per image with splines and 0.3 s with torchvision.
 """
 
 import argparse

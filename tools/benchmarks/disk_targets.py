@@ -155,8 +155,8 @@ def main() -> int:
     ]
     same, cost = True, {}
     for kind in ("centroid", "inside", "medial"):
-        reference = ReferencePoints(kind=kind, stride=args.stride if kind == "medial" else 1)
-        targets = DiskTargets(stride=args.stride, radius=RADIUS, between_weight=WEIGHT, between_reach=REACH)
+        reference = ReferencePoints(kind=kind, stride=args.stride)
+        targets = DiskTargets(radius=RADIUS, between_weight=WEIGHT, between_reach=REACH)
         for num in (10, 100, 300):
             masks, ignore = scene(num, seed=args.seed)
             results = dict(gt_layers=LabelLayers.from_masks(masks), ignore=ignore)

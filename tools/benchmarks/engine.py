@@ -1,9 +1,9 @@
-"""What the Runner costs over a bare PyTorch loop; whether a long run stays as fast and small as it began.
+"""The cost of the Runner over a bare PyTorch loop; whether a long run stays as fast and small as it began.
 
     python tools/benchmarks/engine.py overhead
     python tools/benchmarks/engine.py long --iterations 20000
 
-``overhead``: the same model, optimizer and data, in turns of a block of iterations each, with the Runner (all
+``overhead``: the same model, optimizer and data, in alternating blocks of iterations, with the Runner (all
 hooks of the configs, and a log line every 20 iterations) and without; the width
 is chosen so that a step takes about 50 ms. ``long``: the time of a step and the memory of the process in each
 twentieth of one training.
@@ -41,13 +41,13 @@ def tiny_config(folder: Path, iterations: int, size: int, width: int) -> Config:
     cfg.train_dataloader.update(batch_size=2, num_workers=0, persistent_workers=False)
     cfg.train_dataloader.dataset.data_root = str(folder / "data")
     cfg.model.update(
-        encoder=dict(
-            type="SEUNetEncoder", in_channels=2, widths=(width, 2 * width, 4 * width), stem_stride=2
-        ),
+        encoder=dict(type="SEUNetEncoder", widths=(width, 2 * width, 4 * width), stem_stride=2),
         decoder=dict(type="SEUNetDecoder", widths=(width, 2 * width)),
     )
-    cfg.model.data_preprocessor.divisor = 8
-    cfg.model.heads.instances.update(num_queries=16, feature_dim=32, branch_channels=width, mask_dim=16)
+    head = cfg.model.heads.instances
+    head.update(num_queries=16, feature_dim=32)
+    head.instance_branch.channels = head.mask_branch.channels = width
+    head.mask_branch.mask_dim = 16
     cfg.optim_wrapper.update(type="OptimWrapper")
     cfg.optim_wrapper.pop("dtype")
     cfg.train_cfg.update(max_iters=iterations)
@@ -77,7 +77,7 @@ class StepTimes(Hook):
 
 
 def bare_steps(runner: Runner, batches, number: int) -> float:
-    """Seconds a step of a loop without Runner and hooks: forward, backward, clip, step."""
+    """Seconds per step of a loop without Runner and hooks: forward, backward, clip, step."""
     model, optimizer = runner.model, runner.optim_wrapper.optimizer
     model.train()
     start = time.perf_counter()

@@ -153,7 +153,7 @@ def main() -> int:
     keys = ("AP", "AP50", "AP75", "AP90")
     lines = [
         f"{args.images} images of {args.cells} cells, {args.size} x {args.size} px, "
-        f"at most {max_dets} predictions an image, seed {args.seed}",
+        f"at most {max_dets} predictions per image, seed {args.seed}",
         "",
         "|                  |  CPU s | times faster | "
         + " | ".join(f"{key:8}" for key in keys)
@@ -168,7 +168,7 @@ def main() -> int:
     lines += [
         "",
         f"largest difference from pycocotools' precision array: {difference:.1e}",
-        f"stats[0], the first line of the summary, is AP at 100 detections an image: "
+        f"stats[0], the first line of the summary, is AP at 100 detections per image: "
         f"{theirs[2]:.6f}, right is {theirs[1]['AP']:.6f}",
     ]
     print_log("\n".join(lines))

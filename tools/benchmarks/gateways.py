@@ -1,4 +1,4 @@
-"""Encode once, decode every gateway, against the thesis' two passes of the whole network a gateway.
+"""Encode once, decode every gateway, against the thesis' two passes of the whole network per gateway.
 
     python tools/benchmarks/gateways.py [CONFIG ...] [--gates 14]
 
@@ -34,26 +34,27 @@ def scattered_gateways(num: int, shape: Sequence[int], radius: float = 3.0) -> G
     return Gateways(points, torch.full((num,), radius), torch.ones(num))
 
 
-def draw(model: CellSegmentor, features: list[Tensor], gateways: Gateways, which: Tensor) -> Tensor:
-    """Logits (K, 1, h, w) of gateways ``which`` through windows of the head's size."""
+def decode(model: CellSegmentor, features: list[Tensor], gateways: Gateways, which: Tensor) -> Tensor:
+    """Logits (K, h, w) of gateways ``which`` through windows of the head's size."""
     head = model.heads[model.instance_head]
     f = head(features)["features"]
-    size = head.window_size(f.shape[-2:])
-    first = head.first_pixels(gateways.points[which], size, f.shape[-2:])
-    return head.draw(features, f, torch.zeros_like(which), first, gateways.open(which, first, size))[0]
+    size = head.windows.shape_on(f.shape[-2:])
+    first = head.windows.first_pixels(gateways.points[which], size, f.shape[-2:])
+    gates = gateways.open(which, first, size)
+    return head.decode_windows(features, f, torch.zeros_like(which), first, gates)[0]
 
 
 def each_anew(model: CellSegmentor, image: Tensor, gateways: Gateways) -> Tensor:
     """The whole network once more for every gateway."""
     index = torch.arange(len(gateways))
-    return torch.cat([draw(model, model.extract(image), gateways, one) for one in index.split(1)])
+    return torch.cat([decode(model, model.extract(image), gateways, which) for which in index.split(1)])
 
 
 def encode_once(model: CellSegmentor, image: Tensor, gateways: Gateways) -> Tensor:
     """The features once, then the gateways in batches."""
     features = model.extract(image)
-    batches = torch.arange(len(gateways)).split(model.heads[model.instance_head].batch_gates)
-    return torch.cat([draw(model, features, gateways, batch) for batch in batches])
+    batches = torch.arange(len(gateways)).split(model.heads[model.instance_head].windows.batch_size)
+    return torch.cat([decode(model, features, gateways, batch) for batch in batches])
 
 
 def seconds(rounds: int, *functions: Callable[[], Tensor]) -> list[float]:
@@ -75,25 +76,25 @@ def compare(config: str, gates: int, rounds: int, side: int | None = None) -> di
     cfg = load_config(config)
     model = MODELS.build(cfg.model).eval()
     side = side or (516 if cfg.model.encoder.get("padding") == "valid" else 448)
-    image = torch.randn(1, cfg.model.encoder.in_channels, side, side)
-    head = model.heads[model.instance_head]
-    own, head.window = head.window, None
+    image = torch.randn(1, cfg.model.data_preprocessor.in_channels, side, side)
+    windows = model.heads[model.instance_head].windows
+    own, windows.size = windows.size, None
     gateways = scattered_gateways(gates, model.extract(image)[0].shape[-2:])
     difference = (each_anew(model, image, gateways) - encode_once(model, image, gateways)).abs().max()
 
     def with_own_windows() -> Tensor:
-        head.window = own
+        windows.size = own
         logits = encode_once(model, image, gateways)
-        head.window = None
+        windows.size = None
         return logits
 
-    anew, once, windows = seconds(
+    anew, once, in_windows = seconds(
         rounds,
         lambda: each_anew(model, image, gateways),
         lambda: encode_once(model, image, gateways),
         with_own_windows,
     )
-    return dict(difference=float(difference), seconds=anew, once=anew / once, own_windows=anew / windows)
+    return dict(difference=float(difference), seconds=anew, once=anew / once, own_windows=anew / in_windows)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

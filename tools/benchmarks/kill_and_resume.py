@@ -2,7 +2,7 @@
 
     python tools/benchmarks/kill_and_resume.py --kills 50 --workers 0 2
 
-A tiny SparseSEUNet with all that a training has a state for: augmentation, dropout, averaged weights,
+A tiny SparseSEUNet with everything that has a state in a training: augmentation, dropout, averaged weights,
 validation, early stopping, accumulated gradients, float16 with its loss scale. Some kills come while a
 checkpoint is being written; some cut the newest checkpoint in two as a power failure may. ``--ranks 2``
 trains on two processes:
@@ -54,11 +54,16 @@ train_dataloader = dict(batch_size=2, **loader)
 val_dataloader = loader
 test_dataloader = loader
 model = dict(
-    data_preprocessor=dict(divisor=8),
     encoder=dict(type="DropoutEncoder", widths=(4, 4, 4)),
     decoder=dict(widths=(4, 4)),
     heads=dict(
-        instances=dict(num_queries=16, feature_dim=8, branch_channels=4, mask_dim=4, depth=1, score_thr=0.0)
+        instances=dict(
+            num_queries=16,
+            feature_dim=8,
+            instance_branch=dict(channels=4, depth=1),
+            mask_branch=dict(channels=4, depth=1, mask_dim=4),
+            test_cfg=dict(score_thr=0.0),
+        )
     ),
 )
 optim_wrapper = dict(type="AmpOptimWrapper", dtype="float16", accumulative_counts=2)
@@ -85,7 +90,7 @@ class DropoutEncoder(SEUNetEncoder):
 
 
 def run_training(folder: Path, resume: bool, slow_files: bool, environment: dict[str, str]) -> None:
-    """What a training process does; ``slow_files`` gives time to kill it while it writes."""
+    """The work of a training process; ``slow_files`` gives time to kill it while it writes."""
     os.environ.update(environment)
     torch.set_num_threads(1)
     log = os.open(folder / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -100,7 +105,7 @@ def run_training(folder: Path, resume: bool, slow_files: bool, environment: dict
 
 
 def forkserver() -> multiprocessing.context.ForkServerContext:
-    """Processes that start in no time: the libraries are loaded once, and then only forked."""
+    """Processes that start at once: the libraries are loaded once, and then only forked."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([*PRELOAD])
     return context
@@ -113,7 +118,7 @@ def load_libraries() -> None:
 
 
 class Training:
-    """The processes of one training, one a rank."""
+    """The processes of one training, one per rank."""
 
     def __init__(self, folder: Path, ranks: int, resume: bool = False, slow_files: bool = False) -> None:
         context = multiprocessing.get_context(

@@ -2,9 +2,9 @@
 
     python tools/benchmarks/memory.py CONFIG CONFIG ...
 
-The step has the config's model, optimizer, precision and recomputed activations, on noise with round cells
-that overlap. On a GPU what torch allocated at most, else the process's memory beyond that after the imports,
-model and optimizer included.
+The step has the config's model, optimizer, precision and activation checkpointing, on noise with round cells
+that overlap. On a GPU: the most that torch allocated. Else the process's memory beyond that after
+the imports, with model and optimizer.
 """
 
 import argparse

@@ -59,7 +59,7 @@ def distance_to(mask: np.ndarray) -> np.ndarray:
 
 
 def plain_maps(cells: np.ndarray, nuclei: np.ndarray) -> dict[str, np.ndarray]:
-    """What ``semantic_maps`` gives, with one distance transform a cell."""
+    """What ``semantic_maps`` gives, with one distance transform per cell."""
     border = np.zeros(cells.shape[1:], bool)
     for cell in cells:
         if not cell.all():
@@ -75,7 +75,7 @@ def plain_centres(cells: np.ndarray, nuclei: np.ndarray) -> list[np.ndarray]:
 
 
 def plain_map(kind: str, cells: np.ndarray, nuclei: np.ndarray) -> np.ndarray:
-    """What ``ProximityMap`` writes, with a distance map a cell, merged by their least or highest value."""
+    """What ``ProximityMap`` writes, from one distance map per cell, merged by the least or highest value."""
     cells, nuclei = cells[cells.any((1, 2))], nuclei[cells.any((1, 2))]
     covered, overlap = cells.any(0), cells.sum(0) > 1
     rows, columns = np.indices(covered.shape)

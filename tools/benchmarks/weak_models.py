@@ -1,4 +1,4 @@
-"""What predicting costs with networks that have learned little: the work of DecoNet and CPU seconds.
+"""The cost of predicting with networks that have learned little: the work of DecoNet and CPU seconds.
 
     python tools/benchmarks/weak_models.py CONFIG CHECKPOINT [CHECKPOINT ...] [--images 6]
 
@@ -23,15 +23,15 @@ from cellmm.registry import DATASETS, MODELS
 
 
 def count_work(head: torch.nn.Module) -> dict[str, int]:
-    """``calls`` and ``pixels`` of DecoNet from now on: a dict that ``head.draw`` keeps up to date."""
-    work, draw = dict(calls=0, pixels=0), head.draw
+    """``calls`` and ``pixels`` of DecoNet from now on: a dict that each call brings up to date."""
+    work, decode = dict(calls=0, pixels=0), head.decode_windows
 
     def counted(features: list[Tensor], f: Tensor, image: Tensor, first: Tensor, gates: Tensor):
         work["calls"] += 1
         work["pixels"] += gates.numel()
-        return draw(features, f, image, first, gates)
+        return decode(features, f, image, first, gates)
 
-    head.draw = counted
+    head.decode_windows = counted
     return work
 
 
@@ -40,8 +40,9 @@ def predict(model: CellSegmentor, images: Sequence[dict]) -> dict[str, float]:
     """Calls, pixels, CPU ``seconds`` and ``cells`` of all ``images``, as a pipeline gives them."""
     work = count_work(model.heads[model.instance_head])
     cells, start = 0, time.process_time()
-    for one in images:
-        found = model.test_step(dict(inputs=[one["inputs"]], data_samples=[one["data_samples"].clone()]))
+    for image in images:
+        sample = image["data_samples"].clone()
+        found = model.test_step(dict(inputs=[image["inputs"]], data_samples=[sample]))
         cells += len(found[0].pred_instances.masks)
     return dict(work, seconds=time.process_time() - start, cells=cells)
 

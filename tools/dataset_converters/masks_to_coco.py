@@ -1,4 +1,4 @@
-"""One mask a file, in one folder an image or with the image in the name, to a COCO json."""
+"""One mask per file, in one folder per image or with the image's name in the file's, to a COCO json."""
 
 import argparse
 

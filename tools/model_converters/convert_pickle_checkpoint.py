@@ -54,7 +54,7 @@ def ask(source: Path) -> bool:
 
 
 def unpickle(source: Path) -> Any:
-    """The one place of cellmm that runs what is in a file; only after consent."""
+    """The only place in cellmm that runs code from a file, and only after consent."""
     try:
         return torch.load(source, map_location="cpu", weights_only=False)
     except Exception as error:  # it is foreign code

@@ -1,4 +1,4 @@
-"""Make a file to hand on from a checkpoint: its weights as plain tensors, and a json about them."""
+"""Turn a checkpoint into a file for others: its weights as plain tensors, and a json about them."""
 
 import argparse
 import json
@@ -18,7 +18,7 @@ def publish(source: Path, out: Path, force: bool = False) -> Path:
 
     The weights are those that testing uses: the averaged ones where training averaged them. The json holds
     ``file``, ``sha256``, ``config`` (its name), ``config_text``, ``classes``, ``iter``, ``cellmm_version``
-    and ``metrics`` (see ``read_metrics``), null where a thing is not known.
+    and ``metrics`` (see ``read_metrics``), null if unknown.
     """
     if out.suffix not in (".pth", ".safetensors"):
         raise CellMMError(f"{out}: name the file *.pth or *.safetensors")

@@ -1,11 +1,24 @@
-"""From files to what the model takes; each transform states the keys that it reads and writes."""
+"""The steps of a pipeline, from files to what the model takes."""
 
 from cellmm.datasets.transforms.albumentations import Albumentations
+from cellmm.datasets.transforms.contract import TransformContract
 from cellmm.datasets.transforms.crop_and_pad import CropRegion, MirrorPad, PadTo, Rescale, ResizeTo
 from cellmm.datasets.transforms.disk_targets import DiskTargets
 from cellmm.datasets.transforms.intensity import RandomIntensity
 from cellmm.datasets.transforms.load_nuclei import LoadNuclei
 from cellmm.datasets.transforms.loading import LoadCells, LoadImage
+from cellmm.datasets.transforms.mmdet import (
+    CenterCrop,
+    LoadAnnotations,
+    LoadImageFromFile,
+    PackDetInputs,
+    Pad,
+    PhotoMetricDistortion,
+    RandomCrop,
+    RandomFlip,
+    RandomResize,
+    Resize,
+)
 from cellmm.datasets.transforms.normalize import Normalize
 from cellmm.datasets.transforms.packing import PackCellInputs
 from cellmm.datasets.transforms.proximity_map import ProximityMap
@@ -16,21 +29,32 @@ from cellmm.datasets.transforms.semantic_targets import SemanticTargets
 
 __all__ = [
     "Albumentations",
+    "CenterCrop",
     "CropRegion",
     "DiskTargets",
+    "LoadAnnotations",
     "LoadCells",
     "LoadImage",
+    "LoadImageFromFile",
     "LoadNuclei",
     "MirrorPad",
     "Normalize",
     "PackCellInputs",
+    "PackDetInputs",
+    "Pad",
     "PadTo",
+    "PhotoMetricDistortion",
     "ProximityMap",
+    "RandomCrop",
+    "RandomFlip",
     "RandomIntensity",
+    "RandomResize",
     "RandomWarp",
     "ReferencePoints",
     "Rescale",
+    "Resize",
     "ResizeTo",
     "SamplingDensity",
     "SemanticTargets",
+    "TransformContract",
 ]

@@ -1,4 +1,4 @@
-"""Random geometry, and more, by albumentations: once for the image, once for the stack of layers."""
+"""Albumentations' transforms, applied to the image once and to the stack of layers once."""
 
 import os
 from collections.abc import Sequence
@@ -22,13 +22,12 @@ import albumentations as A  # noqa: E402
 
 @TRANSFORMS.register_module()
 class Albumentations(BaseTransform):
-    """A list of albumentations' transforms on ``img``, ``gt_layers`` and ``gt_nuclei``.
+    """Apply albumentations' transforms to ``img``, ``gt_layers`` and ``gt_nuclei``.
 
-    Cells left empty are dropped.
-
-    Up to four layers are warped as one mask with nearest-neighbour sampling (``pack_layers``), so that the
-    cost does not grow with the number of cells. Random numbers come from ``results['rng']`` alone: the
-    same draw gives the same image in any process. CoarseDropout hides pixels and keeps the cells.
+    Cells without a pixel are dropped. Up to four layers are warped as a single mask with nearest-neighbour
+    sampling (``pack_layers``), so that the cost does not grow with the number of cells. Random numbers come
+    from ``results['rng']`` alone: the same draw gives the same image in any process. CoarseDropout hides
+    pixels and keeps the cells.
 
     Args:
         transforms: configs such as ``dict(type='Affine', rotate=(-180, 180), p=1.0)``. A ``border_mode``
@@ -36,6 +35,10 @@ class Albumentations(BaseTransform):
             Transforms of intensity clip to [0, 1] and are refused on images beyond it: use RandomIntensity.
         min_area: cells with fewer pixels left are dropped, px.
     """
+
+    reads = ("img", "rng")
+    moves_pixels = True
+    removes_cells = True
 
     def __init__(self, *, transforms: Sequence[dict], min_area: int = 1) -> None:
         parts = [_build(config) for config in transforms]

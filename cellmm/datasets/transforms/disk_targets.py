@@ -16,14 +16,15 @@ from cellmm.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class DiskTargets(BaseTransform):
-    """Write ``gt_disks`` and ``gt_disk_weight`` at ``stride``; needs ``ReferencePoints`` before it.
+    """Write ``gt_disks`` and ``gt_disk_weight``; needs ``ReferencePoints`` before it.
 
-    Reads ``gt_points``, ``gt_layers`` and, where present, ``ignore``. Grid pixel k stands for the input's
+    Reads ``gt_points``, ``gt_layers``, ``target_stride``, the stride of what it writes (absent: 1), and,
+    where present, ``ignore``. Grid pixel k stands for the input's
     rows (columns) stride k to stride (k + 1) - 1. Source: diskmask 3.1.3, 3.1.4, figures 5 and 6.
 
     ``gt_disks``: int32 (ceil(H / stride), ceil(W / stride)), cell i (from 0) has id i + 1 in its disk
-    y^2 + x^2 <= r_i^2 round the grid pixel of its point, 0 outside. r_i is the largest whole number up to
-    ``radius`` at which its disk and one of the same radius round any other point have a background pixel
+    y^2 + x^2 <= r_i^2 around the grid pixel of its point, 0 outside. r_i is the largest whole number up to
+    ``radius`` at which its disk and one of the same radius around any other point have a background pixel
     between them, corners included. Where points fall on the same or on neighbouring grid pixels, the one with
     the higher id loses its disk: its ``gt_points`` become nan, ``num_lost_disks`` (int, always written)
     counts it, and a warning names the first image of that kind.
@@ -34,7 +35,6 @@ class DiskTargets(BaseTransform):
     outside of disks where one belongs to a cell whose point is nan as it comes.
 
     Args:
-        stride: input pixels a grid pixel.
         radius: grid pixels.
         disk_weight: a number, or 'balance': background / disk pixels of those that are learned.
         size_weight: small disks weigh more.
@@ -42,12 +42,13 @@ class DiskTargets(BaseTransform):
         balance_range: bounds of 'balance'.
     """
 
+    reads = ("gt_layers", "gt_points")
+    writes = ("gt_disks", "gt_disk_weight", "num_lost_disks", "gt_points")
     annotation_only = True
 
     def __init__(
         self,
         *,
-        stride: int = 1,
         radius: int = 6,
         disk_weight: float | str = 1.0,
         size_weight: bool = True,
@@ -55,8 +56,8 @@ class DiskTargets(BaseTransform):
         between_reach: int = 5,
         balance_range: Sequence[float] = (1.0, 100.0),
     ) -> None:
-        if stride < 1 or radius < 0 or int(radius) != radius:
-            raise ValueError(f"stride {stride} and radius {radius}: whole numbers from 1 and from 0")
+        if radius < 0 or int(radius) != radius:
+            raise ValueError(f"radius is {radius}: a whole number from 0 on is needed")
         if isinstance(disk_weight, str) and disk_weight != "balance":
             raise ValueError(f"disk_weight is {disk_weight!r}: a number or 'balance' is allowed")
         if not isinstance(disk_weight, str) and not disk_weight > 0:
@@ -66,7 +67,7 @@ class DiskTargets(BaseTransform):
         low, high = balance_range
         if not 0 < low <= high:
             raise ValueError(f"balance_range is {tuple(balance_range)}: 0 < lowest <= highest is needed")
-        self.stride, self.radius = stride, int(radius)
+        self.radius = int(radius)
         self.disk_weight, self.size_weight = disk_weight, size_weight
         self.between_weight, self.between_reach = between_weight, between_reach
         self.balance_range = (low, high)
@@ -83,12 +84,13 @@ class DiskTargets(BaseTransform):
                 f"DiskTargets finds {len(points)} gt_points of {len(cells)} cells: "
                 "put ReferencePoints right before it in the config"
             )
-        shape = tuple(-(-n // self.stride) for n in cells.shape)
+        stride = results.get("target_stride", 1)
+        shape = tuple(-(-n // stride) for n in cells.shape)
         absent = np.isnan(points).any(1)
         ids = np.flatnonzero(~absent)
-        centres = np.floor((points[ids].astype(np.float64) + 0.5) / self.stride).astype(np.int64)
+        centres = np.floor((points[ids].astype(np.float64) + 0.5) / stride).astype(np.int64)
         kept, radii = self._radii(centres)
-        self._report_lost(results, ids[~kept])
+        self._report_lost(results, ids[~kept], stride)
         ids, centres = ids[kept], centres[kept]
 
         disks = np.zeros(shape, np.int32)
@@ -96,7 +98,7 @@ class DiskTargets(BaseTransform):
         index, pixels = self._stamp(centres, radii, shape)
         flat[pixels] = (ids + 1)[index]
 
-        learned = self._learned(results, absent, disks)
+        learned = self._learned(results, stride, absent, disks)
         weight = learned.astype(np.float32)
         factors = np.full(len(ids), 1.0 if self.disk_weight == "balance" else self.disk_weight)
         if self.disk_weight == "balance":
@@ -129,7 +131,7 @@ class DiskTargets(BaseTransform):
         np.minimum.at(radii, pairs[used].ravel(), np.repeat(limit[used], 2))
         return kept, radii[kept]
 
-    def _report_lost(self, results: dict, lost: np.ndarray) -> None:
+    def _report_lost(self, results: dict, lost: np.ndarray, stride: int) -> None:
         results["num_lost_disks"] = len(lost)
         if len(lost) == 0:
             return
@@ -139,7 +141,7 @@ class DiskTargets(BaseTransform):
             self._warned = True
             print_log(
                 f"{results.get('img_path')}: {len(lost)} cells get no disk, their reference points are on or "
-                f"next to another's pixel at stride {self.stride}; further images are not named",
+                f"next to another's pixel at stride {stride}; further images are not named",
                 logger="current",
                 level=logging.WARNING,
             )
@@ -153,17 +155,17 @@ class DiskTargets(BaseTransform):
         inside = (y >= 0) & (y < shape[0]) & (x >= 0) & (x < shape[1])
         return index[inside], (y * shape[1] + x)[inside]
 
-    def _learned(self, results: dict, absent: np.ndarray, disks: np.ndarray) -> np.ndarray:
+    def _learned(self, results: dict, stride: int, absent: np.ndarray, disks: np.ndarray) -> np.ndarray:
         """bool (h, w): neither ignored nor of a cell without a point, disks excepted."""
         learned = np.ones(disks.shape, bool)
         if absent.any():
             pixels, ids = cell_pixels(results["gt_layers"])
             of_absent = np.zeros(results["gt_layers"].shape, bool)
             of_absent.reshape(-1)[pixels[absent[ids - 1]]] = True
-            learned = ~any_in_block(of_absent, self.stride) | (disks > 0)
+            learned = ~any_in_block(of_absent, stride) | (disks > 0)
         ignore = results.get("ignore")
         if ignore is not None and ignore.any():
-            learned &= ~any_in_block(ignore.astype(bool), self.stride)
+            learned &= ~any_in_block(ignore.astype(bool), stride)
         return learned
 
 

@@ -1,4 +1,4 @@
-"""Pixels of an image that hold no image: missing tiles of a stitched one, a padded or turned border."""
+"""Pixels that show nothing: missing tiles of a stitched image, a padded or turned border."""
 
 import cv2
 import numpy as np
@@ -10,12 +10,12 @@ MOST = 16  # values that are looked at
 
 
 def find_fill(image: np.ndarray) -> np.ndarray | None:
-    """The pixels of ``image`` (H, W, C) that are fill, bool (H, W); None where there are none.
+    """The pixels of ``image`` (H, W, C) that are fill, bool (H, W); None if it has none.
 
-    Fill is a connected region, with one value in each channel, that holds a square of 32 px and whose
+    Fill is a connected region with a single value in each channel. It holds a square of 32 px, and its
     outline inside the image is made of straight lines of 32 px or more. The outline of a background that is
-    clipped to one value follows the cells, and that of saturated pixels follows the light, so neither is
-    fill. Where all that is left would be constant, there is none.
+    clipped to one value follows the cells, and the outline of saturated pixels follows the light, so neither
+    is fill. If all other pixels would be constant, the image has no fill.
     """
     fill = np.zeros(image.shape[:2], np.uint8)
     for value in _solid_values(image):
@@ -37,9 +37,10 @@ def find_fill(image: np.ndarray) -> np.ndarray | None:
 
 
 def _solid_values(image: np.ndarray) -> np.ndarray:
-    """The values, (N, C), of squares of half the side, the most frequent first: each whole square holds one.
+    """The values, (N, C), of constant squares of half the side, the most frequent first.
 
-    Where there are none, as in most images, only three pixels of each are looked at.
+    Each whole square of fill holds such a square. In most images there is none, and three pixels of each show
+    that.
     """
     half = SOLID // 2
     rows, cols = (side // half for side in image.shape[:2])

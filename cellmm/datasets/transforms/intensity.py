@@ -11,7 +11,7 @@ from cellmm.registry import TRANSFORMS
 class RandomIntensity(BaseTransform):
     """Contrast, brightness, gamma, blur and noise on ``img``, in units of its own range; nothing is clipped.
 
-    For normalised images (after Normalize). albumentations' own intensity transforms clip to [0, 1].
+    For normalised images (after Normalize); albumentations' own transforms of intensity clip to [0, 1].
 
     Args:
         brightness: b in ``img + b``, drawn from (-brightness, brightness).
@@ -20,6 +20,9 @@ class RandomIntensity(BaseTransform):
         blur: standard deviation of a Gaussian blur in pixels, drawn from (0, blur).
         noise: standard deviation of Gaussian noise, drawn from (0, noise).
     """
+
+    reads = ("img", "rng")
+    writes = ("img",)
 
     def __init__(
         self,

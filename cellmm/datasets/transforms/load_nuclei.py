@@ -18,19 +18,21 @@ from cellmm.structures import LabelLayers
 class LoadNuclei(BaseTransform):
     """Read ``nuclei_path`` into ``gt_nuclei``, LabelLayers: id i + 1 is the nucleus of cell i (from 0).
 
-    The file is a label image (H, W) or a TIFF whose pages are layers; a nucleus has the number of its cell.
-    In a label image of cells that is the number there, gaps included; masks and COCO annotations of an image
-    count from 1 in their order. A cell may have no nucleus. After LoadCells and before anything that moves
-    pixels.
+    The file is a label image (H, W) or a TIFF whose pages are layers, in which a nucleus has the number of
+    its cell. For cells from a label image that is their number there, gaps included; masks and COCO
+    annotations of an image count from 1 in their order. A cell may have no nucleus. After LoadCells and
+    before anything that moves pixels.
 
-    A nucleus belongs into its cell: where the centroids of more than half of an image's nuclei lie on no
-    pixel of the cell of their number, they are numbered otherwise, a CellMMError; of fewer a warning tells,
-    once a process.
+    A nucleus belongs in its cell. If the centroids of more than half of an image's nuclei lie outside the
+    cell with their number, the numbering is wrong: CellMMError. If fewer do, a warning says so once per
+    process.
 
-    ``keep_original``: also ``eval_nuclei``, a list of RLEs of the original frame, one a cell, for test
+    ``keep_original``: also ``eval_nuclei``, a list of RLEs of the original frame, one per cell, for test
     pipelines.
     """
 
+    reads = ("nuclei_path", "gt_layers", "img_shape", "ori_shape")
+    writes = ("gt_nuclei", "eval_nuclei")
     annotation_only = True
     warned = False
 
@@ -90,7 +92,7 @@ class LoadNuclei(BaseTransform):
         outside = int((cells.layers[:, y, x] != ids + 1).all(0).sum())
         if not outside:
             return
-        text = f"{path}: {outside} of {len(ids)} nuclei lie outside of the cell of their number"
+        text = f"{path}: {outside} of {len(ids)} nuclei lie outside the cell of their number"
         if 2 * outside > len(ids):
             raise CellMMError(f"{text}: number nuclei like their cells")
         if not LoadNuclei.warned:

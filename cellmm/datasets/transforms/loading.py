@@ -21,11 +21,14 @@ from cellmm.structures.rle import encode_one
 class LoadImage(BaseTransform):
     """Read ``img_path`` into ``img``, float32 (H, W, C) with the raw values of the file, C from 1 to 8.
 
-    ``num_channels``: what the model takes; another number is an error, but grey images that are stored as RGB
-    are read as one channel where one per file is wanted. ``channel_axis``, ``channels``, ``color``: see
-    ``cellmm.io.images.read_image``. Also sets ``img_shape`` and ``ori_shape``, (h, w), and
+    ``num_channels``: what the model takes. Another number is an error, except that grey images stored as RGB
+    are read as a single channel where the model takes one per file. ``channel_axis``, ``channels``,
+    ``color``: see ``cellmm.io.images.read_image``. Also sets ``img_shape`` and ``ori_shape``, (h, w), and
     ``to_original``, the identity.
     """
+
+    reads = ("img_path",)
+    writes = ("img", "img_shape", "ori_shape", "to_original")
 
     def __init__(
         self,
@@ -60,16 +63,19 @@ class LoadImage(BaseTransform):
 
 @TRANSFORMS.register_module()
 class LoadCells(BaseTransform):
-    """Read the annotated cells, of whatever kind, into ``gt_layers`` and one entry a cell in ``gt_labels``
-    (int64), ``gt_ignore`` (bool, crowd regions) and ``gt_areas`` (annotated area in px^2, nan if none is).
+    """Read the annotated cells, of whatever kind, into ``gt_layers``, with one entry per cell in
+    ``gt_labels`` (int64), ``gt_ignore`` (bool, crowd regions) and ``gt_areas`` (annotated area in px^2, nan
+    if not stated).
 
-    Cells without a pixel stay, empty, and a warning counts them. After LoadImage.
+    Cells without a pixel are kept, and a warning counts them. After LoadImage.
 
     ``keep_original``: also ``eval_instances`` = {masks: RLEs of the original frame, labels, ignore, areas},
     for test pipelines.
-    ``cache``: keep the decoded cells of each image in the memory of the process, 2 bytes a pixel and layer.
+    ``cache``: keep the decoded cells of each image in the memory of the process, 2 bytes per pixel and layer.
     """
 
+    reads = ("img_id", "img_path", "img_shape", "ori_shape")
+    writes = ("gt_layers", "gt_labels", "gt_ignore", "gt_areas", "eval_instances")
     annotation_only = True
 
     def __init__(self, *, keep_original: bool = False, cache: bool = False) -> None:
@@ -77,6 +83,19 @@ class LoadCells(BaseTransform):
         self.cache: dict | None = {} if cache else None
 
     def transform(self, results: dict) -> dict:
+        if results["img_shape"] != results["ori_shape"]:
+            raise CellMMError(
+                f"LoadCells has to come right after LoadImage: {results['img_path']} is resized already"
+            )
+        cells = self.read(results)
+        results["gt_layers"] = LabelLayers(cells["layers"].astype(np.int32), num=cells["num"])
+        results.update({key: cells[key].copy() for key in ("gt_labels", "gt_ignore", "gt_areas")})
+        if self.keep_original:
+            results["eval_instances"] = self.original_cells(cells)
+        return results
+
+    def read(self, results: dict) -> dict:
+        """The annotated cells of the image's file, from the cache where it has them."""
         key = results["img_id"], str(results["img_path"])
         cells = None if self.cache is None else self.cache.get(key)
         if cells is None:
@@ -85,30 +104,29 @@ class LoadCells(BaseTransform):
                 small = np.uint16 if cells["num"] < 2**16 else np.int32
                 cells["layers"] = cells["layers"].astype(small)
                 self.cache[key] = cells
-        results["gt_layers"] = LabelLayers(cells["layers"].astype(np.int32), num=cells["num"])
-        results.update({key: cells[key].copy() for key in ("gt_labels", "gt_ignore", "gt_areas")})
-        if self.keep_original:
-            results["eval_instances"] = {
-                "masks": list(cells["rles"]),
-                "labels": cells["gt_labels"].copy(),
-                "ignore": cells["gt_ignore"].copy(),
-                "areas": cells["gt_areas"].copy(),
-            }
-        return results
+        return cells
+
+    @staticmethod
+    def original_cells(cells: dict) -> dict:
+        """``eval_instances`` of what ``read`` gives, which remembers the RLEs."""
+        if "rles" not in cells:
+            cells["rles"] = LabelLayers(cells["layers"].astype(np.int32), num=cells["num"]).to_rles()
+        return {
+            "masks": list(cells["rles"]),
+            "labels": cells["gt_labels"].copy(),
+            "ignore": cells["gt_ignore"].copy(),
+            "areas": cells["gt_areas"].copy(),
+        }
 
     def _load(self, results: dict) -> dict:
         shape = results["ori_shape"]
-        if results["img_shape"] != shape:
-            raise CellMMError(
-                f"LoadCells has to come right after LoadImage: {results['img_path']} is resized already"
-            )
         instances = results.get("instances")
         source = results["img_path"]
         if instances is not None:
             if not results.get("segmentations_checked"):
                 instances = check_instances(instances, shape, str(source))
             layers = LabelLayers.from_rles(
-                [instance_rle(one["segmentation"], shape) for one in instances], shape
+                [instance_rle(cell["segmentation"], shape) for cell in instances], shape
             )
         elif "label_path" in results:
             source = results["label_path"]
@@ -127,13 +145,12 @@ class LoadCells(BaseTransform):
                 f"{source}: {empty} of {num} cells have no pixel", logger="current", level=logging.WARNING
             )
         instances = instances or [{}] * num
-        areas = [np.nan if one.get("area") is None else one["area"] for one in instances]
+        areas = [np.nan if cell.get("area") is None else cell["area"] for cell in instances]
         return {
             "layers": layers.layers,
             "num": num,
-            "rles": layers.to_rles() if self.keep_original else None,
-            "gt_labels": np.array([one.get("label", 0) for one in instances], np.int64),
-            "gt_ignore": np.array([one.get("iscrowd", 0) for one in instances], bool),
+            "gt_labels": np.array([cell.get("label", 0) for cell in instances], np.int64),
+            "gt_ignore": np.array([cell.get("iscrowd", 0) for cell in instances], bool),
             "gt_areas": np.array(areas, np.float64),
         }
 

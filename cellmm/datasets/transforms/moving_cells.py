@@ -25,10 +25,10 @@ def smallest_type(num: int) -> type:
 
 
 def pack_layers(cells: LabelLayers) -> list[np.ndarray]:
-    """Layers as float32 images (H, W) whose four bytes a pixel hold four, two or one ids.
+    """Layers as float32 images (H, W): the four bytes of each pixel hold four, two or one ids.
 
-    Moving a pixel moves its ids, and one plain image moves several times as fast as one of four channels.
-    Only for operations that copy pixels: nearest-neighbour warps, flips, crops, with 0 outside.
+    Moving a pixel moves its ids, and a plain image moves several times as fast as an image of four channels.
+    Only for operations that copy pixels, such as nearest-neighbour warps, flips and crops, with 0 outside.
     """
     dtype = smallest_type(len(cells))
     layers = [layer.astype(dtype) for layer in cells.layers]
@@ -39,13 +39,13 @@ def pack_layers(cells: LabelLayers) -> list[np.ndarray]:
 
 
 def unpack_layers(images: list[np.ndarray], num: int) -> np.ndarray:
-    """The way back: float32 images (H, W) -> ids (L, H, W), L rounded up to whole images."""
+    """The inverse of ``pack_layers``: images -> ids (L, H, W), L rounded up to whole images."""
     images = [np.ascontiguousarray(image)[..., None].view(smallest_type(num)) for image in images]
     return np.array([layer for image in images for layer in cv2.split(image)])
 
 
 def fixed_targets(results: dict) -> dict[str, str]:
-    """Targets, also those of a step of the user's own, that stay where they are: {key: who writes it}."""
+    """Targets that do not move, also those that a plug-in writes: {key: the step that writes it}."""
     return {
         key: FIXED_TARGETS.get(key, "the step that writes it")
         for key in results
@@ -54,13 +54,13 @@ def fixed_targets(results: dict) -> dict[str, str]:
 
 
 def refuse_moved_targets(results: dict, step: str) -> None:
-    """Raise CellMMError where there is already what ``step``, which moves pixels, would leave behind."""
+    """Raise CellMMError if ``results`` has targets that ``step``, which moves pixels, would leave behind."""
     for key, writer in fixed_targets(results).items():
         raise CellMMError(f"{step} comes after {writer}, whose {key} it does not move: put it before")
 
 
 def moving_layers(results: dict) -> LabelLayers:
-    """What a warp moves: the cells' layers, with those of ``gt_nuclei`` under them where there are any.
+    """What a warp moves: the cells' layers, followed by those of ``gt_nuclei`` if they are loaded.
 
     A nucleus has the id of its cell, on another layer; ``replace_cells`` takes the two apart again.
     """
@@ -73,7 +73,7 @@ def moving_layers(results: dict) -> LabelLayers:
 def learned_cells(results: dict) -> tuple[LabelLayers, LabelLayers | None, np.ndarray | None]:
     """Cells and nuclei (None: not loaded) without the crowd regions, and the pixels of these, bool (H, W).
 
-    The last one is None where there are no crowd regions.
+    The pixels are None if the image has no crowd regions.
     """
     cells, nuclei = results["gt_layers"], results.get("gt_nuclei")
     crowd = results.get("gt_ignore")
@@ -106,8 +106,8 @@ def replace_cells(results: dict, layers: np.ndarray, min_area: int = 1) -> None:
     """Put the warped layers (L, H, W) of ``moving_layers``, with the old ids, into ``results``, renumbered.
 
     Cells of fewer than ``min_area`` pixels are dropped from ``gt_layers``, from ``gt_nuclei`` and from each
-    key with one entry a cell. One table look-up does the renumbering: the cost does not depend on the number
-    of cells.
+    key with one entry per cell. A single table look-up does the renumbering, so the cost does not depend on
+    the number of cells.
     """
     num, num_layers = len(results["gt_layers"]), results["gt_layers"].num_layers
     layers = layers.astype(smallest_type(num), copy=False)

@@ -1,8 +1,9 @@
-"""Bring the values of an image to the range that networks are used to."""
+"""Bring the values of an image into the range that networks expect."""
 
 import logging
 import zlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,15 +29,20 @@ class Normalize(BaseTransform):
 
     - ``'mean_std'``, ``'median_std'``: (x - mean or median) / standard deviation of this image;
     - ``'percentile'``: the ``percentiles`` go to 0 and 1; values beyond are kept, not clipped;
-    - ``'divide'``: x / ``divisor``, e.g. 255 or 65535, the same for every image.
+    - ``'divide'``: x / ``divisor``, e.g. 255 or 65535, the same for every image;
+    - with ``mean`` and ``std``, as in MMDetection: (x - mean) / std, the same for every image. Each is one
+      number, or one per channel in the order of the channels of ``img`` (R, G, B). ``to_rgb`` must be True
+      for three channels and makes no difference for others.
 
-    A constant channel becomes 0 (``'divide'`` aside). Pixels that hold no image (see ``find_fill``: a missing
-    tile of a stitched image, a padded border) do not count, become the mean of the others, and are counted in
-    a warning; with ``'divide'`` they are treated as all others. An image of two values, which may be a mask,
-    is a warning too. Of each kind the first ten images are named, once each, whichever worker reads them;
-    then the warning tells how many there are so far. Raises CellMMError naming the file where a value is not
-    finite.
+    In the first three modes a constant channel becomes 0, and pixels that hold no image (see ``find_fill``: a
+    missing tile of a stitched image, a padded border) do not count, become the mean of the others, and are
+    counted in a warning. An image of two values, which may be a mask, is a warning too. Of each kind the
+    first ten images are named, once each, whichever worker reads them; then the warning tells how many there
+    are so far. Raises CellMMError naming the file where a value is not finite.
     """
+
+    reads = ("img",)
+    writes = ("img",)
 
     def __init__(
         self,
@@ -44,6 +50,9 @@ class Normalize(BaseTransform):
         mode: str = "mean_std",
         percentiles: Sequence[float] = (1.0, 99.8),
         divisor: float | None = None,
+        mean: float | Sequence[float] | None = None,
+        std: float | Sequence[float] | None = None,
+        to_rgb: bool = True,
     ) -> None:
         if mode not in MODES:
             raise ValueError(f"mode must be one of {MODES}, got {mode!r}")
@@ -51,7 +60,12 @@ class Normalize(BaseTransform):
             raise ValueError("divisor goes with mode='divide', and only with it")
         if not 0 <= percentiles[0] < percentiles[1] <= 100:
             raise ValueError(f"percentiles must be two rising numbers from 0 to 100, got {percentiles}")
-        self.mode, self.percentiles, self.divisor = mode, tuple(percentiles), divisor
+        self.fixed = _fixed(mean, std, to_rgb)
+        if self.fixed is not None and mode != "mean_std":
+            raise ValueError(f"mean and std do not go with mode={mode!r}; leave mode out")
+        if divisor is not None:
+            self.fixed = 0.0, float(divisor)
+        self.mode, self.percentiles = mode, tuple(percentiles)
         # bytes by a hash of the image's path, which all workers share, also those of later validations
         self._warned = {text: torch.zeros(2**16, dtype=torch.uint8).share_memory_() for text in (MASK, FILL)}
 
@@ -62,7 +76,7 @@ class Normalize(BaseTransform):
         path = str(results.get("img_path"))
         if _has_two_values(image):
             self._warn(path, MASK)
-        fill = None if self.mode == "divide" else find_fill(image)
+        fill = find_fill(image) if self.fixed is None else None
         shift, scale = self._shift_and_scale(image if fill is None else image[~fill][:, None])
         image = ((image - shift) / np.where(scale > 0, scale, 1)).astype(np.float32)
         if fill is not None:
@@ -72,8 +86,13 @@ class Normalize(BaseTransform):
         return results
 
     def _shift_and_scale(self, image: np.ndarray) -> tuple[np.ndarray | float, np.ndarray | float]:
-        if self.mode == "divide":
-            return 0.0, float(self.divisor)
+        if self.fixed is not None:
+            if (num := np.size(self.fixed[0])) not in (1, image.shape[-1]):
+                raise CellMMError(
+                    f"Normalize: mean and std have {num} numbers, the image has {image.shape[-1]} channels: "
+                    "give one number per channel"
+                )
+            return self.fixed
         if self.mode == "percentile":
             shift, top = np.percentile(image, self.percentiles, axis=(0, 1))
             return shift, top - shift
@@ -89,6 +108,20 @@ class Normalize(BaseTransform):
         if is_told(images):
             so_far = f"{images} images so far, the last one " if images > NAMED else ""
             print_log(f"{so_far}{path}: {text.format(*numbers)}", logger="current", level=logging.WARNING)
+
+
+def _fixed(mean: Any, std: Any, to_rgb: bool) -> tuple[np.ndarray, np.ndarray] | None:
+    """Mean and standard deviation that are the same for every image, (1,) or (C,); None: not given."""
+    if mean is None and std is None:
+        return None
+    if mean is None or std is None:
+        raise ValueError(f"{'mean' if mean is None else 'std'} is missing; give both mean and std")
+    mean, std = np.atleast_1d(np.float64(mean)), np.atleast_1d(np.float64(std))
+    if mean.ndim != 1 or mean.shape != std.shape or not (np.isfinite(mean).all() and (std > 0).all()):
+        raise ValueError("mean and std need one number per channel each, those of std above 0")
+    if not to_rgb and len(mean) == 3:
+        raise ValueError("to_rgb=False: channels are R, G, B here; turn mean and std round and leave it out")
+    return mean, std
 
 
 def _has_two_values(image: np.ndarray) -> bool:

@@ -13,6 +13,7 @@ from cellmm.registry import TRANSFORMS
 from cellmm.structures import CellSample, LabelLayers
 
 META_KEYS = ("img_id", "img_path", "img_shape", "ori_shape", "to_original", "draw")
+PER_CELL = ("gt_labels", "gt_ignore", "gt_areas", "gt_nuclei", "gt_points")  # with one entry per cell
 KNOWN_TARGETS = {*FIXED_TARGETS, *MOVING_TARGETS, "gt_disk_weight"}
 
 
@@ -23,18 +24,21 @@ class PackCellInputs(BaseTransform):
     Crowd regions (``gt_ignore``) and cells without a pixel are left out of what is trained on.
 
     Args:
-        keys: targets of your own, ``gt_*``: NumPy arrays become tensors as they are, LabelLayers int32
-            tensors (L, H, W) of the same cells as ``gt_layers``. Where one is absent, as in testing, nothing
-            is packed.
-        cell_keys: the same for arrays (N, ...) with one entry per cell of ``gt_layers``; those of cells that
-            are left out are dropped.
+        keys: targets of your own, ``gt_*``. NumPy arrays become tensors as they are, LabelLayers become int32
+            tensors (L, H, W) of the same cells as ``gt_layers``. Those that are absent, as in a test, are
+            not packed.
+        cell_keys: the same for arrays (N, ...) with one entry per cell of ``gt_layers``. The entries of
+            cells that are left out are dropped.
 
-    Raises CellMMError naming the file where ``img`` and what is annotated differ in size, as after a step
-    that moves one of them alone, and where a ``gt_*`` key is none of cellmm's and not named.
+    Raises CellMMError naming the file if ``img`` and any key of its pixels or cells differ in size, as after
+    a step that moves only one of them, and if a ``gt_*`` key is neither cellmm's nor named.
     """
 
+    reads = ("img",)
+    writes = ("inputs", "data_samples")
+
     def __init__(self, *, keys: Sequence[str] = (), cell_keys: Sequence[str] = ()) -> None:
-        self.keys, self.cell_keys = tuple(keys), tuple(cell_keys)
+        self.keys, self.cell_keys, self.meta_keys = tuple(keys), tuple(cell_keys), META_KEYS
         for key in (*self.keys, *self.cell_keys):
             if not key.startswith("gt_") or key in KNOWN_TARGETS:
                 raise ValueError(
@@ -43,7 +47,7 @@ class PackCellInputs(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         self._check(results)
-        sample = CellSample(metainfo={key: results[key] for key in META_KEYS if key in results})
+        sample = CellSample(metainfo={key: results[key] for key in self.meta_keys if key in results})
         kept = None
         if "gt_layers" in results:
             kept = (results["gt_layers"].areas() > 0) & ~results["gt_ignore"]
@@ -57,7 +61,7 @@ class PackCellInputs(BaseTransform):
             sample.gt_layers = torch.from_numpy(np.ascontiguousarray(cells.layers))
             sample.gt_instances = InstanceData(labels=torch.from_numpy(results["gt_labels"][kept]))
         if "gt_semantic" in results:
-            maps = {name: torch.from_numpy(one) for name, one in results["gt_semantic"].items()}
+            maps = {name: torch.from_numpy(values) for name, values in results["gt_semantic"].items()}
             sample.gt_semantic = BaseDataElement(**maps)
         if "gt_proximity" in results:
             sample.gt_proximity = torch.from_numpy(results["gt_proximity"])
@@ -82,6 +86,13 @@ class PackCellInputs(BaseTransform):
                     f"{results.get('img_path')}: img has {shape} px (h, w), but {key} {own}: a step after "
                     f"{writer} crops, resizes, pads or turns one without the other; use RandomWarp, "
                     "Albumentations, CropRegion or PadTo in its place"
+                )
+        num = len(results["gt_layers"]) if "gt_layers" in results else None
+        for key in PER_CELL:
+            if num is not None and key in results and len(results[key]) != num:
+                raise CellMMError(
+                    f"{results.get('img_path')}: {key} has {len(results[key])} entries, gt_layers {num}: "
+                    "a step drops or adds cells in one of them alone; use moving_cells.replace_cells in it"
                 )
         for key in results:
             unknown = key not in KNOWN_TARGETS and key not in self.keys and key not in self.cell_keys

@@ -48,6 +48,8 @@ class ProximityMap(BaseTransform):
     Raises CellMMError where the pipeline has no LoadNuclei for v0, v1 and v3.
     """
 
+    reads = ("gt_layers",)
+    writes = ("gt_proximity",)
     annotation_only = True
 
     def __init__(self, *, kind: str = "v4", background: float = 0.1, reach: float = 32.0) -> None:
@@ -145,8 +147,10 @@ def near_outlines(cells: LabelLayers) -> np.ndarray:
 
 
 def distances_to(found: np.ndarray) -> np.ndarray:
-    """float32 (H, W): distance in px of each pixel to the nearest one of ``found``, bool (H, W), exact.
+    """float32 (H, W): distance in px of each pixel to the nearest pixel of ``found``, bool (H, W), exact.
 
-    At least one has to be found.
+    At least one pixel has to be found. OpenCV's last bits depend on where its arrays lie in memory, so the
+    squares, which are whole numbers, are rounded: the same map in every process.
     """
-    return cv2.distanceTransform((~found).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    distances = cv2.distanceTransform((~found).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return np.sqrt(np.rint(np.square(distances, dtype=np.float64)), dtype=np.float32, casting="same_kind")

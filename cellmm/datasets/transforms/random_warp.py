@@ -30,9 +30,9 @@ class RandomWarp(BaseTransform):
     taken, four, two or one layers at a time, so that the cost does not grow with the number of cells.
 
     Writes ``ignore``, bool (h, w): True where the nearest pixel lies outside the image, or was True before.
-    The image may be mirrored there, the cells are not: no cell is shown twice under one id, and a mirrored
-    cell without annotation is not learned as background. Random numbers come from ``results['rng']`` alone.
-    Takes ``sampling_density`` away, whose pixels have moved. diskmask 3.1.1.
+    The image may be mirrored there; the cells are not, so that no cell appears twice under the same id. As
+    these pixels are ignored, a mirrored cell without annotation is not learned as background. Random numbers
+    come from ``results['rng']`` alone. Removes ``sampling_density``, whose pixels have moved. diskmask 3.1.1.
 
     Args:
         size: (h, w) of the output, px; None: that of the image.
@@ -50,6 +50,11 @@ class RandomWarp(BaseTransform):
     Raises CellMMError in test pipelines (``eval_instances``: it cannot be taken back), after steps
     that write targets, and where ``sampling_density`` is missing or of another shape than the image.
     """
+
+    reads = ("img", "rng")
+    writes = ("sampling_density",)
+    moves_pixels = True
+    removes_cells = True
 
     def __init__(
         self,
@@ -172,7 +177,7 @@ def _draw(weights: np.ndarray, rng: np.random.Generator) -> int:
 def _resample(
     smooth: list[np.ndarray], exact: list[np.ndarray], xs: np.ndarray, ys: np.ndarray, border: str | float
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """``smooth`` images linearly with ``border`` outside, ``exact`` ones nearest with 0, at (xs, ys)."""
+    """``smooth`` images at (xs, ys), linearly with ``border`` outside; ``exact`` ones by nearest, with 0."""
     mirrors = border == "mirror"
     options = dict(borderMode=cv2.BORDER_REFLECT_101) if mirrors else dict(borderValue=(float(border),) * 4)
     shape = exact[0].shape
@@ -201,7 +206,7 @@ def _blocks(shape: tuple[int, int]) -> Iterator[tuple[slice, slice]]:
 
 
 def _source(positions: np.ndarray, length: int, mirrors: bool) -> slice:
-    """The pixels of one axis of the image that ``positions`` read, those that are mirrored included."""
+    """The pixels along an axis of the image that ``positions`` read, mirrored ones included."""
     low, high = int(np.floor(positions.min())) - 1, int(np.ceil(positions.max())) + 1
     first, last = low, high
     if mirrors and low < 0:

@@ -1,4 +1,4 @@
-"""One reference point a cell: where DiskMask places the cell's disk."""
+"""One reference point per cell: where DiskMask places the cell's disk."""
 
 import cv2
 import numpy as np
@@ -7,6 +7,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components, dijkstra
 from scipy.spatial import cKDTree
 
+from cellmm.checks import check_whole
 from cellmm.datasets.transforms.moving_cells import cell_pixels, pixel_means
 from cellmm.registry import TRANSFORMS
 from cellmm.structures import LabelLayers
@@ -20,6 +21,8 @@ STEP = 0.05  # of the axis, between the places that ``min_distance`` tries
 class ReferencePoints(BaseTransform):
     """Write ``gt_points`` float32 (N, 2): the reference point (y, x) of each cell, in pixels of ``img``.
 
+    Writes ``target_stride`` too, an int, for the steps that make maps of the points.
+
     Rows are nan for cells without pixels, for crowd regions (``gt_ignore``) and for cut cells: those on the
     outermost ``border`` pixels of the image, or on or next to (8 neighbours) a pixel of ``ignore``.
     Reads ``gt_layers`` and, where present, ``ignore`` and ``gt_ignore``. Source: diskmask 3.1.3, 3.1.4.
@@ -30,8 +33,10 @@ class ReferencePoints(BaseTransform):
             are found by a double sweep (farthest from any pixel, farthest from that, through the cell), its
             places are u = d_a / (d_a + d_b) in [0, 1]; the point is the pixel of the piece that is nearest to
             the mean of those within 0.75 (sampled) pixels of u = 0.5.
-        stride: of 'inside' and 'medial': take every stride-th row and column of pixels (the middle of each
+        stride: of the maps that are made of the points, such as disks: that of the head's finest map.
+        step: of 'inside' and 'medial': take every step-th row and column of pixels (the middle of each
             block; a cell that they miss gets its 'inside' point at full resolution, which does not move).
+            None: as ``stride``.
         border: pixels, 0: cells on the edge of the image are not taken as cut.
         min_distance: pixels of the image, only for 'medial'. A point nearer than that to another one, or on a
             pixel of another cell, moves along its axis to u = 0.5 +- 0.05 k: to the place nearest to the
@@ -39,6 +44,8 @@ class ReferencePoints(BaseTransform):
         reach: the most that u moves, 0 to 0.5.
     """
 
+    reads = ("gt_layers",)
+    writes = ("gt_points", "target_stride")
     annotation_only = True
 
     def __init__(
@@ -46,14 +53,15 @@ class ReferencePoints(BaseTransform):
         *,
         kind: str = "centroid",
         stride: int = 1,
+        step: int | None = None,
         border: int = 1,
         min_distance: float = 0.0,
         reach: float = 0.25,
     ) -> None:
         if kind not in KINDS:
             raise ValueError(f"kind is {kind!r}: one of {KINDS} is allowed")
-        if stride < 1 or border < 0:
-            raise ValueError(f"stride {stride} and border {border}: at least 1 and 0 are allowed")
+        check_whole(1, stride=stride, step=step)
+        check_whole(0, border=border)
         if min_distance < 0 or not 0 <= reach <= 0.5:
             raise ValueError(
                 f"min_distance {min_distance} and reach {reach}: at least 0, and 0 to 0.5 are allowed"
@@ -61,10 +69,12 @@ class ReferencePoints(BaseTransform):
         if min_distance and kind != "medial":
             raise ValueError(f"min_distance {min_distance} moves points of kind 'medial' only, not {kind!r}")
         self.kind, self.stride, self.border = kind, stride, border
+        self.step = stride if step is None else step
         self.min_distance, self.reach = min_distance, reach
 
     def transform(self, results: dict) -> dict:
         cells: LabelLayers = results["gt_layers"]
+        results["target_stride"] = self.stride
         wanted = ~cut_cells(cells, self.border, results.get("ignore"))
         if "gt_ignore" in results:
             wanted &= ~results["gt_ignore"].astype(bool)
@@ -74,7 +84,7 @@ class ReferencePoints(BaseTransform):
             points[wanted] = means[wanted]
             results["gt_points"] = points.astype(np.float32)
             return results
-        grid = _Grid(cells.layers, wanted, self.stride)
+        grid = _Grid(cells.layers, wanted, self.step)
         if self.kind == "medial":
             axes = _Axes(grid)
             points[grid.cells] = axes.middles()
@@ -83,7 +93,7 @@ class ReferencePoints(BaseTransform):
         else:
             points[grid.cells] = grid.inside()
         wanted[grid.cells] = False
-        if self.stride > 1 and wanted.any():  # between the sampled pixels, or without any pixel
+        if self.step > 1 and wanted.any():  # between the sampled pixels, or without any pixel
             missed = _Grid(cells.layers, wanted, 1)
             points[missed.cells] = missed.inside()
         results["gt_points"] = points.astype(np.float32)

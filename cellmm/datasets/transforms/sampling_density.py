@@ -17,19 +17,21 @@ class SamplingDensity(BaseTransform):
 
     The pixels of any cell (crowd regions left out) are 1, the others 0, smoothed by a Gaussian with the
     border repeated; an image without cells is uniform. For RandomWarp(centre='density'), and before anything
-    that moves pixels at random: each image is smoothed once a process, then remembered by ``img_id`` and
+    that moves pixels at random: each image is smoothed once per process, then remembered by ``img_id`` and
     ``img_path``. diskmask 3.1.4, precomputeSFD.
 
-    What is remembered are means of s x s pixels, s = floor(sigma / 8) or 1 where that is less, interpolated
+    What is remembered is means of s x s pixels, s = floor(sigma / 8) or 1 where that is less, interpolated
     linearly: 6 x 6 for the published sigma, a 36th of the memory. Of an image of 520x696 px with 15 cells
     this moves 0.1 % of the probability.
 
     Args:
         sigma: standard deviation of the Gaussian, px.
         truncate: the Gaussian ends after so many sigmas.
-        cache_mb: what is remembered, MiB a process; images beyond it are smoothed each time.
+        cache_mb: what is remembered, MiB per process; images beyond it are smoothed each time.
     """
 
+    reads = ("gt_layers",)
+    writes = ("sampling_density",)
     annotation_only = True
 
     def __init__(self, *, sigma: float = 50.0, truncate: float = 2.0, cache_mb: float = 256) -> None:
@@ -68,7 +70,7 @@ class SamplingDensity(BaseTransform):
         return results
 
     def _smooth(self, results: dict) -> np.ndarray:
-        """Smoothed cells, means of s x s pixels, float32 (ceil(H / s), ceil(W / s)); ones without any."""
+        """Smoothed cells as means of s x s pixels, float32 (ceil(H / s), ceil(W / s)); constant without any."""
         cells = results["gt_layers"]
         if (crowd := results.get("gt_ignore")) is not None and crowd.any():
             cells = cells.select(~crowd)

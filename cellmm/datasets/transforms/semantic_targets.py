@@ -12,12 +12,12 @@ from cellmm.structures import SEMANTIC_NAMES, LabelLayers, semantic_maps
 
 @TRANSFORMS.register_module()
 class SemanticTargets(BaseTransform):
-    """Write ``gt_semantic``: a dict of uint8 (H, W) of 0 and 1, one of each of ``targets``.
+    """Write ``gt_semantic``: a dict with a map of 0 and 1, uint8 (H, W), for each of ``targets``.
 
-    Reads ``gt_layers`` and, for 'nuclei', ``gt_nuclei``. What the maps are: ``semantic_maps``. In crowd
-    regions (``gt_ignore``) nobody knows where cells end: they count as no cells, and all their pixels become
+    Reads ``gt_layers`` and, for 'nuclei', ``gt_nuclei``. ``semantic_maps`` defines the maps. Where cells end
+    in crowd regions (``gt_ignore``) is not known: they are not taken for cells, and their pixels become
     ``ignore``. After everything that moves pixels, and after ReferencePoints and DiskTargets, which take
-    cells next to ``ignore`` for cut. Other maps of ``gt_semantic``, of a transform of your own, stay.
+    cells next to ``ignore`` for cut. Maps that a transform of your own put into ``gt_semantic`` stay.
     sparseseunet 4.2.2, 4.3.
 
     Args:
@@ -27,6 +27,8 @@ class SemanticTargets(BaseTransform):
     Raises CellMMError where the pipeline has no LoadNuclei for 'nuclei'.
     """
 
+    reads = ("gt_layers",)
+    writes = ("gt_semantic", "ignore")
     annotation_only = True
 
     def __init__(self, *, targets: Sequence[str] = ("cytoplasm",), border_width: int = 2) -> None:

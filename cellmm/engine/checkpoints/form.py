@@ -16,6 +16,7 @@ _FORM = {
     "meta.iter": int,
     "meta.epoch": int,
     "meta.draws": int,
+    "meta.epoch_start": int,
     "meta.seed": (int, type(None)),
     "meta.dataset_meta": (dict, type(None)),
     "meta.dataset_meta.classes": (list, tuple),

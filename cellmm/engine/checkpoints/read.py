@@ -21,6 +21,7 @@ from cellmm.engine.checkpoints.files import (
 )
 from cellmm.engine.checkpoints.form import NUMBER, SCALER_PARTS, check_form, keep_paths_here, no_weights
 from cellmm.errors import CellMMError
+from cellmm.models.renamed_keys import with_new_names
 
 __all__ = [
     "RefusedCheckpointError",
@@ -35,7 +36,8 @@ __all__ = [
     "use_safe_loader",
 ]
 
-_LIMITS = dict(iter=10**12, epoch=10**12, draws=10**15, seed=2**32 - 1)  # of what meta counts, from 0
+# of what meta counts, from 0
+_LIMITS = dict(iter=10**12, epoch=10**12, draws=10**15, epoch_start=10**15, seed=2**32 - 1)
 
 
 def load_checkpoint(filename: str | Path, map_location: str | torch.device | None = "cpu") -> dict:
@@ -101,7 +103,7 @@ def check_finite(weights: Mapping[str, torch.Tensor], filename: str | Path) -> N
 
 def check_start_weights(filename: str | Path, model: torch.nn.Module) -> None:
     """Refuse weights to start from (``load_from``) of which none fits; say how many fit where not all do."""
-    weights, own = load_weights(filename), model.state_dict()
+    weights, own = with_new_names(model, load_weights(filename)), model.state_dict()
     fitting = sum(name in own and own[name].shape == value.shape for name, value in weights.items())
     if not fitting:
         raise CellMMError(
@@ -156,7 +158,7 @@ def use_safe_loader() -> None:
 def _refuse_misfits(
     model: torch.nn.Module, weights: Mapping[str, torch.Tensor], filename: str | Path
 ) -> None:
-    own = model.state_dict()
+    own, weights = model.state_dict(), with_new_names(model, weights)
     missing, unknown = sorted(own.keys() - weights.keys()), sorted(weights.keys() - own.keys())
     other = [
         f"{name} {list(weights[name].shape)}, not {list(own[name].shape)}"

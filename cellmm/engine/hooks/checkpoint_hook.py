@@ -20,7 +20,8 @@ OUTDATED = "outdated_ckpt_ids"
 class CheckpointHook(mmengine.hooks.CheckpointHook):
     """mmengine's hook of the same name and arguments, with these differences.
 
-    - It counts iterations, as training does here, and knows that more AP, AR, F1 and PQ is better.
+    - It counts iterations or epochs as the training loop does, unless ``by_epoch`` says otherwise, and knows
+      that more AP, AR, F1 and PQ is better.
     - A file that is no longer kept (``max_keep_ckpts``, an earlier best) is removed after the new one is in
       place, so that one whole checkpoint is there at any moment. A training that was killed in between
       removes it when it is resumed.
@@ -32,29 +33,45 @@ class CheckpointHook(mmengine.hooks.CheckpointHook):
 
     _default_greater_keys = GREATER_KEYS
 
-    def __init__(self, interval: int = -1, by_epoch: bool = False, **kwargs) -> None:
+    def __init__(self, interval: int = -1, by_epoch: bool | None = None, **kwargs) -> None:
         for name in ("out_dir", "filename_tmpl"):
             if kwargs.get(name) is not None:
                 raise ValueError(
-                    "checkpoints are written to the work dir as iter_N.pth, where --resume finds them; use "
+                    "checkpoints are written to the work dir, where --resume finds them by their names; use "
                     f"--work-dir in place of {name}"
                 )
         super().__init__(interval=interval, by_epoch=by_epoch, **kwargs)
 
     def before_train(self, runner: Runner) -> None:
+        if self.by_epoch is None:
+            self.by_epoch = getattr(runner.train_loop, "counts_epochs", False)
+            if self.by_epoch:
+                self.filename_tmpl = self.filename_tmpl.replace("iter_", "epoch_")
         super().before_train(runner)
         counts = runner.optim_wrapper._accumulative_counts
-        for name in ("interval", "save_begin"):
-            value = getattr(self, name)
-            if not self.by_epoch and value > 0 and value % counts:
-                raise CellMMError(
-                    f"default_hooks.checkpoint.{name}: {value} is not a multiple of "
-                    f"optim_wrapper.accumulative_counts, {counts}; training could not be resumed exactly; "
-                    f"take {value + -value % counts}"
-                )
+        if self.interval > 0:
+            self._check_whole_steps(counts, len(runner.train_dataloader) if self.by_epoch else 1)
+        if not self.by_epoch and self.save_begin % counts:
+            raise CellMMError(
+                f"default_hooks.checkpoint.save_begin: {self.save_begin} is not a multiple of "
+                f"optim_wrapper.accumulative_counts, {counts}; training could not be resumed exactly; "
+                f"take {self.save_begin + -self.save_begin % counts}"
+            )
         self._remove_outdated(runner)
         self._forget_other_folders()
         self.file_backend = _RemoveLater(self.file_backend)
+
+    def _check_whole_steps(self, counts: int, length: int) -> None:
+        """``length``: iterations between two numbers that ``interval`` counts."""
+        cure = -(-self.interval * length // counts) * counts  # iterations
+        if self.interval * length == cure:
+            return
+        key, unit = "default_hooks.checkpoint.interval", "epochs are" if self.by_epoch else "is"
+        raise CellMMError(
+            f"{key}: {self.interval} {unit} not a multiple of optim_wrapper.accumulative_counts, {counts}; "
+            f"training could not be resumed exactly; take {cure}"
+            + (" and by_epoch=False" if self.by_epoch else "")
+        )
 
     def _remove_outdated(self, runner: Runner) -> None:
         """What was to be removed after the checkpoint that this training goes on from was in place."""
@@ -93,8 +110,9 @@ class CheckpointHook(mmengine.hooks.CheckpointHook):
             self.file_backend.remove_now(but=bests.values())
 
     def after_train(self, runner: Runner) -> None:
-        if self.save_last and not self.by_epoch and runner.iter < runner.max_iters:
-            self._save_checkpoint_with_step(runner, runner.iter, dict(epoch=runner.epoch, iter=runner.iter))
+        if self.save_last and runner.iter < runner.max_iters:  # stopped early
+            step = runner.epoch if self.by_epoch else runner.iter
+            self._save_checkpoint_with_step(runner, step, dict(epoch=runner.epoch, iter=runner.iter))
         super().after_train(runner)
 
 

@@ -166,9 +166,9 @@ def _cures(runner: Runner) -> Iterator[str]:
     yield "a longer training (train_cfg.max_iters)"
     yield f"another learning rate (now {_rate(runner):.2g})"
     for name, head in getattr(model, "heads", {}).items():
-        for threshold in ("gate_thr", "score_thr"):
-            if value := getattr(head, threshold, None):
-                yield f"a lower model.heads.{name}.{threshold} (now {value:g})"
+        for part in ("finder", "test_cfg"):
+            if value := getattr(getattr(head, part, None), "score_thr", None):
+                yield f"a lower model.heads.{name}.{part}.score_thr (now {value:g})"
     if any(isinstance(hook, mmengine.hooks.EMAHook) for hook in runner.hooks):
         yield "no averaged weights (EMAHook), which lag behind in a short training"
     yield LOOK

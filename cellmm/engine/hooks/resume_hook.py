@@ -5,7 +5,7 @@ from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from cellmm.engine.loops import IterBasedTrainLoop
+from cellmm.engine.loops import NumberedTrainLoop
 from cellmm.engine.resumed_config import config_json
 from cellmm.registry import HOOKS
 
@@ -16,7 +16,7 @@ class ResumeHook(Hook):
 
     - ``trained_with``: the config as JSON, and the number of ranks.
     - ``meta.draws``: how many images were drawn so far. With another batch size or number of ranks training
-      goes on with the next one.
+      goes on with the next one. ``meta.epoch_start``: how many of them before the present epoch.
     - Where averaged weights are no longer asked for, training goes on with the weights that were trained:
       a checkpoint with both holds the average under ``state_dict``.
     """
@@ -25,15 +25,17 @@ class ResumeHook(Hook):
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         checkpoint["trained_with"] = dict(config=config_json(runner.cfg), ranks=get_world_size())
-        if isinstance(runner.train_loop, IterBasedTrainLoop):
-            checkpoint["meta"]["draws"] = runner.train_loop.draws_after(checkpoint["meta"]["iter"])
+        if isinstance(runner.train_loop, NumberedTrainLoop):
+            meta = checkpoint["meta"]
+            meta.update(runner.train_loop.position(meta["iter"], meta.get("epoch")))
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         if not runner._resume:
             return
         meta = checkpoint["meta"]
-        if "draws" in meta and isinstance(runner.train_loop, IterBasedTrainLoop):
-            runner.train_loop.go_on_after(meta["iter"], meta["draws"])
+        if "draws" in meta and isinstance(runner.train_loop, NumberedTrainLoop):
+            keys = ("draws", "epoch_start")
+            runner.train_loop.go_on_after(meta["iter"], **{key: meta[key] for key in keys if key in meta})
         if not any(isinstance(hook, mmengine.hooks.EMAHook) for hook in runner.hooks):
             for name, value in checkpoint.get("ema_state_dict", {}).items():
                 if name.startswith("module."):

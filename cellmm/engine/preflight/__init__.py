@@ -36,14 +36,15 @@ def check_runner(runner: Runner) -> None:
     sample of training, opens every image of validation, and predicts one. Random number generators are left
     as they were.
 
-    - What a checkpoint hook, early stopping or a schedule watches is a number that the metrics give: those
-      metrics count that have ``metric_keys``, a list or a method that returns one.
+    - What a checkpoint hook, early stopping or a schedule watches is a number that the metrics give, where
+      all metrics state their ``metric_keys``.
     - Schedules have a state that a checkpoint can hold, and reach the end of training.
     - There are cells to learn from: not only crowd regions and empty masks. Much of these, many images
       without a cell, and labels that do not lie on what their images show, are counted in a warning.
     - No training image has more cells than the model has queries, nor a class that the model does not have;
-      images of the validation and test sets with more cells are counted in a warning. Sets of label images,
-      and pipelines with a step called ``*Crop*``, are not counted.
+      images of the validation and test sets with more cells are counted in a warning. Where a step says that
+      it ``removes_cells``, the cells that come out of the pipeline are counted, of the images with the most
+      cells. Sets of label images are not counted.
     - The first sample goes through the pipeline, has what the heads learn and the model's channels, and is
       large enough: a model may state ``encoder.min_size``, pixels or (h, w), for padded images.
     - LoadImage, also of validation and test, knows how many channels the model takes.
@@ -72,7 +73,7 @@ def check_runner(runner: Runner) -> None:
         images = count_cells(dataset)
         check_learnable(images)
         check_classes(images, model)
-        check_queries(images, dataset, model)
+        check_queries(images, model)
         check_alignment(dataset)
         if val is not None:
             sample = first_sample(val.dataloader.dataset, model, "val_dataloader.dataset", index=0)
@@ -95,8 +96,8 @@ def tell_channels(steps: Iterable, model: nn.Module) -> None:
 def _tell_channels(loop: BaseLoop | None, model: nn.Module) -> None:
     """Do so in all datasets of a loop, before its workers start."""
     dataset = getattr(getattr(loop, "dataloader", None), "dataset", None)
-    for one in () if dataset is None else leaves(dataset):
-        tell_channels(getattr(getattr(one, "pipeline", None), "transforms", ()), model)
+    for leaf in () if dataset is None else leaves(dataset):
+        tell_channels(getattr(getattr(leaf, "pipeline", None), "transforms", ()), model)
 
 
 def _follow_classes(runner: Runner, train: BaseLoop, val: BaseLoop | None) -> None:
@@ -132,4 +133,4 @@ def _check_test(runner: Runner, model) -> None:
 def _check_cells_to_find(dataset, model, key: str) -> None:
     images = count_cells(dataset)
     check_findable(images, key)
-    warn_of_many_cells(images, dataset, model, key)
+    warn_of_many_cells(images, model, key)

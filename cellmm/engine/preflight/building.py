@@ -126,8 +126,8 @@ def check_schedules(runner: Runner) -> None:
                 f"{path}: {kind} keeps an object ({odd[0]}), which no checkpoint can hold; take LinearLR to "
                 "warm up and CosineAnnealingLR to come down"
             )
-        if not schedule.by_epoch and not isinstance(schedule, ReduceOnPlateauParamScheduler):
-            _walk(path, schedule, runner.max_iters)
+        if not isinstance(schedule, ReduceOnPlateauParamScheduler):
+            _walk(path, schedule, runner.max_epochs if schedule.by_epoch else runner.max_iters)
 
 
 def _walk(path: str, schedule: _ParamScheduler, last: int) -> None:
@@ -146,16 +146,17 @@ def _walk(path: str, schedule: _ParamScheduler, last: int) -> None:
             trial.step()
         except VALUE_ERRORS as error:
             text = " ".join(str(error).split())
-            raise CellMMError(f"{path}: at iteration {step} of {last}: {text}; change its end") from error
+            unit = "epoch" if schedule.by_epoch else "iteration"
+            raise CellMMError(f"{path}: at {unit} {step} of {last}: {text}; change its end") from error
 
 
 def schedules(of: Any, path: str) -> Iterator[tuple[str, Any]]:
     """(key, schedule) of all schedules, built or not."""
     if isinstance(of, (list, tuple)):
-        for i, one in enumerate(of):
-            yield from schedules(one, f"{path}.{i}")
+        for i, part in enumerate(of):
+            yield from schedules(part, f"{path}.{i}")
     elif isinstance(of, dict) and "type" not in of:
-        for key, one in of.items():
-            yield from schedules(one, f"{path}.{key}")
+        for key, part in of.items():
+            yield from schedules(part, f"{path}.{key}")
     elif of is not None:
         yield path, of

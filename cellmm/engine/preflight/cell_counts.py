@@ -1,20 +1,25 @@
 """The annotated cells, counted: against what training can learn from, the queries and the classes."""
 
+import heapq
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 from torch import nn
 
+from cellmm.datasets.transforms.contract import removes_cells
 from cellmm.engine.class_order import leaves
+from cellmm.engine.preflight.building import build
 from cellmm.errors import CellMMError
 from cellmm.io.coco_segmentations import instance_rle
+from cellmm.models.heads.base import HeadContract
 from cellmm.structures import rle as rle_ops
 
 MANY_CROWDS, MANY_WITHOUT = 0.2, 0.5  # shares of annotations and of images that are told
+LOOKED_AT = 8  # images with the most cells whose pipeline is run, where it may remove cells
 
 
 @dataclass
@@ -22,13 +27,15 @@ class Annotated:
     """What the annotation of one image holds.
 
     ``labels``: one per cell; ``num_crowd``: regions that training leaves out; ``num_empty``: cells without a
-    pixel, which it leaves out too.
+    pixel, which it leaves out too; ``dataset``, ``index``: where it is.
     """
 
     name: str
     labels: list[int]
     num_crowd: int = 0
     num_empty: int = 0
+    dataset: Any = field(default=None, compare=False)
+    index: int = field(default=0, compare=False)
 
 
 def count_cells(dataset: Any) -> list[Annotated]:
@@ -38,17 +45,20 @@ def count_cells(dataset: Any) -> list[Annotated]:
         for i in range(len(leaf)) if hasattr(leaf, "get_data_info") else ():
             info = leaf.get_data_info(i)
             if "instances" in info:
-                cells = [one for one in info["instances"] if not one.get("iscrowd")]
+                cells = [cell for cell in info["instances"] if not cell.get("iscrowd")]
                 found.append(
                     Annotated(
                         name_of(info),
-                        [one.get("label", 0) for one in cells],
+                        [cell.get("label", 0) for cell in cells],
                         num_crowd=len(info["instances"]) - len(cells),
-                        num_empty=sum(_is_empty(one.get("segmentation"), info) for one in cells),
+                        num_empty=sum(_is_empty(cell.get("segmentation"), info) for cell in cells),
+                        dataset=leaf,
+                        index=i,
                     )
                 )
             elif "mask_paths" in info:
-                found.append(Annotated(name_of(info), [0] * len(info["mask_paths"])))
+                labels = [0] * len(info["mask_paths"])
+                found.append(Annotated(name_of(info), labels, dataset=leaf, index=i))
     return found
 
 
@@ -65,8 +75,8 @@ def _is_empty(segmentation: Any, info: dict) -> bool:
 
 def check_learnable(images: Sequence[Annotated]) -> None:
     """An error where training would learn from no cell, a warning where much is left out."""
-    cells = sum(len(one.labels) for one in images)
-    crowds, empty = sum(one.num_crowd for one in images), sum(one.num_empty for one in images)
+    cells = sum(len(image.labels) for image in images)
+    crowds, empty = sum(image.num_crowd for image in images), sum(image.num_empty for image in images)
     key = "train_dataloader.dataset"
     if not images:
         return
@@ -87,7 +97,7 @@ def check_learnable(images: Sequence[Annotated]) -> None:
         )
     if empty:
         _warn(f"{key}: {empty} of {cells} cells have no pixel and are left out; export their masks again")
-    without = [one.name for one in images if len(one.labels) == one.num_empty]
+    without = [image.name for image in images if len(image.labels) == image.num_empty]
     if len(without) > MANY_WITHOUT * len(images):
         _warn(
             f"{key}: {len(without)} of {len(images)} images have no cell, such as {without[0]}; annotate "
@@ -97,8 +107,8 @@ def check_learnable(images: Sequence[Annotated]) -> None:
 
 def check_findable(images: Sequence[Annotated], key: str) -> None:
     """A warning where there is nothing to find, so that average precision is not defined."""
-    if images and all(not one.labels for one in images):
-        crowds = sum(one.num_crowd for one in images)
+    if images and all(not image.labels for image in images):
+        crowds = sum(image.num_crowd for image in images)
         _warn(
             f"{key}: none of the {len(images)} images has an annotated cell ({crowds} crowd regions), so AP "
             "is not defined (nan); annotate some"
@@ -108,69 +118,77 @@ def check_findable(images: Sequence[Annotated], key: str) -> None:
 def check_classes(images: Sequence[Annotated], model: nn.Module) -> None:
     """No cell is of a class that a head does not have."""
     for path, number in _heads(model, "num_classes").items():
-        for one in images:
-            if one.labels and max(one.labels) >= number:
+        for image in images:
+            if image.labels and (label := max(image.labels)) >= number:
                 raise CellMMError(
-                    f"{path}: {number}, but {one.name} has a cell of class {max(one.labels)} (from 0); set "
-                    f"it to {max(one.labels) + 1} or more, or class_agnostic=True in the dataset"
+                    f"{path}: {number}, but {image.name} has a cell of class {label} (from 0); set it to "
+                    f"{label + 1} or more, or class_agnostic=True in the dataset"
                 )
 
 
-def check_queries(images: Sequence[Annotated], dataset: Any, model: nn.Module) -> None:
+def check_queries(images: Sequence[Annotated], model: nn.Module, key: str = "train_dataloader") -> None:
     """No training image has more cells than a head has queries."""
-    for path, number, more, most in _too_many(images, dataset, model):
+    for path, number, share, name, most in _too_many(images, model, key):
         raise CellMMError(
-            f"{path}: {number}, but {more} of {len(images)} training images have more cells, {most.name} "
-            f"{len(most.labels)}; set it to {len(most.labels)} or more, or crop the images"
+            f"{path}: {number}, but {share} training images have more cells, {name} {most}; set it to {most} "
+            "or more, or crop the images"
         )
 
 
-def warn_of_many_cells(images: Sequence[Annotated], dataset: Any, model: nn.Module, key: str) -> None:
+def warn_of_many_cells(images: Sequence[Annotated], model: nn.Module, key: str) -> None:
     """Images with more cells than a head has queries, counted."""
-    for path, number, more, most in _too_many(images, dataset, model):
+    for path, number, share, name, most in _too_many(images, model, key):
         _warn(
-            f"{key}: {more} of {len(images)} images have more cells than {path} ({number}), {most.name} "
-            f"{len(most.labels)}; the others cannot be found"
+            f"{key}: {share} images have more cells than {path} ({number}), {name} {most}; the others cannot "
+            "be found"
         )
 
 
 def _too_many(
-    images: Sequence[Annotated], dataset: Any, model: nn.Module
-) -> Iterator[tuple[str, int, int, Annotated]]:
-    """(key, queries, how many images have more cells, the image with the most) of each such head."""
-    if not images or _crops(dataset):
-        return
-    most = max(images, key=lambda one: len(one.labels))
+    images: Sequence[Annotated], model: nn.Module, key: str
+) -> Iterator[tuple[str, int, str, str, int]]:
+    """For each head with too few queries: its key, their number, "3 of 5" (images with more cells), the name
+    of the image with the most, and how many it has.
+
+    Where the pipeline may remove cells, those that come out of one draw of it are counted, of the images with
+    the most cells.
+    """
     for path, number in _heads(model, "num_queries").items():
-        if more := sum(len(one.labels) > number for one in images):
-            yield path, number, more, most
+        crowded = [image for image in images if len(image.labels) > number]
+        counts = [(len(image.labels), image.name) for image in crowded if not _may_remove(image)]
+        unsure = [image for image in crowded if _may_remove(image)]
+        for image in heapq.nlargest(LOOKED_AT, unsure, key=lambda image: len(image.labels)):
+            counts.append((_cells_that_come_out(image, key), image.name))
+        counts = [pair for pair in counts if pair[0] > number]
+        if counts:
+            most, name = max(counts, key=lambda pair: pair[0])
+            yield path, number, f"{len(counts)} of {len(images)}", name, most
+
+
+def _may_remove(image: Annotated) -> bool:
+    return removes_cells(getattr(getattr(image.dataset, "pipeline", None), "transforms", ()))
+
+
+def _cells_that_come_out(image: Annotated, key: str) -> int:
+    """Of one draw of its pipeline."""
+    sample = build(f"{key}.dataset.pipeline", lambda: image.dataset[image.index])
+    packed = sample["data_samples"]
+    return len(packed.gt_instances) if "gt_instances" in packed else 0
 
 
 def _heads(model: nn.Module, attribute: str) -> dict[str, int]:
-    """{key of the config: number} for the heads that have this number."""
-    heads = dict(getattr(model, "heads", {}).items())
-    return {
-        f"model.heads.{name}.{attribute}": getattr(head, attribute)
-        for name, head in heads.items()
-        if isinstance(getattr(head, attribute, None), int)
+    """{key of the config: number} for the heads that state this number."""
+    stated = {
+        f"model.heads.{name}.{attribute}": getattr(HeadContract.of(head), attribute)
+        for name, head in getattr(model, "heads", {}).items()
     }
+    return {path: number for path, number in stated.items() if number is not None}
 
 
 def name_of(info: dict) -> str:
     """The path of an image, or of its first file."""
     path = info.get("img_path", "?")
     return path if isinstance(path, str) else path[0]
-
-
-def _crops(dataset: Any) -> bool:
-    """Whether a step of a pipeline can leave cells out."""
-    for leaf in leaves(dataset):
-        steps = getattr(getattr(leaf, "pipeline", None), "transforms", ())
-        for step in steps:
-            inside = getattr(getattr(step, "compose", None), "transforms", ())
-            if any("Crop" in type(one).__name__ for one in (step, *inside)):
-                return True
-    return False
 
 
 def _warn(text: str) -> None:

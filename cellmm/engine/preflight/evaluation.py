@@ -1,4 +1,4 @@
-"""What would stop a validation or a test, found before it: each image, each metric, one prediction."""
+"""Find what would stop a validation or a test before it starts: images, metrics, and one prediction."""
 
 import contextlib
 import logging
@@ -24,6 +24,7 @@ from cellmm.engine.preflight.watched import hook_path
 from cellmm.errors import CellMMError
 from cellmm.evaluation.trial_evaluator import trial_evaluator
 from cellmm.io.files import check_writable
+from cellmm.models.encoders.base import min_size
 from cellmm.structures import CellSample
 
 SIDE = 128  # pixels of the corner that is predicted: an untrained model may find a cell everywhere
@@ -81,7 +82,7 @@ def _check_ids(dataset: Any, key: str) -> None:
 
 
 def _open_images(dataset: Any, key: str) -> None:
-    """Read each image, and its cells where they are in files of their own: a damaged one is told now."""
+    """Read each image, and its cells where they are in files of their own: a damaged file is found now."""
     told = time.monotonic()
     files = [(leaf, i) for leaf in leaves(dataset) if hasattr(leaf, "pipeline") for i in range(len(leaf))]
     for number, (leaf, i) in enumerate(files):
@@ -95,7 +96,7 @@ def _open_images(dataset: Any, key: str) -> None:
 
 
 def load(dataset: Any, index: int, cells: bool = True) -> dict:
-    """What the first steps of the pipeline make of an image: until it and, if so, its cells are there."""
+    """Run the pipeline on an image until it is loaded and, with ``cells``, until its cells are loaded."""
     results = dataset.get_data_info(index)
     results["draw"], results["rng"] = index, np.random.default_rng(0)
     for step in dataset.pipeline.transforms:
@@ -128,8 +129,7 @@ def check_prediction(runner: Runner, loop: BaseLoop, model: nn.Module, sample: d
 
 def _corner(sample: dict, model: nn.Module) -> dict:
     """A packed sample without what is more than ``SIDE`` pixels from its top or left border."""
-    least = getattr(getattr(model, "encoder", None), "min_size", 1)
-    side = max(SIDE, *([least] if isinstance(least, int) else least))
+    side = max(SIDE, *min_size(getattr(model, "encoder", None)))
     inputs, packed = sample["inputs"], sample["data_samples"]
     if max(inputs.shape[-2:]) <= side or not isinstance(packed, CellSample):
         return sample
@@ -142,7 +142,7 @@ def _corner(sample: dict, model: nn.Module) -> dict:
 
 @contextlib.contextmanager
 def _silent(logger: logging.Logger) -> Iterator[None]:
-    """What an untrained model is warned of is of no use."""
+    """Without warnings: those about an untrained model are of no use."""
 
     def refuse(record: logging.LogRecord) -> bool:
         return False

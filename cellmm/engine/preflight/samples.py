@@ -10,6 +10,8 @@ from torch.utils.data import DataLoader
 from cellmm.datasets.transforms.albumentations import A
 from cellmm.engine.preflight.cell_counts import name_of
 from cellmm.errors import CellMMError
+from cellmm.models.encoders.base import min_size
+from cellmm.models.heads.base import HeadContract
 
 WRAPPERS = (ConcatDataset, RepeatDataset, ClassBalancedDataset)
 
@@ -18,23 +20,25 @@ def check_first_sample(loader: DataLoader, model: nn.Module) -> None:
     dataset, where = loader.dataset, "train_dataloader.dataset"
     if isinstance(dataset, WRAPPERS):
         raise CellMMError(
-            f"{where}.type: {type(dataset).__name__} of mmengine does not know numbered draws; use "
-            "ConcatDataset and RepeatDataset of cellmm"
+            f"{where}.type: {type(dataset).__name__} of mmengine does not know numbered draws; use cellmm's "
+            "of the same name"
         )
     sample = first_sample(dataset, model, where, index=(0, 0))
     if "gt_layers" not in sample["data_samples"]:
         raise CellMMError(f"{where}.pipeline: no step loads the cells; add dict(type='LoadCells')")
     for name, head in getattr(model, "heads", {}).items():
-        for key, steps in getattr(head, "needs", {}).items():
+        stated = HeadContract.of(head)
+        for key, steps in stated.needs.items():
             if key not in sample["data_samples"]:
                 raise CellMMError(
                     f"{where}.pipeline: no step writes {key}, which model.heads.{name} learns; add {steps}"
                 )
-        maps, target = sample["data_samples"].get("gt_semantic", {}).keys(), getattr(head, "target", None)
-        if maps and target is not None and target not in maps:
+        maps = sample["data_samples"].get("gt_semantic", {}).keys()
+        if maps and stated.target is not None and stated.target not in maps:
             raise CellMMError(
-                f"{where}.pipeline: SemanticTargets writes {', '.join(sorted(maps))} and not {target!r}, "
-                f"which model.heads.{name} learns; add it to its targets, or change model.heads.{name}.target"
+                f"{where}.pipeline: SemanticTargets writes {', '.join(sorted(maps))} and not "
+                f"{stated.target!r}, which model.heads.{name} learns; add it to its targets, or change "
+                f"model.heads.{name}.target"
             )
     height, width = sample["inputs"].shape[-2:]
     what = f"{name_of(dataset.get_data_info(0))} comes out of the pipeline with {height}x{width} px"
@@ -56,7 +60,7 @@ def first_sample(dataset: Any, model: nn.Module, where: str, index: Any) -> dict
     if channels != takes:
         raise CellMMError(
             f"model.data_preprocessor.in_channels: {takes}, but {name_of(dataset.get_data_info(0))} has "
-            f"{channels} channels; set this and model.encoder.in_channels, or choose channels in LoadImage"
+            f"{channels} channels; set this, or choose channels in LoadImage"
         )
     return sample
 
@@ -64,21 +68,16 @@ def first_sample(dataset: Any, model: nn.Module, where: str, index: Any) -> dict
 def _check_size(size: Sequence[int], loader: DataLoader, model: nn.Module, what: str) -> None:
     divisor = getattr(getattr(model, "data_preprocessor", None), "divisor", 1)
     encoder = getattr(model, "encoder", None)
-    stride = getattr(encoder, "stride", None)
     padded = [n + -n % divisor for n in size]
-    least = getattr(encoder, "min_size", 1)
-    least = (least, least) if isinstance(least, int) else tuple(least)
+    least = min_size(encoder)
     if any(n < m for n, m in zip(padded, least, strict=True)):
         raise CellMMError(
             f"train_dataloader.dataset.pipeline: {what}; the model needs {least[0]}x{least[1]} px or more"
         )
-    if not isinstance(stride, int):
+    specs = getattr(encoder, "out_specs", None)
+    if not specs:
         return
-    if any(n % stride for n in padded):
-        raise CellMMError(
-            f"model.data_preprocessor.divisor: {divisor} is not a multiple of the encoder's coarsest stride; "
-            f"set it to {stride}"
-        )
+    stride = specs[-1].stride
     batch = loader.batch_size or getattr(loader.batch_sampler, "batch_size", None)
     has_batch_norm = any(
         isinstance(module, nn.modules.batchnorm._BatchNorm) and not isinstance(module, nn.SyncBatchNorm)

@@ -13,10 +13,11 @@ from mmengine.runner.priority import get_priority
 from cellmm.config.lookup import component_of
 from cellmm.engine.preflight.building import say, schedules
 from cellmm.errors import CellMMError
+from cellmm.evaluation.contract import metric_keys
 
 
 def check_watched(runner: Runner, val: BaseLoop | None) -> None:
-    """What hooks and schedules wait for is a number that the metrics give, and each number comes from one."""
+    """Hooks and schedules wait for numbers that the metrics give, and no two metrics give the same number."""
     given = _given_keys(val)
     double = [key for key, count in Counter(given or ()).items() if count > 1]
     if double:
@@ -31,13 +32,13 @@ def check_watched(runner: Runner, val: BaseLoop | None) -> None:
 
 
 def _given_keys(val: BaseLoop | None) -> list[str] | None:
-    """The names of all numbers of validation; None where a metric does not state its."""
+    """The names of all numbers of validation; None where a metric does not state them."""
     keys: list[str] = []
     for metric in getattr(getattr(val, "evaluator", None), "metrics", ()):
-        stated = getattr(metric, "metric_keys", None)
+        stated = metric_keys(metric)
         if stated is None:
             return None
-        keys += stated() if callable(stated) else stated
+        keys += stated
     return keys
 
 
@@ -62,18 +63,19 @@ def _watched(runner: Runner) -> Iterator[tuple[str, str]]:
 
 def hook_path(runner: Runner, hook: mmengine.hooks.Hook) -> str:
     """The key of the config that a hook was built from."""
-    places = {f"default_hooks.{key}": one for key, one in (runner.cfg.get("default_hooks") or {}).items()}
-    places |= {f"custom_hooks.{i}": one for i, one in enumerate(runner.cfg.get("custom_hooks") or ())}
+    default, custom = runner.cfg.get("default_hooks") or {}, runner.cfg.get("custom_hooks") or ()
+    places = {f"default_hooks.{key}": config for key, config in default.items()}
+    places |= {f"custom_hooks.{i}": config for i, config in enumerate(custom)}
     alike = []  # (priority, key) of hooks of this class, in the order in which they are registered
-    for path, one in places.items():
-        if one is hook:
+    for path, config in places.items():
+        if config is hook:
             return path
-        cls = component_of(one, "HOOKS")
+        cls = component_of(config, "HOOKS")
         if cls is type(hook):
-            alike.append((get_priority(one.get("priority", cls.priority)), path))
+            alike.append((get_priority(config.get("priority", cls.priority)), path))
     alike.sort(key=lambda pair: pair[0])  # as the runner does
-    later = [one for one in runner.hooks if type(one) is type(hook)]
-    later = next((later[i + 1 :] for i, one in enumerate(later) if one is hook), [])
+    later = [other for other in runner.hooks if type(other) is type(hook)]
+    later = next((later[i + 1 :] for i, other in enumerate(later) if other is hook), [])
     if len(later) < len(alike):  # mmengine's default hooks, which no config has to name, come first
         return alike[-1 - len(later)][1]
     return type(hook).__name__

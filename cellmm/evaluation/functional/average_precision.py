@@ -1,8 +1,8 @@
 """COCO's average precision, for images with any number of cells.
 
 The definition is that of the COCO evaluation (Lin et al., "Microsoft COCO", ECCV 2014, and its reference
-code): greedy matching in the order of the scores, 101 recall points, ignored cells and crowd regions. What
-differs is the cost: only pairs of masks that overlap are looked at.
+code): greedy matching in the order of the scores, 101 recall points, ignored cells and crowd regions. Only
+the cost differs: pairs of masks that do not overlap are never compared.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ RECALL_POINTS = np.linspace(0.0, 1.0, 101)
 
 @dataclass
 class RankedMatches:
-    """One class in one image, for A area ranges, T thresholds and D predictions by falling score.
+    """One class in one image, for A area ranges, T thresholds and D predictions in order of falling score.
 
     ``scores``: float64 (D,); ``matched``, ``ignored``: bool (A, T, D), an ignored prediction is neither right
     nor wrong; ``num_gt``: int64 (A,), the cells to be found.
@@ -34,12 +34,12 @@ def match_by_score(pairs: MaskPairs, *, gt_ignore: np.ndarray, thresholds: np.nd
     """COCO's greedy matching: int64 (T, num_pred), the cell that each prediction gets, or -1.
 
     ``pairs``: predictions numbered by falling score, every pair with IoU >= min(thresholds). A prediction
-    takes the free cell of highest IoU (the later one of two equals); an ignored cell, ``gt_ignore`` bool
+    takes the free cell of highest IoU (the later of two equals); an ignored cell, ``gt_ignore`` bool
     (num_gt,), only where no other will do; a crowd region is never used up.
     """
     thresholds = np.minimum(thresholds, 1 - 1e-10)
     matches = np.full((len(thresholds), pairs.num_pred), -1, np.int64)
-    # Nearly all predictions have one candidate that nobody else wants: no order matters there.
+    # Nearly all predictions have a single candidate that no other wants: their order does not matter.
     alone = (np.bincount(pairs.pred, minlength=pairs.num_pred)[pairs.pred] == 1) & (
         np.bincount(pairs.gt, minlength=pairs.num_gt)[pairs.gt] == 1
     )
@@ -127,7 +127,7 @@ def precision_and_recall(
     recall = right / total
     precision = right / np.maximum(right + wrong, 1)
     precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    precision = np.pad(precision, ((0, 0), (0, 1)))  # what lies past the highest recall
+    precision = np.pad(precision, ((0, 0), (0, 1)))  # past the highest recall
     reached = np.stack([np.searchsorted(row, RECALL_POINTS, side="left") for row in recall])
     highest = recall[:, -1] if len(order) else np.zeros(num_thresholds)
     return np.take_along_axis(precision, reached, axis=1), highest

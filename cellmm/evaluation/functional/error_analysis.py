@@ -1,9 +1,9 @@
 """What costs average precision: each kind of error, and AP if it were repaired.
 
-``find_errors`` gives every wrong prediction of one class in one image one kind, ``repair`` mends one kind and
-leaves the rest, ``oracle`` replaces or drops predictions by the ground truth (sparseseunet 5.7.4), and
-``average_precision`` scores what comes out. The kinds extend those of TIDE (Bolya et al., ECCV 2020) by what
-happens to cells that touch and overlap: merged and split.
+``find_errors`` assigns a kind to every wrong prediction of a class in an image, ``repair`` mends one kind
+and leaves the rest, ``oracle`` replaces or drops predictions by the ground truth (sparseseunet 5.7.4), and
+``average_precision`` scores the result. The kinds extend those of TIDE (Bolya et al., ECCV 2020) by two that
+happen to touching and overlapping cells: merged and split.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -64,7 +64,7 @@ class ClassInImage:
 
     @cached_property
     def all_pairs(self) -> MaskPairs:
-        """Those that share a pixel; kept, so that masks are compared once however often they are scored."""
+        """The pairs that share a pixel; kept, so that masks are compared only once."""
         return self.pairs(ANY_IOU)
 
     def ranked(
@@ -84,7 +84,7 @@ class ClassInImage:
 
 @dataclass
 class Errors:
-    """What is wrong with one class in one image.
+    """The errors of one class in one image.
 
     ``kind``: a word for each of the D predictions: 'right', 'ignored' (a crowd region takes it) or one of
     KINDS; ``cell``: int64 (D,), the cell that each fits best, found or not, -1 where it touches none;
@@ -105,7 +105,7 @@ class Errors:
 
     def of_kind(self, kind: str) -> list[int]:
         """The predictions of this kind, best ranked first."""
-        return [i for i, one in enumerate(self.kind) if one == kind]
+        return [i for i, own in enumerate(self.kind) if own == kind]
 
     def counts(self) -> dict[str, int]:
         """Right and ignored predictions, wrong ones by kind ('split': the cells that are), 'missed' cells."""
@@ -194,7 +194,7 @@ def find_errors(instances: ClassInImage, *, threshold: float = 0.5) -> Errors:
 
 
 def repair(instances: ClassInImage, errors: Errors, what: str, *, top_score: float) -> ClassInImage:
-    """The predictions with one of REPAIRS done and all else as it was; the same object if nothing is to do.
+    """The predictions with one of REPAIRS made and all else unchanged; the same object if nothing changes.
 
     - missed: each missed cell gets a right prediction that ranks before all others, with ``top_score``.
     - merged: the prediction is replaced by those of its cells that are not found (nor given to a merged one
@@ -235,7 +235,7 @@ def repair(instances: ClassInImage, errors: Errors, what: str, *, top_score: flo
 
 
 def oracle(instances: ClassInImage, errors: Errors, what: str) -> ClassInImage:
-    """What the ground truth would make of the predictions (one of ORACLES), sparseseunet 5.7.4, table 5.11.
+    """The predictions as corrected by one of ORACLES (sparseseunet 5.7.4, table 5.11).
 
     - true masks ("w/ gt mask"): each prediction gets the mask of the cell with the best Dice, and keeps its
       score; one that touches no cell stays as it is. Two may get the same cell: the second one is then wrong.
@@ -264,7 +264,7 @@ def average_precision(
 
     ``images``: {label: class} each; nan where no cell is to be found.
     """
-    ranked = [{label: one.ranked(area_ranges) for label, one in image.items()} for image in images]
+    ranked = [{label: cells.ranked(area_ranges) for label, cells in image.items()} for image in images]
     labels = sorted({label for image in images for label in image})
     return mean_of_defined(class_precisions(ranked, labels, num_areas=len(area_ranges))[0], axis=0)
 
@@ -276,8 +276,8 @@ def confident_errors(
     right: dict[int, list[float]] = {}
     wrong: dict[int, list[float]] = {}
     for image, of_image in zip(images, errors, strict=True):
-        for label, one in of_image.items():
-            for kind, score in zip(one.kind, image[label].scores.tolist(), strict=True):
+        for label, found in of_image.items():
+            for kind, score in zip(found.kind, image[label].scores.tolist(), strict=True):
                 if kind != IGNORED:
                     (right if kind == RIGHT else wrong).setdefault(label, []).append(score)
     return sum(int((np.array(wrong[k]) > np.median(right[k])).sum()) for k in right if k in wrong)
@@ -308,9 +308,9 @@ def _split(
         candidates = np.flatnonzero(cell_of == j)
         pieces, union = [], None
         for i in candidates[np.argsort(-iou[candidates], kind="stable")].tolist():
-            one = instances.masks[i]
-            if union is None or _at_least(_outside(one, union), MOST * _pixels(one)):
-                union = one if union is None else mask_utils.merge([union, one])
+            mask = instances.masks[i]
+            if union is None or _at_least(_outside(mask, union), MOST * _pixels(mask)):
+                union = mask if union is None else mask_utils.merge([union, mask])
                 pieces.append(i)
         cell = instances.gt_masks[j]
         if len(pieces) > 1 and _at_least(_pixels(cell) - _outside(cell, union), MOST * gt_area[j]):
@@ -322,7 +322,7 @@ def _pixels(mask: dict) -> int:
 
 
 def _outside(mask: dict, other: dict) -> int:
-    """How many pixels of ``mask`` are not in ``other``."""
+    """The number of pixels of ``mask`` outside ``other``."""
     return _pixels(mask_utils.merge([mask, other])) - _pixels(other)
 
 
@@ -346,5 +346,5 @@ def _areas(masks: list[dict]) -> np.ndarray:
 
 
 def _at_least(value: np.ndarray | float, least: np.ndarray | float) -> np.ndarray | bool:
-    """value >= least, with room for the rounding of pixels that were computed from an IoU."""
+    """value >= least, with tolerance for areas that were computed from an IoU."""
     return value >= least - 1e-9 * np.maximum(np.abs(least), 1)

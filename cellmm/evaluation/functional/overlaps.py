@@ -1,4 +1,4 @@
-"""Which predicted mask overlaps which cell, kept sparse."""
+"""Overlaps of predicted masks and cells, kept sparse."""
 
 from dataclasses import dataclass
 

@@ -53,7 +53,7 @@ def count_matches(pairs: MaskPairs, *, thresholds: tuple[float, ...] = SCORE_THR
 def segmentation_scores(counts: np.ndarray) -> dict[str, np.ndarray]:
     """S = TP/(TP+FP+FN), F1 = 2TP/(2TP+FP+FN) and PQ = sum of IoU/(TP+FP/2+FN/2) of counts (..., 4).
 
-    Each of shape (...), in [0, 1]; nan where there is neither a cell nor a prediction. Sources: S is the
+    Each of shape (...), in [0, 1]; nan for no cells and no predictions. Sources: S is the
     score of the Data Science Bowl 2018 and of StarDist (there "accuracy"); PQ is Kirillov et al., CVPR 2019.
     """
     true, false, missed, iou = np.moveaxis(np.asarray(counts, np.float64), -1, 0)

@@ -26,10 +26,10 @@ class CellCocoMetric(BaseMetric):
 
     - ``AP`` (IoU .50:.05:.95), ``AP50``, ``AP75``, ``AP90``, ``AR``, and AP by the area of the cells,
       ``AP_S``, ``AP_M``, ``AP_L``; averaged over the classes that have cells.
-    - ``S`` = TP/(TP+FP+FN), ``F1``, ``PQ``: mean over ``iou_thresholds``, each computed per image and then
-      averaged over the images; ``S50``, ``F1_50``, ``PQ50``, ...: at one threshold; ``S_pooled``,
-      ``S50_pooled``, ...: TP, FP and FN are summed over the images first. Matching is one-to-one and finds
-      the most matches; classes are matched apart and their counts added.
+    - ``S`` = TP/(TP+FP+FN), StarDist's accuracy, ``F1``, ``PQ``: mean over ``iou_thresholds``, each computed
+      per image and then averaged over the images; ``S50``, ``F1_50``, ``PQ50``, ...: at one threshold;
+      ``S_pooled``, ``S50_pooled``, ...: TP, FP and FN are summed over the images first. Matching is
+      one-to-one and finds the most matches; classes are matched apart and their counts added.
     - with several classes ``AP/<class>``, ``AP50/<class>``, ``S/<class>``.
 
     And ``FP_per_image``: false alarms, predictions that S, F1 and PQ count and that fit no cell at the lowest
@@ -67,7 +67,7 @@ class CellCocoMetric(BaseMetric):
         if not iou_thresholds or any(not 0 < t <= 1 or round(100 * t, 6) % 1 for t in iou_thresholds):
             raise ValueError(f"iou_thresholds is {iou_thresholds}: hundredths in (0, 1] are needed, as 0.75")
         if len(set(iou_thresholds)) != len(iou_thresholds):
-            raise ValueError(f"iou_thresholds is {iou_thresholds}: one is there twice")
+            raise ValueError(f"iou_thresholds is {iou_thresholds}: a threshold is repeated")
         if max_dets is not None and max_dets < 1:
             raise ValueError(f"max_dets is {max_dets}: None or a number of at least 1 is needed")
         small, large = area_bounds
@@ -88,7 +88,7 @@ class CellCocoMetric(BaseMetric):
                 keys += [f"{threshold_key(name, threshold)}{suffix}" for threshold in self.iou_thresholds]
         keys += ["FP_per_image"]
         if len(self._classes()) > 1:
-            keys += [f"{name}/{one}" for one in self._classes() for name in ("AP", "AP50", "S")]
+            keys += [f"{name}/{label}" for label in self._classes() for name in ("AP", "AP50", "S")]
         return [f"{self.prefix}/{key}" for key in keys] if self.prefix else keys
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:

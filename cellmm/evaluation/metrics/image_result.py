@@ -1,4 +1,4 @@
-"""What one image contributes to the metric: read, checked, matched."""
+"""The contribution of one image to the metric: read, checked, matched."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -51,7 +51,7 @@ def score_image(
     """Match the predictions of one image with its cells, class by class.
 
     ``sample``: ``CellSample.to_dict()``; ``img_id``, ``eval_instances`` and ``pred_instances`` are read, and
-    ``ori_shape`` and ``img_path`` where they are there. CellMMError names the image.
+    ``ori_shape`` and ``img_path`` if known. CellMMError names the image.
     """
     truth, predicted, name = read_sample(sample)
     scores, ignore = predicted["scores"], truth["ignore"]
@@ -64,12 +64,12 @@ def score_image(
         num_counted=int(np.count_nonzero(scores >= score_thr)),
     )
     classes = split_classes(truth, predicted, max_dets=max_dets)
-    result.num_cut = len(scores) - sum(len(one.scores) for one in classes.values())
-    for label, one in classes.items():
-        pairs = one.pairs(min(*iou_thresholds, F.IOU_THRESHOLDS[0]))
-        result.ranked[label] = one.ranked(area_ranges, pairs)
+    result.num_cut = len(scores) - sum(len(found.scores) for found in classes.values())
+    for label, found in classes.items():
+        pairs = found.pairs(min(*iou_thresholds, F.IOU_THRESHOLDS[0]))
+        result.ranked[label] = found.ranked(area_ranges, pairs)
         result.counts[label] = F.count_matches(
-            pairs.select_pred(one.scores >= score_thr), thresholds=iou_thresholds
+            pairs.select_pred(found.scores >= score_thr), thresholds=iou_thresholds
         )
     if keep_coco:
         result.coco = [
@@ -120,7 +120,7 @@ def split_classes(
 
 
 def check_images(results: Sequence[Any], size: int | None) -> None:
-    """Each of ``size`` images (None: unknown) has to be there once; results have ``img_id`` and ``name``."""
+    """Check that each of ``size`` images (None: unknown) comes once; results have ``img_id`` and ``name``."""
     if not results:
         raise CellMMError("no image was evaluated: the data set or its dataloader is empty")
     twice = [img_id for img_id, count in Counter(r.img_id for r in results).items() if count > 1]
@@ -134,7 +134,7 @@ def check_images(results: Sequence[Any], size: int | None) -> None:
 
 
 def image_name(sample: dict) -> str:
-    """The file's name; the first one's, where the channels are in several files."""
+    """The name of the file, of the first file if the channels are in several."""
     path = sample.get("img_path") or f"img_id {sample['img_id']}"
     return Path(path if isinstance(path, str) else path[0]).name
 

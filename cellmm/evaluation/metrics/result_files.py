@@ -1,4 +1,4 @@
-"""The files that evaluation leaves behind: COCO results, and one line an image."""
+"""The files that evaluation writes: COCO results, and a table with one line per image."""
 
 import csv
 import json
@@ -34,7 +34,7 @@ def write_coco_results(
 
 
 def write_image_table(path: Path, results: Sequence[ImageResult], iou_thresholds: Sequence[float]) -> None:
-    """CSV, one line an image, all classes together; a score is empty where it is not defined.
+    """CSV with one line per image, all classes together; an undefined score is left empty.
 
     Columns: img_id, image, cells, ignored, predictions, counted (with a score of score_thr or more), then for
     each IoU threshold t: TPt, FPt, FNt, St, F1_t, PQt.

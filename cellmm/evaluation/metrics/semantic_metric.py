@@ -36,8 +36,8 @@ class SemanticMetric(BaseMetric):
     The pixels of all images are counted together, in the original frame; nothing is averaged over images or
     over maps. The truth is made of ``eval_instances`` and, for nuclei, ``eval_nuclei`` by ``semantic_maps``,
     as the targets of training are. Pixels of crowd regions do not count. A number without a pixel in its
-    denominator is nan: Prec where nothing is predicted, Rec where there is nothing to find, F1 and IoU where
-    both are so. sparseseunet 5.3, 5.4, tables 5.1 to 5.3.
+    denominator is nan: Prec if nothing is predicted, Rec if nothing is to be found, F1 and IoU if both hold.
+    sparseseunet 5.3, 5.4, tables 5.1 to 5.3.
 
     Args:
         targets: the maps of ``pred_semantic`` that are scored.
@@ -83,7 +83,7 @@ class SemanticMetric(BaseMetric):
 
     @property
     def metric_keys(self) -> list[str]:
-        """What the numbers that ``evaluate`` gives are called, known before any image is evaluated."""
+        """The names of the numbers that ``evaluate`` gives, known before any image is evaluated."""
         keys = [f"{target}/{score}" for target in self.targets for score in SCORES]
         return [f"{self.prefix}/{key}" for key in keys] if self.prefix else keys
 
@@ -101,7 +101,7 @@ class SemanticMetric(BaseMetric):
             self.results.append(MapCounts(img_id=int(sample["img_id"]), name=name, counts=np.stack(counts)))
 
     def evaluate(self, size: int) -> dict[str, float]:
-        """The numbers of all ``size`` images of the data set; an image that is missing is an error."""
+        """The numbers of all ``size`` images of the data set; a missing image is an error."""
         self._size = size
         return super().evaluate(size)
 

@@ -6,6 +6,8 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from cellmm.errors import CellMMError
+from cellmm.models.derive import build_derived, from_specs
+from cellmm.models.feature_spec import FeatureSpec
 from cellmm.registry import MODELS
 
 
@@ -13,17 +15,17 @@ from cellmm.registry import MODELS
 class ParallelDecoders(BaseModule):
     """Decoupled decoders: each takes all of the encoder's maps and shares no weight with the others.
 
-    Encoder's maps, finest first -> {name: list of maps, finest first}; ``out_channels`` is {name: tuple}.
+    Encoder's maps, finest first -> {name: list of maps, finest first}; ``out_specs`` is {name: tuple}.
     Which of them a head takes is ``reads`` of its config, see CellSegmentor. Source: sparseseunet 4.2.3.
 
     Args:
-        in_channels: channels of the encoder's maps, finest first.
+        in_specs: of the encoder's maps, finest first.
         decoders: config of each decoder by its name, which is that of the head that takes it alone.
     """
 
     def __init__(
         self,
-        in_channels: Sequence[int],
+        in_specs: Sequence[FeatureSpec],
         decoders: Mapping[str, dict],
         init_cfg: dict | None = None,
     ) -> None:
@@ -32,11 +34,11 @@ class ParallelDecoders(BaseModule):
             raise CellMMError("model.decoder.decoders: empty; name one decoder or more")
         self.decoders = nn.ModuleDict(
             {
-                name: MODELS.build(dict(decoder, in_channels=decoder.get("in_channels", in_channels)))
+                name: build_derived(MODELS, decoder, f"model.decoder.decoders.{name}", **from_specs(in_specs))
                 for name, decoder in decoders.items()
             }
         )
-        self.out_channels = {name: tuple(one.out_channels) for name, one in self.decoders.items()}
+        self.out_specs = {name: decoder.out_specs for name, decoder in self.decoders.items()}
 
     def forward(self, features: list[Tensor]) -> dict[str, list[Tensor]]:
         return {name: decoder(features) for name, decoder in self.decoders.items()}

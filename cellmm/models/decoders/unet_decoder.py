@@ -1,4 +1,4 @@
-"""The way up of the SE-U-Net."""
+"""The decoder of the SE-U-Net."""
 
 from collections.abc import Sequence
 
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cellmm.checks import check_whole
+from cellmm.models.feature_spec import FeatureSpec, channels_of, specs_on
 from cellmm.models.layers import ConvStack
 from cellmm.registry import MODELS
 
@@ -16,22 +17,22 @@ from cellmm.registry import MODELS
 class SEUNetDecoder(BaseModule):
     """U-Net decoder: upsample by 2, concatenate the skip, convolve, squeeze-and-excite.
 
-    Takes the encoder's maps (finest first) and gives as many, finest first; map i has ``widths[i]`` channels
-    at the stride of the encoder's map i, and the last one is the encoder's bottleneck, unchanged.
+    Takes the encoder's maps, finest first, and gives as many; map i has ``widths[i]`` channels at the stride
+    of the encoder's map i, and the last map is the encoder's bottleneck, unchanged. Any encoder will do.
     Source: sparseseunet 4.2.1.
 
     Args:
-        in_channels: channels of the encoder's maps, finest first.
-        widths: channels of the maps that come out, finest first; one fewer than ``in_channels``.
+        in_specs: of the encoder's maps, finest first.
+        widths: channels of the maps that come out, finest first; one fewer than ``in_specs``.
         depth, norm, se: as in the encoder.
-        keep_skips: concatenate to each map that comes out the encoder's map of its level, after its own
-            ``widths[i]`` channels: what branches at every level take (sparseseunet 4.5.4). The bottleneck
-            has no skip.
+        keep_skips: append the encoder's map of its level to each map that comes out, after its own
+            ``widths[i]`` channels, for branches at every level (sparseseunet 4.5.4). The bottleneck has no
+            skip.
     """
 
     def __init__(
         self,
-        in_channels: Sequence[int],
+        in_specs: Sequence[FeatureSpec],
         widths: Sequence[int],
         depth: int = 2,
         norm: str = "BN",
@@ -41,14 +42,17 @@ class SEUNetDecoder(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         check_whole(1, widths=widths or 1, depth=depth)
+        in_channels = channels_of(in_specs)
         if len(widths) != len(in_channels) - 1:
             raise ValueError(
-                f"widths must have one entry fewer than in_channels, got {widths} for {in_channels}"
+                f"widths must have one entry fewer than the encoder has maps, got {widths} for maps of "
+                f"{in_channels} channels"
             )
         self.keep_skips = keep_skips
         skips, below = in_channels[:-1], (*widths[1:], in_channels[-1])
         kept = skips if keep_skips else (0,) * len(widths)
-        self.out_channels = (*(w + k for w, k in zip(widths, kept, strict=True)), in_channels[-1])
+        out_channels = (*(w + k for w, k in zip(widths, kept, strict=True)), in_channels[-1])
+        self.out_specs = specs_on(out_channels, (spec.grid for spec in in_specs))
         self.levels = nn.ModuleList(
             ConvStack(skip + low, width, depth=depth, norm=norm, se=se)
             for skip, low, width in zip(skips, below, widths, strict=True)

@@ -1,4 +1,4 @@
-"""The way down of the SE-U-Net."""
+"""The encoder of the SE-U-Net."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,9 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from cellmm.checks import check_whole
-from cellmm.models.layers import ConvNormAct, ConvStack
+from cellmm.models.feature_spec import specs_on
+from cellmm.models.layers import ConvNormAct, ConvStack, PixelGrid
+from cellmm.models.layers.pixel_grid import grids_down
 from cellmm.registry import MODELS
 
 
@@ -14,20 +16,21 @@ from cellmm.registry import MODELS
 class SEUNetEncoder(BaseModule):
     """U-Net encoder with squeeze-and-excitation in every level.
 
-    (B, C, H, W) -> one map a level, finest first: level i has ``widths[i]`` channels at stride
-    ``stem_stride * 2**i``. H and W must be multiples of ``stride``, the coarsest one (the preprocessor pads);
-    without padding any size will do that leaves a pixel on the coarsest map.
-    Source: sparseseunet 4.2.1.
+    (B, C, H, W) -> one map per level, finest first: level i has ``widths[i]`` channels at stride
+    ``stem_stride * 2**i``, as ``out_specs`` say. H and W must be multiples of ``divisor``, the coarsest
+    stride (the preprocessor pads). Without padding, any size of ``min_size`` or more will do: it leaves a
+    pixel on the coarsest map. Source: sparseseunet 4.2.1.
 
     Args:
         in_channels: image channels, e.g. 2 for a pair of focal planes.
         widths: channels of each level.
         stem_stride: 1 as published; 2 starts with a 5x5 convolution of stride 2, four times cheaper.
-        depth: 3x3 convolutions a level.
+        depth: 3x3 convolutions per level.
         norm: ``'BN'``, ``'GN'`` or ``'none'``.
         se: squeeze-and-excitation gates.
         padding: ``'same'``; ``'valid'``: convolutions without padding, and a map loses an odd row before it
-            is pooled. DiskMask's EncoNet goes down like that, without normalisation and gates (diskmask 3.2).
+            is pooled. The encoder of DiskMask's EncoNet is like that, without normalisation and gates
+            (diskmask 3.2).
     """
 
     def __init__(
@@ -45,14 +48,11 @@ class SEUNetEncoder(BaseModule):
         check_whole(1, in_channels=in_channels, widths=widths, depth=depth)
         if stem_stride not in (1, 2):
             raise ValueError(f"stem_stride must be 1 or 2, got {stem_stride}")
-        self.out_channels = tuple(widths)
-        self.coarsest_stride = stem_stride * 2 ** (len(widths) - 1)
-        self.stride = self.coarsest_stride if padding == "same" else 1
-        if padding == "valid":
-            self.min_size = 1
-            for _ in range(len(widths) - 1):  # back from one pixel on the coarsest map
-                self.min_size = 2 * (self.min_size + 2 * depth)
-            self.min_size = stem_stride * (self.min_size + 2 * depth - 1) + (5 if stem_stride == 2 else 1)
+        padded = padding == "same"
+        stem = PixelGrid() if stem_stride == 1 else PixelGrid(2) if padded else PixelGrid().conv(5, stride=2)
+        self.out_specs = specs_on(widths, grids_down(stem, len(widths), 0 if padded else depth)[1])
+        self.divisor = self.out_specs[-1].stride if padded else 1
+        self.min_size = 1 if padded else _smallest_input(len(widths), depth, stem_stride)
         first = in_channels
         self.stem: nn.Module = nn.Identity()
         if stem_stride == 2:
@@ -74,3 +74,11 @@ class SEUNetEncoder(BaseModule):
             x = level(x if i == 0 else self.pool(x))
             features.append(x)
         return features
+
+
+def _smallest_input(levels: int, depth: int, stem_stride: int) -> int:
+    """The side of the smallest input that leaves a pixel on the coarsest map, without padding."""
+    side = 1
+    for _ in range(levels - 1):  # back from the coarsest map
+        side = 2 * (side + 2 * depth)
+    return stem_stride * (side + 2 * depth - 1) + (5 if stem_stride == 2 else 1)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cellmm.errors import CellMMError
+from cellmm.models.losses.functional import mean_over_ranks
 from cellmm.registry import MODELS
 
 
@@ -15,19 +16,19 @@ from cellmm.registry import MODELS
 class SemanticHead(BaseModule):
     """A 1x1 convolution of the finest map gives the logits of one map of the image's pixels.
 
-    One head a decoder of ParallelDecoders is the decoupled network, several heads on one decoder the
-    multi-channel one. Source: sparseseunet 4.2.2, 4.2.3, figure 4.4.
+    One head per decoder of ParallelDecoders makes the decoupled network, several heads on one decoder make
+    the multi-channel network. Source: sparseseunet 4.2.2, 4.2.3, figure 4.4.
 
-    Learned where an image has pixels: neither in the padding of the batch nor in ``ignore``. At stride s a
-    logit stands for the s x s pixels of its block: the loss is that of the image's pixels, so that targets
-    and P are combined before anything is averaged. One class: cells of others are refused.
+    The head learns from the pixels of the image, not from the padding of the batch or from ``ignore``. At
+    stride s a logit stands for the s x s pixels of its block, and the loss is computed at each of them, so
+    that targets and P are combined before anything is averaged. There is one class: cells of other classes
+    are refused.
 
     Args:
-        in_channels: channels of the maps, finest first.
-        stride: pixels of the input that a pixel of the finest map stands for.
-        target: which map of ``gt_semantic`` is learned, and its name in ``pred_semantic``: one of
+        in_channels, stride: of the maps, finest first, and of the finest; the model gives them.
+        target: the map of ``gt_semantic`` to learn, and its name in ``pred_semantic``: one of
             SemanticTargets, or of a transform of your own that adds uint8 (H, W) of 0 and 1 to it.
-        loss: config of a loss of pixels, see PixelBCELoss, the default.
+        loss: config of a loss of pixels, see BCELoss, the default.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class SemanticHead(BaseModule):
         super().__init__(init_cfg)
         self.stride, self.target = stride, target
         self.logits = nn.Conv2d(in_channels[0], 1, 1)
-        self.pixel_loss = MODELS.build(loss or dict(type="PixelBCELoss"))
+        self.pixel_loss = MODELS.build(loss or dict(type="BCELoss"))
         # what training samples must have, and the steps that write it
         self.needs = {"gt_semantic": "SemanticTargets before PackCellInputs"}
         if getattr(self.pixel_loss, "needs_proximity", False):
@@ -52,11 +53,10 @@ class SemanticHead(BaseModule):
         return self.logits(features[0]).float()
 
     def loss(self, features: list[Tensor], samples: list) -> dict[str, Tensor]:
-        """``loss_map``, of the target's pixels."""
+        """``loss_map``, over the pixels of the target."""
         logits = self(features)[:, 0]
         for sample in samples:
             self._check(sample)
-        self._check_size(logits.shape[-2:], samples)
         batch, height, width = logits.shape
         blocks = logits[:, :, None, :, None].expand(-1, -1, self.stride, -1, self.stride)
         pixels = blocks.reshape(batch, height * self.stride, width * self.stride)
@@ -65,11 +65,14 @@ class SemanticHead(BaseModule):
             ~s.ignore if "ignore" in s else torch.ones_like(target, dtype=torch.bool)
             for s, target in zip(samples, targets, strict=True)
         ]
-        proximity = None
-        if all("gt_proximity" in sample for sample in samples):
-            proximity = _padded([sample.gt_proximity for sample in samples], pixels)
+        guide = {}
+        if "gt_proximity" in self.needs:
+            guide["proximity"] = _padded([sample.gt_proximity for sample in samples], pixels)
         targets, learned = _padded(targets, pixels), _padded(learned, pixels)
-        return dict(loss_map=self.pixel_loss(pixels, targets * learned, learned, proximity))
+        count = mean_over_ranks(learned.sum().item(), pixels)
+        return dict(
+            loss_map=self.pixel_loss(pixels, targets * learned, weight=learned, avg_factor=count, **guide)
+        )
 
     def predict_maps(self, features: list[Tensor]) -> Tensor:
         """Probabilities (B, h, w), float32."""
@@ -92,22 +95,8 @@ class SemanticHead(BaseModule):
                 "class_agnostic=True in the dataset to take all classes as one"
             )
 
-    def _check_size(self, size: Sequence[int], samples: list) -> None:
-        """Refuse maps that ``stride`` does not fit; to 128 px, all may be padding."""
-        shapes = [sample.gt_semantic.get(self.target).shape for sample in samples]
-        largest = [max(shape[axis] for shape in shapes) for axis in (0, 1)]
-        for side, pixels in zip(size, largest, strict=True):
-            if not pixels <= side * self.stride <= max(2 * pixels - 1, 128):
-                raise CellMMError(
-                    f"{samples[0].get('img_path')}: a feature map of {tuple(size)} pixels for "
-                    f"{tuple(largest)} px is not of stride {self.stride}: set the head's stride to that of "
-                    "the decoder's finest map"
-                )
-
 
 def _padded(maps: list[Tensor], like: Tensor) -> Tensor:
     """Maps (H, W) with 0 after their last rows and columns: float32 (B, *like.shape[1:])."""
     height, width = like.shape[1:]
-    return torch.stack(
-        [F.pad(one.float(), (0, width - one.shape[1], 0, height - one.shape[0])) for one in maps]
-    )
+    return torch.stack([F.pad(m.float(), (0, width - m.shape[1], 0, height - m.shape[0])) for m in maps])

@@ -9,7 +9,6 @@ from cellmm.models.layers.blocks import (
 )
 from cellmm.models.layers.deco_net import DecoNet
 from cellmm.models.layers.mask_kernels import mask_logits
-from cellmm.models.layers.mask_quality import MaskQuality
 from cellmm.models.layers.pixel_grid import PixelGrid, UNetGrids
 from cellmm.models.layers.query_refiner import QueryRefiner, masked_average
 from cellmm.models.layers.top_down_branch import TopDownBranch
@@ -19,7 +18,6 @@ __all__ = [
     "ConvStack",
     "DecoNet",
     "TopDownBranch",
-    "MaskQuality",
     "PixelGrid",
     "QueryRefiner",
     "CheckpointedSequential",

@@ -1,4 +1,4 @@
-"""Activations that are computed again when gradients are, for memory."""
+"""Activations that are computed again with the gradients, to save memory."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -8,28 +8,28 @@ from torch.utils.checkpoint import checkpoint
 
 
 class CheckpointedSequential(nn.Sequential):
-    """A Sequential that keeps nothing but its input in training where ``recompute`` is set.
+    """A Sequential that keeps nothing but its input in training where ``activation_checkpointing`` is set.
 
-    The result, the gradients and the statistics of batch norms are those of one that keeps everything: the
-    second time, statistics stay as they are. Source: torch.utils.checkpoint; Chen et al., Training Deep Nets
+    The result, the gradients and the statistics of batch norms are those of a plain Sequential: the second
+    time, statistics stay as they are. Source: torch.utils.checkpoint; Chen et al., Training Deep Nets
     with Sublinear Memory Cost.
     """
 
-    recompute = False
+    activation_checkpointing = False
 
     def forward(self, x: Tensor) -> Tensor:
-        if not (self.recompute and self.training):
+        if not (self.activation_checkpointing and self.training):
             return super().forward(x)
         return checkpoint(
             super().forward,
             x,
-            use_reentrant=False,  # the other way has no gradient where the input needs none, as images do
+            use_reentrant=False,  # the other form gives no gradient if the input needs none, as images do
             context_fn=lambda: (nullcontext(), self._statistics_stay()),
         )
 
     @contextmanager
     def _statistics_stay(self) -> Iterator[None]:
-        norms = [one for one in self.modules() if getattr(one, "track_running_stats", False)]
+        norms = [module for module in self.modules() if getattr(module, "track_running_stats", False)]
         before = [(norm.momentum, norm.num_batches_tracked.clone()) for norm in norms]
         for norm in norms:
             norm.momentum = 0.0

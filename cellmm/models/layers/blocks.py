@@ -100,17 +100,22 @@ class Upsample(nn.Module):
         return self.up(x)
 
 
+def num_coordinates(order: int) -> int:
+    """How many channels ``coordinate_channels`` gives; raises ValueError for an unknown order."""
+    if order not in (0, 1, 2):
+        raise ValueError(f"coord_order must be 0, 1 or 2, got {order}")
+    return (0, 2, 5)[order]
+
+
 def coordinate_channels(x: Tensor, order: int) -> Tensor:
-    """Polynomials of the pixel position for a map like ``x`` (B, C, H, W), each about [-1, 1].
+    """Polynomials of the pixel position for a map like ``x`` (B, C, H, W), each in about [-1, 1].
 
     ``order`` 0: none, (B, 0, H, W); 1: x, y (coordinate convolution); 2: also x^2, x y, y^2, so that a
     linear map of the channels can be the log of any oriented Gaussian window. float32 in ``x``'s frame:
     -1 and 1 are the centres of the first and the last pixel of the longer side.
     """
-    if order not in (0, 1, 2):
-        raise ValueError(f"coord_order must be 0, 1 or 2, got {order}")
     height, width = x.shape[-2:]
-    if order == 0:
+    if num_coordinates(order) == 0:
         return x.new_zeros(x.shape[0], 0, height, width)
     half = max(height - 1, width - 1, 1) / 2
     ys = (torch.arange(height, device=x.device, dtype=torch.float32) - (height - 1) / 2) / half

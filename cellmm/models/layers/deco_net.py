@@ -14,41 +14,53 @@ from cellmm.registry import MODELS
 class DecoNet(nn.Module):
     """Features of open gateways -> mask logits: a U-Net that starts with one 5x5 convolution of stride 2.
 
-    ``forward(x, skips)``: x (B, C, H, W) = F x gate; ``skips``: the image's maps from the first net, finest
-    first, the first at twice the stride of x, each starting where x does (with ``padding='valid'``: where
-    EncoNetDecoder crops them to); they are joined before the convolutions of each block of the way down.
-    -> logits (B, 1, H', W'), and the coarsest map. Source: diskmask 2.3.2, 3.2.
+    ``forward(x, maps)``: x (B, C, H, W) = F x gate; ``maps``: the image's maps from the first net, those of
+    ``levels``, finest first; map i has 2**i times the stride of x and starts where x does (with
+    ``padding='valid'``: where EncoNetDecoder crops it to). Maps 1 and coarser are joined before the
+    convolutions of each block of the way down. -> logits (B, 1, H', W'), and the coarsest map.
+    Source: diskmask 2.3.2, 3.2.
 
-    With ``padding='valid'`` and two convolutions a block, H = 324 comes down as 160, 156 | 78, 74 | 37, 33 |
-    16, 12 and up as 24, 20 | 40, 36 | 72, 68 | 136, 132: H' = 132, and ``origin`` = 92 pixels of x lie before
-    the first pixel of the logits. Own skips are cropped by 4, 16 and 40.
+    With ``padding='valid'`` and two convolutions per block, H = 324 comes down as 160, 156 | 78, 74 |
+    37, 33 | 16, 12 and up as 24, 20 | 40, 36 | 72, 68 | 136, 132: H' = 132, and ``origin`` = 92 pixels of x
+    lie before the first pixel of the logits. Own skips are cropped by 4, 16 and 40.
 
     Args:
-        in_channels: C.
-        skip_channels: channels of ``skips``, one a level; an empty tuple: no skips from the first net.
+        in_channels: C; the head gives it.
+        map_channels: channels of all maps of the image, finest first, the finest at the stride of x; the head
+            gives it. An empty tuple: no skips from the first net.
         widths: channels of the levels, finest first. As published EncoNet's: half of U-Net's at each stride.
-        fine_channels: channels of a map of the image at x's own stride that the last block takes too, for
-            sharp outlines; 0 as published.
+        fine_skip: the last block sees the finest map too, for sharp outlines; not published.
         depth, norm, padding, upsample: as in EncoNetDecoder.
+
+    Attributes:
+        levels: which of the maps ``forward`` takes.
+        multiple: the coarsest stride; windows of x must start at multiples of it.
+        origin: pixels of x before the first pixel of the logits.
+        min_size: side of the smallest x.
+        coarsest_channels: channels of the coarsest map.
     """
+
+    derived_arguments = ("in_channels", "map_channels")  # what the head gives
 
     def __init__(
         self,
         in_channels: int,
-        skip_channels: Sequence[int],
+        map_channels: Sequence[int],
         widths: Sequence[int] = (64, 128, 256, 512),
-        fine_channels: int = 0,
+        fine_skip: bool = False,
         depth: int = 2,
         norm: str = "none",
         padding: str = "valid",
         upsample: str = "deconv",
     ) -> None:
         super().__init__()
-        skip_channels = tuple(skip_channels) or (0,) * len(widths)
+        skip_channels = tuple(map_channels[1 : len(widths) + 1]) if map_channels else (0,) * len(widths)
         if len(skip_channels) != len(widths):
             raise ValueError(f"{len(widths)} widths, but {len(skip_channels)} maps to skip from")
-        if fine_channels and padding == "valid":
-            raise ValueError("fine_channels needs padding='same'")
+        if fine_skip and (padding == "valid" or not map_channels):
+            raise ValueError("fine_skip needs padding='same' and maps of the image")
+        self.fine_skip = fine_skip
+        self.levels = tuple(range(0 if fine_skip else 1, len(widths) + 1)) if map_channels else ()
         options = dict(depth=depth, norm=norm, se=False, padding=padding)
         self.stem = ConvNormAct(in_channels, widths[0], 5, 2, norm=norm, padding=padding)
         self.down = nn.ModuleList(
@@ -58,6 +70,7 @@ class DecoNet(nn.Module):
         self.pool = nn.MaxPool2d(2)
         self.upsamples, self.up = nn.ModuleList(), nn.ModuleList()
         below = widths[-1]
+        fine_channels = map_channels[0] if fine_skip else 0
         ways_up = [(width, width) for width in reversed(widths[:-1])] + [(widths[0], fine_channels)]
         for width, joined in ways_up:
             upsample_layer = Upsample(below, width, upsample)
@@ -76,32 +89,35 @@ class DecoNet(nn.Module):
             self.crops = tuple(grid.crop_of(skip) for grid, skip in own)
 
     def check_window(self, window: int | None) -> None:
-        """Raise ValueError where the net cannot take windows of this side."""
+        """Raise ValueError if the net cannot take windows of this side; None: any."""
         if window is None:
             return
         if self.padded and window % self.multiple:
-            raise ValueError(f"window must be a multiple of {self.multiple}, got {window}")
+            raise ValueError(f"the size of windows must be a multiple of {self.multiple}, got {window}")
         if self.padded and self.norm == "BN" and window == self.multiple:
-            raise ValueError(f"window {window} leaves one pixel to batch normalisation: take {2 * window}")
+            raise ValueError(
+                f"a window of {window} leaves one pixel to batch normalisation: take {2 * window}"
+            )
         if window < self.min_size:
-            raise ValueError(f"window must be at least {self.min_size} without padding, got {window}")
+            raise ValueError(
+                f"the size of windows must be at least {self.min_size} without padding, got {window}"
+            )
 
-    def forward(
-        self, x: Tensor, skips: Sequence[Tensor] = (), fine: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, maps: Sequence[Tensor] = ()) -> tuple[Tensor, Tensor]:
+        fine, skips = (maps[0], maps[1:]) if self.fine_skip else (None, maps)
         x = self.stem(x)
-        maps: list[Tensor] = []
+        own: list[Tensor] = []
         for i, level in enumerate(self.down):
             x = self.pool(x) if i else x
             if skips:
                 x = torch.cat([x, _crop(skips[i], 0, x)], 1)
             x = level(x)
-            maps.append(x)
-        coarsest = maps.pop()
+            own.append(x)
+        coarsest = own.pop()
         for i, (upsample, level) in enumerate(zip(self.upsamples, self.up, strict=True)):
             x = upsample(x)
-            if maps:
-                x = torch.cat([x, _crop(maps.pop(), self.crops[i], x)], 1)
+            if own:
+                x = torch.cat([x, _crop(own.pop(), self.crops[i], x)], 1)
             elif fine is not None:
                 x = torch.cat([x, fine], 1)
             x = level(x)

@@ -8,10 +8,10 @@ from torch.nn import functional as F
 
 
 def mask_logits(kernels: Tensor, basis: Tensor) -> Tensor:
-    """kernels (B, N, D + 1), the last one a bias, on the basis (B, D, H, W) -> logits (B, N, H, W).
+    """Kernels (B, N, D + 1), the last number a bias, on the basis (B, D, H, W) -> logits (B, N, H, W).
 
-    Linear in the basis: logits averaged over blocks are the logits on the averaged basis. In float32: the
-    quadratics of a position are large terms with a small sum.
+    Linear in the basis: logits averaged over blocks are the logits on the averaged basis. Computed in
+    float32, since the quadratics of a position are large terms with a small sum.
     """
     with torch.autocast(basis.device.type, enabled=False):
         return torch.einsum("bnd,bdhw->bnhw", kernels[..., :-1], basis) + kernels[..., -1:, None]
@@ -29,7 +29,7 @@ def resize_to(x: Tensor, like: Tensor) -> Tensor:
 
 
 def place_kernels(kernels: Tensor, centres: Tensor, mask_dim: int) -> Tensor:
-    """Turn quadratics in (position - centre) into quadratics in the position; the rest stays.
+    """Turn quadratics of (position - centre) into quadratics of the position; the rest stays.
 
     (B, N, mask_dim + 5 fields + 1) and centres (B, N, 2 fields) -> as ``kernels``.
     """
@@ -47,7 +47,8 @@ def place_kernels(kernels: Tensor, centres: Tensor, mask_dim: int) -> Tensor:
 def grid_of_gaussians(num: int, sigma: float) -> tuple[Tensor, Tensor]:
     """``num`` Gaussian windows of standard deviation ``sigma`` (half image sides) on a regular grid.
 
-    As coefficients of x, y, x^2, x y, y^2, (num, 5), and constants (num,); 2 at the centres.
+    Returns the coefficients of x, y, x^2, x y and y^2, (num, 5), and the constants (num,) of their logs,
+    which are 2 at the centres.
     """
     side = math.ceil(math.sqrt(num))
     rows = math.ceil(num / side)

@@ -36,10 +36,36 @@ class PixelGrid:
         return (self.origin - other.origin) // self.stride
 
 
+def grids_down(
+    first: PixelGrid, levels: int, depth: int
+) -> tuple[tuple[PixelGrid, ...], tuple[PixelGrid, ...]]:
+    """What the blocks of a U-Net's way down take, ``first`` for the finest, and what they give.
+
+    Both finest first: ``depth`` 3x3 convolutions per level, pooling between levels. ``depth=0`` stands for
+    convolutions with padding, which move no pixel.
+    """
+    into, down = [first], [first.conv(count=depth)]
+    for _ in range(levels - 1):
+        into.append(down[-1].pool())
+        down.append(into[-1].conv(count=depth))
+    return tuple(into), tuple(down)
+
+
+def grids_up(
+    coarsest: PixelGrid, levels: int, depth: int
+) -> tuple[tuple[PixelGrid, ...], tuple[PixelGrid, ...]]:
+    """What the blocks of the way up take, after doubling, and what they give: both coarsest first."""
+    doubled, up = [], [coarsest]
+    for _ in range(levels):
+        doubled.append(up[-1].up())
+        up.append(doubled[-1].conv(count=depth))
+    return tuple(doubled), tuple(up[1:])
+
+
 @dataclass(frozen=True)
 class UNetGrids:
-    """The maps of DiskMask's two nets on an input at ``start``: a 5x5 convolution of stride 2, then per level
-    ``depth`` 3x3 convolutions, pooling between, and as many on the way up after each doubling.
+    """The maps of DiskMask's two nets on an input at ``start``: a 5x5 convolution of stride 2, then the way
+    down and the way up without padding, see ``grids_down`` and ``grids_up``.
 
     ``into``: what the blocks of the way down take, finest first; ``down``: what they give; ``doubled``: what
     the blocks of the way up take, coarsest first; ``up``: what they give, the last at the input's stride.
@@ -62,13 +88,5 @@ class UNetGrids:
 
     @classmethod
     def of(cls, start: PixelGrid, levels: int, depth: int = 2) -> "UNetGrids":
-        into = [start.conv(5, stride=2)]
-        down = [into[0].conv(count=depth)]
-        for _ in range(levels - 1):
-            into.append(down[-1].pool())
-            down.append(into[-1].conv(count=depth))
-        doubled, up = [down[-1].up()], [down[-1].up().conv(count=depth)]
-        for _ in range(levels - 1):
-            doubled.append(up[-1].up())
-            up.append(doubled[-1].conv(count=depth))
-        return cls(tuple(into), tuple(down), tuple(doubled), tuple(up))
+        into, down = grids_down(start.conv(5, stride=2), levels, depth)
+        return cls(into, down, *grids_up(down[-1], levels, depth))

@@ -1,4 +1,4 @@
-"""Sharpen instance features by looking again through the masks that they gave."""
+"""Instance features, refined by a second look through the masks that they gave."""
 
 import torch
 from torch import Tensor, nn
@@ -7,8 +7,8 @@ from torch import Tensor, nn
 def masked_average(weights: Tensor, features: Tensor) -> Tensor:
     """Average of the features under each weight map, in float32 (half precision gives NaN here).
 
-    (B, N, H, W) weights >= 0 and (B, D, H, W) features -> (B, N, D): eq. 4.9 of sparseseunet with the maps
-    normalised to a sum of 1.
+    (B, N, H, W) weights >= 0 and (B, D, H, W) features -> (B, N, D). Source: sparseseunet eq. 4.9, with maps
+    that are normalised to a sum of 1.
     """
     with torch.autocast(features.device.type, enabled=False):
         weights, features = weights.flatten(2).float(), features.flatten(2).float()
@@ -20,8 +20,8 @@ class QueryRefiner(nn.Module):
     """One refinement of the instance features (B, N, D).
 
     The features under each query's current mask are added, queries attend to each other (so that two
-    queries on one cell can settle who keeps it), and a two-layer perceptron follows.
-    Source: kernel updates of Zhang et al., K-Net; not in the thesis.
+    queries on the same cell can settle which of them keeps it), and a two-layer perceptron follows.
+    Source: the kernel updates of Zhang et al., K-Net; not in the thesis.
     """
 
     def __init__(self, dim: int, in_dim: int, num_heads: int = 4) -> None:

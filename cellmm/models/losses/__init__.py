@@ -1,4 +1,19 @@
-from cellmm.models.losses.mask_losses import DiceLoss, MaskBCELoss, SigmoidFocalLoss
-from cellmm.models.losses.pixel_losses import PixelBCELoss, ProximityFocalLoss
+from cellmm.models.losses.element_losses import BCELoss, CrossEntropyLoss, MSELoss, SigmoidFocalLoss
+from cellmm.models.losses.mask_losses import DiceLoss, MaskBCELoss
+from cellmm.models.losses.proximity_losses import (
+    ProximityFocalLoss,
+    ProximityTargetFocalLoss,
+    ProximityWeightFocalLoss,
+)
 
-__all__ = ["DiceLoss", "MaskBCELoss", "PixelBCELoss", "ProximityFocalLoss", "SigmoidFocalLoss"]
+__all__ = [
+    "BCELoss",
+    "CrossEntropyLoss",
+    "DiceLoss",
+    "MSELoss",
+    "MaskBCELoss",
+    "ProximityFocalLoss",
+    "ProximityTargetFocalLoss",
+    "ProximityWeightFocalLoss",
+    "SigmoidFocalLoss",
+]

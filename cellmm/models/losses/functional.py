@@ -1,6 +1,6 @@
 """Dice, BCE and focal: the formulas that losses, matching costs and metrics share.
 
-Everything is computed in float32, whatever comes in: sums over the pixels of a mask overflow or lose
+Everything is computed in float32, whatever the input: sums over the pixels of a mask overflow or lose
 their small terms in half precision.
 """
 
@@ -33,12 +33,16 @@ def mask_iou(masks: Tensor, others: Tensor) -> Tensor:
     return (masks & others).sum(-1) / (masks | others).sum(-1).clamp(min=1)
 
 
-def mask_bce(logits: Tensor, targets: Tensor) -> Tensor:
+def mask_bce(logits: Tensor, targets: Tensor, weight: Tensor | None = None) -> Tensor:
     """Binary cross-entropy averaged over the pixels: (..., P) logits and targets in [0, 1] -> (...).
 
-    Source: sparseseunet eq. 4.15.
+    ``weight`` (..., P): the average is over the weighted pixels. Source: sparseseunet eq. 4.15.
     """
-    return F.binary_cross_entropy_with_logits(logits.float(), targets.float(), reduction="none").mean(-1)
+    bce = F.binary_cross_entropy_with_logits(logits.float(), targets.float(), reduction="none")
+    if weight is None:
+        return bce.mean(-1)
+    weight = weight.float()
+    return (bce * weight).sum(-1) / weight.sum(-1).clamp(min=1)
 
 
 def sigmoid_focal(logits: Tensor, targets: Tensor, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:
@@ -71,20 +75,17 @@ def soft_focal(
     return targets * positive + negative_weight * (1 - targets) * negative
 
 
-def weighted_cross_entropy(logits: Tensor, classes: Tensor, weight: Tensor) -> Tensor:
-    """Mean over all pixels of weight x cross-entropy; weight 0 is the published ignore label 255.
-
-    logits (B, K, h, w), classes int (B, h, w) from 0, weight (B, h, w) -> (). Source: diskmask 2.2.3, 3.3.2.
-    """
-    log_probs = logits.float().log_softmax(1)  # cross_entropy of maps is not deterministic on a GPU
-    return (-log_probs.gather(1, classes[:, None].long())[:, 0] * weight).mean()
+def cross_entropy(logits: Tensor, classes: Tensor) -> Tensor:
+    """Logits (B, C, ...) and classes (B, ...), integers from 0 -> cross-entropy (B, ...)."""
+    log_probs = logits.float().log_softmax(1)  # torch's cross_entropy of maps is not deterministic on a GPU
+    return -log_probs.gather(1, classes[:, None].long())[:, 0]
 
 
 def mean_over_ranks(count: float, like: Tensor) -> Tensor:
-    """How many pairs a rank has on average, never less than one pair on all of them together.
+    """How many elements (``count`` on this rank) a rank has on average; at least 1 / the number of ranks.
 
-    Sums over the pairs of a rank divided by this have, averaged over the ranks, the value and the gradient
-    of one process with the whole batch. ``like``: a tensor on the device to exchange on.
+    A rank's sum over its elements is divided by this. Averaged over the ranks, that is the value and the
+    gradient of a single process with the whole batch. ``like``: a tensor on the device to exchange on.
     """
     total = torch.tensor(float(count), device=like.device)
     all_reduce(total)

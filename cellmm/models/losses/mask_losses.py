@@ -1,53 +1,30 @@
-"""Losses between matched masks and between class logits, as registered classes with their weight."""
+"""Losses between pairs of masks: one value per pair."""
 
-from abc import abstractmethod
+from torch import Tensor
 
-from torch import Tensor, nn
-
-from cellmm.models.losses.functional import dice_coefficient, mask_bce, sigmoid_focal
+from cellmm.models.losses.functional import dice_coefficient, mask_bce
+from cellmm.models.losses.weighted_loss import WeightedLoss, weighted
 from cellmm.registry import MODELS
 
 
-class _WeightedLoss(nn.Module):
-    """A sum over elements, times ``loss_weight``, over a normaliser that the caller counts (at least 1)."""
+@MODELS.register_module()
+class DiceLoss(WeightedLoss):
+    """1 - Dice of sigmoid(logits) with the targets in [0, 1], both (K, P): K pairs of masks of P pixels.
 
-    def __init__(self, loss_weight: float = 1.0) -> None:
-        super().__init__()
-        if not loss_weight >= 0:
-            raise ValueError(f"loss_weight must be 0 or more, got {loss_weight}")
-        self.loss_weight = loss_weight
+    ``weight`` (K, P) in {0, 1} leaves pixels out. Source: sparseseunet eq. 4.14.
+    """
 
-    @abstractmethod
-    def elements(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """The formula, one value an element or pair."""
-
-    def forward(self, logits: Tensor, targets: Tensor, normalizer: Tensor | float) -> Tensor:
-        return self.loss_weight * self.elements(logits, targets).sum() / normalizer
+    def elements(self, pred: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
+        return 1 - dice_coefficient(weighted(pred.float().sigmoid(), weight), weighted(target, weight))
 
 
 @MODELS.register_module()
-class DiceLoss(_WeightedLoss):
-    """1 - Dice of sigmoid(logits), (K, P) pairs of masks. Source: sparseseunet eq. 4.14."""
+class MaskBCELoss(WeightedLoss):
+    """Binary cross-entropy of logits with targets in [0, 1], both (K, P), averaged over each mask's pixels.
 
-    def elements(self, logits: Tensor, targets: Tensor) -> Tensor:
-        return 1 - dice_coefficient(logits.float().sigmoid(), targets)
+    ``weight`` (K, P): the average is over the weighted pixels; 0 for a mask without any.
+    Source: sparseseunet eq. 4.15.
+    """
 
-
-@MODELS.register_module()
-class MaskBCELoss(_WeightedLoss):
-    """Binary cross-entropy of (K, P) pairs of masks, averaged over pixels. Source: sparseseunet eq. 4.15."""
-
-    def elements(self, logits: Tensor, targets: Tensor) -> Tensor:
-        return mask_bce(logits, targets)
-
-
-@MODELS.register_module()
-class SigmoidFocalLoss(_WeightedLoss):
-    """Focal loss over every query and class, (..., K) logits. Source: sparseseunet eq. 4.17."""
-
-    def __init__(self, alpha: float = 0.25, gamma: float = 2.0, loss_weight: float = 1.0) -> None:
-        super().__init__(loss_weight)
-        self.alpha, self.gamma = alpha, gamma
-
-    def elements(self, logits: Tensor, targets: Tensor) -> Tensor:
-        return sigmoid_focal(logits, targets, self.alpha, self.gamma)
+    def elements(self, pred: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
+        return mask_bce(pred, target, weight)

@@ -5,17 +5,18 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-CANDIDATES = 3  # drawn a point that is kept
+CANDIDATES = 3  # drawn per point that is kept
 UNCERTAIN = 0.75  # share of the points that are the most uncertain candidates
-OF_EACH_CELL = 16  # candidates that are a cell's own, whatever its size
+OF_EACH_CELL = 16  # candidates inside each cell, whatever its size
 
 
 def candidate_pixels(num_points: int, layers: Tensor, stride: int, shape: Sequence[int]) -> Tensor:
     """Flat indices, int64 (C,), of pixels of a map of ``shape`` (h, w) at ``stride``, in random order.
 
-    CANDIDATES x ``num_points`` uniformly drawn ones, or all if there are fewer, and of each cell of
-    ``layers`` (L, H, W) up to OF_EACH_CELL: of a small one none might be drawn, and any query would fit it.
-    One draw serves all masks of an image: their logits at these pixels are one small matrix product.
+    CANDIDATES x ``num_points`` pixels are drawn uniformly (all, if there are fewer), and up to OF_EACH_CELL
+    inside each cell of ``layers`` (L, H, W): otherwise a small cell might get no pixel, and any query would
+    fit it. A single draw serves all masks of an image: their logits at these pixels are a small matrix
+    product.
     """
     height, width = shape
     pixels = torch.randperm(height * width, device=layers.device)[: CANDIDATES * num_points]
@@ -27,7 +28,7 @@ def candidate_pixels(num_points: int, layers: Tensor, stride: int, shape: Sequen
 
 
 def pixels_of_each(layers: Tensor, most: int) -> Tensor:
-    """(layer, row, column) of ``most`` random pixels of each cell, of all of a smaller one: int64 (n, 3)."""
+    """(layer, row, column) of ``most`` random pixels of each cell, all of a smaller cell: int64 (n, 3)."""
     places = layers.nonzero()
     places = places[torch.randperm(len(places), device=places.device)]
     ids = layers[tuple(places.unbind(1))]
@@ -40,9 +41,9 @@ def pixels_of_each(layers: Tensor, most: int) -> Tensor:
 def uncertain_points(logits: Tensor, num_points: int) -> Tensor:
     """Which candidates each of K masks is learned on: logits (K, C) -> int64 (K, P), P = min(num_points, C).
 
-    UNCERTAIN x P of them are those whose logit is nearest to 0, the rest any others. Source: the training of
-    Kirillov et al., PointRend (3.3), and Cheng et al., Mask2Former (3.3). Candidates are in random order,
-    so that the first ones that are not taken are a uniform sample.
+    UNCERTAIN x P of them are those whose logit is nearest to 0, the rest are any others. Source: the training
+    of Kirillov et al., PointRend (3.3), and Cheng et al., Mask2Former (3.3). The candidates are in random
+    order, so the first of the others are a uniform sample of them.
     """
     num_points = min(num_points, logits.shape[1])
     if num_points == logits.shape[1]:

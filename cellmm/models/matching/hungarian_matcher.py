@@ -13,8 +13,8 @@ class HungarianMatcher:
     """Pair queries with cells so that the sum of C = C_cls^(1-lambda) * C_mask^lambda is largest.
 
     C_cls is the probability of the cell's class, C_mask the Dice of the two masks: both grow with the
-    agreement. An image with more cells than queries gives every query a cell and leaves cells over: the
-    caller counts them. Source: sparseseunet eq. 4.10 to 4.13.
+    agreement. In an image with more cells than queries every query gets a cell, and some cells get no query:
+    the caller counts them. Source: sparseseunet eq. 4.10 to 4.13.
 
     Args:
         mask_weight: lambda, in [0, 1].
@@ -37,7 +37,7 @@ class HungarianMatcher:
         dice = pairwise_dice(mask_logits.float().sigmoid(), masks)
         score = probs ** (1 - self.mask_weight) * dice**self.mask_weight
         if not torch.isfinite(score).all():
-            # any pairs will do: the loss on them is not finite either, and NonFiniteHook says what to do
+            # any pairs will do: their loss is not finite either, and NonFiniteHook says what to do
             score = torch.zeros_like(score)
         query, cell = linear_sum_assignment(score.cpu().numpy(), maximize=True)
         as_tensor = lambda index: torch.as_tensor(index, dtype=torch.long, device=cls_logits.device)  # noqa: E731

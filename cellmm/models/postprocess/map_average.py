@@ -1,4 +1,4 @@
-"""One map from those of overlapping tiles."""
+"""One map made of the maps of overlapping tiles."""
 
 from collections.abc import Sequence
 
@@ -23,7 +23,7 @@ class MapAverage:
         self._count[place] += 1
 
     def mean(self) -> np.ndarray:
-        """float32 (h, w); 0 where no part was. Ends the average: it is made in the place of the sum."""
+        """float32 (h, w), 0 where no part was added. Call it once, at the end: it overwrites the sum."""
         self._sum /= np.maximum(self._count, 1)
         del self._count
         return self._sum

@@ -1,47 +1,49 @@
-"""Instances from probability maps: watershed from seeds."""
+"""Instances from probability maps, by a watershed from seeds."""
 
 from collections.abc import Mapping
 
 import numpy as np
 import torch
-from mmengine.structures import InstanceData
 from scipy import ndimage
 from skimage.morphology import local_maxima, reconstruction
 from skimage.segmentation import watershed
 
 from cellmm.registry import TASK_UTILS
+from cellmm.structures import PredictedInstances
 
 EIGHT = np.ones((3, 3), dtype=bool)
 
 
 @TASK_UTILS.register_module()
 class SeededWatershed:
-    """Cells that share no pixel: the foreground, flooded from one seed a cell. Source: sparseseunet 4.2, 5.7.
+    """Flood the foreground from one seed per cell; cells share no pixel. Source: sparseseunet 4.2, 5.7.
 
-    Foreground: cytoplasm above ``foreground_thr``. Seeds: 8-connected components of nuclei above ``seed_thr``
-    in it. Without a map of nuclei, d being the distance to what is not foreground or is border: the places
-    around the largest d, two of them where every way from one to the other leads over a pixel whose d is
-    less than ``neck`` of the smaller d, and at least 1 px less. So two round cells that touch are two, and a
-    long or bent one is one. What floods first is low: with a map of borders its probability, so that cells
-    meet where it is highest; without one minus the distance to the background, so that they meet at necks.
-    (Cytoplasm is near 1 all over a cell: noise would say where they meet.) Pixels that touch at a corner are
-    of one component.
+    The foreground is the cytoplasm above ``foreground_thr``.
 
-    One class: all cells have label 0, and a SemanticHead refuses to learn others. Lengths and areas are in
-    pixels of the maps.
+    Seeds with a map of nuclei: the 8-connected components of the nuclei above ``seed_thr`` in the foreground.
+    Seeds without one: let d be the distance to the nearest pixel that is background or border. A seed is the
+    neighbourhood of a maximum of d. Two maxima are two seeds if every path between them crosses a pixel whose
+    d is less than ``neck`` times the smaller maximum, and at least 1 px less. So two round cells that touch
+    are two, and a long or bent cell is one.
+
+    With a map of borders, flooding follows its probability, so that cells meet where it is highest. Without
+    one it follows minus the distance to the background, so that cells meet at necks. (Cytoplasm is near 1 all
+    over a cell: noise would decide where cells meet.) Pixels that touch at a corner are connected.
+
+    There is one class: all cells have label 0, and a SemanticHead refuses to learn others. Lengths and areas
+    are in pixels of the maps.
 
     Args:
         foreground_thr, seed_thr: see above.
-        border_thr: without nuclei, pixels of the border map above this are no place for a seed.
-        min_seed: smaller components of nuclei are no seeds.
-        neck: without nuclei, a cell is parted where its width falls below this share of the widths on both
+        border_thr: without nuclei, no seed lies on pixels of the border map above this.
+        min_seed: components of nuclei with fewer pixels are not seeds.
+        neck: without nuclei, a cell is split where its width falls below this share of the widths on both
             sides.
-        unseeded: a component of the foreground without a seed is one cell (``'keep'``) or none (``'drop'``).
-        min_area: smaller cells are left out.
+        keep_unseeded: a component of the foreground without a seed is one cell; False: it is dropped.
+        min_area: smaller cells are dropped.
     """
 
     needs_maps = ("cytoplasm",)
-    mask_thr = 0.5  # of the windows
 
     def __init__(
         self,
@@ -50,7 +52,7 @@ class SeededWatershed:
         border_thr: float = 0.5,
         min_seed: int = 1,
         neck: float = 0.8,
-        unseeded: str = "keep",
+        keep_unseeded: bool = True,
         min_area: int = 1,
     ) -> None:
         for name, value in dict(
@@ -58,19 +60,16 @@ class SeededWatershed:
         ).items():
             if not 0 < value < 1:
                 raise ValueError(f"{name} must be between 0 and 1, got {value}")
-        if unseeded not in ("keep", "drop"):
-            raise ValueError(f"unseeded must be 'keep' or 'drop', got {unseeded!r}")
         self.foreground_thr, self.seed_thr, self.border_thr = foreground_thr, seed_thr, border_thr
         self.min_seed, self.neck = min_seed, neck
-        self.unseeded, self.min_area = unseeded, min_area
+        self.keep_unseeded, self.min_area = keep_unseeded, min_area
 
-    def __call__(self, maps: Mapping[str, np.ndarray]) -> InstanceData:
-        """Maps by name, float32 (h, w) in [0, 1]: cytoplasm and, where there are, nuclei and border.
+    def __call__(self, maps: Mapping[str, np.ndarray]) -> PredictedInstances:
+        """Maps by name, float32 (h, w) in [0, 1]: cytoplasm and, if the model has them, nuclei and border.
 
         Returns:
-            ``mask_probs``, list of float32 windows, above 0.5 in the pixels of the cell alone;
-            ``mask_origins`` (n, 2), row and column of their first pixels; ``scores``, the mean cytoplasm
-            probability, falling; ``labels``, all 0.
+            Windows above 0.5 in the pixels of the cell alone, with the mean cytoplasm probability as score;
+            all labels are 0.
         """
         cytoplasm = maps["cytoplasm"]
         regions = self.regions(maps)
@@ -82,18 +81,19 @@ class SeededWatershed:
         order = order[areas[order] >= max(self.min_area, 1)]
         level, foreground = self._level(cytoplasm), cytoplasm > self.foreground_thr
         windows, origins = [], np.zeros((len(order), 2), dtype=np.int64)
-        for i, index in enumerate(order):  # each with a pixel around it
+        for i, index in enumerate(order):  # each window with one pixel around the cell
             rows, cols = (slice(max(side.start - 1, 0), side.stop + 1) for side in boxes[index])
             origins[i] = rows.start, cols.start
             window = level[rows, cols].copy()
             others = foreground[rows, cols] & (regions[rows, cols] != index + 1)
             window[others] = 1 - window[others]
-            windows.append(torch.from_numpy(window))
-        return InstanceData(
-            mask_probs=windows,
-            mask_origins=torch.from_numpy(origins),
+            windows.append(window)
+        return PredictedInstances(
+            probs=windows,
             scores=torch.from_numpy(scores[order].astype(np.float32)),
             labels=torch.zeros(len(order), dtype=torch.long),
+            origins=origins,
+            grid_shape=cytoplasm.shape,
         )
 
     def regions(self, maps: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -107,7 +107,7 @@ class SeededWatershed:
         else:
             inner = foreground if border is None else foreground & (border <= self.border_thr)
             seeds, num = ndimage.label(self._middles(inner), EIGHT)
-        if self.unseeded == "keep":
+        if self.keep_unseeded:
             components, num_components = ndimage.label(foreground, EIGHT)
             alone = np.ones(num_components + 1, dtype=bool)
             alone[0] = False
@@ -119,10 +119,9 @@ class SeededWatershed:
         return watershed(landscape, seeds, mask=foreground, connectivity=2)
 
     def _middles(self, inner: np.ndarray) -> np.ndarray:
-        """bool (h, w): the places around the largest distances, one a cell; see the class.
+        """bool (h, w): the neighbourhoods of the maxima of the distance, one per cell; see the class.
 
-        Flooding from below each distance ends in a plateau around every one that stands out, and a plateau
-        that no other looks down on is a place.
+        Reconstruction from below the distance leaves a plateau around each maximum that stands out.
         """
         distance = np.where(inner, _distance(inner), -1.0)
         below = np.where(inner, np.minimum(self.neck * distance, distance - 1), -1.0)
@@ -132,7 +131,7 @@ class SeededWatershed:
     def _level(self, cytoplasm: np.ndarray) -> np.ndarray:
         """The probability, stretched so that ``foreground_thr`` becomes 0.5; what is above it stays above.
 
-        A cell's window has 1 - level in the pixels of other cells, so that two cells that touch share no
+        The window of a cell holds 1 - level in the pixels of other cells. So two cells that touch share no
         pixel and leave no gap when their windows are resampled.
         """
         thr = self.foreground_thr
@@ -143,7 +142,7 @@ class SeededWatershed:
 
 
 def _distance(inside: np.ndarray) -> np.ndarray:
-    """Pixels to the nearest one that is not ``inside``; without any, all the same."""
+    """Pixels to the nearest pixel that is not ``inside``; 1 everywhere if all are inside."""
     if inside.all():
         return np.ones(inside.shape)
     return ndimage.distance_transform_edt(inside)

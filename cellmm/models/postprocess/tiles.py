@@ -1,4 +1,4 @@
-"""Large images in tiles: where to cut, which tile an instance belongs to, and what two tiles both found."""
+"""Where to cut an image into tiles, which tile an instance belongs to, and what two tiles both found."""
 
 import itertools
 from collections.abc import Sequence
@@ -33,8 +33,8 @@ class Tile:
         return (top - slack <= y) & (y < bottom + slack) & (left - slack <= x) & (x < right + slack)
 
     def cuts(self, boxes: np.ndarray, shape: Sequence[int], margin: int = 0) -> np.ndarray:
-        """Which ``boxes`` (N, 4), (top, left, bottom, right), reach a border of the tile that is none of the
-        image of ``shape``, or come as near to it as the ``margin`` where no mask is drawn: bool (N,)."""
+        """Which ``boxes`` (N, 4), (top, left, bottom, right), reach a border of the tile that is not a
+        border of the image of ``shape``, or the ``margin`` there, where no mask is drawn: bool (N,)."""
         first, end = np.array([self.top, self.left]), np.array([self.bottom, self.right])
         low = (boxes[:, :2] <= first + margin) & (first > 0)
         high = (boxes[:, 2:] >= end - margin) & (end < shape)
@@ -53,7 +53,7 @@ class Tile:
 def cut_into_tiles(shape: Sequence[int], tile: int, overlap: int) -> list[Tile]:
     """Tiles of ``tile`` pixels a side, row by row; neighbours share ``overlap`` pixels, the last ones more.
 
-    A side of the image (h, w) that is no longer than a tile is not cut.
+    A side of the image (h, w) that is at most as long as a tile is not cut.
     """
     rows, cols = (_cut_side(side, tile, overlap) for side in shape)
     return [
@@ -77,7 +77,7 @@ def without_repeats(tiles: Sequence[Tile], masks: Sequence[list[dict]], scores: 
     """Which instances stay, bool (N,): of two that different tiles found and that are one, the better.
 
     Args:
-        masks: RLEs in one frame, a list a tile, N together; two of one tile are never the same instance.
+        masks: RLEs in one frame, one list per tile, N together; two of one tile are never the same instance.
         scores: (N,).
     """
     first = np.cumsum([0, *map(len, masks)])

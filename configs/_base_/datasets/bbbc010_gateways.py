@@ -1,7 +1,6 @@
 # BBBC010 for models that find worms by gateways: 45 of the 50 training wells to train, 5 to validate and to
 # calibrate, 47 to test. The data: docs/how_to/bbbc010.md.
 _base_ = ["./bbbc010.py"]
-stride = 2  # of the feature map, px
 train_pipeline = [
     dict(type="LoadImage"),
     dict(type="LoadCells", cache=True),
@@ -19,8 +18,8 @@ train_pipeline = [
     ),
     dict(type="RandomIntensity", brightness=0.2, contrast=0.2, noise=0.1),
     # the middle of the worm's own axis: centroids of worms that cross fall together
-    dict(type="ReferencePoints", kind="medial", stride=stride, min_distance=12.0),
-    dict(type="DiskTargets", stride=stride, radius=4, disk_weight=8.0, between_reach=4),
+    dict(type="ReferencePoints", kind="medial", stride=2, min_distance=12.0),
+    dict(type="DiskTargets", radius=4, disk_weight=8.0, between_reach=4),
     dict(type="PackCellInputs"),
 ]
 validation_wells = [4, 14, 24, 34, 44]

@@ -2,7 +2,9 @@
 # sparseseunet/brightfield_quickstart.py, and what each pixel of them shows.
 _base_ = ["./thesis_augmentation.py"]
 data_root = "data/simulated_nuclei"
-simulation = dict(folder=data_root, splits=dict(train=160, val=16, test=32), scene="small", seed=0, more=True)
+simulation = dict(
+    folder=data_root, splits=dict(train=160, val=16, test=32), scene="small", seed=0, extra_modalities=True
+)
 dataset = dict(
     type="SimulatedDataset", data_root=data_root, simulation=simulation, nuclei=True, class_agnostic=True
 )

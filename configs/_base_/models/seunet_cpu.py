@@ -2,8 +2,7 @@
 # start. A config of its own adds decoders and heads.
 model = dict(
     type="CellSegmentor",
-    channels_last=True,
-    data_preprocessor=dict(type="CellDataPreprocessor", in_channels=2, divisor=64, channels_last=True),
-    encoder=dict(type="SEUNetEncoder", in_channels=2, widths=(24, 32, 64, 96, 128, 160), stem_stride=2),
+    data_preprocessor=dict(type="CellDataPreprocessor", in_channels=2),
+    encoder=dict(type="SEUNetEncoder", widths=(24, 32, 64, 96, 128, 160), stem_stride=2),
 )
 decoder = dict(type="SEUNetDecoder", widths=(48, 48, 64, 96, 128))

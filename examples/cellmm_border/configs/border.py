@@ -5,7 +5,7 @@ data_root = "data/wells"
 
 model = dict(
     heads=dict(
-        border=dict(type="BorderHead", stride=2, width=2),  # stride 2: the finest map of this network
+        border=dict(type="BorderHead", width=2),
     )
 )
 train_dataloader = dict(

@@ -26,12 +26,12 @@ def plain():
     return module
 
 
-def at(points, shape=(40, 60), **config):
+def at(points, shape=(40, 60), stride=1, **config):
     """Targets of cells without extent, whose points are given: ``results``."""
     points = np.array(points, np.float32).reshape(-1, 2)
     layers = LabelLayers(np.zeros((1, *shape), np.int32), num=len(points))
-    results = DiskTargets(**config)(dict(gt_layers=layers, gt_points=points))
-    grid = tuple(-(-n // config.get("stride", 1)) for n in shape)
+    results = DiskTargets(**config)(dict(gt_layers=layers, gt_points=points, target_stride=stride))
+    grid = tuple(-(-n // stride) for n in shape)
     assert results["gt_disks"].shape == results["gt_disk_weight"].shape == grid
     assert results["gt_disks"].dtype == np.int32 and results["gt_disk_weight"].dtype == np.float32
     return results
@@ -139,8 +139,9 @@ def test_radii_are_the_largest_that_do_not_touch(plain):
 def test_equal_to_the_plain_way(plain, stride, num):
     masks, ignore = plain.scene(num, size=151, seed=num + stride)
     layers = LabelLayers.from_masks(masks, ignore.shape)
-    points = ReferencePoints()(dict(gt_layers=layers, ignore=ignore))["gt_points"]
-    results = DiskTargets(stride=stride)(dict(gt_layers=layers, ignore=ignore, gt_points=points))
+    results = ReferencePoints(stride=stride)(dict(gt_layers=layers, ignore=ignore))
+    points = results["gt_points"].copy()
+    results = DiskTargets()(results)
     disks, weight = plain.plain_disks(masks, points, stride=stride, ignore=ignore)
     np.testing.assert_array_equal(results["gt_disks"], disks)
     np.testing.assert_allclose(results["gt_disk_weight"], weight, rtol=1e-6)
@@ -174,7 +175,7 @@ def test_a_block_is_ignored_if_any_of_its_pixels_is():
     ignore = np.zeros((21, 30), bool)
     ignore[20, 1] = ignore[14, 24] = True
     results["gt_points"] = np.array([[np.nan, np.nan], [10, 9], [14, 24]], np.float32)
-    results = DiskTargets(stride=2, radius=1, between_weight=0)({**results, "ignore": ignore})
+    results = DiskTargets(radius=1, between_weight=0)({**results, "ignore": ignore, "target_stride": 2})
     weight = results["gt_disk_weight"]
     assert results["gt_disks"][7, 12] == 3 and weight[7, 12] == 0 and weight[7, 11] == 1
     assert weight[10, 0] == 0 and weight[10, 1] == 1
@@ -224,8 +225,7 @@ def test_wrong_values_and_order():
     with pytest.raises(CellMMError, match="2 gt_points of 0 cells"):
         DiskTargets()(dict(gt_layers=layers, gt_points=np.zeros((2, 2), np.float32)))
     wrong = (
-        (dict(stride=0), "stride 0"),
-        (dict(radius=1.5), "radius 1.5"),
+        (dict(radius=1.5), "radius is 1.5"),
         (dict(disk_weight="equal"), "'equal'"),
         (dict(disk_weight=0), "above 0"),
         (dict(between_reach=-1), "between_reach -1"),

@@ -112,7 +112,7 @@ CELLS = LabelLayers(np.repeat([[1, 1, 2, 2, 3, 3, 4, 4]], 6, 0), num=4)
 
 
 def test_nuclei_numbered_otherwise_than_their_cells_are_refused(tmp_path, messages):
-    words = "nuclei.tif: 3 of 4 nuclei lie outside of the cell of their number: number nuclei like"
+    words = "nuclei.tif: 3 of 4 nuclei lie outside the cell of their number: number nuclei like"
     with pytest.raises(CellMMError, match=words) as info:
         loaded(tmp_path, in_a_row(2, 3, 1, 4), num=4, cells=CELLS)
     assert "\n" not in str(info.value) and not messages
@@ -125,7 +125,7 @@ def test_some_nuclei_outside_of_their_cells_are_warned_of_once(tmp_path, message
         results = loaded(tmp_path, in_a_row(2, 1, 3, 4), num=4, cells=CELLS)
         assert results["gt_nuclei"].areas().tolist() == [4] * 4, "kept as they are"
     (message,) = messages
-    assert "nuclei.tif: 2 of 4 nuclei lie outside of the cell of their number" in message
+    assert "nuclei.tif: 2 of 4 nuclei lie outside the cell of their number" in message
     assert "learned where they lie" in message
 
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from cellmm.models import FeatureSpec, feature_pyramid
 from cellmm.models.layers import DecoNet
 from cellmm.registry import MODELS
 
@@ -19,7 +20,7 @@ MSRA = dict(
 
 def enco_net(widths=(2, 2, 2, 2), up_widths=(2, 2, 2, 2), in_channels=1, **options):
     encoder = MODELS.build(dict(ENCODER, widths=widths, in_channels=in_channels))
-    decoder = dict(type="EncoNetDecoder", in_channels=encoder.out_channels, widths=up_widths, **options)
+    decoder = dict(type="EncoNetDecoder", in_specs=encoder.out_specs, widths=up_widths, **options)
     return encoder, MODELS.build(decoder)
 
 
@@ -27,11 +28,9 @@ def published():
     encoder, decoder = enco_net((64, 128, 256, 512), (64, 64, 128, 256), in_channels=3)
     head = dict(
         type="GatewayHead",
-        in_channels=decoder.out_channels,
-        stride=1,
-        origin=92,
-        window=324,
-        deco_net=dict(widths=(32, 64, 128, 256)),
+        in_specs=decoder.out_specs,
+        mask_decoder=dict(type="DecoNet", widths=(32, 64, 128, 256)),
+        windows=dict(type="GrowingWindows", size=324),
     )
     return encoder, decoder, MODELS.build(head)
 
@@ -53,12 +52,12 @@ def lit(x: torch.Tensor) -> tuple[int, int, int, int]:
 def test_published_sizes():
     encoder, decoder = enco_net()
     maps = encoder(torch.rand(1, 1, 516, 516))
-    assert [one.shape[-1] for one in maps] == [252, 122, 57, 24]
+    assert [fmap.shape[-1] for fmap in maps] == [252, 122, 57, 24]
     out = decoder(maps)
-    assert [one.shape[-1] for one in out] == [324, 252 - 44, 122 - 21, 57 - 9, 24 - 3]
-    assert (decoder.origin, decoder.crops, decoder.out_channels) == (92, (44, 21, 9, 3), (2, 2, 2, 2, 2))
-    for one, whole, crop in zip(out[1:], maps, decoder.crops, strict=True):
-        assert torch.equal(one, whole[..., crop:, crop:])
+    assert [fmap.shape[-1] for fmap in out] == [324, 252 - 44, 122 - 21, 57 - 9, 24 - 3]
+    assert decoder.crops == (44, 21, 9, 3) and decoder.out_specs[0] == FeatureSpec(2, 1, 92)
+    for fmap, whole, crop in zip(out[1:], maps, decoder.crops, strict=True):
+        assert torch.equal(fmap, whole[..., crop:, crop:])
 
 
 @torch.no_grad()
@@ -71,7 +70,9 @@ def test_an_impulse_comes_out_where_the_origin_says(y, x):
     image[0, 0, y, x] = 1
     top, bottom, left, right = lit(decoder(encoder(image))[0])
     assert bottom - top == right - left == 15
-    assert top <= y - decoder.origin <= bottom and left <= x - decoder.origin <= right
+    assert (
+        top <= y - decoder.out_specs[0].origin <= bottom and left <= x - decoder.out_specs[0].origin <= right
+    )
 
 
 @torch.no_grad()
@@ -80,7 +81,7 @@ def test_skips_between_the_nets_lie_where_f_does(level):
     """An impulse of the image by way of one skip into DecoNet's mask. 44 and 21 are exact; 9 for 9.5 and 3
     for 3.75 are late by less than a pixel of their map."""
     encoder, decoder = enco_net(upsample="nearest")
-    deco_net = DecoNet(2, (2, 2, 2, 2), widths=(2, 2, 2, 2), upsample="nearest")
+    deco_net = DecoNet(2, (2, 2, 2, 2, 2), widths=(2, 2, 2, 2), upsample="nearest")
     for net in (encoder, decoder, deco_net):
         only_middle(net)
     weight = deco_net.down[level][0][0].weight.data
@@ -92,7 +93,7 @@ def test_skips_between_the_nets_lie_where_f_does(level):
     f, *skips = decoder(encoder(image))
     top, bottom, left, right = lit(deco_net(f, skips)[0])
     late = (0, 0, 7, 15)[level]
-    origin = decoder.origin + deco_net.origin
+    origin = decoder.out_specs[0].origin + deco_net.origin
     assert bottom - top == right - left == 15
     assert top - late <= y - origin <= bottom and left - late <= x - origin <= right
 
@@ -114,11 +115,12 @@ def test_padding_keeps_the_size_and_everything_learns():
     torch.manual_seed(0)
     encoder = MODELS.build(dict(ENCODER, widths=(3, 4), padding="same", norm="BN"))
     decoder = MODELS.build(
-        dict(type="EncoNetDecoder", in_channels=(3, 4), widths=(5, 6), padding="same", norm="BN")
+        dict(type="EncoNetDecoder", in_specs=encoder.out_specs, widths=(5, 6), padding="same", norm="BN")
     )
     out = decoder(encoder(torch.rand(2, 1, 20, 12)))
-    assert [tuple(one.shape[1:]) for one in out] == [(5, 20, 12), (3, 10, 6), (4, 5, 3)]
-    assert (decoder.origin, decoder.crops, encoder.stride) == (0, (0, 0), 4)
+    assert [tuple(fmap.shape[1:]) for fmap in out] == [(5, 20, 12), (3, 10, 6), (4, 5, 3)]
+    assert decoder.out_specs == (FeatureSpec(5, 1), FeatureSpec(3, 2), FeatureSpec(4, 4))
+    assert decoder.crops == (0, 0) and encoder.divisor == 4
     out[0].sum().backward()
     assert all(p.grad is not None for net in (encoder, decoder) for p in net.parameters())
 
@@ -127,7 +129,7 @@ def test_number_of_parameters():
     """9 C C' + C' a 3x3 convolution, 4 C C' + C' a doubling, 25 C C' + C' a stem."""
     with torch.device("meta"):
         encoder, decoder, head = published()
-    counts = [sum(p.numel() for p in net.parameters()) for net in (encoder, decoder, head.deco_net)]
+    counts = [sum(p.numel() for p in net.parameters()) for net in (encoder, decoder, head.mask_decoder)]
     down = 4864 + 2 * 36928 + (73856 + 147584) + (295168 + 590080) + (1180160 + 2359808)
     up = (524544 + 2 * 590080) + (131200 + 2 * 147584) + (32832 + 2 * 36928) + (16448 + 2 * 36928)
     assert counts[:2] == [down, up] == [4725376, 2328064]
@@ -146,12 +148,14 @@ def test_msra_initialisation():
         dict(
             type="CellSegmentor",
             init_cfg=MSRA,
-            data_preprocessor=dict(type="CellDataPreprocessor", in_channels=3, divisor=1),
-            encoder=dict(ENCODER, in_channels=3, widths=(64, 128)),
+            data_preprocessor=dict(type="CellDataPreprocessor", in_channels=3),
+            encoder=dict(ENCODER, widths=(64, 128)),
             decoder=dict(type="EncoNetDecoder", widths=(32, 64)),
             heads=dict(
                 instances=dict(
-                    type="GatewayHead", stride=1, feature_channels=16, deco_net=dict(widths=(32, 64))
+                    type="GatewayHead",
+                    feature_channels=16,
+                    mask_decoder=dict(type="DecoNet", widths=(32, 64)),
                 )
             ),
         )
@@ -159,7 +163,7 @@ def test_msra_initialisation():
     model.init_weights()
     convolutions = [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
     assert all((m.bias == 0).all() for m in convolutions)
-    deco_net = model.heads["instances"].deco_net
+    deco_net = model.heads["instances"].mask_decoder
     for conv, fan_in in [
         (model.encoder.stem[0], 75),
         (model.encoder.levels[1][1][0], 9 * 128),
@@ -174,4 +178,4 @@ def test_msra_initialisation():
 
 def test_as_many_widths_as_maps():
     with pytest.raises(ValueError, match="as many entries"):
-        MODELS.build(dict(type="EncoNetDecoder", in_channels=(2, 2), widths=(2, 2, 2)))
+        MODELS.build(dict(type="EncoNetDecoder", in_specs=feature_pyramid((2, 2), 2), widths=(2, 2, 2)))

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from cellmm.errors import CellMMError
+from cellmm.models import feature_pyramid
 from cellmm.registry import MODELS
 
 NAMES = ("cytoplasm", "nuclei", "border", "background")
@@ -11,7 +12,9 @@ NAMES = ("cytoplasm", "nuclei", "border", "background")
 
 def build(names=NAMES, **more):
     decoders = {name: dict(type="SEUNetDecoder", widths=(4 + i, 6)) for i, name in enumerate(names)}
-    return MODELS.build(dict(type="ParallelDecoders", in_channels=(4, 8, 12), decoders=decoders, **more))
+    return MODELS.build(
+        dict(type="ParallelDecoders", in_specs=feature_pyramid((4, 8, 12)), decoders=decoders, **more)
+    )
 
 
 def features(size=16):
@@ -21,12 +24,14 @@ def features(size=16):
 @pytest.mark.parametrize("number", [1, 4])
 def test_each_gives_what_it_gives_alone(number):
     decoder = build(NAMES[:number]).eval()
-    assert decoder.out_channels == {name: (4 + i, 6, 12) for i, name in enumerate(NAMES[:number])}
+    assert decoder.out_specs == {
+        name: feature_pyramid((4 + i, 6, 12)) for i, name in enumerate(NAMES[:number])
+    }
     maps = features()
     found = decoder(maps)
     assert list(found) == list(NAMES[:number])
     for name, levels in found.items():
-        assert [level.shape[1] for level in levels] == list(decoder.out_channels[name])
+        assert [level.shape[1] for level in levels] == [s.channels for s in decoder.out_specs[name]]
         for level, alone in zip(levels, decoder.decoders[name](maps), strict=True):
             torch.testing.assert_close(level, alone)
 

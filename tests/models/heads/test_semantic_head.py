@@ -30,11 +30,9 @@ def sample(cytoplasm, proximity=None, ignore=None, **more):
 class Caught(torch.nn.Module):
     """Keeps what the loss is given."""
 
-    needs_proximity = True
-
-    def forward(self, *given):
-        self.given = given
-        return given[0].sum() * 0
+    def forward(self, pred, target, weight, avg_factor, proximity):
+        self.given = pred, target, weight, avg_factor, proximity
+        return pred.sum() * 0
 
 
 @pytest.mark.parametrize("stride", [1, 2])
@@ -65,7 +63,7 @@ def test_a_value_by_hand():
 
 def test_the_loss_is_given_pixels_of_the_image():
     """Each logit stands for 2 x 2 pixels; the third row and column end in the middle of a block."""
-    head = build(stride=2)
+    head = build(stride=2, loss=dict(type="ProximityFocalLoss"))
     head.pixel_loss = Caught()
     cytoplasm = torch.tensor([[1, 1, 1], [1, 0, 0], [1, 0, 1]])
     proximity = torch.tensor([[0.4, 0.6, 0.8], [0.0, 1.0, 0.0], [0.2, 0.0, 0.0]])
@@ -73,10 +71,11 @@ def test_the_loss_is_given_pixels_of_the_image():
     ignore[0, 1] = ignore[2, 2] = True
     features = [torch.rand(1, 3, 2, 2)]
     head.loss(features, [sample(cytoplasm, proximity, ignore)])
-    logits, targets, weight, given = head.pixel_loss.given
+    logits, targets, weight, count, given = head.pixel_loss.given
     torch.testing.assert_close(logits, head(features)[0].repeat_interleave(2, 1).repeat_interleave(2, 2))
     assert targets.tolist() == [[[1, 0, 1, 0], [1, 0, 0, 0], [1, 0, 0, 0], [0] * 4]]
     assert weight.tolist() == [[[1, 0, 1, 0], [1, 1, 1, 0], [1, 1, 0, 0], [0] * 4]]
+    assert count == 7
     torch.testing.assert_close(given[0, :3, :3], proximity)
 
 
@@ -90,19 +89,19 @@ def test_a_plain_loss_sees_the_means_of_blocks():
     torch.testing.assert_close(head.loss(features, [sample(cytoplasm)])["loss_map"], expected)
 
 
-@pytest.mark.parametrize("form", ["target", "negatives", "weight"])
+@pytest.mark.parametrize("form", ["Target", "", "Weight"])
 def test_target_and_proximity_are_combined_before_a_block_is_averaged(form):
     """Of a block, P is 1 on the two pixels that overlap and 0 on the others, by hand; p = 0.75."""
-    head = build(stride=2, loss=dict(type="ProximityFocalLoss", form=form))
+    head = build(stride=2, loss=dict(type=f"Proximity{form}FocalLoss"))
     torch.nn.init.zeros_(head.logits.weight)
     torch.nn.init.constant_(head.logits.bias, math.log(3))
     positive, negative = -0.25 * 0.25**2 * math.log(0.75), -0.75 * 0.75**2 * math.log(0.25)
     cells, proximity = torch.tensor([[1, 1, 0, 1], [0, 0, 0, 0]]), torch.tensor([[1.0, 1, 0, 0], [0] * 4])
-    expected = dict(
-        target=positive + 7 * negative,  # y' is 1 in the fourth pixel alone
-        negatives=3 * positive + 5 * negative,
-        weight=2 * positive,
-    )[form]
+    expected = {
+        "Target": positive + 7 * negative,  # y' is 1 in the fourth pixel alone
+        "": 3 * positive + 5 * negative,
+        "Weight": 2 * positive,
+    }[form]
     loss = head.loss([torch.rand(1, 3, 1, 2)], [sample(cells, proximity)])["loss_map"]
     assert loss.item() == pytest.approx(expected / 8, rel=1e-5)
 
@@ -145,7 +144,7 @@ def test_what_it_needs_is_stated_and_its_lack_is_told():
     features = [torch.rand(1, 3, 8, 8)]
     plain, guided = build(), build(loss=dict(type="ProximityFocalLoss"), target="overlap")
     assert set(plain.needs) == {"gt_semantic"} and set(guided.needs) == {"gt_semantic", "gt_proximity"}
-    unguided = build(loss=dict(type="ProximityFocalLoss", form="none"))
+    unguided = build(loss=dict(type="SigmoidFocalLoss"))
     assert set(unguided.needs) == {"gt_semantic"}
     empty = CellSample(metainfo=dict(img_path="a.tif"))
     with pytest.raises(CellMMError, match="a.tif: no gt_semantic.*add SemanticTargets before PackCellInputs"):
@@ -156,10 +155,3 @@ def test_what_it_needs_is_stated_and_its_lack_is_told():
     with pytest.raises(CellMMError, match="a.tif: gt_semantic has .'cytoplasm'. and no 'overlap'; add it"):
         guided.loss(features, [sample(cells, torch.zeros(8, 8))])
     assert guided.loss(features, [sample(cells, torch.zeros(8, 8), overlap=cells)])["loss_map"] > 0
-
-
-@pytest.mark.parametrize(("stride", "size"), [(1, 100), (4, 100)])
-def test_a_wrong_stride_is_named(stride, size):
-    """A map of half the image's pixels a side."""
-    with pytest.raises(CellMMError, match=f"is not of stride {stride}: set the head's stride"):
-        build(stride=stride).loss([torch.rand(1, 3, 50, 50)], [sample(torch.zeros(size, size))])

@@ -41,7 +41,7 @@ def alone(channels: int, size: int, y: int, x: int) -> torch.Tensor:
 
 def test_published_sizes():
     torch.manual_seed(0)
-    net = DecoNet(64, (2, 2, 2, 2), widths=NARROW)
+    net = DecoNet(64, (2, 2, 2, 2, 2), widths=NARROW)
     sizes = {}
 
     def note(name):
@@ -96,10 +96,11 @@ def test_own_skips_lie_where_the_rest_does(way_up):
 
 def test_without_padding_the_size_is_kept():
     torch.manual_seed(0)
-    net = DecoNet(3, (4, 5), widths=(6, 7), fine_channels=2, norm="BN", padding="same", upsample="nearest")
+    net = DecoNet(3, (2, 4, 5), widths=(6, 7), fine_skip=True, norm="BN", padding="same", upsample="nearest")
     x = torch.rand(2, 3, 12, 20)
-    skips = [torch.rand(2, 4, 6, 10), torch.rand(2, 5, 3, 5)]
-    logits, coarsest = net(x, skips, torch.rand(2, 2, 12, 20))
+    maps = [torch.rand(2, 2, 12, 20), torch.rand(2, 4, 6, 10), torch.rand(2, 5, 3, 5)]
+    logits, coarsest = net(x, maps)
+    assert net.levels == (0, 1, 2)
     assert logits.shape == (2, 1, 12, 20) and coarsest.shape == (2, 7, 3, 5)
     assert (net.origin, net.crops, net.multiple, net.coarsest_channels) == (0, (0,), 4, 7)
     logits.sum().backward()
@@ -107,7 +108,8 @@ def test_without_padding_the_size_is_kept():
 
 
 def test_no_window_at_all():
-    net = DecoNet(3, (4, 5), widths=(6, 7), norm="BN", padding="same")
+    net = DecoNet(3, (2, 4, 5, 9), widths=(6, 7), norm="BN", padding="same")
+    assert net.levels == (1, 2)
     logits, coarsest = net(torch.rand(0, 3, 8, 8), [torch.rand(0, 4, 4, 4), torch.rand(0, 5, 2, 2)])
     assert logits.shape == (0, 1, 8, 8) and coarsest.shape == (0, 7, 2, 2)
     assert all(torch.isfinite(value).all() for value in net.state_dict().values())
@@ -115,6 +117,7 @@ def test_no_window_at_all():
 
 def test_wrong_arguments():
     with pytest.raises(ValueError, match="4 widths, but 2 maps"):
-        DecoNet(3, (4, 5), widths=NARROW)
-    with pytest.raises(ValueError, match="padding='same'"):
-        DecoNet(3, (), fine_channels=4)
+        DecoNet(3, (2, 4, 5), widths=NARROW)
+    for options in (dict(map_channels=(2,) * 5), dict(map_channels=(), padding="same")):
+        with pytest.raises(ValueError, match="fine_skip needs padding='same' and maps"):
+            DecoNet(3, widths=NARROW, fine_skip=True, **options)

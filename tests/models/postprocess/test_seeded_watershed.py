@@ -3,10 +3,8 @@
 import numpy as np
 import pytest
 
-from cellmm.models.postprocess import masks_in_original_frame
-from cellmm.models.postprocess.mask_windows import MaskWindows
 from cellmm.registry import TASK_UTILS
-from cellmm.structures import rle
+from cellmm.structures import CellSample, rle
 
 
 def build(**options):
@@ -27,19 +25,10 @@ def masks_of(post, maps, stride=1, scale=1):
     found = post(maps)
     shape = tuple(side * stride for side in maps["cytoplasm"].shape)
     ori = tuple(int(side * scale) for side in shape)
-    windows = MaskWindows.of(found, shape, stride)
     to_original = np.array([[scale, 0, (scale - 1) / 2], [0, scale, (scale - 1) / 2], [0, 0, 1]])
-    masks, kept = masks_in_original_frame(
-        windows.probs,
-        stride=stride,
-        img_shape=shape,
-        to_original=to_original,
-        ori_shape=ori,
-        mask_thr=post.mask_thr,
-        origins=windows.origins,
-        grid_shape=windows.grid_shape,
-    )
-    assert len(kept) == len(found)
+    frame = dict(img_shape=shape, to_original=to_original, ori_shape=ori)
+    masks = found.at_stride(stride).in_original_frame(CellSample(metainfo=frame)).masks
+    assert len(masks) == len(found)
     return rle.decode(masks, ori)
 
 
@@ -114,9 +103,9 @@ LONG = dict(
 
 
 @pytest.mark.parametrize("name", LONG)
-@pytest.mark.parametrize("unseeded", ["keep", "drop"])
-def test_without_nuclei_a_long_cell_is_one(name, unseeded):
-    (mask,) = masks_of(build(unseeded=unseeded), dict(cytoplasm=as_map(LONG[name])))
+@pytest.mark.parametrize("keep", [True, False])
+def test_without_nuclei_a_long_cell_is_one(name, keep):
+    (mask,) = masks_of(build(keep_unseeded=keep), dict(cytoplasm=as_map(LONG[name])))
     assert np.array_equal(mask, LONG[name])
 
 
@@ -160,7 +149,7 @@ def test_components_without_a_seed_and_small_cells():
     maps = dict(cytoplasm=as_map(LEFT | lone), nuclei=as_map(disk(SHAPE, 20, 20, 3)))
     kept = masks_of(build(), maps)
     assert len(kept) == 2 and any(np.array_equal(mask, lone) for mask in kept)
-    dropped = masks_of(build(unseeded="drop"), maps)
+    dropped = masks_of(build(keep_unseeded=False), maps)
     assert len(dropped) == 1 and np.array_equal(dropped[0], LEFT)
     area = int(lone.sum())
     assert len(masks_of(build(min_area=area), maps)) == 2
@@ -173,7 +162,7 @@ def test_scores_are_mean_probabilities_falling():
     cytoplasm[2, 5:8] = 0.9
     found = build()(dict(cytoplasm=cytoplasm))
     assert found.scores.tolist() == pytest.approx([0.9, 0.7])
-    assert found.mask_origins.tolist() == [[1, 4], [0, 0]] and found.labels.tolist() == [0, 0]
+    assert found.origins.tolist() == [[1, 4], [0, 0]] and found.labels.tolist() == [0, 0]
 
 
 @pytest.mark.parametrize("names", [("cytoplasm",), ("cytoplasm", "nuclei", "border")])
@@ -181,7 +170,7 @@ def test_scores_are_mean_probabilities_falling():
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_no_cells_and_nothing_but_a_cell(names, shape, value):
     found = build()({name: np.full(shape, value, np.float32) for name in names})
-    assert len(found) == len(found.mask_probs) == int(value) and found.mask_origins.shape == (int(value), 2)
+    assert len(found) == len(found.probs) == int(value) and found.origins.shape == (int(value), 2)
 
 
 @pytest.mark.parametrize("thr", [0.3, 0.5, 0.7])
@@ -192,7 +181,7 @@ def test_windows_become_exactly_the_regions(thr):
     just_above = np.nextafter(np.float32(thr), np.float32(1))
     maps["cytoplasm"][rng.random((50, 40)) < 0.2] = just_above
     maps["cytoplasm"][rng.random((50, 40)) < 0.2] = np.float32(thr)
-    for options in (dict(), dict(unseeded="drop", min_area=2)):
+    for options in (dict(), dict(keep_unseeded=False, min_area=2)):
         post = build(foreground_thr=thr, **options)
         regions = post.regions(maps)
         sizes = np.bincount(regions.ravel())[1:]
@@ -212,8 +201,6 @@ def test_enlarged_windows_share_no_pixel_and_leave_no_gap():
 
 
 def test_bad_arguments():
-    with pytest.raises(ValueError, match="unseeded must be 'keep' or 'drop', got 'all'"):
-        build(unseeded="all")
     with pytest.raises(ValueError, match="neck must be between 0 and 1, got 1.5"):
         build(neck=1.5)
     with pytest.raises(ValueError, match="border_thr must be between 0 and 1, got 1"):
@@ -228,4 +215,4 @@ def test_thousands_of_cells_take_no_whole_maps():
     nuclei = np.zeros_like(cytoplasm)
     nuclei[6::14, 6::14] = 0.9
     found = build()(dict(cytoplasm=cytoplasm, nuclei=nuclei, border=1 - cytoplasm))
-    assert len(found) == 72**2 and max(probs.numel() for probs in found.mask_probs) <= 144
+    assert len(found) == 72**2 and max(probs.size for probs in found.probs) <= 144

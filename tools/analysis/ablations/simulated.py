@@ -28,14 +28,16 @@ runs = dict(
     quality=dict(config="configs/sparseseunet/simulated_quality.py", error_analysis=True),
     quality_matrix_nms=dict(
         weights_of="quality",
-        options={"model.heads.instances.nms_thr": None, "model.heads.instances.nms_sigma": 2.0},
+        options={"model.heads.instances.test_cfg.nms": dict(_delete_=True, type="MatrixNMS", sigma=2.0)},
     ),
-    quality_no_nms=dict(weights_of="quality", options={"model.heads.instances.nms_thr": None}),
-    iou_mse_unused=dict(weights_of="iou_mse", options={"model.heads.instances.use_objectness": False}),
-    quality_unused=dict(weights_of="quality", options={"model.heads.instances.use_objectness": False}),
+    quality_no_nms=dict(weights_of="quality", options={"model.heads.instances.test_cfg.nms": None}),
+    iou_mse_unused=dict(weights_of="iou_mse", options={"model.heads.instances.objectness.in_score": False}),
+    quality_unused=dict(weights_of="quality", options={"model.heads.instances.objectness.in_score": False}),
     points=dict(
         config="configs/sparseseunet/brightfield_quickstart.py",
-        options={"model.heads.instances.num_points": 1024},  # of 128x128 pixels
+        options={  # of 128x128 pixels
+            "model.heads.instances.criterion.points": dict(type="UncertainPoints", num_points=1024)
+        },
     ),
     diskmask=dict(config="configs/diskmask/brightfield_quickstart.py"),
 )

@@ -3,9 +3,9 @@
 iters = 3000  # an hour and a half a run on two CPU cores
 seeds = [0]
 _head = "model.heads.instances."
-_no_nms = {_head + "nms_thr": None}
-_no_quality = {_head + "use_objectness": False}
-_matrix_nms = {_head + "nms_thr": None, _head + "nms_sigma": 2.0}
+_no_nms = {_head + "test_cfg.nms": None}
+_no_quality = {_head + "objectness.in_score": False}
+_matrix_nms = {_head + "test_cfg.nms": dict(_delete_=True, type="MatrixNMS", sigma=2.0)}
 runs = dict(
     single_level=dict(config="configs/sparseseunet/bbbc010_cpu.py", error_analysis=True),
     quality=dict(config="configs/sparseseunet/bbbc010_multi_level_cpu.py", error_analysis=True),
@@ -16,7 +16,7 @@ runs = dict(
     quality_no_nms=dict(weights_of="quality", options=_no_nms),
     quality_matrix_nms=dict(weights_of="quality", options=_matrix_nms),
     # by tools/analysis/calibrate.py on the training wells, of 0.4, 0.45, ..., 0.6
-    quality_calibrated=dict(weights_of="quality", options={_head + "mask_thr": 0.45}),
+    quality_calibrated=dict(weights_of="quality", options={_head + "test_cfg.mask_thr": 0.45}),
 )
 
 _ap = dict(AP="AP", AP50="AP50", AP75="AP75", AP_S="AP_S", AP_M="AP_M", AP_L="AP_L")

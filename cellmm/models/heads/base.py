@@ -1,0 +1,93 @@
+"""What a model asks of its heads and of its postprocess. No base class is needed.
+
+``CellSegmentor`` passes a head what its constructor names: ``in_specs`` (tuple of FeatureSpec, the maps that
+the head takes, finest first), ``in_channels`` (their channels, tuple) and ``stride`` (int, input pixels per
+pixel of the finest map).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from torch import Tensor, nn
+
+from cellmm.models.feature_spec import FeatureSpec
+from cellmm.structures import CellSample, PredictedInstances
+
+
+@runtime_checkable
+class Head(Protocol):
+    """A head that learns; ``cellmm.testing.check_head`` tests the rules.
+
+    ``features``: the decoder's maps, float (B, C, h, w), finest first, with the padding of the batch at the
+    bottom and right. ``samples``: one CellSample per image, not padded.
+    """
+
+    def loss(self, features: list[Tensor], samples: list[CellSample]) -> dict[str, Tensor]:
+        """Scalars by name; those with ``loss`` in their name are added up. Images may have no cells.
+
+        Where the model has several heads, the head's name comes before each name: ``border.loss_dice``.
+        """
+
+
+@runtime_checkable
+class InstanceHead(Head, Protocol):
+    """A head that finds cells; ``model.instance_head`` names it."""
+
+    def predict(self, features: list[Tensor], samples: list[CellSample]) -> list[PredictedInstances]:
+        """One entry per image: what was found, in the frame of the network's input; none is 0 instances."""
+
+
+@runtime_checkable
+class MapHead(Head, Protocol):
+    """A head that gives one map of probabilities, ``pred_semantic`` of a sample.
+
+    ``target``: the name of the map, different for each head of a model.
+    """
+
+    target: str
+
+    def predict_maps(self, features: list[Tensor]) -> Tensor:
+        """Probabilities (B, h, w), float in [0, 1], at the stride of ``out_spec``, see HeadContract."""
+
+
+@runtime_checkable
+class Postprocess(Protocol):
+    """What makes instances of the maps of one image, such as SeededWatershed; built from TASK_UTILS.
+
+    ``needs_maps``: the targets of the MapHeads that have to be there; default: none.
+    """
+
+    needs_maps: Sequence[str]
+
+    def __call__(self, maps: Mapping[str, np.ndarray]) -> PredictedInstances:
+        """Maps by target, float32 (h, w) in [0, 1], without padding -> the instances in them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadContract:
+    """What a head may say of itself, in attributes; those that it does not state have these defaults.
+
+    Args:
+        needs: {key of a training sample: the steps that write it}, such as ``{"gt_disks": "DiskTargets before
+            PackCellInputs"}``. Training stops before its first step where a key is missing.
+        num_classes: cells of class ``num_classes`` or above are refused before training; None: not checked.
+        num_queries: the most cells that it can find in an image; None: as many as there are.
+        out_spec: where the pixels of its masks or of its map lie in the input; None: as those of the finest
+            map that it takes.
+        target: of a MapHead; where training samples have ``gt_semantic``, it must hold this map.
+    """
+
+    needs: Mapping[str, str] = field(default_factory=dict)
+    num_classes: int | None = None
+    num_queries: int | None = None
+    out_spec: FeatureSpec | None = None
+    target: str | None = None
+
+    @classmethod
+    def of(cls, head: nn.Module) -> "HeadContract":
+        """What a built head says."""
+        return cls(
+            **{item.name: getattr(head, item.name) for item in fields(cls) if hasattr(head, item.name)}
+        )
