@@ -39,13 +39,6 @@ class Arguments:
     by_name: Mapping[str, inspect.Parameter]
     is_open: bool = False
 
-    @classmethod
-    def optional(cls, *names: str) -> "Arguments":
-        """Arguments of any kind, none of which must be given."""
-        return cls(
-            {name: inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None) for name in names}
-        )
-
     @property
     def required(self) -> list[str]:
         return [name for name, p in self.by_name.items() if p.default is p.empty]

@@ -12,7 +12,7 @@ from cellmm.config.foreign import TOP_LEVEL
 from cellmm.config.lookup import component_of
 from cellmm.config.schema import KEYS, REGISTRIES, TABLES
 from cellmm.config.text import objects
-from cellmm.config.variables import pipelines, unread, unused_pipelines, without_effect
+from cellmm.config.variables import unread, unused_pipelines, without_effect
 from cellmm.errors import CellMMError
 from cellmm.registry import SCOPE
 
@@ -29,8 +29,11 @@ def check_config(cfg: Config) -> None:
     top = {key: value for key, value in cfg.to_dict().items() if isinstance(key, str)}
     loop = component_of(top.get("train_cfg"), "LOOPS")
     in_iterations = loop is not None and not getattr(loop, "counts_epochs", False)
-    checker = ComponentChecker(pipelines(top), in_iterations)
-    for path, text in (*_names(cfg), *_top_level(top), *unread(top), *_second_hooks(top)):
+    checker = ComponentChecker(in_iterations)
+    for key in cfg:
+        if not (isinstance(key, str) and key.isidentifier()):
+            checker.report(str(key), "not a name; keys of a config are names of Python")
+    for path, text in (*_top_level(top), *unread(top), *_second_hooks(top)):
         checker.report(path, text)
     for key in KEYS:
         if key in top and (key in REGISTRIES or key in TABLES):
@@ -51,12 +54,6 @@ def _raise(problems: dict[str, str]) -> None:
     if problems:
         lines = [f"{path}: {text}" for path, text in problems.items()]
         raise CellMMError("; ".join(" ".join(line.splitlines()) for line in lines))
-
-
-def _names(cfg: Config) -> Iterator[tuple[str, str]]:
-    for key in cfg:
-        if not (isinstance(key, str) and key.isidentifier()):
-            yield str(key), "not a name; keys of a config are names of Python"
 
 
 def _top_level(top: dict) -> Iterator[tuple[str, str]]:

@@ -6,7 +6,7 @@ import numbers
 import re
 import reprlib
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from mmengine.hooks import CheckpointHook, EarlyStoppingHook, EMAHook
@@ -14,20 +14,11 @@ from mmengine.optim import ReduceOnPlateauParamScheduler, _ParamScheduler
 from mmengine.runner import EpochBasedTrainLoop, LogProcessor
 from torch.utils.data import DataLoader
 
+from cellmm.config import schema
 from cellmm.config.arguments import arguments_of, wrong_kind
 from cellmm.config.foreign import cure_of_transform, missing_package
 from cellmm.config.lookup import component_names, component_of
-from cellmm.config.schema import (
-    DEFAULTS,
-    GROUPS,
-    LISTS,
-    LOADERS,
-    REGISTRIES,
-    REQUIRED,
-    SUPPLIED,
-    TABLES,
-    TAKEN,
-)
+from cellmm.config.schema import LOADERS, REGISTRIES, TABLES
 from cellmm.datasets.transforms import Albumentations
 
 # mmengine's hooks whose constructors say what is wrong with their values, and do nothing else
@@ -45,12 +36,11 @@ class ComponentChecker:
     """Walks down a config; ``problems`` keeps what it found, the first for each key, in order.
 
     Args:
-        pipelines: lists of transforms by the name of their variable, by which their steps are called.
         in_iterations: whether training counts iterations, not epochs.
     """
 
-    def __init__(self, pipelines: Mapping[str, list] | None = None, in_iterations: bool = False) -> None:
-        self.pipelines, self.in_iterations = pipelines or {}, in_iterations
+    def __init__(self, in_iterations: bool = False) -> None:
+        self.in_iterations = in_iterations
         self.problems: dict[str, str] = {}
 
     def report(self, path: str, text: str) -> None:
@@ -65,9 +55,7 @@ class ComponentChecker:
         """
         known = key in TABLES and not free or key in REGISTRIES and (not free or REGISTRIES[key] == MODELS)
         registries = REGISTRIES.get(key, []) if known else []
-        if isinstance(value, list | tuple) and (key in LISTS or not known):
-            named = (name for name, steps in self.pipelines.items() if key == "pipeline" and steps == value)
-            path = next(named, path)
+        if isinstance(value, list | tuple) and (registries or not known or key in LOADERS):
             for i, part in enumerate(value):
                 self.visit(part, key, f"{path}.{i}", strict, free)
         elif not isinstance(value, dict):
@@ -76,7 +64,7 @@ class ComponentChecker:
                 self.report(path, f"a dict is needed, got {short(value)}")
         elif known and not registries:
             self._visit_table(value, key, path)
-        elif "type" in value or (known and key in DEFAULTS):
+        elif "type" in value or (known and key in schema.DEFAULTS):
             self._visit_component(value, key, path, registries, strict)
         else:
             self._visit_untyped(value, key, path, registries, strict)
@@ -92,7 +80,9 @@ class ComponentChecker:
 
     def _visit_untyped(self, value: dict, key: str, path: str, registries: list[str], strict: bool) -> None:
         each = (
-            "metrics" if registries and "metrics" in value else GROUPS.get(key, None if registries else key)
+            "metrics"
+            if registries and "metrics" in value
+            else schema.GROUPS.get(key, None if registries else key)
         )
         for name, part in value.items():
             if isinstance(part, str) and difflib.get_close_matches("type", [str(name)], 1, 0.7):
@@ -104,15 +94,13 @@ class ComponentChecker:
             self.report(path, LOOP if key == "train_cfg" else "has no type")
 
     def _visit_component(self, value: dict, key: str, path: str, registries: list[str], strict: bool) -> None:
-        kind = value.get("type", DEFAULTS.get(key))
+        kind = value.get("type", schema.DEFAULTS.get(key))
         component = component_of(dict(type=kind), *registries)
         if key in ("pipeline", "transforms") and (cure := cure_of_transform(kind, component)):
             self.report(f"{path}.type", cure)
-        elif component is None and isinstance(kind, str):
+        elif component is None:
             near = nearest(kind, component_names(*registries))
             self.report(f"{path}.type", f"there is no {short(kind)}; {near}")
-        elif component is None:
-            self.report(f"{path}.type", f"the name of a component is needed, got {short(kind)}")
         elif key == "optim_wrapper" and value.get("constructor") is not None:  # takes the rest as it likes
             self.visit(dict(type=value["constructor"]), "constructor", f"{path}.constructor")
         else:
@@ -134,8 +122,8 @@ class ComponentChecker:
     ) -> None:
         """``component``: None for a table."""
         title = getattr(component, "__name__", key)
-        arguments, taken = (arguments_of(component), TAKEN) if component else (TABLES[key], ())
-        supplied = {*SUPPLIED, *getattr(component, "derived_arguments", ())} if component else ()
+        arguments, taken = (arguments_of(component), schema.TAKEN) if component else (TABLES[key], ())
+        supplied = {*schema.SUPPLIED, *getattr(component, "derived_arguments", ())} if component else ()
         by_name = dict(arguments.by_name)
         if "ema_type" in by_name:  # the average, which gets the other arguments
             average = value.get("ema_type", by_name["ema_type"].default)
@@ -152,14 +140,14 @@ class ComponentChecker:
             elif name not in taken:
                 if not arguments.is_open or difflib.get_close_matches(str(name), names, 1, 0.8):
                     self.report(f"{path}.{name}", f"{title} takes no such argument; {nearest(name, names)}")
-        missing = [name for name in REQUIRED.get(key, ()) if value.get(name) is None]
+        missing = [name for name in schema.REQUIRED.get(key, ()) if value.get(name) is None]
         if strict:
             missing += [name for name in arguments.required if name not in (*supplied, *value)]
         for name in missing:
             self.report(f"{path}.{name}", f"missing; {title} needs it")
 
     def _check_class(self, value: dict, cls: type, path: str) -> None:
-        options = {name: part for name, part in value.items() if name not in TAKEN}
+        options = {name: part for name, part in value.items() if name not in schema.TAKEN}
         if package := missing_package(cls):
             text = f"{cls.__name__} needs what is not installed; pip install {package}"
             self.report(f"{path}.type", text)

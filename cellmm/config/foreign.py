@@ -19,8 +19,8 @@ _NAMES_BY_CURE = {
     "Resize(scale=(width, height))": "FixShapeResize",
     "RandomCrop": "MinIoURandomCrop RandomCenterCropPad RandomResizedCrop",
     "Pad, or RandomWarp(scale=(0.5, 1), border=0)": "Expand",
-    "RandomWarp(rotate=(-180, 180))": "RandomRotate Rotate RandomAffine GeomTransform",
-    "RandomWarp, or Albumentations with Affine": "ShearX ShearY TranslateX TranslateY",
+    "RandomWarp(rotate=(-180, 180)), or Albumentations with Affine": "RandomRotate Rotate RandomAffine "
+    "GeomTransform ShearX ShearY TranslateX TranslateY",
     "RandomIntensity or PhotoMetricDistortion": "ColorTransform ColorJitter Brightness Contrast Sharpness "
     "AutoContrast Equalize Invert Posterize Solarize SolarizeAdd YOLOXHSVRandomAug",
     "color='grayscale' of LoadImage, or RandomIntensity": "Color RandomGrayscale",
@@ -30,8 +30,7 @@ _NAMES_BY_CURE = {
     "RandAugment AutoAugment",
     "PackCellInputs": "PackSegInputs PackInputs DefaultFormatBundle Collect ImageToTensor ToTensor "
     "PILToTensor",
-    "no such step, leave it out": "FilterAnnotations Corrupt",
-    "one pass of an image, leave it out": "MultiScaleFlipAug TestTimeAug",
+    "no such step, leave it out": "FilterAnnotations Corrupt MultiScaleFlipAug TestTimeAug",
     "its steps in the pipeline itself": "Compose KeyMapper TransformBroadcaster",
 }
 TRANSFORMS = {name: cure for cure, names in _NAMES_BY_CURE.items() for name in names.split()}

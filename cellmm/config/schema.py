@@ -1,6 +1,7 @@
 """What keys of a config hold, outside of the model: components of a registry, or tables of fixed keys."""
 
 from collections.abc import Callable
+from inspect import Parameter
 
 import torch
 from mmengine.runner import Runner
@@ -15,8 +16,8 @@ from cellmm.simulation import make_dataset
 
 def _keys(*functions: Callable, but: str = "", more: str = "") -> Arguments:
     """The arguments of the functions except for ``but``, and those named in ``more``; all are optional."""
-    names = [name for each in functions for name in arguments_of(each).by_name if name != but]
-    return Arguments.optional(*names, *more.split())
+    names = [name for each in functions for name in arguments_of(each).by_name if name != but] + more.split()
+    return Arguments({name: Parameter(name, Parameter.KEYWORD_ONLY, default=None) for name in names})
 
 
 _RUNNER = "compile sync_bn find_unused_parameters model_wrapper_cfg custom_imports efficient_conv_bn_eval"
@@ -35,7 +36,6 @@ TABLES = {
     "randomness": _keys(set_random_seed),
     "auto_scale_lr": _keys(more="enable base_batch_size"),
     "compile": _keys(torch.compile, but="model"),
-    "custom_imports": _keys(more="imports allow_failed_imports"),
 }
 _KEYS_OF_REGISTRIES = {
     "MODELS": "model data_preprocessor encoder decoder heads head ema_type",
@@ -71,11 +71,6 @@ GROUPS = {
     "param_scheduler": "param_scheduler",
     "heads": "head",
     "decoders": "decoder",
-}
-# keys where a list of dicts may stand
-LISTS = {
-    *(*LOADERS, "dataset", "datasets", "pipeline", "transforms", "albumentations", "vis_backends"),
-    *("custom_hooks", "param_scheduler", "val_evaluator", "test_evaluator", "metrics"),
 }
 REQUIRED = {
     **dict.fromkeys(LOADERS, ("dataset", "sampler")),

@@ -8,16 +8,6 @@ from cellmm.config.lookup import component_of
 from cellmm.config.schema import KEYS, LOADERS
 
 
-def pipelines(config: dict) -> dict[str, list]:
-    """Lists of transforms by the name of their variable."""
-    lists = {name: value for name, value in config.items() if name not in KEYS and isinstance(value, list)}
-    return {name: steps for name, steps in lists.items() if any(map(_is_transform, steps))}
-
-
-def _is_transform(step: Any) -> bool:
-    return isinstance(step, dict) and component_of(step, "TRANSFORMS") is not None
-
-
 def unread(config: dict) -> Iterator[tuple[str, str]]:
     """Names of other libraries whose value no key of the config has, each with what to write instead."""
     nodes = [(path[-1], value) for path, value in _nodes(config) if path[0] in KEYS]
@@ -31,9 +21,12 @@ def unread(config: dict) -> Iterator[tuple[str, str]]:
 def unused_pipelines(config: dict) -> Iterator[tuple[str, str]]:
     """Pipelines named after a data set whose dataloader is there, and which no dataloader has."""
     nodes = [value for path, value in _nodes(config) if path[0] in LOADERS]
-    for name, steps in pipelines(config).items():
+    for name, steps in config.items():
         loader = next((key for key in LOADERS if name.startswith(key.split("_")[0])), None)
-        if config.get(loader) is not None and not any(_holds(value, steps) for value in nodes):
+        if name in KEYS or config.get(loader) is None or not isinstance(steps, list):
+            continue
+        is_pipeline = any(component_of(step, "TRANSFORMS") for step in steps if isinstance(step, dict))
+        if is_pipeline and not any(_holds(value, steps) for value in nodes):
             text = f"no dataloader uses it; set {loader}.dataset.pipeline={name} too, or drop it"
             yield name, f"{text} with {name}=None"
 
