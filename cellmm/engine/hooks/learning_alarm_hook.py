@@ -163,7 +163,8 @@ def _of_maps(metrics: dict) -> Iterator[tuple[str, str]]:
 
 def _cures(runner: Runner) -> Iterator[str]:
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    yield "a longer training (train_cfg.max_iters)"
+    by_epoch = getattr(runner._train_loop, "counts_epochs", False)
+    yield f"a longer training (train_cfg.{'max_epochs' if by_epoch else 'max_iters'})"
     yield f"another learning rate (now {_rate(runner):.2g})"
     for name, head in getattr(model, "heads", {}).items():
         for part in ("finder", "test_cfg"):
