@@ -1,10 +1,10 @@
 # The commands of daily work, in the active environment: `make lint test`.
 PYTHON ?= python
 
-.PHONY: help install lint format test doctor quickstart clean
+.PHONY: help install lint format test docs doctor quickstart clean
 
 help:
-	@echo "make install | lint | format | test | doctor | quickstart | clean"
+	@echo "make install | lint | format | test | docs | doctor | quickstart | clean"
 
 # The second line puts the OpenCV build without windows (and without libGL) in place: see docs/get_started.md.
 install:
@@ -23,6 +23,10 @@ format:
 test:
 	$(PYTHON) -m pytest
 
+# The pages are in docs/_build/html; a warning is an error.
+docs:
+	$(PYTHON) -m sphinx -W --keep-going -b html docs docs/_build/html
+
 doctor:
 	$(PYTHON) -m cellmm.commands.cli doctor
 
@@ -30,4 +34,4 @@ quickstart:
 	$(PYTHON) tools/quickstart.py
 
 clean:
-	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf build dist docs/_build docs/api *.egg-info .pytest_cache .ruff_cache .hypothesis

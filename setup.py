@@ -24,6 +24,7 @@ def read_version() -> str:
 
 
 extras = {name: read_requirements(name) for name in ("tests", "docs", "optional")}
+extras["tests"] += extras["docs"]  # the tests build the documentation
 extras["all"] = [line for lines in extras.values() for line in lines]
 
 setup(
@@ -34,17 +35,17 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["cellmm", "cellmm.*"]),
-    python_requires=">=3.10",
+    python_requires=">=3.11",
     install_requires=read_requirements("runtime"),
     extras_require=extras,
     entry_points={"console_scripts": ["cellmm = cellmm.commands.cli:main"]},
     classifiers=[
         "Intended Audience :: Science/Research",
         "Programming Language :: Python :: 3",
-        "Programming Language :: Python :: 3.10",
         "Programming Language :: Python :: 3.11",
         "Programming Language :: Python :: 3.12",
         "Programming Language :: Python :: 3.13",
+        "Programming Language :: Python :: 3.14",
         "Topic :: Scientific/Engineering :: Bio-Informatics",
         "Topic :: Scientific/Engineering :: Image Recognition",
     ],

@@ -1,18 +1,26 @@
 """Fixtures that all tests share."""
 
+import contextlib
+import importlib.util
 import logging
+import multiprocessing
 import os
-from collections.abc import Callable, Iterator
+import socket
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
+from mmengine.dataset import base_dataset
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 
 from cellmm.simulation import make_dataset
 
 torch.set_num_threads(1)
+base_dataset.gc = SimpleNamespace(collect=int)  # it collects garbage for every dataset: 0.3 s each
 init_default_scope("cellmm")  # as every config does
 
 _ROOT = Path(os.environ.get("CELLMM_DATA") or Path(__file__).parents[2] / "shared" / "data")
@@ -27,6 +35,43 @@ param_scheduler = []
 custom_hooks = []
 """
 
+PROCESS = """
+import gc, os, sys, torch
+gc.freeze()
+os.environ.update({environment})
+os.chdir({folder!r})
+torch.set_num_threads(1)
+log = os.open({log!r}, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+os.dup2(log, 1)
+os.dup2(log, 2)
+sys.path[:0] = {path}
+from cellmm.commands.cli import main
+status = main({argv})
+if status == 0 and torch.distributed.is_initialized():
+    sys.exit("the process group was not left")
+sys.exit(status)
+"""
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """How many processes ``-n auto`` means: none for a few files, which would wait longer for the imports."""
+    few = len(config.args) <= 3 and all(".py" in argument for argument in config.args)
+    return 0 if few else min(os.cpu_count() or 1, 8)
+
+
+@pytest.fixture(scope="session")
+def load_tool() -> Callable[[str], ModuleType]:
+    """``load_tool("analysis/ablate")`` is the module ``tools/analysis/ablate.py``."""
+
+    def load(name: str) -> ModuleType:
+        path = Path(__file__).parents[1] / "tools" / f"{name}.py"
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
+
 
 @pytest.fixture(scope="session")
 def real_data() -> Callable[[str], Path]:
@@ -38,6 +83,15 @@ def real_data() -> Callable[[str], Path]:
         return _ROOT / name
 
     return folder
+
+
+@pytest.fixture(autouse=True)
+def open_stdout() -> None:
+    """Loggers of earlier tests write to the present stdout: theirs may be closed."""
+    for logger in MMLogger._instance_dict.values():
+        for handler in logger.handlers:
+            if type(handler) is logging.StreamHandler:
+                handler.stream = sys.stdout
 
 
 @pytest.fixture
@@ -71,3 +125,58 @@ def tiny_config(tiny_data) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def forked() -> multiprocessing.context.ForkServerContext:
+    """Its processes are forked from one that has imported the libraries, which saves five seconds each."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(
+        ["torchvision", "torch._dynamo", "cellmm.commands.train", "cellmm.commands.test", "cellmm.models"]
+        + ["cellmm.datasets.transforms", "cellmm.evaluation", "cellmm.visualization", "cellmm.engine"]
+    )
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    return context
+
+
+@pytest.fixture(scope="session")
+def launch(forked) -> Callable[..., str]:
+    """``launch(argv, folder, ranks)`` runs ``cellmm ARGV`` in new processes, one per rank, and returns their
+    output.
+
+    All must end with ``status``. ``folders`` gives each rank a current folder of its own, as if it had its
+    own disk. ``path`` is put before ``sys.path``.
+    """
+
+    def run(
+        argv: list[str],
+        folder: Path,
+        ranks: int = 1,
+        status: int = 0,
+        folders: Sequence[Path] | None = None,
+        path: Sequence[str] = (),
+    ) -> str:
+        with contextlib.closing(socket.socket()) as free:
+            free.bind(("127.0.0.1", 0))
+            port = str(free.getsockname()[1])
+        log = str(folder / f"{argv[0]}_{ranks}_{port}.txt")
+        processes = []
+        for rank in range(ranks):
+            environment = dict(OMP_NUM_THREADS="1")
+            if ranks > 1:
+                environment |= dict(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(ranks))
+                environment |= dict(MASTER_ADDR="127.0.0.1", MASTER_PORT=port)
+            words = argv + (["--launcher", "pytorch"] if ranks > 1 else [])
+            place = str(folders[rank] if folders else Path.cwd())
+            code = PROCESS.format(
+                environment=environment, folder=place, log=log, argv=words, path=[str(part) for part in path]
+            )
+            processes.append(forked.Process(target=exec, args=(code, {})))
+            processes[-1].start()
+        for process in processes:
+            process.join(300)
+        text = Path(log).read_text()
+        assert [process.exitcode for process in processes] == [status] * ranks, text[-3000:]
+        return text
+
+    return run

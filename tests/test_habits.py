@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 import tifffile
 from mmengine.config import Config
+from mmengine.runner import Runner
 
+from cellmm.apis.inferencer import CellInferencer
 from cellmm.commands.train import parse_args, prepare_config
 from cellmm.config.check import check_config
 from cellmm.config.load import load_config
 from cellmm.datasets import LabelImageDataset
 from cellmm.engine.preflight.building import build
+from cellmm.engine.runner import build_runner
 from cellmm.engine.trained_on import TrainedOn
 from cellmm.errors import CellMMError
 from cellmm.registry import TRANSFORMS
@@ -278,3 +281,50 @@ def test_auto_scale_lr_of_the_command(config):
     options = ("--cfg-options", "auto_scale_lr.base_batch_size=16", "auto_scale_lr.enable=False")
     assert prepared(path, *options).auto_scale_lr == dict(enable=False, base_batch_size=16)
     assert prepared(path, "--auto-scale-lr", *options).auto_scale_lr == dict(enable=True, base_batch_size=16)
+
+
+TRAINING = """
+meta = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor", "flip")
+train_pipeline = [
+    dict(type="LoadImageFromFile", color_type="unchanged"),
+    dict(type="LoadAnnotations", with_bbox=True, with_mask=True),
+    dict(type="RandomFlip", prob=0.5, direction=["horizontal", "vertical"]),
+    dict(type="RandomResize", scale=(64, 64), ratio_range=(0.8, 1.25), keep_ratio=True),
+    dict(type="RandomCrop", crop_size=(48, 48)),
+    dict(type="Pad", size_divisor=16),
+    dict(type="PhotoMetricDistortion"),
+    dict(type="Normalize", mean=[100.0, 100.0], std=[50.0, 50.0]),
+    dict(type="PackDetInputs", meta_keys=meta),
+]
+test_pipeline = [
+    dict(type="LoadImageFromFile", color_type="unchanged"),
+    dict(type="Resize", scale=(64, 64), keep_ratio=True),
+    dict(type="LoadAnnotations", with_mask=True),
+    dict(type="Normalize", mean=[100.0, 100.0], std=[50.0, 50.0]),
+    dict(type="PackDetInputs", meta_keys=meta),
+]
+train_dataloader["dataset"].update(pipeline=train_pipeline)
+val_dataloader = dict(dataset=dict(data_root=data_root, pipeline=test_pipeline))
+test_dataloader = val_dataloader
+train_cfg = dict(_delete_=True, type="EpochBasedTrainLoop", max_epochs=1, val_interval=1)
+default_hooks = dict(checkpoint=dict(_delete_=True, type="CheckpointHook", interval=1, save_best="AP"))
+log_processor = dict(by_epoch=True)
+auto_scale_lr = dict(enable=False, base_batch_size=4)
+"""
+
+
+def test_a_config_of_these_habits_trains_tests_and_predicts(tiny_config, tiny_data, tmp_path, monkeypatch):
+    monkeypatch.setattr(Runner, "_log_env", lambda *args: None)
+    path = tiny_config(tmp_path, TRAINING)
+    runner = build_runner(prepared(path, "--work-dir", str(tmp_path / "work"), "--auto-scale-lr"))
+    assert runner.optim_wrapper.get_lr()["lr"] == [5e-4]  # for batches of 2 where 4 had 1e-3
+    runner.train()
+    assert (tmp_path / "work" / "epoch_1.pth").exists() and (
+        tmp_path / "work" / "best_AP_epoch_1.pth"
+    ).exists()
+    inferencer = CellInferencer(path, tmp_path / "work" / "epoch_1.pth", device="cpu")
+    image = next(
+        p for p in sorted(tiny_data.rglob("*.tif*")) if "label" not in str(p) and "cell" not in str(p)
+    )
+    sample = inferencer.predict(image)
+    assert sample.ori_shape == (64, 64) and "pred_instances" in sample

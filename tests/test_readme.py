@@ -10,7 +10,8 @@ import yaml
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```bash\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+DOCS = sorted(path for path in (ROOT / "docs").rglob("*.md") if "_build" not in path.parts)
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("configs/*/README.md")), *DOCS]
 CONFIGS = sorted(
     path.relative_to(ROOT).as_posix()
     for path in (ROOT / "configs").glob("*/**/*.py")
@@ -47,8 +48,9 @@ def test_there_are_configs():
 
 
 @pytest.mark.parametrize("config", CONFIGS)
-def test_config_has_a_row_in_the_readme(config):
-    rows = [line for line in README.splitlines() if line.startswith("|") and f"({config})" in line]
+def test_config_has_a_row_in_the_model_zoo(config):
+    zoo = (ROOT / "docs/model_zoo.md").read_text(encoding="utf-8").split("## Commands")[0]
+    rows = [line for line in zoo.splitlines() if line.startswith("|") and f"(../{config})" in line]
     assert len(rows) == 1
 
 
@@ -60,10 +62,13 @@ def test_config_has_an_entry_in_its_metafile(config):
     assert [model["Config"] for model in models].count(config) == 1
 
 
-def test_every_page_is_in_the_index():
-    index = (ROOT / "docs/index.md").read_text(encoding="utf-8").splitlines()
-    names = [page.relative_to(ROOT / "docs").with_suffix("").as_posix() for page in PAGES[2:]]
-    assert sorted(line for line in index if line in names) == sorted(set(names) - {"index"})
+def test_every_page_is_in_one_table_of_contents():
+    listed = []
+    for page in DOCS:
+        for tree in re.findall(r"^```{toctree}\n(.*?)^```$", page.read_text(encoding="utf-8"), re.M | re.S):
+            names = [line for line in tree.splitlines() if line and not line.startswith(":")]
+            listed += [(page.parent / f"{name}.md").resolve() for name in names if name != "api/modules"]
+    assert sorted([*listed, ROOT / "docs/index.md"]) == DOCS
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
@@ -80,10 +85,11 @@ def test_links_resolve(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_paths_in_commands_exist(page):
-    """Configs and tools that a page's commands name, but for those that a reader is to write."""
+    """Configs and tools that a page's commands name, except for those of the reader and of MMDetection."""
+    others = ("configs/mine/", "tools/misc/", "tools/analysis_tools/")
     text = page.read_text(encoding="utf-8")
     for name in re.findall(r"(?:^|[\s`(])((?:tools|configs)/[\w/]+\.(?:py|sh))", text):
-        if not name.startswith("configs/mine/"):
+        if not name.startswith(others):
             assert (ROOT / name).is_file(), f"{page}: {name}"
 
 

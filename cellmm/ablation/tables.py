@@ -53,18 +53,23 @@ def _numbers(row: Row, result: Mapping[str, Any]) -> Mapping[str, float | None]:
 def _column(rows: Sequence[Sequence[float]], table: Table) -> list[str]:
     digits = 4 if table.scale == 1 else 1
     means = [f"{table.scale * fmean(values):.{digits}f}" if values else "-" for values in rows]
-    ranking = sorted({mean for mean in means if mean != "-"}, key=float, reverse=True)
-    marks = {}
-    if table.mark and len(means) - means.count("-") > 1:
-        marks = dict(zip(ranking, ("**{}**", "<u>{}</u>"), strict=False))
+    marked = mark_best(means) if table.mark else means
     cells = []
-    for mean, values in zip(means, rows, strict=True):
-        cell = marks.get(mean, "{}").format(mean)
+    for cell, values in zip(marked, rows, strict=True):
         if len(values) > 1:
             low, high = (f"{table.scale * value:.{digits}f}" for value in (min(values), max(values)))
             cell += f" ({low} to {high})"
         cells.append(cell)
     return cells
+
+
+def mark_best(numbers: Sequence[str]) -> list[str]:
+    """The highest number bold and the second highest underlined; '-' stands for a missing number."""
+    ranking = sorted(set(numbers) - {"-"}, key=float, reverse=True)
+    if len(numbers) - numbers.count("-") < 2:
+        return list(numbers)
+    marks = dict(zip(ranking, ("**{}**", "<u>{}</u>"), strict=False))
+    return [marks.get(number, "{}").format(number) for number in numbers]
 
 
 def _footer(

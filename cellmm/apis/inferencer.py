@@ -13,7 +13,8 @@ from mmengine.registry import init_default_scope
 from cellmm.config.check import check_pipeline
 from cellmm.config.load import load_config
 from cellmm.config.lookup import component_of
-from cellmm.engine.checkpoints.read import load_checkpoint, load_fitting
+from cellmm.datasets.transforms import TransformContract
+from cellmm.engine.checkpoints import load_checkpoint, load_fitting
 from cellmm.engine.preflight import build, tell_channels
 from cellmm.engine.trained_on import TrainedOn
 from cellmm.errors import CellMMError, explain
@@ -77,12 +78,13 @@ class CellInferencer:
         key = "test_dataloader.dataset.pipeline"
         check_pipeline(dataset.pipeline, key)
         steps = build(key, lambda: [TRANSFORMS.build(step) for step in dataset.pipeline], dataset.pipeline)
-        steps = [step for step in steps if not getattr(step, "annotation_only", False)]
+        steps = [step for step in steps if not TransformContract.of(step).annotation_only]
         self._load_image, self._steps = steps[0], steps[1:]
         self.model = build("model", lambda: MODELS.build(cfg.model), cfg.model)
         tell_channels(steps, self.model)
-        load_fitting(self.model, checkpoint)
-        meta = load_checkpoint(checkpoint).get("meta", {})
+        content = load_checkpoint(checkpoint)
+        load_fitting(self.model, checkpoint, content["state_dict"])
+        meta = content["meta"]
         trained = meta.get("dataset_meta") or {}
         metainfo = dataset.get("metainfo") or component_of(dataset, "DATASETS").METAINFO
         self.trained_on = TrainedOn.from_meta(meta, checkpoint)

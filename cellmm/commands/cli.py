@@ -41,6 +41,7 @@ def run(module: str, argv: Sequence[str], *, prog: str) -> int:
             return _fail(prog, "stopped", status=130)
         line = _line_of(error) if entry else _line_of_import(error)
         if line is None:
+            _end_if_in_group(1, error)
             raise
         return _fail(prog, line)
     return status if isinstance(status, int) else 0
@@ -70,7 +71,14 @@ def _line_of_import(error: BaseException) -> str | None:
 
 def _fail(prog: str, message: str, *, status: int = 1) -> int:
     sys.stderr.write(f"{prog}: {' '.join(message.splitlines())}\n")
+    _end_if_in_group(status)
     return status
+
+
+def _end_if_in_group(status: int, error: BaseException | None = None) -> None:
+    """End a process of several that failed, an unexpected ``error`` with its traceback."""
+    if ranks := sys.modules.get("cellmm.engine.ranks"):  # else there is no group
+        ranks.exit_after_error(status, error)
 
 
 def _parser() -> argparse.ArgumentParser:

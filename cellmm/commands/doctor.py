@@ -37,7 +37,6 @@ LIBRARIES = {
     "skimage": "scikit-image",
     "tifffile": "tifffile",
     "pycocotools.mask": "pycocotools",
-    "faster_coco_eval": "faster-coco-eval",
     "matplotlib": "matplotlib",
     "tqdm": "tqdm",
     "yaml": "PyYAML",
@@ -89,8 +88,8 @@ def examine() -> Iterable[Finding]:
 def check_python() -> list[Finding]:
     """Python and cellmm themselves."""
     text = f"{platform.python_version()} on {platform.platform()}, {sys.executable}"
-    if sys.version_info >= (3, 14):
-        first = Finding("warning", "python", f"{text}; cellmm is tested on 3.10 to 3.13")
+    if sys.version_info >= (3, 15):
+        first = Finding("warning", "python", f"{text}; cellmm is tested on 3.11 to 3.14")
     else:
         first = Finding("ok", "python", text)
     return [first, Finding("ok", "cellmm", f"{__version__} at {Path(__file__).parent}")]

@@ -14,7 +14,7 @@ from mmengine.hooks import EarlyStoppingHook, EMAHook
 from cellmm.config.check import check_config
 from cellmm.config.load import load_config
 from cellmm.config.lookup import component_of
-from cellmm.engine.checkpoints.read import check_finite, load_checkpoint, load_fitting
+from cellmm.engine.checkpoints import check_finite, load_checkpoint, load_fitting
 from cellmm.engine.class_order import follow_classes
 from cellmm.engine.hooks import CompareWithTrainingHook
 from cellmm.engine.ranks import end_distributed
@@ -113,10 +113,11 @@ def main(argv: Sequence[str] | None = None) -> dict:
     args = parse_args(argv)
     cfg = prepare_config(args)
     checkpoint = load_checkpoint(args.checkpoint)  # first, since every test image is opened next
-    check_finite(checkpoint.pop("state_dict"), args.checkpoint)
+    weights = checkpoint.pop("state_dict")
+    check_finite(weights, args.checkpoint)
     meta, seen = checkpoint["meta"], TrainedOn.from_meta(checkpoint["meta"], args.checkpoint)
     runner = build_runner(cfg)
-    load_fitting(getattr(runner.model, "module", runner.model), args.checkpoint)
+    load_fitting(getattr(runner.model, "module", runner.model), args.checkpoint, weights)
     follow_classes(runner.test_loop, meta.get("dataset_meta"), args.checkpoint)
     if seen is not None:
         runner.register_hook(CompareWithTrainingHook(seen))

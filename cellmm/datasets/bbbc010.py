@@ -22,7 +22,7 @@ class BBBC010Dataset(MaskFolderDataset):
     brightfield, 'w1' GFP; a list gives an image with these channels.
     Wells in no split are left out, and a line in the log counts their masks. ``img_id`` counts from 1 in
     the sorted wells of the split.
-    Source: image set BBBC010v1, Ljosa et al., Nature Methods 2012.
+    Source: BBBC010, image set version 1, Ljosa et al., Nature Methods 2012.
     """
 
     METAINFO: dict = {"classes": ("worm",)}

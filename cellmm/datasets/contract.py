@@ -10,6 +10,11 @@ class NumberedDataset(Protocol):
 
     ``metainfo``: dict with ``classes``, the names of the labels 0, 1, ... A subclass of ``CellDataset``
     follows the rules and only writes ``load_data_list``; ``cellmm.testing.check_dataset`` tests them.
+
+    Optional are ``pipeline``, mmengine's Compose of the transforms, without which images and the places of
+    labels are not checked before training; and ``take_class_order(classes, source, category_ids)``, which
+    numbers the classes as another dataset does, or raises CellMMError. Without it, classes in another order
+    are refused.
     """
 
     metainfo: dict

@@ -11,7 +11,7 @@ class DSB2018Dataset(MaskFolderDataset):
     """Nuclei: ``<id>/images/<id>.png`` and ``<id>/masks/*.png``, one nucleus per file.
 
     The images are RGBA, fluorescence and stained tissue mixed: load them with ``color='grayscale'`` or 'rgb'.
-    Source: BBBC038v1, Caicedo et al., Nature Methods 2019.
+    Source: DSB2018, image set BBBC038v1, Caicedo et al., Nature Methods 2019.
     """
 
     METAINFO: dict = {"classes": ("nucleus",)}

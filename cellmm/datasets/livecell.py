@@ -15,7 +15,7 @@ class LIVECellDataset(CellCocoDataset):
     """``livecell_coco_<split>.json`` and the images anywhere below ``images/``, found by their names.
 
     ``split``: 'train', 'val' or 'test'; ``ann_file`` instead names another json, such as one of the published
-    fractions of the training set. Source: Edlund et al., Nature Methods 2021.
+    fractions of the training set. Source: LIVECell, Edlund et al., Nature Methods 2021.
     """
 
     def __init__(

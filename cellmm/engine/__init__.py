@@ -1,4 +1,4 @@
-"""What makes mmengine right on today's torch: exact resume, mixed precision, safe files, the Runner."""
+"""Training and testing on mmengine: the Runner, exact resume, checkpoints, mixed precision, hooks."""
 
 from cellmm.engine.averaged_weights import ExponentialMovingAverage
 from cellmm.engine.hooks import (
@@ -13,7 +13,7 @@ from cellmm.engine.hooks import (
 )
 from cellmm.engine.loops import EpochBasedTrainLoop, IterBasedTrainLoop
 from cellmm.engine.mmengine_fixes.ddp import CellDistributedDataParallel
-from cellmm.engine.optim_wrappers import AmpOptimWrapper, OptimWrapper
+from cellmm.engine.mmengine_fixes.optim_wrappers import AmpOptimWrapper, OptimWrapper
 
 __all__ = [
     "AmpOptimWrapper",

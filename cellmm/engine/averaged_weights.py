@@ -10,16 +10,17 @@ from cellmm.registry import MODELS
 class ExponentialMovingAverage(mmengine.model.ExponentialMovingAverage):
     """mmengine's average of the same name and arguments, warmed up to be right after any number of steps.
 
-    Update n moves the average by max(momentum, warmup / (warmup + n)) of the way to the new weights. Early in
-    a training the average then spans about the last 1 / ``warmup`` of the steps so far. Without a warm-up it
-    still holds (1 - momentum)^n of the weights after the first step: 13 % after 200 steps with momentum 0.01.
+    Update n moves the average by max(momentum, warmup / (warmup + n)) of the distance to the new weights.
+    Early in a training the average then spans about the last 1 / ``warmup`` of the steps so far. Without a
+    warm-up it keeps a share of (1 - momentum)^n of the weights after the first step: 13 % after 200 steps
+    with momentum 0.01.
 
     Args:
-        model: whose weights are averaged.
+        model: the model whose weights are averaged.
         momentum: share of the new weights once warmed up, between 0 and 1.
-        warmup: above 0. It lasts for warmup / momentum updates.
-        kwargs: mmengine's ``interval``, ``device``, and ``update_buffers``, which averages running means too;
-            without it they are those of the plain weights.
+        warmup: above 0. The warm-up lasts for warmup / momentum updates.
+        kwargs: mmengine's ``interval``, ``device`` and ``update_buffers``. The latter averages running means
+            too; otherwise they are those of the plain weights.
 
     Raises:
         ValueError: ``momentum`` or ``warmup`` out of range.

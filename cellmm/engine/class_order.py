@@ -9,21 +9,21 @@ from cellmm.errors import CellMMError
 
 
 def leaves(dataset: Any) -> Iterator[Any]:
-    """The datasets inside of wrappers."""
-    wrapped = vars(dataset)  # of num_batch_per_epoch, ConcatDataset and those that repeat
+    """The datasets inside wrappers."""
+    wrapped = vars(dataset)  # ConcatDataset, wrappers that repeat, and that of num_batch_per_epoch
     inside = wrapped.get("datasets") or [wrapped.get("_dataset") or wrapped.get("dataset")]
     if inside == [None]:
         yield dataset
     else:
-        for one in inside:
-            yield from leaves(one)
+        for part in inside:
+            yield from leaves(part)
 
 
 def follow_classes(loop: BaseLoop | None, meta: Mapping | None, source: str) -> None:
-    """Let the datasets of ``loop`` number their classes as ``meta`` does, and its metrics know of it.
+    """Let the datasets of ``loop`` number their classes as ``meta`` does, and tell its metrics.
 
-    ``meta``: metainfo of another dataset, or a checkpoint's ``dataset_meta``; nothing is done without classes
-    in it. ``source``: what messages call it. Call it before a sample is read.
+    ``meta``: metainfo of another dataset, or a checkpoint's ``dataset_meta``; without classes in it nothing
+    is done. ``source``: what messages call it. Call this before a sample is read.
 
     Raises:
         CellMMError: a dataset has classes of other names.
@@ -33,15 +33,15 @@ def follow_classes(loop: BaseLoop | None, meta: Mapping | None, source: str) -> 
     if not classes or dataset is None:
         return
     found = list(leaves(dataset))
-    for one in found:
-        if hasattr(one, "take_class_order"):
-            one.take_class_order(classes, source, meta.get("category_ids"))
-        elif len(own := getattr(one, "metainfo", {}).get("classes", classes)) > 1 and list(own) != list(
+    for leaf in found:
+        if hasattr(leaf, "take_class_order"):
+            leaf.take_class_order(classes, source, meta.get("category_ids"))
+        elif len(own := getattr(leaf, "metainfo", {}).get("classes", classes)) > 1 and list(own) != list(
             classes
         ):
             raise CellMMError(
-                f"{type(one).__name__}: its classes are {list(own)}, those of {source} {list(classes)}: name "
-                "them in the same order"
+                f"{type(leaf).__name__}: its classes are {list(own)}, those of {source} {list(classes)}: "
+                "name them in the same order"
             )
     if hasattr(loop, "evaluator") and hasattr(found[0], "metainfo"):
         loop.evaluator.dataset_meta = found[0].metainfo

@@ -1,6 +1,9 @@
-"""What several processes of a training do together, so that none waits for another."""
+"""What the processes of one training do together, so that none waits for another."""
 
+import logging
 import os
+import sys
+import traceback
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -15,7 +18,7 @@ T = TypeVar("T")
 
 
 def start_distributed(cfg: Config) -> None:
-    """Join the process group that the launcher set up: gloo where there is no GPU, which mmengine refuses."""
+    """Join the process group that the launcher set up: gloo without a GPU, where mmengine fails."""
     if cfg.get("launcher", "none") == "none" or dist.is_initialized():
         return
     if "RANK" not in os.environ:
@@ -33,16 +36,32 @@ def start_distributed(cfg: Config) -> None:
 def end_distributed() -> None:
     """Wait for all processes and leave their group, if there is one; call it after the last exchange.
 
-    A process that exits with the group's threads at work is sometimes ended by SIGABRT, and torchrun then
-    ends the others. After an error the group is left alone: other ranks may be in the middle of an exchange.
+    A process that exits while the group's threads run is sometimes ended by SIGABRT, and torchrun then ends
+    the others too.
     """
     if dist.is_initialized():
         dist.barrier()
         dist.destroy_process_group()
 
 
+def exit_after_error(status: int, error: BaseException | None = None) -> None:
+    """End this process now if it is in a process group, with the traceback of ``error`` if that is given.
+
+    The other ranks may be waiting in an exchange, so the group cannot be left in order. A normal exit would
+    join its threads, which can take half an hour or end in SIGABRT; this exit closes the connections, and the
+    other ranks fail too.
+    """
+    if dist.is_initialized():
+        if error is not None:
+            traceback.print_exception(error)
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
 def on_first_rank(work: Callable[[], T]) -> T:
-    """What ``work()`` gives on the first rank, on all ranks; where it fails there, all fail with its line."""
+    """Run ``work()`` on the first rank and return its result on all; if it fails, all fail with its line."""
     if get_world_size() == 1:
         return work()
     answer, error = _answer(work) if get_rank() == 0 else (None, None)
@@ -56,7 +75,7 @@ def on_first_rank(work: Callable[[], T]) -> T:
 
 
 def on_every_rank(work: Callable[[], T]) -> list[T]:
-    """What ``work()`` gives on each rank, on all ranks; where it fails on any, all fail with its line.
+    """Run ``work()`` on each rank and return all results on all; if one fails, all fail with its line.
 
     ``work`` must not communicate.
     """
@@ -75,7 +94,7 @@ def on_every_rank(work: Callable[[], T]) -> list[T]:
 def _answer(work: Callable[[], T]) -> tuple[T | None, Exception | None]:
     try:
         return work(), None
-    except Exception as error:  # every rank has to hear of it, whatever it is
+    except Exception as error:  # every rank must hear of it, whatever it is
         return None, error
 
 

@@ -1,4 +1,4 @@
-"""Learning rates and other options of the optimizer, as if a config had been used from the start."""
+"""Learning rates and other options of the optimizer, as if this config had been used from the start."""
 
 import warnings
 from typing import Any
@@ -10,7 +10,7 @@ from cellmm.errors import CellMMError
 
 
 def check_rates_can_be_computed(runner: Runner, filename: str) -> None:
-    """Raise CellMMError where a schedule hangs on the validations so far, which cannot be had again."""
+    """Raise CellMMError if a schedule depends on the validations so far, which cannot be repeated."""
     for i, schedule in enumerate(_schedules(runner)):
         if isinstance(schedule, ReduceOnPlateauParamScheduler):
             raise CellMMError(
@@ -21,7 +21,7 @@ def check_rates_can_be_computed(runner: Runner, filename: str) -> None:
 
 
 def options_of(wrapper: OptimWrapper) -> list[dict[str, Any]]:
-    """All but the parameters of each group: rates, decay and what else the optimizer was built with."""
+    """All of each group but its parameters: rates, decay and the other options of the optimizer."""
     return [{key: value for key, value in group.items() if key != "params"} for group in wrapper.param_groups]
 
 
@@ -39,7 +39,7 @@ def compute_rates(runner: Runner, options: list[dict[str, Any]], iterations: int
     steps = [schedule for schedule in _schedules(runner) if not schedule.by_epoch]
     epoch_steps = [schedule for schedule in _schedules(runner) if schedule.by_epoch]
     length, ended = len(runner.train_dataloader), 0
-    with warnings.catch_warnings():  # that no step of the optimizer comes between
+    with warnings.catch_warnings():  # torch warns that the optimizer takes no step in between
         warnings.simplefilter("ignore")
         for iteration in range(1, iterations + 1):
             for schedule in steps:
@@ -53,4 +53,4 @@ def compute_rates(runner: Runner, options: list[dict[str, Any]], iterations: int
 
 def _schedules(runner: Runner) -> list[_ParamScheduler]:
     built = runner.param_schedulers or []
-    return [one for part in built.values() for one in part] if isinstance(built, dict) else built
+    return [schedule for part in built.values() for schedule in part] if isinstance(built, dict) else built

@@ -1,4 +1,4 @@
-"""A training that goes on with another config than the one that made its checkpoint: what differs.
+"""What differs where a training is resumed with another config than that of its checkpoint.
 
 A checkpoint holds the config that made it as JSON under ``trained_with``. It is compared, never run.
 """
@@ -16,7 +16,7 @@ from mmengine.dist import get_world_size
 
 from cellmm.errors import CellMMError
 
-# top-level keys that make a training what it is; what else a config defines is only used by these
+# top-level keys that define a training; other variables of a config are only used by these
 _TRAINING = (
     "model",
     "data_preprocessor",
@@ -41,15 +41,15 @@ _READING = "num_workers|persistent_workers|prefetch_factor|pin_memory|timeout|mu
 _IDLE = re.compile(
     rf"({'|'.join(_AROUND)}|default_hooks\.(timer|logger|visualization)|train_dataloader\.({_READING}))(\..*)?"
 )
-# of validation: what changes its numbers
+# keys of validation that change its numbers
 _VALIDATION = re.compile(rf"val_(dataloader(?!\.({_READING})\b)|evaluator|cfg)(\..*)?")
-# of the model: what training or prediction weighs and limits, without another meaning for the weights
+# keys of the model that weigh or limit training or prediction, and leave the meaning of the weights
 _TUNING = re.compile(
     r"model\.(.*\.)?(loss|loss_\w+|\w+_loss|\w+_weight|\w+_thr|matcher|criterion|in_score|max_\w+|"
     r"activation_checkpointing|channels_last|init_cfg|train_cfg|test_cfg)(\..*)?|"
     r"model\.(tile|tile_overlap|postprocess)(\..*)?|model\.heads\.[^.]+\.(finder|sampler|windows)(\..*)?"
 )
-# what cannot change in the middle of a training, and why
+# keys that cannot change in the middle of a training, and why
 _REFUSED = {
     r"(model|data_preprocessor)(\..*)?": "its weights would mean something else",
     r"optim_wrapper\.optimizer\.type": "the state of an optimizer is of use to its own kind only",
@@ -67,13 +67,13 @@ _ABSENT = object()
 
 @dataclass(frozen=True)
 class Changes:
-    """How the present config differs from the one that made a checkpoint, as far as that is not refused.
+    """How the present config differs from that of a checkpoint, as far as the difference is not refused.
 
     Attributes:
-        lines: ``key: old -> new`` for what is used as asked from now on.
-        idle: keys of the differences that do not reach the weights.
+        lines: ``key: old -> new`` for each change that is used from now on.
+        idle: keys whose change does not reach the weights.
         rates: whether learning rates and other options of the optimizer must be computed anew.
-        unknown: whether the checkpoint does not hold its config.
+        unknown: whether the checkpoint lacks its config.
     """
 
     lines: list[str] = field(default_factory=list)
@@ -83,7 +83,7 @@ class Changes:
 
 
 def config_json(cfg: Config) -> str:
-    """A config as JSON: tuples are lists there, and what JSON does not have is its name."""
+    """A config as JSON: tuples become lists, and objects that JSON does not know become their names."""
     return json.dumps(cfg.to_dict(), default=_name, skipkeys=True)
 
 
@@ -91,7 +91,7 @@ def compare(checkpoint: dict, cfg: Config, filename: str) -> Changes:
     """What ``cfg`` changes in the training that wrote ``checkpoint``.
 
     Raises:
-        CellMMError: a change that cannot be had; the line names the key.
+        CellMMError: a change that is impossible on resume; the line names the key.
     """
     made = checkpoint.get("trained_with", {})
     if "config" not in made:
@@ -107,7 +107,7 @@ def compare(checkpoint: dict, cfg: Config, filename: str) -> Changes:
     new = json.loads(config_json(cfg))
     found = []
     for key in (*_TRAINING, *_AROUND):
-        parts = [one.get(key) or _ABSENT for one in (old, new)]  # None, {} and [] are as good as none
+        parts = [cfg_dict.get(key) or _ABSENT for cfg_dict in (old, new)]  # None, {} and [] count as absent
         found += _differences(*parts, key)
     ranks = made.get("ranks", 1)
     if ranks != get_world_size():
@@ -116,18 +116,18 @@ def compare(checkpoint: dict, cfg: Config, filename: str) -> Changes:
     idle = [
         path for path, *_ in found if _IDLE.fullmatch(path) and not (watched and _VALIDATION.fullmatch(path))
     ]
-    used = [one for one in found if one[0] not in idle]
+    used = [difference for difference in found if difference[0] not in idle]
     _refuse(used, new, checkpoint["meta"].get("iter", 0), filename)
     schedules = json.dumps(new.get("param_scheduler")) + json.dumps(new.get("auto_scale_lr"))
     count = '"convert_to_iter_based": true' in schedules or '"enable": true' in schedules
     rates = any(_RATES.fullmatch(path) or (count and _LENGTH.fullmatch(path)) for path, *_ in used)
-    return Changes([_line(*one) for one in used], idle, rates)
+    return Changes([_line(*difference) for difference in used], idle, rates)
 
 
 def _watches_validation(cfg: dict) -> bool:
-    """Whether a schedule, early stopping or the choice of the best checkpoint hangs on validation."""
+    """Whether a schedule, early stopping or the choice of the best checkpoint depends on validation."""
     hooks = [*(cfg.get("default_hooks") or {}).values(), *(cfg.get("custom_hooks") or [])]
-    watches = any(isinstance(one, dict) and (one.get("monitor") or one.get("save_best")) for one in hooks)
+    watches = any(isinstance(hook, dict) and (hook.get("monitor") or hook.get("save_best")) for hook in hooks)
     return watches or "OnPlateau" in json.dumps(cfg.get("param_scheduler"))
 
 
@@ -142,15 +142,16 @@ def _refuse(used: list[tuple[str, Any, Any]], new: dict, iteration: int, filenam
             "taken with part of its gradients; resume from a checkpoint that is, or take the old value"
         )
     refused = [
-        (one, why)
-        for one in used
+        (difference, why)
+        for difference in used
         for pattern, why in _REFUSED.items()
-        if re.fullmatch(pattern, one[0]) and not _TUNING.fullmatch(one[0])
+        if re.fullmatch(pattern, difference[0]) and not _TUNING.fullmatch(difference[0])
     ]
     if refused:
-        (one, why), more = refused[0], len(refused) - 1
+        (difference, why), more = refused[0], len(refused) - 1
         raise CellMMError(
-            f"{filename}: made with another config: {_line(*one)}{f' (and {more} more)' if more else ''}: "
+            f"{filename}: made with another config: {_line(*difference)}"
+            f"{f' (and {more} more)' if more else ''}: "
             f"{why}; take the old value, or leave out --resume and start a new training from its weights: "
             f"--cfg-options load_from={filename}"
         )
@@ -158,8 +159,8 @@ def _refuse(used: list[tuple[str, Any, Any]], new: dict, iteration: int, filenam
 
 def _differences(old: Any, new: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
     """(key, old, new) for the smallest parts that differ."""
-    if path.startswith("optim_wrapper."):  # whose options mean by None that they are absent
-        old, new = (_ABSENT if one is None else one for one in (old, new))
+    if path.startswith("optim_wrapper."):  # where None means absent
+        old, new = (_ABSENT if value is None else value for value in (old, new))
     if old == new:
         return
     if isinstance(old, list) and isinstance(new, list):
@@ -172,7 +173,7 @@ def _differences(old: Any, new: Any, path: str) -> Iterator[tuple[str, Any, Any]
         yield path, old, new
         return
     for key in [*parts[0], *(key for key in parts[1] if key not in parts[0])]:
-        yield from _differences(*(one.get(key, _ABSENT) for one in parts), f"{path}.{_plain(key)}")
+        yield from _differences(*(part.get(key, _ABSENT) for part in parts), f"{path}.{_plain(key)}")
 
 
 def _by_place(old: list, new: list) -> tuple[dict, dict] | None:
@@ -183,18 +184,18 @@ def _by_place(old: list, new: list) -> tuple[dict, dict] | None:
 
 
 def _by_type(old: list, new: list) -> tuple[dict, dict] | None:
-    """Lists of components where some came or went, none is there twice and the order is the same."""
+    """Lists of components where some were added or removed, none occurs twice and the order is the same."""
     kinds = _types(old), _types(new)
-    if any(None in one or len(set(one)) < len(one) for one in kinds):
+    if any(None in types or len(set(types)) < len(types) for types in kinds):
         return None
     both = set(kinds[0]) & set(kinds[1])
-    if [one for one in kinds[0] if one in both] != [one for one in kinds[1] if one in both]:
+    if [kind for kind in kinds[0] if kind in both] != [kind for kind in kinds[1] if kind in both]:
         return None
     return dict(zip(kinds[0], old, strict=True)), dict(zip(kinds[1], new, strict=True))
 
 
 def _types(parts: list) -> list[str | None]:
-    return [str(one["type"]) if isinstance(one, dict) and "type" in one else None for one in parts]
+    return [str(part["type"]) if isinstance(part, dict) and "type" in part else None for part in parts]
 
 
 def _line(path: str, old: Any, new: Any) -> str:
@@ -204,7 +205,7 @@ def _line(path: str, old: Any, new: Any) -> str:
 
 
 def _cut(text: str, same: int, width: int = 120) -> str:
-    """At most ``width`` characters: of a longer text those around position ``same``, where it differs."""
+    """At most ``width`` characters; of a longer text, those around position ``same``, where it differs."""
     if len(text) <= width:
         return text
     start = max(0, min(same - width // 4, len(text) - width))
@@ -218,7 +219,7 @@ def _plain(key: Any) -> str:
 
 
 def _name(value: Any) -> Any:
-    """What stands for an object in JSON: the same in each process."""
+    """What stands for an object in JSON, the same in each process."""
     if isinstance(value, (set, frozenset)):
         return sorted(map(str, value))
     if inspect.isclass(value) or inspect.isroutine(value):

@@ -19,16 +19,10 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from cellmm.config.lookup import component_of
-from cellmm.config.text import use_config_text
 from cellmm.datasets.base import CellDataset
-from cellmm.engine.checkpoints.read import (
-    check_start_weights,
-    check_training_state,
-    load_checkpoint,
-    sha256,
-    use_safe_loader,
-)
-from cellmm.engine.mmengine_fixes.atomic_backend import use_atomic_files
+from cellmm.engine.checkpoints import check_start_weights, check_training_state, load_checkpoint, sha256
+from cellmm.engine.mmengine_fixes import use_fixes
+from cellmm.engine.mmengine_fixes.log_filter import drop_parameter_options
 from cellmm.engine.preflight import ask_hook, build_from_config, check_runner
 from cellmm.engine.ranks import on_every_rank, on_first_rank, start_distributed
 from cellmm.engine.rates import check_rates_can_be_computed, compute_rates, options_of
@@ -43,7 +37,7 @@ from cellmm.engine.workers import end_with_parent
 from cellmm.errors import CellMMError
 from cellmm.registry import SCOPE
 
-# hooks that every training has, whether its config names them or not
+# hooks of every training, whether its config names them or not
 NEEDED_HOOKS = dict(
     non_finite=dict(type="NonFiniteHook"),
     plain_checkpoint=dict(type="WeightsOnlyHook"),
@@ -52,8 +46,8 @@ NEEDED_HOOKS = dict(
     learning_alarm=dict(type="LearningAlarmHook"),
     trained_on=dict(type="TrainedOnHook"),
 )
-PROGRESS = dict(type="ProgressHook")  # that every training and every test has
-OPTIONAL = ("progress", "learning_alarm")  # that None switches off
+PROGRESS = dict(type="ProgressHook")  # a hook of every training and every test
+OPTIONAL = ("progress", "learning_alarm")  # hooks that None switches off
 
 _runs = itertools.count(1)
 
@@ -61,8 +55,8 @@ _runs = itertools.count(1)
 class CellRunner(Runner):
     """mmengine's Runner, which checks a checkpoint before it uses it, and compiles the networks alone.
 
-    With ``compile`` in a config mmengine compiles ``train_step``, with matching, lists of ground truth and
-    the optimizer in it.
+    Given ``compile`` in a config, mmengine would compile all of ``train_step``: matching, lists of ground
+    truth and the optimizer too.
 
     Attributes:
         changes: what this config changes in the training that is resumed.
@@ -87,7 +81,7 @@ class CellRunner(Runner):
             unlock_work_dir(Path(self.work_dir))
 
     def register_default_hooks(self, hooks: dict | None = None) -> None:
-        """mmengine's, which takes no None for hooks that it does not know."""
+        """mmengine's, which accepts None only for the hooks that it knows."""
         hooks = hooks or {}
         off = [name for name in OPTIONAL if name in hooks and hooks[name] is None]
         super().register_default_hooks({name: hook for name, hook in hooks.items() if name not in off})
@@ -104,7 +98,7 @@ class CellRunner(Runner):
         resume_param_scheduler: bool = True,
         map_location: str | Callable = "default",
     ) -> None:
-        """mmengine's; options of the optimizer and schedules that the config changed are the config's."""
+        """mmengine's; if the config changed options of the optimizer or schedules, the new ones are used."""
         options = options_of(self.optim_wrapper) if self.changes.rates else None
         old_schedules = resume_param_scheduler and options is None
         super().resume(filename, resume_optimizer, old_schedules, map_location)
@@ -112,10 +106,10 @@ class CellRunner(Runner):
             compute_rates(self, options, self.iter)
         self._say_changes(filename)
 
-    def check_resume(self) -> None:
-        """Raise CellMMError where training cannot go on from the file that the config names."""
+    def check_resume(self, checkpoint: dict) -> None:
+        """Raise CellMMError if training cannot resume from ``checkpoint``, the content of ``load_from``."""
         model = getattr(self.model, "module", self.model)
-        check_training_state(self._load_from, model, self.optim_wrapper)
+        check_training_state(self._load_from, model, self.optim_wrapper, checkpoint)
         if self.changes.rates:
             check_rates_can_be_computed(self, self._load_from)
 
@@ -129,7 +123,7 @@ class CellRunner(Runner):
             say(f"{filename}: does not hold its config: learning rates go on as they were, whatever changed")
 
     def call_hook(self, fn_name: str, **kwargs) -> None:
-        """mmengine's; what a hook says of its values before the first step becomes one line."""
+        """mmengine's; a hook's complaint about its values before the first step becomes one line."""
         if fn_name not in ("before_run", "before_train"):
             return super().call_hook(fn_name, **kwargs)
         for hook in self.hooks:
@@ -149,32 +143,30 @@ class CellRunner(Runner):
 def build_runner(cfg: Config) -> CellRunner:
     """A Runner that resumes exactly, reads checkpoints as data and runs DDP without a GPU too.
 
-    ``cfg.resume``: ``'auto'`` goes on from the newest whole checkpoint of the work dir, and starts where
-    there is none; a path goes on from that file; True is mmengine's: from ``load_from`` if that is set, else
-    ``'auto'``. Checkpoints of another training in the work dir are put away. No other training can use the
-    work dir until this one, or its process, ends.
+    ``cfg.resume``: ``'auto'`` resumes from the newest complete checkpoint of the work dir, or starts anew if
+    it has none; a path resumes from that file; True, as in mmengine, resumes from ``load_from`` if that is
+    set, else as ``'auto'``. Checkpoints of another training in the work dir are moved away. No other training
+    can use the work dir until this one, or its process, ends.
     """
-    use_safe_loader()
-    use_atomic_files()
-    use_config_text()
+    use_fixes()
     start_distributed(cfg)
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
     if cfg.get("default_scope") is None:
         cfg.default_scope = SCOPE
-    # mmengine's names count seconds: two trainings of a process within one would share their numbers
+    # mmengine's names count seconds: two trainings of a process within one second would share a message hub
     name = Path(cfg.filename or "config").stem
     cfg.setdefault("experiment_name", f"{name}_{time.strftime('%Y%m%d_%H%M%S')}_{next(_runs)}")
     _add_hooks(cfg, dict(progress=PROGRESS))
     if cfg.get("train_dataloader") is None:
         return _checked_runner(cfg)
     try:
-        goes_on = _prepare_training(cfg)
-        changes = _changes(cfg)
+        goes_on, checkpoint = _prepare_training(cfg)
+        changes = compare(checkpoint, cfg, cfg.load_from) if cfg.get("resume") else Changes()
         runner = _checked_runner(cfg)
         if cfg.get("resume"):
             runner.changes = changes
-            runner.check_resume()
-        if not goes_on:  # only now that nothing is wrong
+            runner.check_resume(checkpoint)
+        if not goes_on:  # only now that everything is in order
             put_other_training_away(cfg)
     except BaseException:
         unlock_work_dir(Path(cfg.work_dir))
@@ -184,28 +176,23 @@ def build_runner(cfg: Config) -> CellRunner:
 
 def _checked_runner(cfg: Config) -> CellRunner:
     runner = build_from_config(CellRunner.from_cfg, cfg)
-    runner.logger.addFilter(_is_no_parameter)
+    drop_parameter_options(runner.logger)
     check_runner(runner)
     return runner
 
 
-def _is_no_parameter(record: logging.LogRecord) -> bool:
-    """Whether it is another line than mmengine's of a parameter's options, of which there are hundreds."""
-    return not record.getMessage().startswith("paramwise_options")
-
-
 def _give_seed(dataset: dict, seed: int) -> None:
-    """To a dataset of cellmm, and to those inside of it, unless they have one."""
+    """Give it to a dataset of cellmm, and to those that it wraps, unless they have their own."""
     cls = component_of(dataset, "DATASETS")
     if isinstance(cls, type) and issubclass(cls, CellDataset):
         dataset.setdefault("seed", seed)
-    for one in dataset.get("datasets") or [dataset.get("dataset")]:
-        if isinstance(one, dict):
-            _give_seed(one, seed)
+    for wrapped in dataset.get("datasets") or [dataset.get("dataset")]:
+        if isinstance(wrapped, dict):
+            _give_seed(wrapped, seed)
 
 
 def _add_hooks(cfg: Config, added: dict[str, dict]) -> None:
-    """Those that the config does not have; None switches off the OPTIONAL ones, others are named."""
+    """Add hooks that the config lacks; None switches off OPTIONAL hooks, for others a warning names them."""
     hooks = dict(cfg.get("default_hooks") or {})
     off = [name for name in added if name in hooks and hooks[name] is None]
     if needed := [f"default_hooks.{name}" for name in off if name not in OPTIONAL]:
@@ -220,8 +207,13 @@ def _add_hooks(cfg: Config, added: dict[str, dict]) -> None:
     cfg.default_hooks = hooks
 
 
-def _prepare_training(cfg: Config) -> bool:
-    """Fill in what training needs; whether it goes on with the training of its work dir."""
+def _prepare_training(cfg: Config) -> tuple[bool, dict | None]:
+    """Fill in what training needs.
+
+    Returns:
+        Whether it goes on with the training of its work dir, and the content of the checkpoint that it
+        starts from.
+    """
     cfg.setdefault("randomness", dict(seed=0))
     if not isinstance(cfg.randomness.get("seed"), int):
         raise CellMMError("randomness.seed: give a whole number, so that the training can be repeated")
@@ -240,31 +232,24 @@ def _prepare_training(cfg: Config) -> bool:
         cfg.resume = found is not None
         cfg.load_from = found or cfg.get("load_from")
         if found:
-            _check_same_file(found)
-            return True
+            return True, _read_on_every_rank(found)
     elif isinstance(cfg.get("resume"), str):
         cfg.load_from, cfg.resume = cfg.resume, True
-    if cfg.get("load_from"):
-        _check_same_file(cfg.load_from)
-    return False
+    return False, _read_on_every_rank(cfg.load_from) if cfg.get("load_from") else None
 
 
-def _check_same_file(path: str) -> None:
-    """Raise CellMMError, on all ranks, where a rank cannot read the checkpoint or has another one there."""
+def _read_on_every_rank(path: str) -> dict:
+    """The checkpoint; CellMMError on all ranks if a rank cannot read it or has another file of that name."""
+    checkpoint = {}
 
     def digest() -> str:
-        load_checkpoint(path)
+        checkpoint.update(load_checkpoint(path))
         return sha256(path) if get_world_size() > 1 else ""
 
     if len(set(digests := on_every_rank(digest))) > 1:
-        other = next(rank for rank, one in enumerate(digests) if one != digests[0])
+        other = next(rank for rank, digest_there in enumerate(digests) if digest_there != digests[0])
         raise CellMMError(
             f"{path}: process {other} has another file of that name than process 0; put the work dir where "
             "all machines see it, or copy the file to each"
         )
-
-
-def _changes(cfg: Config) -> Changes:
-    if not cfg.get("resume"):
-        return Changes()
-    return compare(load_checkpoint(cfg.load_from), cfg, cfg.load_from)
+    return checkpoint

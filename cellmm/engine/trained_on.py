@@ -1,4 +1,4 @@
-"""Which images a model was trained on, as its checkpoint says, and what that means for others."""
+"""Which images a model was trained on, according to its checkpoint, and what that means for others."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ LARGER = 1.5  # times the size in training
 
 @dataclass(frozen=True)
 class TrainedOn:
-    """What training gave to the network.
+    """The images that the network saw in training.
 
     ``size``: the largest shorter and the largest longer side of the inputs, pixels.
     ``scale``: the least and the most pixels of an input per pixel of its file; random changes by RandomWarp
@@ -27,10 +27,10 @@ class TrainedOn:
 
     @classmethod
     def from_meta(cls, meta: dict, name: object) -> "TrainedOn | None":
-        """What ``meta.trained_on`` of the checkpoint ``name`` says; None where it is of an earlier version.
+        """Read ``meta.trained_on`` of the checkpoint ``name``; None if it is of an earlier version.
 
         Raises:
-            CellMMError: it is not what training writes.
+            CellMMError: it does not have the form that training writes.
         """
         if meta.get("trained_on") is None:
             return None
@@ -52,7 +52,7 @@ class TrainedOn:
         return any(side >= LARGER * own for side, own in zip(sorted(shape), self.size, strict=True))
 
     def check_scale(self, sample: CellSample, shape: Sequence[int]) -> None:
-        """Raise CellMMError where cells come to the network in another scale than in training.
+        """Raise CellMMError if cells reach the network in another scale than in training.
 
         ``shape``: (h, w) of the input.
         """
@@ -79,6 +79,6 @@ class TrainedOn:
 
 
 def scales_of(sample: CellSample) -> tuple[float, float]:
-    """Pixels of the network for a pixel of the file, along x and along y."""
+    """Pixels of the network input per pixel of the file, along x and along y."""
     matrix = np.asarray(sample.get("to_original", np.eye(3)), dtype=np.float64)[:2, :2]
     return tuple(float(1 / length) for length in np.hypot(*matrix))

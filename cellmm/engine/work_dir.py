@@ -1,4 +1,4 @@
-"""What earlier trainings left in a work dir, and that only one training is at work in it."""
+"""The work dir: what earlier trainings left in it, and a lock so that only one training uses it."""
 
 import errno
 import logging
@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 
-from cellmm.engine.checkpoints.read import load_checkpoint
+from cellmm.engine.checkpoints import load_checkpoint
 from cellmm.errors import CellMMError
 from cellmm.io.files import UNFINISHED, put_away
 
@@ -23,15 +23,15 @@ except ImportError:  # Windows
     fcntl = None
 
 LOCK = ".lock"
-# what is being written, also of the trial checkpoint (`FirstCheckpointHook`), and that one itself
+# files being written, and the trial checkpoint of FirstCheckpointHook
 _UNFINISHED = re.compile(
     rf"\.{{1,2}}(iter|epoch|best|non_finite)_.*{re.escape(UNFINISHED)}\w{{8}}\.pth|\.iter_\d+\.trial\.pth"
 )
-_locks: dict[Path, IO] = {}  # that this process holds
+_locks: dict[Path, IO] = {}  # held by this process
 
 
 def default_work_dir(config: str | Path) -> str:
-    """work_dirs/<folder of the config>/<config>: several models have a config of one name."""
+    """work_dirs/<folder of the config>/<config>: configs of several models have the same name."""
     path = Path(config)
     return str(Path("work_dirs", path.parent.name, path.stem))
 
@@ -39,8 +39,8 @@ def default_work_dir(config: str | Path) -> str:
 def lock_work_dir(work_dir: Path) -> None:
     """Keep other trainings out of ``work_dir`` until this process ends or calls ``unlock_work_dir``.
 
-    A process that was killed holds nothing, and neither do the workers that it leaves behind. Where the
-    system or the disk knows no locks, a line says so.
+    A process that was killed holds no lock, and neither do the workers that it leaves behind. If the system
+    or the disk does not know locks, a warning says so.
 
     Raises:
         CellMMError: another process holds it.
@@ -77,15 +77,15 @@ def lock_work_dir(work_dir: Path) -> None:
 
 
 def unlock_work_dir(work_dir: Path) -> None:
-    """Let other trainings into ``work_dir``; nothing happens where this process does not hold it."""
+    """Let other trainings use ``work_dir``; does nothing if this process does not hold it."""
     if file := _locks.pop(work_dir.resolve() / LOCK, None):
         file.close()
 
 
 def find_training_state(work_dir: Path) -> str | None:
-    """The checkpoint of the most iterations that is whole and can be resumed from; None where there is none.
+    """The complete checkpoint of the most iterations that can be resumed from, or None.
 
-    Files that are damaged are passed over with a line that names them.
+    Damaged files are skipped with a line that names them.
     """
     _remove_unfinished(work_dir)
     newest = [found for unit in ("iter", "epoch") if (found := _newest(work_dir, unit))]
@@ -155,7 +155,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _remove_unfinished(work_dir: Path) -> None:
-    """Checkpoints that a training was writing when it was killed, by the names that cellmm gives them."""
+    """Remove checkpoints that a killed training was writing, recognised by cellmm's names for them."""
     if is_main_process():
         for path in work_dir.glob(".*.pth"):
             if _UNFINISHED.fullmatch(path.name):

@@ -1,4 +1,4 @@
-"""Processes that load data for a training, and end with it."""
+"""Worker processes that load data end with their training."""
 
 import ctypes
 import os
@@ -10,13 +10,13 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def end_with_parent(parent: int, then: Callable[[int], None] | None, worker: int) -> None:
-    """What a worker of a DataLoader does first: see to it that it ends when the process ``parent`` ends.
+    """Called first in a worker of a DataLoader: make it end when the process ``parent`` ends.
 
-    PyTorch's workers look at their parent's number from time to time. Where the parent was killed before a
-    worker asked for it the first time, the worker waits for ever and holds its parent's pipes open. ``then``
-    is the DataLoader's own ``worker_init_fn``, called with the number of the worker.
+    PyTorch's workers compare their parent's number from time to time. If the parent was killed before the
+    first look, the worker waits for ever and holds its parent's pipes open. ``then`` is the DataLoader's own
+    ``worker_init_fn``, called with the number of the worker.
 
-    For workers that are forked: others are children of a server.
+    Only for forked workers: others are children of a server process.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -9,6 +9,12 @@ def category_ids(meta: Mapping | None) -> tuple[int, ...]:
     """The category id of each label: ``category_ids`` of a dataset's metainfo, else 1, 2, ... .
 
     ``meta``: also the ``dataset_meta`` of a checkpoint, in which the ids may be absent.
+
+    Examples:
+        >>> category_ids({"classes": ("cell", "nucleus")})
+        (1, 2)
+        >>> category_ids({"classes": ("cell", "nucleus"), "category_ids": [7, 3]})
+        (7, 3)
     """
     meta = meta or {}
     classes = meta.get("classes", ())

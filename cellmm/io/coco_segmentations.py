@@ -9,7 +9,8 @@ from pycocotools import mask as coco_mask
 from cellmm.errors import CellMMError
 from cellmm.messages import name_some
 from cellmm.structures import rle as rle_ops
-from cellmm.structures.polygons import MAX_OUTLINE, outline_length
+
+MAX_OUTLINE = 2**22  # px; pycocotools takes 80 bytes per pixel of it, and crashes if it cannot have them
 
 
 def instance_rle(segmentation: dict | list, shape: tuple[int, int]) -> dict:
@@ -17,6 +18,12 @@ def instance_rle(segmentation: dict | list, shape: tuple[int, int]) -> dict:
 
     Polygons are filled by pycocotools' rule, by which published results of COCO style sets were scored;
     several polygons are the union of their insides. The segmentation has passed ``check_segmentations``.
+
+    Examples:
+        >>> instance_rle([[0, 0, 2, 0, 2, 1, 0, 1]], (2, 2))
+        {'size': [2, 2], 'counts': '01100'}
+        >>> instance_rle({"size": [2, 2], "counts": [1, 3]}, (2, 2))
+        {'size': [2, 2], 'counts': '13'}
     """
     if isinstance(segmentation, list):
         rle = coco_mask.merge(coco_mask.frPyObjects(segmentation, *shape))
@@ -127,12 +134,18 @@ def _check_polygons(polygons: list, shape: tuple[int, int]) -> str | None:
         if not (np.abs(values) <= 10 * sum(shape)).all():
             most = np.abs(values).max()
             return f"a polygon with coordinates up to {most:g} in an image of {list(shape)} (h, w)"
-        length += outline_length(values)
+        length += _outline_length(values)
         x, y = values[0::2], values[1::2]
         outside &= bool(x.max() <= 0 or y.max() <= 0 or x.min() >= shape[1] or y.min() >= shape[0])
     if length > MAX_OUTLINE:
         return f"a polygon with an outline of {length:.0f} px, more than {MAX_OUTLINE}; an RLE can hold it"
     return f"a polygon outside of the image of {list(shape)} (h, w)" if outside else None
+
+
+def _outline_length(polygon: np.ndarray) -> float:
+    """Steps from pixel to pixel along the closed polygon [x0, y0, x1, y1, ...]."""
+    points = polygon.reshape(-1, 2)
+    return float(np.abs(points - np.roll(points, 1, axis=0)).max(axis=1).sum())
 
 
 def _check_counts(counts: list, shape: tuple[int, int]) -> str | None:

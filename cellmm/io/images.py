@@ -128,13 +128,17 @@ def _recolor(image: np.ndarray, color: str, is_color: bool, path: str | Path) ->
     if color not in ("grayscale", "rgb"):
         raise CellMMError(f"color is {color!r}: 'unchanged', 'grayscale' or 'rgb'")
     if count not in (1, 3, 4):
-        raise CellMMError(f"{path} has {count} channels: color={color!r} takes grey, RGB and RGBA images")
+        raise CellMMError(
+            f"{path} has {count} channels: color={color!r} takes grey, RGB and RGBA images; leave it out, or "
+            "set color_type='unchanged' of LoadImageFromFile"
+        )
     if count == 1:
         return image if color == "grayscale" else np.repeat(image, 3, axis=2)
     if not is_color:
         raise CellMMError(
             f"{path} has {count} planes or channels, which is not an RGB image: leave out color={color!r} "
-            "and choose with channels=[...], or save it as RGB"
+            "and choose with channels=[...], set color_type='unchanged' of LoadImageFromFile, or save it as "
+            "RGB"
         )
     image = image[..., :3]
     if color == "rgb":

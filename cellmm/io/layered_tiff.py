@@ -16,6 +16,16 @@ def write_layered_tiff(path: str | Path, layers: LabelLayers) -> None:
     """Write ids as in ``layers``, 16 bit (32 bit from 65,536 instances on), compressed without loss.
 
     The description holds the number of instances, so that empty ones survive, too.
+
+    Examples:
+        >>> import tempfile
+        >>> masks = np.zeros((2, 4, 6), bool)
+        >>> masks[0, 1:3, :4] = masks[1, 1:3, 3:] = True
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_layered_tiff(f"{folder}/cells.tif", LabelLayers.from_masks(masks))
+        ...     cells = read_label_layers(f"{folder}/cells.tif")
+        >>> np.array_equal(cells.to_masks(), masks)
+        True
     """
     dtype = np.uint16 if len(layers) < 2**16 else np.uint32
     with atomic_path(path) as tmp:

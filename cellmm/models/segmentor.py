@@ -166,7 +166,8 @@ class CellSegmentor(BaseModel):
                 )
         if len(set(self.map_strides.values())) > 1:
             raise CellMMError(
-                "model.postprocess: the heads that give maps must have the same stride; let them read the same decoder maps"
+                "model.postprocess: the heads that give maps must have the same stride; let them read "
+                "decoders of one stride"
             )
         return None
 

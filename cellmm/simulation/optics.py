@@ -13,6 +13,11 @@ def transmitted_field(
 
     phi = 2 pi index_step thickness / wavelength; a = absorption thickness (``absorption`` in 1/um). Both add
     up where cells overlap, since their thicknesses do.
+
+    Examples:
+        >>> field = transmitted_field(np.zeros(2), index_step=0.02, wavelength=0.55, absorption=0.01)
+        >>> field.tolist()
+        [(1+0j), (1+0j)]
     """
     phase = 2 * np.pi * index_step / wavelength * thickness
     return np.exp(1j * phase - absorption * thickness).astype(np.complex64)
@@ -100,6 +105,11 @@ def camera(
     """Counts of a camera, uint16: shot noise of ``photons`` at light 1, read noise in photons, offset 100.
 
     Counts beyond ``bits`` bits saturate.
+
+    Examples:
+        >>> counts = camera(np.random.default_rng(0), np.ones(4), photons=1e6, read_noise=0, bits=12)
+        >>> counts.tolist()
+        [4095, 4095, 4095, 4095]
     """
     counts = rng.poisson(np.maximum(light, 0) * photons) + rng.normal(100, read_noise, light.shape)
     return np.clip(np.rint(counts), 0, 2**bits - 1).astype(np.uint16)

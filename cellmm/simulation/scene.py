@@ -87,6 +87,12 @@ def simulate_scene(config: SceneConfig, rng: np.random.Generator) -> Scene:
 
     Light is followed on a canvas that is wider by ``margin`` on each side, so that light that leaves
     the image on one side does not come back on the other. CellMMError if the cells do not fit in.
+
+    Examples:
+        >>> config = SceneConfig(size=(64, 64), pixel=0.5, cells=(2, 4), min_visible=20)
+        >>> scene = simulate_scene(config, np.random.default_rng(0))
+        >>> scene.brightfield.shape, scene.brightfield.dtype, scene.cells.shape
+        ((2, 64, 64), dtype('uint16'), (64, 64))
     """
     canvas, frame = _canvas(config)
     shapes = place_cells(config, rng)

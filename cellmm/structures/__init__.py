@@ -3,7 +3,7 @@
 from cellmm.structures.cell_sample import CellSample
 from cellmm.structures.label_layers import LabelLayers
 from cellmm.structures.original_frame import map_in_original_frame, masks_in_original_frame
-from cellmm.structures.polygons import polygons_to_rle, rle_to_polygons
+from cellmm.structures.polygons import rle_to_polygons
 from cellmm.structures.predicted_instances import PredictedInstances
 from cellmm.structures.semantic_maps import SEMANTIC_NAMES, cell_borders, semantic_maps
 
@@ -15,7 +15,6 @@ __all__ = [
     "cell_borders",
     "map_in_original_frame",
     "masks_in_original_frame",
-    "polygons_to_rle",
     "rle_to_polygons",
     "semantic_maps",
 ]

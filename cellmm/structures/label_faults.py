@@ -33,6 +33,10 @@ def label_faults(label: np.ndarray) -> LabelFaults:
 
     A piece is far where the gap to the largest piece of its id is longer than both, and so is the background
     in the gap: cells that are cut by others in front of them are not in far pieces.
+
+    Examples:
+        >>> label_faults(np.array([[0, 1, 1, 0, 2]])).ids
+        2
     """
     layers = label[None] if label.ndim == 2 else label
     counted = [_far_pieces(layer) for layer in layers]

@@ -10,7 +10,6 @@ from scipy.sparse import csr_array
 from cellmm.errors import CellMMError
 from cellmm.structures import rle as rle_ops
 
-ON_TOP = ("smaller", "larger", "first", "last")
 MAX_GRAPH = 3e7  # pairs of instances, counted on every pixel that they share
 
 
@@ -25,6 +24,15 @@ class LabelLayers:
         layers: integers (L, H, W) or (H, W), ids from 0 to ``num``; int32 is kept without a copy. That no id
             is on two layers is not checked here: ``from_label_image`` takes stacks of unknown origin.
         num: how many instances, the highest id if None.
+
+    Examples:
+        >>> masks = np.zeros((2, 4, 6), bool)
+        >>> masks[0, 1:3, :4] = masks[1, 1:3, 3:] = True
+        >>> cells = LabelLayers.from_masks(masks)
+        >>> cells
+        LabelLayers(2 instances, 2 layers of (4, 6) pixels)
+        >>> cells.areas().tolist(), int(cells.overlap().sum())
+        ([8, 6], 2)
     """
 
     def __init__(self, layers: np.ndarray, num: int | None = None) -> None:
@@ -162,31 +170,6 @@ class LabelLayers:
         ids, start, length = runs[:, np.argsort(runs[0], kind="stable")]
         return rle_ops.from_runs(ids - 1, start, length, self._num, (h, w))
 
-    def to_label_image(self, on_top: str = "smaller") -> tuple[np.ndarray, dict[int, int]]:
-        """One label image int32 (H, W), ids as in ``layers``, and what overlap it cannot hold.
-
-        ``on_top``: which cell keeps a pixel that several share: the 'smaller' or 'larger' one (the lower id
-        where two are of one area), or the one that comes 'first' or 'last' by id.
-
-        Returns:
-            The label image, and {id: pixels lost} of the instances that lost any.
-        """
-        if on_top not in ON_TOP:
-            raise ValueError(f"on_top is {on_top!r}: one of {ON_TOP} is allowed")
-        if self.num_layers == 1:
-            return self.layers[0].copy(), {}
-        areas = self.areas()
-        order = np.arange(self._num) if on_top == "last" else np.arange(self._num)[::-1]  # lowest first
-        if on_top in ("smaller", "larger"):
-            sign = -1 if on_top == "smaller" else 1
-            order = order[np.argsort(sign * areas[order], kind="stable")]
-        rank = np.zeros(self._num + 1, dtype=np.int32)
-        rank[order + 1] = np.arange(1, self._num + 1)
-        winner = rank[self.layers].max(0)
-        label = np.concatenate([[0], order + 1]).astype(np.int32)[winner]
-        lost = areas - _pixels(label, self._num)
-        return label, {int(i) + 1: int(lost[i]) for i in np.flatnonzero(lost)}
-
     def areas(self) -> np.ndarray:
         """Pixels of each instance, int64 (N,)."""
         return _pixels(self.layers, self._num)
@@ -195,6 +178,10 @@ class LabelLayers:
         """Tight boxes (x0, y0, x1, y1), float64 (N, 4); zeros for an empty instance.
 
         They run on the pixels' outer edges, x1 - x0 is the width in pixels.
+
+        Examples:
+            >>> LabelLayers(np.array([[0, 1, 1], [0, 1, 0]])).bboxes().tolist()
+            [[1.0, 0.0, 3.0, 2.0]]
         """
         h, w = self.shape
         low = np.full((2, self._num + 1), max(h, w), dtype=np.int64)
@@ -230,7 +217,13 @@ class LabelLayers:
         return self.select(kept), kept
 
     def select(self, indices: np.ndarray | Sequence[int]) -> "LabelLayers":
-        """The instances of these 0-based indices (or a bool (N,) array), in this order; empty layers go."""
+        """The instances of these 0-based indices (or a bool (N,) array), in this order; empty layers go.
+
+        Examples:
+            >>> cells = LabelLayers(np.array([[1, 2, 3, 3]]))
+            >>> cells.select([2, 0]).layers.tolist()
+            [[[2, 0, 1, 1]]]
+        """
         indices = np.asarray(indices)
         if indices.dtype == bool:
             if indices.shape != (self._num,):

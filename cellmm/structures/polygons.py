@@ -1,20 +1,10 @@
-"""Masks as the polygons of COCO files, and back without the loss of a pixel."""
+"""Masks as the polygons of COCO files, without the loss of a pixel."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
-from pycocotools import mask as coco_mask
 
-from cellmm.errors import CellMMError
-from cellmm.structures.rle import RLE, run_pixels, to_runs
-
-MAX_OUTLINE = 2**22  # px; pycocotools takes 80 bytes per pixel of it, and crashes without them
-
-
-def outline_length(polygon: np.ndarray) -> float:
-    """Steps from pixel to pixel along the closed polygon [x0, y0, x1, y1, ...]."""
-    points = polygon.reshape(-1, 2)
-    return float(np.abs(points - np.roll(points, 1, axis=0)).max(axis=1).sum())
+from cellmm.structures.rle import run_pixels, to_runs
 
 
 def rle_to_polygons(rle: Mapping) -> list[list[float]]:
@@ -25,6 +15,11 @@ def rle_to_polygons(rle: Mapping) -> list[list[float]]:
     way round: the inside, by the even-odd rule of pycocotools and by winding number alike, is exactly the
     mask, and the shoelace formula gives its area. An empty mask has no polygon. Polygons drawn by annotators
     keep their pixels, not their corners.
+
+    Examples:
+        >>> from cellmm.structures import rle
+        >>> rle_to_polygons(rle.encode_one(np.array([[0, 0, 0], [0, 1, 1]])))
+        [[1.0, 1.0, 3.0, 1.0, 3.0, 2.0, 1.0, 2.0]]
     """
     mask, left = _cropped(rle)
     x, y, upright = _corners(mask)
@@ -45,39 +40,6 @@ def rle_to_polygons(rle: Mapping) -> list[list[float]]:
         points = points[(points != np.roll(points, 1, axis=0)).any(1)]
         polygons.append(points.astype(float).ravel().tolist())
     return polygons
-
-
-def polygons_to_rle(polygons: Sequence[Sequence[float]], h: int, w: int) -> RLE:
-    """The union of the polygons [x0, y0, x1, y1, ...] in an image of (h, w) pixels, rastered as COCO does.
-
-    Coordinates are in pixels from the image's upper left corner, and may lie a little outside; the inside
-    is by the even-odd rule in each polygon. No polygon gives an empty mask. Outlines of more
-    than ``MAX_OUTLINE`` pixels in all raise a CellMMError.
-    """
-    length = 0.0
-    for i, polygon in enumerate(polygons):
-        values = np.asarray(polygon, dtype=np.float64)
-        if values.ndim != 1 or len(values) < 6 or len(values) % 2:
-            raise CellMMError(
-                f"polygon {i} of {len(polygons)} has shape {values.shape}: x and y of at least 3 points, "
-                "[x0, y0, x1, y1, x2, y2, ...], are needed"
-            )
-        # pycocotools crashes on coordinates far outside; NaN fails here, too.
-        if not (np.abs(values) <= 10 * (h + w)).all():
-            raise CellMMError(
-                f"polygon {i} of {len(polygons)} reaches from {values.min()} to {values.max()} in an image "
-                f"of {[h, w]} pixels (h, w): it is of another image or damaged"
-            )
-        length += outline_length(values)
-    if length > MAX_OUTLINE:
-        raise CellMMError(
-            f"{len(polygons)} polygons have outlines of {length:.0f} px, more than {MAX_OUTLINE}: give an RLE"
-        )
-    if len(polygons) == 0:
-        parts = coco_mask.frPyObjects([{"size": [h, w], "counts": [h * w]}], h, w)
-    else:
-        parts = coco_mask.frPyObjects([list(map(float, polygon)) for polygon in polygons], h, w)
-    return {"size": [int(h), int(w)], "counts": coco_mask.merge(parts)["counts"].decode("ascii")}
 
 
 def _cropped(rle: Mapping) -> tuple[np.ndarray, int]:

@@ -32,7 +32,12 @@ def encode(masks: np.ndarray) -> list[RLE]:
 
 
 def encode_one(mask: np.ndarray) -> RLE:
-    """(H, W) bool or integer mask, nonzero = cell -> RLE."""
+    """(H, W) bool or integer mask, nonzero = cell -> RLE.
+
+    Examples:
+        >>> encode_one(np.array([[0, 1], [1, 1]]))
+        {'size': [2, 2], 'counts': '13'}
+    """
     mask = np.asarray(mask)
     if mask.ndim != 2:
         raise ValueError(f"the mask has shape {mask.shape}: (H, W) is needed")
@@ -40,7 +45,12 @@ def encode_one(mask: np.ndarray) -> RLE:
 
 
 def decode(rles: Sequence[Mapping], shape: tuple[int, int] | None = None) -> np.ndarray:
-    """N RLEs -> bool (N, H, W). ``shape`` (h, w) is needed for an empty list, and checked otherwise."""
+    """N RLEs -> bool (N, H, W). ``shape`` (h, w) is needed for an empty list, and checked otherwise.
+
+    Examples:
+        >>> decode([{"size": [2, 2], "counts": "13"}]).astype(int).tolist()
+        [[[0, 1], [1, 1]]]
+    """
     h, w = shape = _common_shape(rles, shape)
     owner, start, length = to_runs(rles, shape)
     columns = np.zeros((len(rles), w, h), dtype=bool)
@@ -63,7 +73,13 @@ def bbox(rles: Sequence[Mapping]) -> np.ndarray:
 
 
 def iou(dt_rles: Sequence[Mapping], gt_rles: Sequence[Mapping]) -> np.ndarray:
-    """Intersection over union of every pair, float64 (D, G) in [0, 1]; 0 where both masks are empty."""
+    """Intersection over union of every pair, float64 (D, G) in [0, 1]; 0 where both masks are empty.
+
+    Examples:
+        >>> first, second = encode(np.array([[[1, 1, 0]], [[0, 1, 1]]]))
+        >>> iou([first], [first, second]).round(3).tolist()
+        [[1.0, 0.333]]
+    """
     sizes = {tuple(mask["size"]) for mask in (*dt_rles, *gt_rles)}
     if len(sizes) > 1:
         raise CellMMError(f"masks of different image sizes {sorted(sizes)} cannot be compared")

@@ -26,6 +26,13 @@ def semantic_maps(
 
     Raises CellMMError on an unknown name, a border_width that is not a whole number from 1, and 'nuclei'
     without nuclei.
+
+    Examples:
+        >>> masks = np.zeros((2, 4, 6), bool)
+        >>> masks[0, 1:3, :4] = masks[1, 1:3, 3:] = True
+        >>> maps = semantic_maps(LabelLayers.from_masks(masks), None, ["cytoplasm", "overlap"])
+        >>> maps["cytoplasm"][1].tolist(), maps["overlap"][1].tolist()
+        ([1, 1, 1, 1, 1, 1], [0, 0, 0, 1, 0, 0])
     """
     if unknown := [name for name in names if name not in SEMANTIC_NAMES]:
         raise CellMMError(f"a semantic map named {unknown[0]!r} is unknown: choose from {SEMANTIC_NAMES}")

@@ -12,10 +12,14 @@ from cellmm.errors import CellMMError
 from cellmm.structures import LabelLayers
 
 
+class BrokenRule(CellMMError):
+    """A component breaks a rule; a plain CellMMError is what it says itself of what it refuses."""
+
+
 def require(kept: bool, name: str, rule: str) -> None:
-    """Raise CellMMError where the component ``name`` breaks ``rule``, which is written as what must hold."""
+    """Raise BrokenRule where the component ``name`` breaks ``rule``, which is written as what must hold."""
     if not kept:
-        raise CellMMError(f"{name}: {rule}")
+        raise BrokenRule(f"{name}: {rule}")
 
 
 @contextlib.contextmanager
@@ -27,7 +31,7 @@ def must_work(name: str, doing: str) -> Iterator[None]:
         raise
     except Exception as error:
         text = " ".join(str(error).split())
-        raise CellMMError(f"{name}: {doing} failed with {type(error).__name__}: {text}") from error
+        raise BrokenRule(f"{name}: {doing} failed with {type(error).__name__}: {text}") from error
 
 
 def name_of(config: dict) -> str:

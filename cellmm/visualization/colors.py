@@ -15,6 +15,10 @@ def cell_colors(boxes: np.ndarray) -> np.ndarray:
     ``boxes``: (x0, y0, x1, y1) in pixels, (N, 4). Cells whose boxes touch or nearly touch, and so all that
     overlap, get hues far apart: a cell takes the first of its candidates that is, or the one that comes
     nearest to it.
+
+    Examples:
+        >>> cell_colors(np.array([[0, 0, 9, 9], [5, 0, 20, 9]])).shape
+        (2, 3)
     """
     boxes = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
     hues = np.zeros(len(boxes))

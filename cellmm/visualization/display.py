@@ -19,6 +19,10 @@ def to_display(image: np.ndarray, percentiles: tuple[float, float] = (0.5, 99.8)
 
     Raises:
         ValueError: not an image, or values that are not finite.
+
+    Examples:
+        >>> to_display(np.array([[0, 500, 1000]]), percentiles=(0, 100))[0].tolist()
+        [[0, 0, 0], [128, 128, 128], [255, 255, 255]]
     """
     image = np.asarray(image, dtype=np.float32)
     image = image[..., None] if image.ndim == 2 else image

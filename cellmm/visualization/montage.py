@@ -23,7 +23,13 @@ def caption(picture: np.ndarray, text: str) -> np.ndarray:
 
 
 def grid(pictures: Sequence[np.ndarray], columns: int) -> np.ndarray:
-    """Pictures (H, W, 3) uint8, of any sizes, row by row on one page; each in the top left of its place."""
+    """Pictures (H, W, 3) uint8, of any sizes, row by row on one page; each in the top left of its place.
+
+    Examples:
+        >>> pictures = [np.zeros((10, 20, 3), np.uint8)] * 3
+        >>> grid(pictures, columns=2).shape
+        (26, 46, 3)
+    """
     if not pictures or columns < 1:
         raise ValueError(f"{len(pictures)} pictures in {columns} columns: at least 1 of each is needed")
     columns = min(columns, len(pictures))

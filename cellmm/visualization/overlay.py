@@ -42,6 +42,12 @@ def draw_instances(
 
     Raises:
         ValueError: cells of another size than the image, or another number of scores or colours than cells.
+
+    Examples:
+        >>> masks = np.zeros((2, 4, 6), bool)
+        >>> masks[0, 1:3, :4] = masks[1, 1:3, 3:] = True
+        >>> draw_instances(np.zeros((4, 6)), LabelLayers.from_masks(masks), scale=10).shape
+        (40, 60, 3)
     """
     picture = to_display(image[..., 0] if image.ndim == 3 and image.shape[2] == 2 else image)
     height, width = picture.shape[:2]

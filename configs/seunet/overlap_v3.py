@@ -1,11 +1,4 @@
-# Overlap guided by the map of nuclei and overlaps, merged (sparseseunet 5.4, figure 5.2):
-# overlap is unlikely, and costs more, where P is low.
-_base_ = ["./overlap.py"]
-train_pipeline = [
-    *_base_.before_targets,
-    dict(type="SemanticTargets", targets=("cytoplasm", "overlap")),
-    dict(type="ProximityMap", kind="v3"),
-    dict(type="PackCellInputs"),
-]
+# Overlap guided by the map of nuclei and overlaps, merged (sparseseunet 5.4, figure 5.2).
+_base_ = ["./overlap_v4.py"]
+train_pipeline = [*_base_.with_targets, dict(type="ProximityMap", kind="v3"), dict(type="PackCellInputs")]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-model = dict(heads=dict(overlap=dict(loss=dict(type="ProximityFocalLoss"))))

@@ -1,29 +1,9 @@
-# Real worms on two CPU cores in about an hour: a narrow SE-U-Net that starts at stride 2.
+# Real worms on two CPU cores in about an hour.
 _base_ = [
     "../_base_/default_runtime.py",
-    "../_base_/models/sparseseunet.py",
+    "../_base_/models/sparseseunet_cpu.py",
     "../_base_/datasets/bbbc010.py",
     "../_base_/schedules/cpu.py",
 ]
-model = dict(
-    # masks at half resolution: no loss of AP here, a quarter of the work
-    encoder=dict(widths=(24, 32, 64, 96, 128, 160), stem_stride=2),
-    decoder=dict(widths=(48, 48, 64, 96, 128)),
-    heads=dict(
-        instances=dict(
-            num_queries=40,  # at most 15 worms in a well
-            feature_dim=128,
-            coord_order=2,
-            num_refine=2,
-            # activation maps and the matching at stride 4
-            instance_branch=dict(channels=48, depth=2, level=1),
-            # pixels vote for a place in the worm: long bodies come together
-            mask_branch=dict(channels=48, depth=2, mask_dim=32, num_fields=4, match_level=1),
-            # queries start spread over the well instead of all alike
-            activation=dict(spatial_prior=0.25),
-            # two queries on one cell; cells themselves share less
-            test_cfg=dict(nms=dict(type="MaskNMS", iou_thr=0.7)),
-        )
-    ),
-)
+model = dict(heads=dict(instances=dict(num_queries=40)))  # at most 15 worms in a well
 optim_wrapper = dict(type="AmpOptimWrapper", dtype="auto")

@@ -2,11 +2,11 @@
 # fork (sparseseunet 5.7.1, figure 5.9).
 _base_ = ["./brightfield_quickstart.py"]
 decoder = dict(type="SEUNetDecoder", widths=(48, 48, 64, 96, 128))
-before_targets = [
+with_targets = [
     *_base_.train_pipeline[:-1],  # all but PackCellInputs
     dict(type="SemanticTargets", targets=("overlap",)),
 ]
-train_pipeline = [*before_targets, dict(type="PackCellInputs")]
+train_pipeline = [*with_targets, dict(type="PackCellInputs")]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 model = dict(
     decoder=dict(_delete_=True, type="ParallelDecoders", decoders=dict(instances=decoder, overlap=decoder)),

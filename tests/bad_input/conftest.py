@@ -1,6 +1,5 @@
 """What every row of the tables of bad input has in common."""
 
-import gc
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -42,15 +41,6 @@ test_dataloader = dict(
 test_cfg = dict()
 test_evaluator = dict(type="CellCocoMetric")
 """
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_collection():
-    """mmengine collects garbage for each data set; let it pass over all that is older than these tests."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 def snapshot(folder: Path) -> dict[str, bytes | None]:

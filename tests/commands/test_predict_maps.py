@@ -27,7 +27,7 @@ def images(tmp_path_factory):
     """Two of 64x64 px, with nuclei."""
     root = tmp_path_factory.mktemp("maps") / "data"
     scene = dict(size=(64, 64), pixel=0.5, cells=(2, 4), min_visible=20)
-    make_dataset(root, splits=dict(train=1, val=1, test=2), scene=scene, seed=0, more=True)
+    make_dataset(root, splits=dict(train=1, val=1, test=2), scene=scene, seed=0, extra_modalities=True)
     return root
 
 

@@ -4,7 +4,6 @@ Memory is limited meanwhile, so that nothing is made as large as a damaged numbe
 """
 
 import copy
-import gc
 import json
 import sys
 from datetime import timedelta
@@ -98,15 +97,6 @@ def little_memory():
     resource.setrlimit(resource.RLIMIT_AS, (used + MORE_MEMORY, before[1]))
     yield
     resource.setrlimit(resource.RLIMIT_AS, before)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_collection():
-    """mmengine collects garbage for each data set; let it pass over all that is older than these tests."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 
 from cellmm.commands import predict, test, train
 from cellmm.config.load import load_config
-from cellmm.engine.checkpoints.read import load_checkpoint
+from cellmm.engine.checkpoints import load_checkpoint
 from cellmm.engine.runner import build_runner
 from cellmm.engine.work_dir import unlock_work_dir
 from cellmm.errors import CellMMError

@@ -32,6 +32,12 @@ def test_ten_kills_without_and_with_workers():
 
 
 @pytest.mark.slow
+def test_by_epoch():
+    summary = run("--kills", "4", "--writing", "1", "--cut", "1", "--workers", "0", "--by-epoch")
+    assert summary == dict(killed=4, same=4, digests=1)
+
+
+@pytest.mark.slow
 def test_two_ranks():
     assert run("--kills", "2", "--writing", "1", "--cut", "0", "--workers", "0", "--ranks", "2") == dict(
         killed=2, same=2, digests=1

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from cellmm.engine.optim_wrappers import has_native_bfloat16
+from cellmm.engine.mmengine_fixes.optim_wrappers import has_native_bfloat16
 from cellmm.registry import OPTIM_WRAPPERS
 
 

@@ -11,6 +11,21 @@ from cellmm.engine.ranks import end_distributed, on_every_rank, on_first_rank
 from cellmm.engine.work_dir import lock_work_dir, unlock_work_dir
 from cellmm.errors import CellMMError
 
+FAIL_ON_RANK_1 = """
+from mmengine.dist import get_rank
+from mmengine.hooks import Hook
+
+from cellmm.errors import CellMMError
+from cellmm.registry import HOOKS
+
+
+@HOOKS.register_module()
+class FailOnRank1(Hook):
+    def before_train_iter(self, runner, **kwargs):
+        if get_rank() == 1:
+            raise CellMMError("a.tif: damaged; copy it again")
+"""
+
 
 @pytest.fixture(scope="module")
 def trained(tiny_config, tmp_path_factory):
@@ -56,11 +71,22 @@ def test_a_work_dir_in_use_ends_all(trained, tmp_path, launch):
     assert (work / "iter_2.pth").is_file() and not (work / "earlier").exists()
 
 
+def test_an_error_on_one_rank_ends_all(tiny_config, tmp_path, launch):
+    """Rank 0 waits for gradients of rank 1, which has failed: its connection is closed."""
+    (tmp_path / "fail_on_rank_1.py").write_text(FAIL_ON_RANK_1)
+    options = 'custom_imports = dict(imports=["fail_on_rank_1"])\ncustom_hooks = [dict(type="FailOnRank1")]\n'
+    config = tiny_config(tmp_path / "config", options)
+    argv = ["train", str(config), "--work-dir", str(tmp_path / "work")]
+    text = launch(argv, tmp_path, ranks=2, status=1, path=[tmp_path])
+    assert text.count("cellmm train: a.tif: damaged; copy it again\n") == 1
+    assert text.count("Traceback") == 1 and "RuntimeError" in text  # of rank 0
+
+
 def test_another_file_of_the_same_name_is_named(trained, monkeypatch):
     path = str(trained[1] / "iter_2.pth")
     monkeypatch.setattr(runner, "on_every_rank", lambda work: [work(), "other"])
     with pytest.raises(CellMMError, match=r"iter_2.pth: process 1 has another file .*copy the file to each$"):
-        runner._check_same_file(path)
+        runner._read_on_every_rank(path)
 
 
 def test_alone_nothing_is_exchanged():

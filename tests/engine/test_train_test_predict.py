@@ -27,6 +27,19 @@ def trained(tmp_path_factory):
     return folder
 
 
+@pytest.fixture
+def read(monkeypatch) -> list[str]:
+    """The checkpoints that are read, in order."""
+    files, load = [], torch.load
+
+    def noting(file, **kwargs):
+        files.append(str(file))
+        return load(file, **kwargs)
+
+    monkeypatch.setattr(torch, "load", noting)
+    return files
+
+
 def test_training_leaves_checkpoints_that_are_plain(trained):
     assert (trained / "data" / "test" / "annotations.json").is_file()
     checkpoint = torch.load(trained / "work" / "iter_4.pth", weights_only=True)
@@ -34,10 +47,11 @@ def test_training_leaves_checkpoints_that_are_plain(trained):
     assert "train/loss" in checkpoint["message_hub"]["log_scalars"]
 
 
-def test_resume_goes_on_where_it_stopped(trained):
+def test_resume_goes_on_where_it_stopped(trained, read):
     options = ["--work-dir", str(trained / "resumed"), "--cfg-options", "train_cfg.max_iters=4"]
     start = str(trained / "work" / "iter_2.pth")
     assert cellmm(["train", str(trained / "tiny.py"), "--resume", start, *options]) == 0
+    assert read.count(start) == 3  # before anything is built, for the order of classes, and to resume
     one, two = (torch.load(trained / name / "iter_4.pth", weights_only=True) for name in ("work", "resumed"))
     assert two["meta"]["iter"] == 4
     assert len(two["message_hub"]["log_scalars"]["train/loss"][0]) == 4
@@ -45,11 +59,12 @@ def test_resume_goes_on_where_it_stopped(trained):
         torch.testing.assert_close(two["state_dict"][key], value, rtol=1e-4, atol=1e-5)
 
 
-def test_metrics_results_and_pictures(trained):
+def test_metrics_results_and_pictures(trained, read):
     """Pictures are OverlayHook's."""
     checkpoint = str(trained / "work" / "iter_4.pth")
     options = ["--work-dir", str(trained / "tested"), "--show-dir", str(trained / "tested" / "show")]
     assert cellmm(["test", str(trained / "tiny.py"), checkpoint, *options]) == 0
+    assert read == [checkpoint]
     metrics = json.loads((trained / "tested" / "metrics.json").read_text())
     assert {"AP", "AP50", "AP75", "AP90", "S", "checkpoint", "config"} <= set(metrics)
     results = json.loads((trained / "tested" / "results.segm.json").read_text())
@@ -57,13 +72,14 @@ def test_metrics_results_and_pictures(trained):
     assert sorted(p.name for p in (trained / "tested" / "show").iterdir()) == ["0001.png", "0002.png"]
 
 
-def test_predict_writes_the_cells_and_names_the_bad_file(trained, capsys):
+def test_predict_writes_the_cells_and_names_the_bad_file(trained, read, capsys):
     images = trained / "data" / "test" / "images"
     bad = trained / "bad.tif"
     bad.write_bytes((images / "0001.tif").read_bytes()[:300])
     argv = ["predict", str(images), str(bad), "--config", str(trained / "tiny.py")]
     argv += ["--checkpoint", str(trained / "work" / "iter_4.pth"), "--out", str(trained / "out")]
     assert cellmm(argv) == 1
+    assert len(read) == 1
     assert "bad.tif" in capsys.readouterr().err
     found = [p for p in (trained / "out").rglob("*.json")]
     assert len(found) == 1

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from cellmm.engine import workers
 from cellmm.engine.runner import CellRunner
 
-# The child starts as a worker does, once its parent is gone or before that.
+# The child starts as a worker does, once its parent is gone or before that. It does not import cellmm, which
+# would take seconds.
 CHILD = """
-import multiprocessing, os, sys, time
-from cellmm.engine.workers import end_with_parent
+import multiprocessing, os, runpy, sys, time
+end_with_parent = runpy.run_path(sys.argv[3])["end_with_parent"]
 
 def work(parent, folder, orphaned):
     while orphaned and os.getppid() == parent:
@@ -49,7 +51,7 @@ def ends(pid: int, seconds: float = 30.0) -> bool:
 @pytest.mark.parametrize("when", ["orphaned", "started"])
 def test_a_worker_ends_with_its_training_at_any_moment(tmp_path, when):
     """Killed before the worker's first line, PyTorch's watchdog takes init for its parent and never ends."""
-    arguments = [sys.executable, "-c", CHILD, str(tmp_path), when]
+    arguments = [sys.executable, "-c", CHILD, str(tmp_path), when, workers.__file__]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as training:
         pid = int(training.stdout.readline())
         try:
@@ -90,4 +92,4 @@ def test_the_loaders_of_a_runner_have_such_workers(context, expected):
         ),
         seed=0,
     )
-    assert [int(one) for one in loader] == [expected]
+    assert [int(number) for number in loader] == [expected]

@@ -22,13 +22,14 @@ from mmengine.logging import MMLogger
 from cellmm.commands.cli import main as cellmm
 from cellmm.datasets import LabelImageDataset
 from cellmm.datasets.to_coco import dataset_to_coco
-from cellmm.engine.checkpoints.read import load_checkpoint, save_weights
+from cellmm.engine.checkpoints import load_checkpoint
 from cellmm.errors import CellMMError
 from cellmm.evaluation.metrics import CellCocoMetric
-from cellmm.io.image_file import read_pixels
 from cellmm.registry import MODELS
 from cellmm.structures import CellSample, rle
+from tests.fuzz.damaged import damaged_checkpoint, damaged_image
 from tests.fuzz.exact_model import SMALL
+from tests.fuzz.images import draw_cells, draw_image, same_masks, write_image
 
 FIRST, NUMBER = int(os.environ.get("CELLMM_FUZZ_FIRST", 0)), int(os.environ.get("CELLMM_FUZZ", 300))
 SECONDS = 60  # a situation that takes longer hangs
@@ -130,68 +131,6 @@ def checkpoint(tmp_path_factory) -> Path:
         path,
     )
     return path
-
-
-# images whose cells are known
-
-
-def draw_cells(rng: np.random.Generator, shape: tuple[int, int], most: int) -> list[np.ndarray]:
-    """Masks of squares of 5x5 (class 0) and 7x7 px (class 1), 3 px or more apart."""
-    places = [(y, x) for y in range(0, shape[0] - 6, 10) for x in range(0, shape[1] - 6, 10)]
-    masks = []
-    for i in rng.permutation(len(places))[: rng.integers(0, most + 1)]:
-        (y, x), size = places[i], rng.choice([5, 7])
-        masks.append(np.zeros(shape, bool))
-        masks[-1][y : y + size, x : x + size] = True
-    return masks
-
-
-def draw_image(rng: np.random.Generator, masks: list[np.ndarray], shape: tuple[int, int]) -> np.ndarray:
-    """uint8, uint16 or float32: 50 with little noise, cells 200; times 16 beyond 8 bit.
-
-    Without cells there is no noise: normalised by itself it would be as bright as cells.
-    """
-    image = 50 + rng.integers(0, 3, shape) * bool(masks)
-    for mask in masks:
-        image[mask] = 200
-    dtype = rng.choice([np.uint8, np.uint16, np.float32])
-    return (image * (1 if dtype == np.uint8 else 16)).astype(dtype)
-
-
-def write_image(rng: np.random.Generator, path: Path, image: np.ndarray) -> str:
-    """The image in some arrangement and format; what it was."""
-    kinds = ["grey", "grey", "grey", "grey", "rgb", "rgba", "page", "planes", "two channels"]
-    kind = str(rng.choice(kinds))
-    if path.suffix == ".png":
-        image = image if image.dtype != np.float32 else image.astype(np.uint16)
-        if kind in ("rgb", "rgba"):
-            image = np.repeat(image[..., None], 3, axis=2)
-            if kind == "rgba":
-                image = np.concatenate([image, np.full_like(image[..., :1], np.iinfo(image.dtype).max)], 2)
-        assert cv2.imwrite(str(path), image)
-        return kind
-    options = dict(compression=rng.choice(["zlib", ""]) or None)
-    if kind == "planes":
-        stack = np.stack([image, image // 2 if image.dtype != np.float32 else image / 2, image])
-        tifffile.imwrite(path, stack, photometric="minisblack", metadata=dict(axes="ZYX"), **options)
-    elif kind == "two channels":
-        tifffile.imwrite(
-            path, np.stack([image, image]), photometric="minisblack", metadata=dict(axes="CYX"), **options
-        )
-    elif kind in ("rgb", "rgba"):
-        tifffile.imwrite(path, np.repeat(image[..., None], 3, axis=2), photometric="rgb", **options)
-    else:
-        tifffile.imwrite(path, image[None] if kind == "page" else image, photometric="minisblack", **options)
-    return kind
-
-
-def same_masks(found: list[dict], masks: list[np.ndarray]) -> bool:
-    """Whether the RLEs are these masks, in any order."""
-    wanted = {rle.encode_one(mask)["counts"] for mask in masks}
-    return len(found) == len(masks) and {one["counts"] for one in found} == wanted
-
-
-# the kinds of situations
 
 
 def predicting(rng, folder, run, checkpoint):
@@ -329,53 +268,6 @@ def labelling(rng, folder, run, checkpoint):
         assert right or said, (
             f"{kind}, {name}: {len(found.get(name, []))} cells, not {len(masks)}, without a word"
         )
-
-
-def damaged_checkpoint(rng, folder, run, checkpoint):
-    """A byte that is another one, zeros, or an end that is cut off: the same tensors, or refused."""
-    path = folder / f"a{rng.choice(['.pth', '.safetensors'])}"
-    weights = {"w": torch.randn(30, 7), "steps": torch.arange(9)}
-    save_weights(path, weights, dict(classes=["cell"]))
-    data = bytearray(path.read_bytes())
-    kind, where = rng.integers(4), int(rng.integers(len(data)))
-    if kind < 2:
-        data[where] ^= 1 << int(rng.integers(8))
-    elif kind == 2:
-        data[where : where + 16] = bytes(len(data[where : where + 16]))
-    else:
-        del data[where:]
-    path.write_bytes(data)
-    said = run(act=lambda: load_checkpoint(path))
-    if not said.status:
-        loaded = said.value["state_dict"]
-        assert loaded.keys() == weights.keys(), f"byte {where} of {path.name}: {loaded.keys()}"
-        assert all(torch.equal(loaded[key], value) for key, value in weights.items()), (
-            f"byte {where} of {path.name}"
-        )
-
-
-def damaged_image(rng, folder, run, checkpoint):
-    """PNG and Deflate hold checksums: the same pixels, or refused, or a line that doubts them."""
-    image = draw_image(rng, draw_cells(rng, (40, 60), 9), (40, 60))
-    path = folder / f"a.{rng.choice(['png', 'tif'])}"
-    if path.suffix == ".png":
-        image = image.astype(np.uint16) if image.dtype == np.float32 else image
-        cv2.imwrite(str(path), image)
-        first, end = 0, path.stat().st_size
-    else:
-        tifffile.imwrite(path, image, compression="zlib", photometric="minisblack", rowsperstrip=8)
-        with tifffile.TiffFile(path) as tiff:
-            page = tiff.pages[0]
-            first, end = page.dataoffsets[0], page.dataoffsets[-1] + page.databytecounts[-1]
-    data = bytearray(path.read_bytes())
-    if rng.random() < 0.3:
-        del data[int(rng.integers(len(data))) :]
-    else:
-        data[int(rng.integers(first, end))] ^= 1 << int(rng.integers(8))
-    path.write_bytes(data)
-    said = run(act=lambda: read_pixels(path))
-    if not said.status:
-        assert np.array_equal(said.value[0], image) or said, "other pixels, without a word"
 
 
 def limits(rng, folder, run, checkpoint):

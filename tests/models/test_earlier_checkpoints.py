@@ -8,7 +8,7 @@ import pytest
 import torch
 from mmengine.dataset import pseudo_collate
 
-from cellmm.engine.checkpoints.read import load_fitting
+from cellmm.engine.checkpoints import load_fitting
 from cellmm.registry import MODELS, TRANSFORMS
 from cellmm.structures import LabelLayers, rle
 

@@ -6,7 +6,7 @@ import torch
 from mmengine.runner.checkpoint import load_state_dict
 from torch import nn
 
-from cellmm.engine.checkpoints.read import check_start_weights, load_fitting
+from cellmm.engine.checkpoints import check_start_weights, load_fitting
 from cellmm.models.renamed_keys import rename_on_load, with_new_names
 
 

@@ -71,7 +71,7 @@ def test_crop_select_and_compact_agree_with_the_masks(masks, data):
 
 @settings(deadline=None)
 @given(hnp.arrays(np.int64, hnp.array_shapes(min_dims=2, max_dims=2, max_side=8), elements=st.integers(0, 5)))
-def test_label_image_round_trip(label):
+def test_a_label_image_is_one_layer(label):
     ids = np.unique(label[label > 0])
     for gap in (1, 7, 10**12):  # by a table and by sorting
         layers = LabelLayers.from_label_image(label * gap)
@@ -79,28 +79,7 @@ def test_label_image_round_trip(label):
         np.testing.assert_array_equal(
             layers.layers[0], np.searchsorted(ids, label, side="right") * (label > 0)
         )
-        back, dropped = layers.to_label_image()
-        np.testing.assert_array_equal(back, layers.layers[0])
-        assert back.dtype == np.int32 and dropped == {}
-
-
-@settings(deadline=None)
-@given(MASKS, st.sampled_from(["smaller", "larger", "first", "last"]))
-def test_label_image_says_what_it_drops(masks, on_top):
-    areas = masks.sum((1, 2))
-    order = {  # from the top downwards
-        "smaller": sorted(range(len(masks)), key=lambda i: (areas[i], i)),
-        "larger": sorted(range(len(masks)), key=lambda i: (-areas[i], i)),
-        "first": range(len(masks)),
-        "last": range(len(masks))[::-1],
-    }[on_top]
-    expected = np.zeros(masks.shape[1:], dtype=int)
-    for i in reversed(order):
-        expected[masks[i]] = i + 1
-    label, dropped = LabelLayers.from_masks(masks).to_label_image(on_top=on_top)
-    np.testing.assert_array_equal(label, expected)
-    lost = {i + 1: int(areas[i] - (expected == i + 1).sum()) for i in range(len(masks))}
-    assert dropped == {key: value for key, value in lost.items() if value}
+        assert layers.layers.dtype == np.int32
 
 
 def test_overlap_by_hand():
@@ -110,12 +89,8 @@ def test_overlap_by_hand():
     assert layers.areas().tolist() == [16, 9, 4]
     assert layers.bboxes().tolist() == [[0, 0, 4, 4], [2, 2, 5, 5], [6, 6, 8, 8]]
     assert layers.overlap().sum() == 4
-    assert layers.to_label_image()[1] == {1: 4}
-    assert layers.to_label_image(on_top="larger")[1] == {2: 4}
     compact, kept = layers.crop(5, 5, 8, 8).compact()
     assert kept.tolist() == [2] and compact.num_layers == 1 and compact.areas().tolist() == [4]
-    with pytest.raises(ValueError, match="on_top is 'top'"):
-        layers.to_label_image(on_top="top")
 
 
 def test_few_layers_are_enough():
@@ -140,7 +115,6 @@ def test_no_instances():
         assert layers.to_masks().shape == (0, 3, 5) and layers.to_rles() == []
         assert layers.areas().shape == (0,) and layers.bboxes().shape == (0, 4)
         assert layers.count().sum() == 0 and not layers.overlap().any()
-        assert layers.to_label_image()[1] == {}
         assert len(layers.compact()[0]) == 0 and len(layers.select([])) == 0
         assert layers.crop(1, 1, 2, 2).shape == (1, 1)
 

@@ -57,6 +57,12 @@ class FailsWithoutCells(RandomIntensity):
         return super().transform(results)
 
 
+class FailsOnOnePixel(RandomIntensity):
+    def transform(self, results: dict) -> dict:
+        results["img"][1, 1]
+        return super().transform(results)
+
+
 class DoesNotSayThatItCrops(CropRegion):
     moves_pixels = False
     writes = ("img", "img_shape", "to_original")
@@ -78,6 +84,7 @@ TRANSFORMS = [
     (MovesCellsElsewhere, CROP, "gt_layers must move as img does"),
     (ForgetsToOriginal, CROP, "to_original"),
     (FailsWithoutCells, NOISE, "an image without cells failed with ValueError"),
+    (FailsOnOnePixel, NOISE, "an image of 1 x 1 pixels failed with IndexError"),
     (DoesNotSayThatItCrops, CROP, "moves_pixels = True|'gt_layers'"),
     (DoesNotSayThatItRemovesCells, SMALL_CROP, "removes_cells = True"),
 ]

@@ -1,9 +1,7 @@
 """tools/analysis/ablate.py: equal budgets, resumed where it was stopped, failing runs alone, its tables."""
 
 import contextlib
-import importlib.util
 import json
-import os
 import re
 import signal
 import subprocess
@@ -36,18 +34,10 @@ tables = [dict(title="Tiny", rows=dict(A="first", B="second", C="again"), column
 """
 # the tool in a process of its own that is killed with the training it runs in the same process
 KILLED = """
-import sys
-sys.path.insert(0, {tests!r})
-from test_ablate import in_process, load_tool
-sys.exit(load_tool().main(sys.argv[1:], in_process))
+import runpy
+from tests.tools.test_ablate import in_process
+runpy.run_path({tool!r})["main"]({argv}, in_process)
 """
-
-
-def load_tool():
-    spec = importlib.util.spec_from_file_location("ablate", TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def in_process(arguments, log):
@@ -58,8 +48,8 @@ def in_process(arguments, log):
 
 
 @pytest.fixture(scope="module")
-def tool():
-    return load_tool()
+def tool(load_tool):
+    return load_tool("analysis/ablate")
 
 
 @pytest.fixture(scope="module")
@@ -101,19 +91,17 @@ def test_runs_are_trained_and_tested(finished):
     assert "2 iterations a run, seed 0." in text and "again not trained" in text and "torch 2" in text
 
 
-def test_killed_and_started_again_gives_the_same(tool, finished, tmp_path, capsys):
+def test_killed_and_started_again_gives_the_same(tool, forked, finished, tmp_path, capsys):
     grid, folder, _ = finished
     work = tmp_path / "work"
-    code = KILLED.format(tests=str(Path(__file__).parent))
-    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, str(grid), "--work-dir", str(work)],
-        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
-    )
-    while process.poll() is None and not (work / "second/seed0/iter_1.pth").exists():
+    code = KILLED.format(tool=str(TOOL), argv=[str(grid), "--work-dir", str(work)])
+    process = forked.Process(target=exec, args=(code, {}))
+    process.start()
+    while process.is_alive() and not (work / "second/seed0/iter_1.pth").exists():
         time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL, "it ended before it could be killed"
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL, "it ended before it could be killed"
     assert not (work / "second/seed0/result.json").exists()
     first = (work / "first/seed0/result.json").stat().st_mtime
     assert json.loads((work / "second/seed0/state.json").read_text())["parts"][-1][1] is None

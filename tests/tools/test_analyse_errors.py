@@ -1,7 +1,6 @@
 """tools/analysis/analyse_errors.py: tables, files and one-line errors."""
 
 import csv
-import importlib.util
 import json
 import shutil
 from pathlib import Path
@@ -13,15 +12,10 @@ import pytest
 from cellmm.config.load import load_config
 from cellmm.evaluation.results_on_dataset import load_truth
 
-TOOL = Path(__file__).parents[2] / "tools" / "analysis" / "analyse_errors.py"
-
 
 @pytest.fixture(scope="module")
-def tool():
-    spec = importlib.util.spec_from_file_location("analyse_errors", TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def tool(load_tool):
+    return load_tool("analysis/analyse_errors")
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,3 @@
-import importlib.util
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
@@ -9,15 +6,10 @@ import tifffile
 from cellmm.io.coco_results import write_coco
 from cellmm.structures import rle
 
-TOOL = Path(__file__).parents[2] / "tools" / "analysis" / "browse_dataset.py"
-
 
 @pytest.fixture(scope="module")
-def tool():
-    spec = importlib.util.spec_from_file_location("browse_dataset", TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def tool(load_tool):
+    return load_tool("analysis/browse_dataset")
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """tools/analysis/calibrate.py: each value is scored on the validation images, the best one is named."""
 
-import importlib.util
 import math
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,15 +13,11 @@ from cellmm.errors import CellMMError
 from cellmm.registry import MODELS
 
 MASK_THR, IOU_THR = "test_cfg.mask_thr", "test_cfg.nms.iou_thr"
-TOOL = Path(__file__).parents[2] / "tools" / "analysis" / "calibrate.py"
 
 
 @pytest.fixture(scope="module")
-def tool():
-    spec = importlib.util.spec_from_file_location("calibrate", TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def tool(load_tool):
+    return load_tool("analysis/calibrate")
 
 
 def runner_of(score):

@@ -1,6 +1,5 @@
 """tools/analysis/compare_results.py: several results on the same images, also a peer's."""
 
-import importlib.util
 import json
 from pathlib import Path
 
@@ -9,15 +8,10 @@ import pytest
 from cellmm.config.load import load_config
 from cellmm.registry import DATASETS
 
-TOOL = Path(__file__).parents[2] / "tools" / "analysis" / "compare_results.py"
-
 
 @pytest.fixture(scope="module")
-def tool():
-    spec = importlib.util.spec_from_file_location("compare_results", TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def tool(load_tool):
+    return load_tool("analysis/compare_results")
 
 
 @pytest.fixture

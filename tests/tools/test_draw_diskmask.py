@@ -1,6 +1,5 @@
 """tools/analysis/draw_diskmask.py: a page of targets, and one of inference."""
 
-import importlib.util
 from pathlib import Path
 
 import cv2
@@ -21,11 +20,8 @@ val_dataloader = test_dataloader = dict(dataset=dict(data_root=data_root))
 
 
 @pytest.fixture(scope="module")
-def tool():
-    spec = importlib.util.spec_from_file_location("draw_diskmask", ROOT / "tools/analysis/draw_diskmask.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def tool(load_tool):
+    return load_tool("analysis/draw_diskmask")
 
 
 def test_two_pages(tool, tiny_data, tmp_path, capsys):

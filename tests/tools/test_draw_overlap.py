@@ -1,8 +1,5 @@
 """tools/analysis/draw_overlap.py: a page of targets and proximity maps."""
 
-import importlib.util
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
@@ -11,12 +8,8 @@ from cellmm.simulation import SceneConfig
 
 
 @pytest.fixture(scope="module")
-def tool():
-    path = Path(__file__).parents[2] / "tools/analysis/draw_overlap.py"
-    spec = importlib.util.spec_from_file_location("draw_overlap", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def tool(load_tool):
+    return load_tool("analysis/draw_overlap")
 
 
 def test_one_page_of_nine(tool, tmp_path, capsys, monkeypatch):

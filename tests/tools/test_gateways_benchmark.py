@@ -1,6 +1,5 @@
 """tools/benchmarks/gateways.py: features once and gateways in batches give what two passes each give."""
 
-import importlib.util
 from pathlib import Path
 
 import pytest
@@ -9,11 +8,8 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def tool():
-    spec = importlib.util.spec_from_file_location("gateways_benchmark", ROOT / "tools/benchmarks/gateways.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def tool(load_tool):
+    return load_tool("benchmarks/gateways")
 
 
 @pytest.mark.parametrize(("config", "side"), [("bbbc010_paper", 388), ("bbbc010_cpu", 128)])

@@ -1,12 +1,12 @@
-"""dist_train.sh, dist_test.sh and slurm_train.sh, on two processes without a GPU."""
+"""dist_train.sh, dist_test.sh and slurm_train.sh; the last one trains on two processes without a GPU."""
 
-import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from torch.distributed.run import parse_args as torchrun_arguments
 
 TOOLS = Path(__file__).parents[2] / "tools"
 ROOT = TOOLS.parent
@@ -48,19 +48,30 @@ def run(folder, *command, **variables):
     )
 
 
-def test_train_and_test(folder):
-    """The simulated data are made by one of the processes."""
-    work = folder / "work"
-    done = run(folder, TOOLS / "dist_train.sh", folder / "tiny.py", 2, "--work-dir", work)
-    assert done.returncode == 0, done.stderr[-3000:]
-    done = run(folder, TOOLS / "dist_test.sh", folder / "tiny.py", work / "iter_2.pth", 2, "--work-dir", work)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert "AP" in json.loads((work / "metrics.json").read_text())
-    assert {r["image_id"] for r in json.loads((work / "results.segm.json").read_text())} <= {1, 2, 3}
+@pytest.mark.parametrize(
+    ("script", "options"), [("train", ["--resume"]), ("test", ["iter_2.pth", "--split", "val"])]
+)
+def test_torchrun_is_asked_for_two_processes(tmp_path, script, options):
+    """The script ends as ``python -m torch.distributed.run ...``; Python is stood in for."""
+    (tmp_path / "python").write_text('#!/usr/bin/env bash\nprintf "%s\\n" "$@"\n')
+    (tmp_path / "python").chmod(0o755)
+    tool = TOOLS / f"dist_{script}.sh"
+    before = [option for option in options if option.endswith(".pth")]
+    done = run(tmp_path, tool, "tiny.py", *before, 2, *options[len(before) :])
+    assert done.returncode == 0, done.stderr
+    module, *arguments = done.stdout.splitlines()[1:]
+    assert module == "torch.distributed.run"
+    asked = torchrun_arguments(arguments)
+    assert asked.standalone and asked.nproc_per_node == "2"
+    assert Path(asked.training_script).samefile(TOOLS / f"{script}.py")
+    assert asked.training_script_args == ["tiny.py", *options, "--launcher", "pytorch"]
 
 
 def test_two_machines_of_slurm(folder):
-    """Slurm's own commands are stood in for: two machines that are both this one."""
+    """Slurm's own commands are stood in for: two machines that are both this one.
+
+    The simulated data are made by one of the processes.
+    """
     for name, text in (("srun", SRUN), ("scontrol", "#!/usr/bin/env bash\necho 127.0.0.1\n")):
         (folder / name).write_text(text)
         (folder / name).chmod(0o755)

@@ -1,6 +1,5 @@
 """Publishing a model, and converting an old pickle with consent only; `cellmm test` runs on the result."""
 
-import importlib.util
 import io
 import json
 import os
@@ -13,14 +12,19 @@ import torch
 
 from cellmm import __version__
 from cellmm.commands.cli import main as cellmm
-from cellmm.engine.checkpoints.read import load_checkpoint, sha256
+from cellmm.engine.checkpoints import load_checkpoint, sha256
 from cellmm.errors import CellMMError
 
 ROOT = Path(__file__).parents[2]
 CONFIG = """
 _base_ = ["{root}/tests/configs/tiny.py"]
 data_root = "{data}"
-simulation = dict(_delete_=True, splits=dict(train=2, val=1, test=1), scene="small", seed=0)
+simulation = dict(
+    _delete_=True,
+    splits=dict(train=2, val=1, test=1),
+    scene=dict(size=(64, 64), pixel=0.5, cells=(2, 4), min_visible=20),
+    seed=0,
+)
 dataset = dict(data_root=data_root, simulation=simulation)
 train_dataloader = dict(batch_size=1, dataset=dataset)
 val_dataloader = test_dataloader = dict(dataset=dataset)
@@ -29,14 +33,14 @@ default_hooks = dict(checkpoint=dict(interval=2))
 """
 
 
-def tool(name):
-    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / "model_converters" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture(scope="module")
+def publish(load_tool):
+    return load_tool("model_converters/publish_model")
 
 
-PUBLISH, CONVERT = tool("publish_model"), tool("convert_pickle_checkpoint")
+@pytest.fixture(scope="module")
+def convert(load_tool):
+    return load_tool("model_converters/convert_pickle_checkpoint")
 
 
 class Evil:
@@ -85,11 +89,11 @@ def scores(trained, checkpoint, out) -> dict:
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
-def test_what_is_published_is_what_was_tested(trained, tmp_path, capsys, suffix):
+def test_what_is_published_is_what_was_tested(publish, trained, tmp_path, capsys, suffix):
     out = tmp_path / f"worms{suffix}"
     options = ["--safetensors"] if suffix == ".safetensors" else []
     source = trained / "work" / "iter_2.pth"
-    assert PUBLISH.main([str(source), str(tmp_path / "worms.pth"), *options]) == 0
+    assert publish.main([str(source), str(tmp_path / "worms.pth"), *options]) == 0
     assert capsys.readouterr().out == f"{out}\n{out}.json\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == [out.name, f"{out.name}.json"]
     about = json.loads(Path(f"{out}.json").read_text())
@@ -116,9 +120,9 @@ def test_what_is_published_is_what_was_tested(trained, tmp_path, capsys, suffix)
     assert scores(trained, out, tmp_path / "tested") == numbers
 
 
-def test_a_published_file_predicts_and_cannot_be_resumed(trained, tmp_path, capsys):
+def test_a_published_file_predicts_and_cannot_be_resumed(publish, trained, tmp_path, capsys):
     out = tmp_path / "worms.safetensors"
-    PUBLISH.publish(trained / "work" / "iter_2.pth", out)
+    publish.publish(trained / "work" / "iter_2.pth", out)
     argv = ["predict", str(trained / "data/test/images"), "--config", str(trained / "tiny.py")]
     argv += ["--checkpoint", str(out), "--out", str(tmp_path / "found")]
     assert cellmm(argv) == 0
@@ -132,65 +136,65 @@ def test_a_published_file_predicts_and_cannot_be_resumed(trained, tmp_path, caps
         load_checkpoint(out)
 
 
-def test_publishing_overwrites_only_with_force(trained, tmp_path, capsys):
+def test_publishing_overwrites_only_with_force(publish, trained, tmp_path, capsys):
     source, out = str(trained / "work" / "iter_2.pth"), tmp_path / "worms.pth"
     about = Path(f"{out}.json")
     for there in (out, about):
         there.write_text("mine")
-        assert PUBLISH.main([source, str(out)]) == 1
+        assert publish.main([source, str(out)]) == 1
         error = capsys.readouterr().err
         assert error.startswith(f"publish_model: {there} exists") and len(error.splitlines()) == 1
         assert there.read_text() == "mine"
         there.unlink()
     out.write_text("mine")
     about.write_text("mine")
-    assert PUBLISH.main([source, str(out), "--force"]) == 0
+    assert publish.main([source, str(out), "--force"]) == 0
     assert load_checkpoint(out)["meta"]["iter"] == 2
-    assert PUBLISH.main([source, str(tmp_path / "worms.onnx")]) == 1
+    assert publish.main([source, str(tmp_path / "worms.onnx")]) == 1
     assert "name the file *.pth or *.safetensors" in capsys.readouterr().err
 
 
-def test_numbers_of_another_checkpoint_are_not_published(tmp_path, capsys):
+def test_numbers_of_another_checkpoint_are_not_published(publish, tmp_path, capsys):
     source, metrics = tmp_path / "iter_2.pth", tmp_path / "metrics.json"
     torch.save(dict(w=torch.ones(1)), source)
-    about = json.loads(PUBLISH.publish(source, tmp_path / "a.pth").read_text())
+    about = json.loads(publish.publish(source, tmp_path / "a.pth").read_text())
     unknown = ("metrics", "config", "config_text", "classes", "iter")
     assert [about[key] for key in unknown] == [None] * 5
     metrics.write_text(json.dumps(dict(AP=0.5, checkpoint="work/iter_4.pth", config="c.py")))
-    about = json.loads(PUBLISH.publish(source, tmp_path / "b.pth").read_text())
+    about = json.loads(publish.publish(source, tmp_path / "b.pth").read_text())
     assert about["metrics"] is None and "is of iter_4.pth" in capsys.readouterr().err
     metrics.write_text(json.dumps(dict(AP=0.5, checkpoint="elsewhere/iter_2.pth", config="c.py")))
-    about = json.loads(PUBLISH.publish(source, tmp_path / "c.pth").read_text())
+    about = json.loads(publish.publish(source, tmp_path / "c.pth").read_text())
     assert about["metrics"] == dict(AP=0.5)
     metrics.write_text("{")
     with pytest.raises(CellMMError, match="metrics.json: not what `cellmm test` writes"):
-        PUBLISH.publish(source, tmp_path / "d.pth")
+        publish.publish(source, tmp_path / "d.pth")
     assert not (tmp_path / "d.pth").exists()
 
 
 @pytest.mark.parametrize("answer", [None, "no\n", "y\n", "\n", ""])
-def test_nothing_runs_without_consent(old, tmp_path, capsys, monkeypatch, answer):
+def test_nothing_runs_without_consent(convert, old, tmp_path, capsys, monkeypatch, answer):
     """None: no terminal; the others are typed at one."""
     monkeypatch.setattr("sys.stdin", io.StringIO("yes\n") if answer is None else Terminal(answer))
-    assert CONVERT.main([str(old), str(tmp_path / "new.pth")]) == 1
+    assert convert.main([str(old), str(tmp_path / "new.pth")]) == 1
     line = capsys.readouterr().err.splitlines()[-1]
     assert f"{old}: not converted" in line and "RUNS CODE THAT IS IN IT" in line
     assert "--i-trust-this-file" in line
     assert not (tmp_path / "ran").exists() and not (tmp_path / "new.pth").exists()
 
 
-def test_without_a_terminal_the_answer_is_one_line(old, tmp_path, capsys, monkeypatch):
+def test_without_a_terminal_the_answer_is_one_line(convert, old, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO())
-    assert CONVERT.main([str(old), str(tmp_path / "new.pth")]) == 1
+    assert convert.main([str(old), str(tmp_path / "new.pth")]) == 1
     out, error = capsys.readouterr()
     assert out == "" and len(error.splitlines()) == 1
 
 
 @pytest.mark.parametrize("way", ["flag", "terminal"])
-def test_with_consent_the_old_file_becomes_plain(trained, old, tmp_path, capsys, monkeypatch, way):
+def test_with_consent_the_old_file_becomes_plain(convert, trained, old, tmp_path, capsys, monkeypatch, way):
     monkeypatch.setattr("sys.stdin", Terminal("yes\n"))
     new = tmp_path / "new.pth"
-    assert CONVERT.main([str(old), str(new), *(["--i-trust-this-file"] if way == "flag" else [])]) == 0
+    assert convert.main([str(old), str(new), *(["--i-trust-this-file"] if way == "flag" else [])]) == 0
     out, error = capsys.readouterr()
     assert out == f"{new}\n" and ("Type yes" in error) == (way == "terminal")
     assert (tmp_path / "ran").is_dir()  # that is what was consented to
@@ -201,14 +205,14 @@ def test_with_consent_the_old_file_becomes_plain(trained, old, tmp_path, capsys,
     assert "AP" in scores(trained, new, tmp_path / "tested")
 
 
-def test_whole_modules_plain_files_and_what_is_no_checkpoint(tmp_path, capsys, monkeypatch):
+def test_whole_modules_plain_files_and_what_is_no_checkpoint(convert, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO())
     model = torch.nn.Linear(2, 1)
     torch.save(model, tmp_path / "module.pth")
-    assert CONVERT.main([str(tmp_path / "module.pth"), str(tmp_path / "a.pth"), "--i-trust-this-file"]) == 0
+    assert convert.main([str(tmp_path / "module.pth"), str(tmp_path / "a.pth"), "--i-trust-this-file"]) == 0
     assert torch.equal(load_checkpoint(tmp_path / "a.pth")["state_dict"]["weight"], model.weight)
     torch.save(model.state_dict(), tmp_path / "plain.pth")  # no consent is needed
-    assert CONVERT.main([str(tmp_path / "plain.pth"), str(tmp_path / "b.safetensors")]) == 0
+    assert convert.main([str(tmp_path / "plain.pth"), str(tmp_path / "b.safetensors")]) == 0
     assert torch.equal(load_checkpoint(tmp_path / "b.safetensors")["state_dict"]["bias"], model.bias)
     torch.save(dict(state_dict=dict(w=Path("x"))), tmp_path / "path.pth")
     (tmp_path / "text.pth").write_text("not a checkpoint")
@@ -220,7 +224,7 @@ def test_whole_modules_plain_files_and_what_is_no_checkpoint(tmp_path, capsys, m
         ("plain.pth", "b.safetensors", "exists"),
         ("plain.pth", "c.onnx", "name the file"),
     ):
-        assert CONVERT.main([str(tmp_path / name), str(tmp_path / out), "--i-trust-this-file"]) == 1
+        assert convert.main([str(tmp_path / name), str(tmp_path / out), "--i-trust-this-file"]) == 1
         error = capsys.readouterr().err
         assert len(error.splitlines()) == 1, error
         assert re.search(says, error), error

@@ -1,21 +1,14 @@
-import importlib.util
 import json
-from pathlib import Path
 
 import cv2
 import pytest
 
 from cellmm.errors import CellMMError
 
-TOOL = Path(__file__).parents[2] / "tools" / "analysis" / "plot_curves.py"
-
 
 @pytest.fixture(scope="module")
-def tool():
-    spec = importlib.util.spec_from_file_location("plot_curves", TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def tool(load_tool):
+    return load_tool("analysis/plot_curves")
 
 
 def train(step, loss):

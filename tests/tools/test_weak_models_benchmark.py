@@ -1,6 +1,5 @@
 """tools/benchmarks/weak_models.py: what it counts."""
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +12,8 @@ from cellmm.structures import CellSample
 ROOT = Path(__file__).parents[2]
 
 
-def test_pixels_and_calls_of_deconet():
-    spec = importlib.util.spec_from_file_location("weak_models", ROOT / "tools/benchmarks/weak_models.py")
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
+def test_pixels_and_calls_of_deconet(load_tool):
+    tool = load_tool("benchmarks/weak_models")
     torch.manual_seed(0)
     model = MODELS.build(
         dict(

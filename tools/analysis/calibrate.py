@@ -20,7 +20,7 @@ from torch import nn
 
 from cellmm.commands import test
 from cellmm.config.load import load_config
-from cellmm.engine.checkpoints.read import load_fitting
+from cellmm.engine.checkpoints import load_fitting
 from cellmm.engine.runner import build_runner
 from cellmm.errors import CellMMError
 

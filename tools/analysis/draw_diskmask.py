@@ -19,7 +19,7 @@ from mmengine.config import Config
 
 from cellmm.config.load import load_config
 from cellmm.datasets.transforms.moving_cells import fixed_targets
-from cellmm.engine.checkpoints.read import load_fitting
+from cellmm.engine.checkpoints import load_fitting
 from cellmm.errors import CellMMError
 from cellmm.registry import DATASETS, MODELS, TRANSFORMS
 from cellmm.structures import LabelLayers

@@ -12,6 +12,7 @@ trains on two processes:
 
 import argparse
 import contextlib
+import gc
 import hashlib
 import json
 import multiprocessing
@@ -35,7 +36,13 @@ from cellmm.registry import MODELS
 from cellmm.simulation import make_dataset
 
 ROOT = Path(__file__).resolve().parents[2]
-MAX_ITERS, INTERVAL = 24, 4
+MAX_ITERS, INTERVAL = 12, 2
+# added to CONFIG by --by-epoch: 4 epochs of 3 iterations
+EPOCHS = """
+train_cfg = dict(_delete_=True, type="EpochBasedTrainLoop", max_epochs=4, val_interval=2)
+default_hooks["checkpoint"].update(by_epoch=True, interval=2)
+param_scheduler += [dict(type="MultiStepLR", by_epoch=True, milestones=[1, 3], gamma=0.5)]
+"""
 PRELOAD = (
     "torch._dynamo",
     "torchvision",
@@ -93,6 +100,7 @@ def run_training(folder: Path, resume: bool, slow_files: bool, environment: dict
     """The work of a training process; ``slow_files`` gives time to kill it while it writes."""
     os.environ.update(environment)
     torch.set_num_threads(1)
+    gc.freeze()  # mmengine collects garbage for each data set
     log = os.open(folder / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)
@@ -121,10 +129,6 @@ class Training:
     """The processes of one training, one per rank."""
 
     def __init__(self, folder: Path, ranks: int, resume: bool = False, slow_files: bool = False) -> None:
-        context = multiprocessing.get_context(
-            "forkserver"
-        )  # starts in no time: the libraries are loaded once
-        context.set_forkserver_preload(["__main__"])
         self.processes = []
         with contextlib.closing(socket.socket()) as free:
             free.bind(("127.0.0.1", 0))
@@ -157,7 +161,10 @@ class Training:
 
 def digest(folder: Path) -> str:
     """A hash over all tensors and numbers of the last checkpoint but times and paths."""
-    state = torch.load(folder / "work" / f"iter_{MAX_ITERS}.pth", weights_only=True)
+    last = max((folder / "work").glob("[ei]*_*.pth"), key=lambda path: int(path.stem.split("_")[1]))
+    state = torch.load(last, weights_only=True)
+    if state["meta"]["iter"] != MAX_ITERS:
+        raise SystemExit(f"{last} is not the end of the training")
     hashed = hashlib.sha256()
 
     def add(value: object) -> None:
@@ -179,10 +186,10 @@ def digest(folder: Path) -> str:
     return hashed.hexdigest()
 
 
-def prepare(folder: Path, data: Path, workers: int) -> Path:
+def prepare(folder: Path, data: Path, workers: int, more: str = "") -> Path:
     folder.mkdir()
     text = CONFIG.format(root=ROOT, data=data, workers=workers, max_iters=MAX_ITERS, interval=INTERVAL)
-    (folder / "config.py").write_text(text)
+    (folder / "config.py").write_text(text + more)
     return folder
 
 
@@ -192,14 +199,14 @@ def kill_once(folder: Path, ranks: int, how: str, seconds: float, rng: random.Ra
     if how == "writing":
         nth, seen = rng.randint(1, 4), set()
         while training.alive() and len(seen) < nth:
-            seen |= set((folder / "work").glob(".iter_*.pth"))
+            seen |= set((folder / "work").glob(".[ei]*_*.pth"))
     else:
         time.sleep(rng.uniform(0.1, 0.95) * seconds)
     ended = not training.alive()
     training.kill()
     if ended:
         return None
-    paths = sorted((folder / "work").glob("iter_*.pth"), key=lambda path: path.stat().st_mtime)
+    paths = sorted((folder / "work").glob("[ei]*_*.pth"), key=lambda path: path.stat().st_mtime)
     if how == "cut":
         if len(paths) < 2:
             return None
@@ -222,6 +229,7 @@ def main() -> int:
     )
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 2])
     parser.add_argument("--ranks", type=int, default=1)
+    parser.add_argument("--by-epoch", action="store_true", help="train by epochs, with checkpoints of these")
     parser.add_argument("--jobs", type=int, default=2, help="trainings at the same time")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path, help="leave the trainings in this new folder")
@@ -232,10 +240,11 @@ def main() -> int:
     scene = dict(size=(64, 64), pixel=0.5, cells=(2, 4), min_visible=20)
     make_dataset(data, splits=dict(train=5, val=2, test=1), scene=scene, seed=0)
     load_libraries()
+    more = EPOCHS if args.by_epoch else ""
     digests: dict[int, str] = {}
     results: list[bool] = []
     for workers in args.workers:
-        folder = prepare(top / f"alone_{workers}", data, workers)
+        folder = prepare(top / f"alone_{workers}", data, workers, more)
         start = time.perf_counter()
         if not Training(folder, args.ranks).wait():
             raise SystemExit(f"the training failed, see {folder / 'log.txt'}")
@@ -248,7 +257,7 @@ def main() -> int:
         def trial(number: int, how: str, workers: int = workers, seconds: float = seconds) -> bool:
             rng = random.Random(f"{args.seed} {workers} {number}")
             while True:
-                folder = prepare(top / f"killed_{workers}_{number}", data, workers)
+                folder = prepare(top / f"killed_{workers}_{number}", data, workers, more)
                 found = kill_once(folder, args.ranks, how, seconds, rng)
                 if found in (None, digests[workers]):
                     shutil.rmtree(folder)

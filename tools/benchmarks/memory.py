@@ -22,7 +22,7 @@ from mmengine.runner.utils import set_random_seed
 from mmengine.structures import InstanceData
 from skimage.draw import disk
 
-import cellmm.engine.optim_wrappers  # noqa: F401 (registers them)
+import cellmm.engine.mmengine_fixes.optim_wrappers  # noqa: F401 (registers them)
 from cellmm.config.load import load_config
 from cellmm.registry import MODELS
 from cellmm.structures import CellSample, LabelLayers

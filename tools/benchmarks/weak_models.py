@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from cellmm.config.load import load_config
-from cellmm.engine.checkpoints.read import load_fitting
+from cellmm.engine.checkpoints import load_fitting
 from cellmm.models.segmentor import CellSegmentor
 from cellmm.registry import DATASETS, MODELS
 

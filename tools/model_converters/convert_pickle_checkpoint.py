@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from cellmm.engine.checkpoints.read import RefusedCheckpointError, load_checkpoint, save_weights
+from cellmm.engine.checkpoints import RefusedCheckpointError, load_checkpoint, save_weights
 from cellmm.errors import CellMMError
 
 WARNING = (

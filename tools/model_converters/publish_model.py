@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cellmm import __version__
-from cellmm.engine.checkpoints.read import load_checkpoint, save_weights, sha256
+from cellmm.engine.checkpoints import load_checkpoint, save_weights, sha256
 from cellmm.errors import CellMMError
 from cellmm.io.files import atomic_path
 

@@ -67,7 +67,12 @@ class Albumentations(BaseTransform):
         self.compose.set_random_seed(int(results["rng"].integers(2**31)))
         cells = moving_layers(results) if "gt_layers" in results else None
         masks = {} if cells is None else dict(masks=pack_layers(cells))
-        warped = self.compose(image=np.ascontiguousarray(image), **masks)
+        try:
+            warped = self.compose(image=np.ascontiguousarray(image), **masks)
+        except A.augmentations.crops.transforms.CropSizeError as error:
+            raise CellMMError(
+                f"{results.get('img_path')}: {error}; take a smaller crop, or pad the image before it"
+            ) from error
         results["img"] = warped["image"].reshape(*warped["image"].shape[:2], image.shape[2])
         results["img_shape"] = results["img"].shape[:2]
         if cells is not None:

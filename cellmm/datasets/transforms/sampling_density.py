@@ -70,7 +70,7 @@ class SamplingDensity(BaseTransform):
         return results
 
     def _smooth(self, results: dict) -> np.ndarray:
-        """Smoothed cells as means of s x s pixels, float32 (ceil(H / s), ceil(W / s)); constant without any."""
+        """Smoothed cells as means of s x s pixels, float32 (ceil(H / s), ceil(W / s)); flat without cells."""
         cells = results["gt_layers"]
         if (crowd := results.get("gt_ignore")) is not None and crowd.any():
             cells = cells.select(~crowd)

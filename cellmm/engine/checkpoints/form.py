@@ -1,4 +1,4 @@
-"""What the parts of a checkpoint have to be, before anything uses them."""
+"""The form a checkpoint must have before anything uses it."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ import torch
 from cellmm.errors import CellMMError
 
 NUMBER = (int, float)
-# what the parts of a checkpoint are, where they are there; * is all of a dict or a list
+# the type of each part, if the checkpoint has it; * stands for every value of a dict or a list
 _FORM = {
     "state_dict": dict,
     "meta": dict,
@@ -59,51 +59,51 @@ _HUB_PARTS = ("log_scalars", "runtime_info", "resumed_keys")
 
 
 def check_form(checkpoint: dict, filename: str) -> None:
-    """Raise CellMMError where a part that is there is not of its kind."""
+    """Raise CellMMError if a part is not of its type."""
     for path, types in _FORM.items():
         for value in _values_at(checkpoint, path.split(".")):
             if not isinstance(value, types):
-                raise no_weights(filename, f"its {path} is a {type(value).__name__}")
+                raise unusable(filename, f"its {path} is a {type(value).__name__}")
     for name, state in checkpoint.get("early_stopping", {}).items():
         if not state.keys() >= {"wait_count", "best_score", "stop_training"}:
-            raise no_weights(filename, f"its early_stopping of {name!r} is not whole")
+            raise unusable(filename, f"its early_stopping of {name!r} is not whole")
     for part in ("state_dict", "ema_state_dict"):
         for name, value in checkpoint.get(part, {}).items():
             if not isinstance(name, str) or not isinstance(value, torch.Tensor):
-                raise no_weights(filename, f"{name!r} in it is a {type(value).__name__}, not a tensor")
+                raise unusable(filename, f"{name!r} in it is a {type(value).__name__}, not a tensor")
     if not checkpoint["state_dict"]:
-        raise no_weights(filename, "it is empty")
+        raise unusable(filename, "it is empty")
     hub = checkpoint.get("message_hub", dict.fromkeys(_HUB_PARTS, {}))
     if absent := [part for part in _HUB_PARTS if part not in hub]:
-        raise no_weights(filename, f"its message_hub has no {' and no '.join(absent)}")
+        raise unusable(filename, f"its message_hub has no {' and no '.join(absent)}")
     for key, value in hub["runtime_info"].items():
         if str(key).startswith("best_score") and not isinstance(value, NUMBER):
-            raise no_weights(filename, f"its {key} is a {type(value).__name__}")
+            raise unusable(filename, f"its {key} is a {type(value).__name__}")
     for name, pair in hub["log_scalars"].items():
         parts = pair if isinstance(pair, (list, tuple)) else ()
         if [part.ndim for part in parts if isinstance(part, torch.Tensor)] != [1, 1]:
-            raise no_weights(filename, f"its log of {name!r} is not two rows of numbers")
+            raise unusable(filename, f"its log of {name!r} is not two rows of numbers")
 
 
 def _values_at(value: Any, keys: list[str]) -> list:
-    """What is there under the keys, one after the other."""
+    """The values that the path of keys leads to."""
     values = [value]
     for key in keys:
         if key == "*":
-            parts = (part.values() if isinstance(part, dict) else part for part in values)
-            values = [one for part in parts for one in part]
+            containers = (part.values() if isinstance(part, dict) else part for part in values)
+            values = [value for container in containers for value in container]
         else:
             values = [part[key] for part in values if isinstance(part, dict) and key in part]
     return values
 
 
-def no_weights(filename: str, why: str) -> CellMMError:
-    """The error for a file that cannot be used, and why."""
+def unusable(filename: str, why: str) -> CellMMError:
+    """The error for a file that cannot be used, with the reason."""
     return CellMMError(f"{filename}: holds no weights that can be used, {why}; give a file that cellmm wrote")
 
 
 def keep_paths_here(runtime_info: dict, filename: str) -> None:
-    """Of the files that a checkpoint names for removal, keep ``best_*.pth`` beside the checkpoint itself."""
+    """Of the files that a checkpoint names for removal, accept only ``best_*.pth`` in its own folder."""
     for key in [key for key in runtime_info if str(key).startswith("best_ckpt")]:
         name = Path(runtime_info[key]).name if isinstance(runtime_info[key], str) else ""
         if re.fullmatch(r"best_.+\.pth", name):

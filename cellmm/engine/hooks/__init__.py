@@ -1,5 +1,5 @@
-from cellmm.engine.hooks.checkpoint_hook import CheckpointHook
-from cellmm.engine.hooks.early_stopping_hook import EarlyStoppingHook
+"""What happens around the steps of a training or test: each module is one hook."""
+
 from cellmm.engine.hooks.ema_hook import EMAHook
 from cellmm.engine.hooks.first_checkpoint_hook import FirstCheckpointHook
 from cellmm.engine.hooks.learning_alarm_hook import LearningAlarmHook
@@ -8,19 +8,21 @@ from cellmm.engine.hooks.overlay_hook import OverlayHook
 from cellmm.engine.hooks.progress_hook import ProgressHook
 from cellmm.engine.hooks.resume_hook import ResumeHook
 from cellmm.engine.hooks.trained_on_hook import CompareWithTrainingHook, TrainedOnHook
-from cellmm.engine.hooks.weights_only_hook import WeightsOnlyHook
+from cellmm.engine.mmengine_fixes.checkpoint_hook import CheckpointHook
+from cellmm.engine.mmengine_fixes.early_stopping_hook import EarlyStoppingHook
+from cellmm.engine.mmengine_fixes.weights_only_hook import WeightsOnlyHook
 
 __all__ = [
-    "CompareWithTrainingHook",
     "CheckpointHook",
+    "CompareWithTrainingHook",
     "EMAHook",
     "EarlyStoppingHook",
     "FirstCheckpointHook",
     "LearningAlarmHook",
     "NonFiniteHook",
-    "WeightsOnlyHook",
-    "ResumeHook",
-    "ProgressHook",
     "OverlayHook",
+    "ProgressHook",
+    "ResumeHook",
     "TrainedOnHook",
+    "WeightsOnlyHook",
 ]

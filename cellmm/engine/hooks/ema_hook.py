@@ -16,12 +16,12 @@ from cellmm.registry import HOOKS
 class EMAHook(mmengine.hooks.EMAHook):
     """mmengine's hook of the same name and arguments: averaged weights are validated, saved and tested.
 
-    Where they are far from the plain weights, validation scores the plain ones too, and a log line says what
-    both reach. Checkpoints hold both.
+    If they are far from the plain weights, validation scores both and a log line gives both results.
+    Checkpoints hold both.
 
     Args:
-        compare_above: relative distance |averaged - plain| / |plain| of all parameters from which both are
-            scored; it costs a second validation.
+        compare_above: both are scored above this relative distance |averaged - plain| / |plain| of all
+            parameters, which costs a second validation.
         kwargs: mmengine's, and those of the average (``ema_type``), such as ``momentum`` and ``warmup``.
     """
 
@@ -56,7 +56,7 @@ class EMAHook(mmengine.hooks.EMAHook):
 
 @torch.no_grad()
 def _validate(runner: Runner) -> dict[str, float]:
-    """The numbers of the validation set with the weights that the model has, without hooks and files."""
+    """Scores of the validation set with the present weights, without hooks and files."""
     loop = runner.val_loop
     runner.model.eval()
     with trial_evaluator(loop.evaluator) as evaluator, autocast(enabled=getattr(loop, "fp16", False)):

@@ -1,4 +1,4 @@
-"""A checkpoint before the first step, to know that later ones can be written and read."""
+"""A checkpoint before the first step, to know that later checkpoints can be written and read."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from cellmm.engine.checkpoints.read import check_training_state
+from cellmm.engine.checkpoints import check_training_state
 from cellmm.errors import CellMMError, cure_of
 from cellmm.registry import HOOKS
 
@@ -17,10 +17,10 @@ class FirstCheckpointHook(Hook):
     """Write a checkpoint into the work dir before training, read it back as ``--resume`` would, remove it.
 
     Raises:
-        CellMMError: on every rank, what the first one found: one line.
+        CellMMError: on every rank, one line with what the first rank found.
     """
 
-    priority = "LOWEST"  # after all hooks are ready to add their parts
+    priority = "LOWEST"  # when all hooks are ready to add their parts
 
     def before_train(self, runner: Runner) -> None:
         said = [self._try(runner) if is_main_process() else None]
@@ -29,7 +29,7 @@ class FirstCheckpointHook(Hook):
             raise CellMMError(said[0])
 
     def _try(self, runner: Runner) -> str | None:
-        """What is wrong, in one line; None: nothing is."""
+        """What is wrong, in one line, or None."""
         path = Path(runner.work_dir, f".iter_{runner.iter}.trial.pth")
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         meta = dict(epoch=runner.epoch, iter=runner.iter)

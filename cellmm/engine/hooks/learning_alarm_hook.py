@@ -1,4 +1,4 @@
-"""Words for a training that learns nothing."""
+"""Warnings for a training that learns nothing."""
 
 import logging
 import statistics
@@ -19,23 +19,23 @@ from cellmm.structures import CellSample
 from cellmm.structures import rle as rle_ops
 
 WINDOW = 100  # losses whose median is taken
-FLAT = 0.95  # share of the first losses that is left by a training that learns nothing
-WHOLE = 0.9  # share of an image that no cell covers
+FLAT = 0.95  # a loss above this share of the first losses is no progress
+WHOLE = 0.9  # a prediction above this share of the image is not a cell
 LOOK = "look at the training images with tools/analysis/browse_dataset.py"
 
 
 @HOOKS.register_module()
 class LearningAlarmHook(Hook):
-    """Warn, once each, where nothing is learned, and say what to try.
+    """Warn if nothing is learned, and say what to try. Each warning is given once.
 
-    - No cell in ``patience`` batches, one after another, or in a whole training.
-    - The loss of a training from scratch is after ``settle`` iterations, or a fifth of them all if that is
-      more, or at the end, about what it was at the beginning.
-    - Validation finds no cell in any image, or takes each image for one cell; a map is empty or full. Told
-      at the first such validation and at the last one, then too where no prediction matches a cell. The last
-      one is that of the last iteration, or after which training was stopped early.
+    - No cell in ``patience`` successive batches, or in the whole training.
+    - The loss of a training from scratch has hardly fallen after ``settle`` iterations (or a fifth of all
+      iterations, if that is more), or at the end.
+    - Validation finds no cell in any image, or takes each image for one cell; a map is empty or full. The
+      warning comes at the first such validation and at the last, which is that of the last iteration or the
+      one after which training was stopped early. The last also warns if no prediction matches a cell.
 
-    It only looks: it changes nothing, and keeps nothing in checkpoints.
+    The hook changes nothing, and keeps nothing in checkpoints.
     """
 
     priority = "LOW"
@@ -59,7 +59,7 @@ class LearningAlarmHook(Hook):
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict | None = None
     ) -> None:
         samples = (data_batch or {}).get("data_samples") or ()
-        counts = [len(one.gt_instances) for one in samples if "gt_instances" in one]
+        counts = [len(sample.gt_instances) for sample in samples if "gt_instances" in sample]
         if len(counts) == len(samples):
             self._without = 0 if any(counts) else self._without + 1
             self._cells_seen |= any(counts)
@@ -128,7 +128,7 @@ class LearningAlarmHook(Hook):
             cures = "; ".join(_cures(runner))
             if last:
                 self._warn(f"{key} at the end", f"{text}; try: {cures}")
-            elif key != "AP":  # which is common early
+            elif key != "AP":  # common early in a training
                 self._warn(key, f"{text}; usual early in a training; if it stays so, try: {cures}")
 
     def _warn(self, key: str, text: str) -> None:
@@ -138,7 +138,7 @@ class LearningAlarmHook(Hook):
 
 
 def _counts(sample: CellSample) -> list[int]:
-    """1, cells, predictions, and whether the best prediction is nearly the whole image while no cell is."""
+    """[1, cells, predictions, 1 if the best prediction is nearly the whole image and no cell is]."""
     truth, found = sample.eval_instances, sample.pred_instances
     cells = [mask for mask, ignore in zip(truth.masks, truth.ignore, strict=True) if not ignore]
     pixels = sample.ori_shape[0] * sample.ori_shape[1]
@@ -149,12 +149,12 @@ def _counts(sample: CellSample) -> list[int]:
 
 
 def _of_maps(metrics: dict) -> Iterator[tuple[str, str]]:
-    """Maps without a true pixel found, or with every pixel, from what SemanticMetric gives."""
+    """Maps of which nothing was found, or that were found everywhere, from the scores of SemanticMetric."""
     for key in metrics:
         name, slash, score = key.rpartition("/")
         if not slash or score != "Rec" or not {f"{name}/Acc", f"{name}/Prec"} <= metrics.keys():
             continue
-        recall, accuracy, precision = (metrics[f"{name}/{one}"] for one in ("Rec", "Acc", "Prec"))
+        recall, accuracy, precision = (metrics[f"{name}/{key}"] for key in ("Rec", "Acc", "Prec"))
         if recall == 0:
             yield f"empty {name}", f"nothing of the map {name!r} was found in any image"
         elif recall == 1 and accuracy == precision < 1:
@@ -163,7 +163,8 @@ def _of_maps(metrics: dict) -> Iterator[tuple[str, str]]:
 
 def _cures(runner: Runner) -> Iterator[str]:
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    yield "a longer training (train_cfg.max_iters)"
+    by_epoch = getattr(runner._train_loop, "counts_epochs", False)
+    yield f"a longer training (train_cfg.{'max_epochs' if by_epoch else 'max_iters'})"
     yield f"another learning rate (now {_rate(runner):.2g})"
     for name, head in getattr(model, "heads", {}).items():
         for part in ("finder", "test_cfg"):
@@ -175,7 +176,7 @@ def _cures(runner: Runner) -> Iterator[str]:
 
 
 def _rate(runner: Runner) -> float:
-    """The highest learning rate in the optimizer; nan where there is no optimizer."""
+    """The highest learning rate in the optimizer; nan without an optimizer."""
     rates = (
         [rate for values in runner.optim_wrapper.get_lr().values() for rate in values]
         if hasattr(runner.optim_wrapper, "get_lr")

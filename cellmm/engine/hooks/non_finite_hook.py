@@ -1,4 +1,4 @@
-"""What happens when a loss or a gradient is not a finite number."""
+"""Stop, or skip a batch, if a loss or gradient is not finite."""
 
 import logging
 import os
@@ -19,17 +19,17 @@ from cellmm.registry import HOOKS
 
 @HOOKS.register_module()
 class NonFiniteHook(Hook):
-    """Stop training at a loss or gradient that is not finite, with a dump from which it happens again.
+    """Stop training at a loss or gradient that is not finite, and write a dump that reproduces it.
 
     The step itself is not taken (see OptimWrapper). The message names the iteration, the losses and the files
-    of the batch, each rank its own. The dump, ``non_finite_iter_N.pth`` in the work dir, is the checkpoint of
-    the state before the iteration, with the images of the batch as tensors under ``batch``; further ranks
-    write their batches beside it. Resumed from, it repeats the iteration; where gradients are accumulated,
-    whose sums no checkpoint holds, the last ordinary checkpoint does.
+    of the batch, on each rank its own. The dump, ``non_finite_iter_N.pth`` in the work dir, is a checkpoint
+    of the state before the iteration, with the images of the batch as tensors under ``batch``; other ranks
+    write their batches beside it. Resuming from it repeats the iteration. If gradients are accumulated,
+    whose sums no checkpoint holds, resume from the last ordinary checkpoint instead.
 
     Args:
-        max_skips: so many such batches are left out with a warning before training stops; with them the
-            gradients that were accumulated before them since the last step.
+        max_skips: number of such batches that are skipped with a warning before training stops. The gradients
+            accumulated since the last step are dropped with each.
     """
 
     priority = "VERY_HIGH"
@@ -42,7 +42,7 @@ class NonFiniteHook(Hook):
         self._dump: dict = {}
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
-        # running means take in a batch before its loss is known
+        # running means are updated before the loss of a batch is known
         buffers = list(runner.model.buffers())
         if self._buffers:
             for kept, buffer in zip(self._buffers, buffers, strict=True):
@@ -102,7 +102,7 @@ def _is_finite(value: Any) -> bool:
 
 
 def _files(data_batch: Any) -> list[str]:
-    """What the images of a batch are called, with the number of the draw."""
+    """The file and the number of the draw of each image of a batch."""
     return [
         f"{sample.get('img_path', '?')} (draw {sample.get('draw', '?')})"
         for sample in data_batch["data_samples"]

@@ -1,4 +1,4 @@
-"""Pictures of the test set while it is tested."""
+"""Overlays of the test set, written while it is tested."""
 
 import os
 from collections import Counter
@@ -14,7 +14,7 @@ from cellmm.io.image_folders import name_images
 from cellmm.registry import HOOKS
 from cellmm.structures import CellSample
 
-PATHS = ("img_path", "label_path", "mask_paths", "nuclei_path")  # keys that name files to be read
+PATHS = ("img_path", "label_path", "mask_paths", "nuclei_path")  # keys of files that the dataset reads
 
 
 @HOOKS.register_module()
@@ -22,8 +22,8 @@ class OverlayHook(Hook):
     """Draw ground truth beside prediction for every test image.
 
     Args:
-        out_dir: folder of the PNG files, which carry the names of the images; see ``name_images``.
-        score_thr: predictions that score less are not drawn.
+        out_dir: folder of the PNG files, which are named after the images; see ``name_images``.
+        score_thr: predictions with a lower score are not drawn.
     """
 
     def __init__(self, out_dir: str, score_thr: float = 0.3) -> None:
@@ -64,6 +64,6 @@ class OverlayHook(Hook):
 
 
 def _files(info: dict, *keys: str) -> list[str]:
-    """The files under these keys, each of which holds a path or a list of them, where it is there."""
+    """The files under these keys, if present; each value is a path or a list of paths."""
     values = [info[key] for key in keys if key in info]
-    return [path for one in values for path in ([one] if isinstance(one, str) else one)]
+    return [path for value in values for path in ([value] if isinstance(value, str) else value)]

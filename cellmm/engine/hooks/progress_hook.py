@@ -1,4 +1,4 @@
-"""How far a validation or a test is."""
+"""The progress of validation and test."""
 
 import datetime
 import logging
@@ -19,8 +19,8 @@ from cellmm.registry import HOOKS
 class ProgressHook(Hook):
     """Show the progress of validation and test with the time left.
 
-    On a terminal a bar on stderr, which is gone at the end and never mixes with lines of the log; elsewhere a
-    line in the log now and then, where mmengine's LoggerHook writes none.
+    On a terminal this is a bar on stderr, which disappears at the end and does not mix with lines of the log.
+    Elsewhere it is a line in the log now and then, unless mmengine's LoggerHook writes one.
 
     Args:
         interval: seconds between two lines.
@@ -56,7 +56,7 @@ class ProgressHook(Hook):
         self._close(runner)
 
     def _begin(self, runner: Runner, loop: BaseLoop, what: str) -> None:
-        self._close(runner)  # of a loop that was left by an error
+        self._close(runner)  # left by a loop that an error ended
         self._begun = self._told = time.monotonic()
         if is_main_process() and sys.stderr.isatty():
             self._bar = tqdm(total=len(loop.dataloader), desc=what, unit=_unit(loop), leave=False)

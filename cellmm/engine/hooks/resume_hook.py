@@ -1,4 +1,4 @@
-"""What a checkpoint holds beside mmengine's parts, so that a training can go on with another config."""
+"""What cellmm adds to a checkpoint so that training can be resumed with another config."""
 
 import mmengine.hooks
 from mmengine.dist import get_world_size

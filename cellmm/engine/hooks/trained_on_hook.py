@@ -1,4 +1,4 @@
-"""The size and the scale of the images of a training go into its checkpoints."""
+"""The size and scale of the training images go into checkpoints."""
 
 import logging
 import math
@@ -20,12 +20,12 @@ from cellmm.registry import HOOKS
 class TrainedOnHook(Hook):
     """Write ``meta.trained_on`` of checkpoints, see TrainedOn: the extremes of all ranks, kept on resume.
 
-    The size of the first image of validation counts too: a net that is trained on crops and chosen by its
-    score on whole images is meant for these.
+    The size of the first validation image counts too: a network that is trained on crops and chosen by its
+    score on whole images is meant for whole images.
     """
 
     def __init__(self) -> None:
-        self._extremes: Tensor | None = None  # the most of: shorter side, longer side, scale, -scale
+        self._extremes: Tensor | None = None  # maxima of shorter side, longer side, scale, -scale
 
     def before_train(self, runner: Runner) -> None:
         if self._extremes is None and runner.val_loop is not None:
@@ -63,10 +63,10 @@ class TrainedOnHook(Hook):
 
 
 class CompareWithTrainingHook(Hook):
-    """Test: refuse images in another scale than those of training, and count those that are larger."""
+    """In a test: refuse images of another scale than in training, and count images that are larger."""
 
     def __init__(self, seen: TrainedOn) -> None:
-        self.seen, self.counts = seen, torch.zeros(2)  # larger ones, all
+        self.seen, self.counts = seen, torch.zeros(2)  # larger images, all images
 
     def before_test_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         for image, sample in zip(data_batch["inputs"], data_batch["data_samples"], strict=True):

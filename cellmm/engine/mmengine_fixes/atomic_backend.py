@@ -9,7 +9,7 @@ from cellmm.io.files import atomic_path
 
 
 class AtomicBackend(LocalBackend):
-    """LocalBackend whose files are whole or absent: written beside their place, flushed, moved into it."""
+    """LocalBackend whose files are complete or absent: written beside their place, flushed, then renamed."""
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
         try:

@@ -10,7 +10,7 @@ from cellmm.registry import MODEL_WRAPPERS
 
 @MODEL_WRAPPERS.register_module()
 class CellDistributedDataParallel(MMDistributedDataParallel):
-    """mmengine's wrapper without the device ids where the model is on the CPU: torch refuses them there."""
+    """mmengine's wrapper, without device ids for a model on the CPU, where torch refuses them."""
 
     def __init__(self, module: nn.Module, device_ids: Sequence[int] | None = None, **kwargs) -> None:
         on_cpu = next(module.parameters()).device.type == "cpu"

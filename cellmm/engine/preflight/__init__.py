@@ -10,7 +10,7 @@ from torch import nn
 
 from cellmm import randomness
 from cellmm.datasets.transforms import LoadImage
-from cellmm.engine.checkpoints.read import load_checkpoint
+from cellmm.engine.checkpoints import load_checkpoint
 from cellmm.engine.class_order import follow_classes, leaves
 from cellmm.engine.preflight.alignment import check_alignment
 from cellmm.engine.preflight.building import build, build_from_config, build_optimizer, check_schedules

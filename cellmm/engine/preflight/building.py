@@ -11,7 +11,7 @@ from mmengine.optim import ReduceOnPlateauParamScheduler
 from mmengine.optim.scheduler.param_scheduler import _ParamScheduler
 from mmengine.runner import Runner
 
-from cellmm.engine.hooks.weights_only_hook import is_plain
+from cellmm.engine.mmengine_fixes.weights_only_hook import is_plain
 from cellmm.errors import CellMMError, explain
 
 # what a constructor raises for a value that it cannot use

@@ -7,7 +7,6 @@ from mmengine.dataset import ClassBalancedDataset, ConcatDataset, RepeatDataset
 from torch import nn
 from torch.utils.data import DataLoader
 
-from cellmm.datasets.transforms.albumentations import A
 from cellmm.engine.preflight.cell_counts import name_of
 from cellmm.errors import CellMMError
 from cellmm.models.encoders.base import min_size
@@ -51,7 +50,7 @@ def first_sample(dataset: Any, model: nn.Module, where: str, index: Any) -> dict
         sample = dataset[index]
     except CellMMError:
         raise
-    except (ValueError, A.augmentations.crops.transforms.CropSizeError) as error:
+    except ValueError as error:
         raise CellMMError(f"{where}.pipeline: {name_of(dataset.get_data_info(0))}: {error}") from error
     if not isinstance(sample, dict) or "inputs" not in sample or "data_samples" not in sample:
         raise CellMMError(f"{where}.pipeline: it has to end with dict(type='PackCellInputs')")

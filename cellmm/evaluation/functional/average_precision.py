@@ -152,7 +152,12 @@ def class_precisions(
 
 
 def mean_of_defined(values: np.ndarray | Sequence[float], axis: int | None = None) -> np.ndarray:
-    """The mean of the values that are defined (not nan); nan where none is."""
+    """The mean of the values that are defined (not nan); nan where none is.
+
+    Examples:
+        >>> float(mean_of_defined([0.5, float("nan"), 1.0]))
+        0.75
+    """
     values = np.asarray(values, np.float64)
     defined = ~np.isnan(values)
     number = defined.sum(axis=axis)

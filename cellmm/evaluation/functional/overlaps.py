@@ -45,6 +45,14 @@ def overlapping_pairs(
     With a crowd region the IoU is |pred and region| / |pred|, as in COCO. Masks whose boxes are apart cost
     next to nothing (pycocotools compares the boxes first), and the dense table is made in strips, so the
     memory does not grow with num_pred x num_gt. ValueError where sizes differ (pycocotools answers -1).
+
+    Examples:
+        >>> from cellmm.structures import rle
+        >>> truth = rle.encode(np.array([[[1, 1, 1, 0, 0]], [[0, 0, 0, 1, 1]]]))
+        >>> found = rle.encode(np.array([[[1, 1, 0, 0, 0]]]))
+        >>> pairs = overlapping_pairs(found, truth)
+        >>> pairs.gt.tolist(), pairs.iou.round(3).tolist()
+        ([0], [0.667])
     """
     crowd = np.zeros(len(gt_masks), bool) if gt_crowd is None else np.asarray(gt_crowd, bool)
     if len(crowd) != len(gt_masks):

@@ -37,6 +37,13 @@ def count_matches(pairs: MaskPairs, *, thresholds: tuple[float, ...] = SCORE_THR
 
     ``pairs``: every pair with IoU >= min(thresholds). Crowd regions are not to be found, and a prediction
     left over that lies in one (share of its area >= threshold) is not counted.
+
+    Examples:
+        >>> from cellmm.evaluation.functional import overlapping_pairs
+        >>> from cellmm.structures import rle
+        >>> truth = rle.encode(np.array([[[1, 1, 1, 0, 0]], [[0, 0, 0, 1, 1]]]))
+        >>> count_matches(overlapping_pairs(truth[:1], truth), thresholds=(0.5, 0.9)).tolist()
+        [[1.0, 0.0, 1.0, 1.0], [1.0, 0.0, 1.0, 1.0]]
     """
     counts = np.zeros((len(thresholds), 4))
     for row, threshold in enumerate(thresholds):
@@ -55,6 +62,11 @@ def segmentation_scores(counts: np.ndarray) -> dict[str, np.ndarray]:
 
     Each of shape (...), in [0, 1]; nan for no cells and no predictions. Sources: S is the
     score of the Data Science Bowl 2018 and of StarDist (there "accuracy"); PQ is Kirillov et al., CVPR 2019.
+
+    Examples:
+        >>> scores = segmentation_scores([8, 1, 1, 6.4])  # 8 found, 1 false, 1 missed, sum of their IoU
+        >>> {key: round(float(value), 3) for key, value in scores.items()}
+        {'S': 0.8, 'F1': 0.889, 'PQ': 0.711}
     """
     true, false, missed, iou = np.moveaxis(np.asarray(counts, np.float64), -1, 0)
     total = true + false + missed

@@ -14,6 +14,9 @@ def dice_coefficient(probs: Tensor, targets: Tensor, eps: float = 1e-6) -> Tenso
     """Dice with squared sums, 2 sum(p g) / (sum p^2 + sum g^2). Source: sparseseunet eq. 4.13.
 
     ``probs``, ``targets``: (..., P), values in [0, 1], P pixels -> (...), in [0, 1]; 1 where both are empty.
+
+    >>> dice_coefficient(torch.tensor([1.0, 1.0, 0.0]), torch.tensor([1.0, 0.0, 0.0]))
+    tensor(0.6667)
     """
     probs, targets = probs.float(), targets.float()
     overlap = (probs * targets).sum(-1)
@@ -29,7 +32,11 @@ def pairwise_dice(probs: Tensor, targets: Tensor, eps: float = 1e-6) -> Tensor:
 
 
 def mask_iou(masks: Tensor, others: Tensor) -> Tensor:
-    """IoU of pairs of masks, bool (..., P) twice -> (...), float32 in [0, 1]; 0 where both are empty."""
+    """IoU of pairs of masks, bool (..., P) twice -> (...), float32 in [0, 1]; 0 where both are empty.
+
+    >>> mask_iou(torch.tensor([True, True, False]), torch.tensor([True, False, False]))
+    tensor(0.5000)
+    """
     return (masks & others).sum(-1) / (masks | others).sum(-1).clamp(min=1)
 
 

@@ -17,6 +17,10 @@ def mask_nms(masks: Tensor, iou_thr: float, labels: Tensor | None = None) -> Ten
         masks: bool (N, H, W), best first.
         iou_thr: in [0, 1]; well above what true cells share, since overlap is not repetition.
         labels: (N,); masks of different classes never repeat each other. None: all are of one class.
+
+    >>> masks = torch.tensor([[[1, 1, 1, 0]], [[1, 1, 0, 0]], [[0, 0, 1, 1]]]).bool()
+    >>> mask_nms(masks, iou_thr=0.5)
+    tensor([0, 2])
     """
     flat = masks.flatten(1).float()
     shared, area = _shared(flat, labels), flat.sum(1)

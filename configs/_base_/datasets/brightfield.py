@@ -4,7 +4,8 @@
 _base_ = ["./thesis_augmentation.py"]
 data_root = "data/brightfield"
 simulation = dict(folder=data_root, splits=dict(train=18, val=5, test=5), seed=0)
-dataset_type = "SimulatedDataset"
+# class_agnostic: all categories of a file are cells
+dataset = dict(type="SimulatedDataset", data_root=data_root, simulation=simulation, class_agnostic=True)
 # 1024x1024 px to 512x512, as the thesis rescales all images; for images of 1080 px that is factor=512 / 1080.
 # Cells keep their scale in images of any size: give larger ones to `cellmm predict --tile 512`
 rescale = dict(type="Rescale", factor=0.5)
@@ -30,43 +31,20 @@ train_dataloader = dict(
     num_workers=2,
     persistent_workers=True,
     sampler=dict(type="DrawSampler", shuffle=True),
-    dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
-        split="train",
-        simulation=simulation,
-        class_agnostic=True,  # all categories of a file are cells
-        pipeline=train_pipeline,
-    ),
+    dataset=dict(dataset, split="train", pipeline=train_pipeline),
 )
 val_dataloader = dict(
     batch_size=1,
     num_workers=1,
     persistent_workers=True,
     sampler=dict(type="DefaultSampler", shuffle=False),
-    dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
-        split="val",
-        simulation=simulation,
-        class_agnostic=True,
-        test_mode=True,
-        pipeline=test_pipeline,
-    ),
+    dataset=dict(dataset, split="val", test_mode=True, pipeline=test_pipeline),
 )
 test_dataloader = dict(
     batch_size=1,
     num_workers=1,
     sampler=dict(type="DefaultSampler", shuffle=False),
-    dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
-        split="test",
-        simulation=simulation,
-        class_agnostic=True,
-        test_mode=True,
-        pipeline=test_pipeline,
-    ),
+    dataset=dict(dataset, split="test", test_mode=True, pipeline=test_pipeline),
 )
 val_evaluator = dict(type="CellCocoMetric")
 test_evaluator = val_evaluator

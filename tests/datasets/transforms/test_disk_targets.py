@@ -1,8 +1,6 @@
 """DiskTargets: by hand, against a plain way object by object, and disks that never touch."""
 
-import importlib.util
 import logging
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,15 +13,10 @@ from cellmm.datasets.transforms.reference_points import ReferencePoints
 from cellmm.errors import CellMMError
 from cellmm.structures import LabelLayers
 
-TOOL = Path(__file__).parents[3] / "tools" / "benchmarks" / "disk_targets.py"
-
 
 @pytest.fixture(scope="module")
-def plain():
-    spec = importlib.util.spec_from_file_location("benchmark_disk_targets", TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def plain(load_tool):
+    return load_tool("benchmarks/disk_targets")
 
 
 def at(points, shape=(40, 60), stride=1, **config):

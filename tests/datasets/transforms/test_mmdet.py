@@ -320,3 +320,31 @@ def test_containers_of_mmcv_hold_these():
     ):
         results = build(**config)(scene())
         assert np.array_equal(results["img"][..., 0], stack(results)[0])
+
+
+@pytest.mark.parametrize("key", ["gt_labels", "gt_ignore", "gt_nuclei"])
+@pytest.mark.parametrize("kind", ["PackCellInputs", "PackDetInputs"])
+def test_packing_refuses_an_entry_too_few(kind, key):
+    results = scene()
+    build(type=kind)(dict(results))
+    value = results[key]
+    short = value.select(np.arange(5) > 0) if isinstance(value, LabelLayers) else value[1:]
+    with pytest.raises(CellMMError, match=f"a.png: {key} has 4 entries, gt_layers 5: a step drops or adds"):
+        build(type=kind)(dict(results, **{key: short}))
+
+
+@pytest.mark.parametrize("key", ["gt_nuclei", "ignore", "gt_proximity", "gt_semantic", "gt_layers"])
+def test_packing_refuses_another_size(key):
+    other = scene(size=(40, 64))
+    maps = dict(gt_proximity=np.zeros((40, 64), np.float32), gt_semantic=dict(cytoplasm=other["ignore"]))
+    with pytest.raises(CellMMError, match=rf"img has \(40, 60\) px \(h, w\), but {key} \(40, 64\)"):
+        build(type="PackDetInputs")(dict(scene(), **{key: (other | maps)[key]}))
+
+
+def test_meta_keys_come_beside_those_that_are_always_there():
+    results = build(type="RandomFlip", prob=1.0)(scene())
+    sample = build(type="PackDetInputs", meta_keys=("flip", "flip_direction", "absent"))(results)[
+        "data_samples"
+    ]
+    assert sample.flip and sample.flip_direction == "horizontal" and "absent" not in sample.metainfo_keys()
+    assert {"img_path", "img_shape", "ori_shape", "to_original"} <= set(sample.metainfo_keys())

@@ -1,8 +1,5 @@
 """The five proximity maps, by hand on single rows of pixels and against a plain way, cell by cell."""
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -116,12 +113,8 @@ def test_a_wrong_argument_is_refused(config, words):
 
 
 @pytest.fixture(scope="module")
-def benchmark():
-    path = Path(__file__).parents[3] / "tools/benchmarks/overlap_targets.py"
-    spec = importlib.util.spec_from_file_location("overlap_targets", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def benchmark(load_tool):
+    return load_tool("benchmarks/overlap_targets")
 
 
 @pytest.mark.parametrize("num", [1, 2, 20, 60])

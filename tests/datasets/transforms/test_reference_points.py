@@ -1,24 +1,17 @@
 """ReferencePoints: by hand, against a plain way object by object, and what moves where points are near."""
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from cellmm.datasets.transforms.reference_points import ReferencePoints, cut_cells
 from cellmm.structures import LabelLayers
 
-TOOL = Path(__file__).parents[3] / "tools" / "benchmarks" / "disk_targets.py"
 KINDS = ("centroid", "inside", "medial")
 
 
 @pytest.fixture(scope="module")
-def plain():
-    spec = importlib.util.spec_from_file_location("benchmark_disk_targets", TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def plain(load_tool):
+    return load_tool("benchmarks/disk_targets")
 
 
 def boxes(shape, *parts):

@@ -139,7 +139,7 @@ def test_masks_have_the_stride_of_their_branch():
 
 
 def test_a_class_that_the_model_does_not_have_is_named():
-    with pytest.raises(CellMMError, match="a cell of class 1 .from 0., but the model has 1: set"):
+    with pytest.raises(CellMMError, match="a cell of class 1 .from 0., but the head has 1: set"):
         build().loss(features(), [sample(3, num_classes=2), sample(0)])
 
 

@@ -17,10 +17,10 @@ import torch
 from mmengine.config import Config
 
 from cellmm.commands.cli import main as cellmm
-from cellmm.engine.checkpoints.read import load_checkpoint
+from cellmm.engine.checkpoints import load_checkpoint
 from cellmm.errors import CellMMError
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CONFIG = """
 _base_ = ["{root}/tests/configs/tiny.py"]
 data_root = "{data}"

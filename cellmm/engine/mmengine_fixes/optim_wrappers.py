@@ -1,4 +1,4 @@
-"""mmengine's optimizer wrappers, refusing a step that would destroy the weights, and with AMP anywhere.
+"""mmengine's optimizer wrappers: they refuse a step that would destroy the weights; AMP works on any device.
 
 In a config of cellmm the names ``OptimWrapper`` and ``AmpOptimWrapper`` mean these.
 """
@@ -17,10 +17,10 @@ from cellmm.registry import OPTIM_WRAPPERS
 
 @OPTIM_WRAPPERS.register_module()
 class OptimWrapper(mmengine.optim.OptimWrapper):
-    """mmengine's wrapper; a step whose loss or gradient is not finite is not taken, on any rank.
+    """mmengine's wrapper; if a loss or gradient is not finite on any rank, no rank takes the step.
 
     Attributes:
-        refused: whether the last update was refused for that reason. NonFiniteHook reads it.
+        refused: whether the last update was refused for that reason; read by NonFiniteHook.
     """
 
     def __init__(self, **kwargs) -> None:
@@ -44,7 +44,7 @@ class OptimWrapper(mmengine.optim.OptimWrapper):
         bad = self._loss_is_bad or not self._gradient_is_usable()
         self._loss_is_bad = False
         flag = torch.tensor(float(bad), device=self._device())
-        all_reduce(flag, "max")  # nothing to do where there is one rank
+        all_reduce(flag, "max")  # does nothing on a single rank
         self.refused = bool(flag)
         if self.refused:
             self._after_refusal()
@@ -52,7 +52,7 @@ class OptimWrapper(mmengine.optim.OptimWrapper):
             self._take_step(**kwargs)
 
     def drop_gradients(self) -> None:
-        """Forget what was summed since the last step, and that a loss of it was not finite."""
+        """Forget the gradients summed since the last step, and whether one of their losses was not finite."""
         self.zero_grad()
         self._loss_is_bad = False
 
@@ -100,8 +100,8 @@ class AmpOptimWrapper(OptimWrapper):
     Args:
         dtype: ``'bfloat16'``, ``'float16'`` (which scales the loss), or ``'auto'``: bfloat16 where
             the processor multiplies it natively, float32 elsewhere (software bfloat16 is slower than that).
-        min_loss_scale: with float16, gradients that overflow halve the scale of the loss and their step is
-            left out, which is no failure; below this scale it is one.
+        min_loss_scale: with float16, gradients that overflow halve the scale of the loss and skip the step.
+            That is normal; below this scale it counts as a loss that is not finite.
     """
 
     def __init__(self, dtype: str = "bfloat16", min_loss_scale: float = 1.0, **kwargs) -> None:

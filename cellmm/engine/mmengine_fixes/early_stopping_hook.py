@@ -1,9 +1,9 @@
-"""Early stopping that is the same after a resume."""
+"""Early stopping that resumes with its count."""
 
 import mmengine.hooks
 from mmengine.runner import Runner
 
-from cellmm.engine.hooks.checkpoint_hook import GREATER_KEYS
+from cellmm.engine.mmengine_fixes.checkpoint_hook import GREATER_KEYS
 from cellmm.registry import HOOKS
 
 
@@ -11,7 +11,7 @@ from cellmm.registry import HOOKS
 class EarlyStoppingHook(mmengine.hooks.EarlyStoppingHook):
     """mmengine's hook of the same name and arguments, whose state goes into checkpoints."""
 
-    priority = "LOW"  # before a checkpoint is written
+    priority = "LOW"  # it runs before a checkpoint is written
     _default_greater_keys = GREATER_KEYS
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -27,6 +27,6 @@ class EarlyStoppingHook(mmengine.hooks.EarlyStoppingHook):
         if state is not None and runner._resume:
             self.wait_count, self.best_score = state["wait_count"], state["best_score"]
             stop = state["stop_training"]
-            if state.get("patience", self.patience) != self.patience:  # asked anew
+            if state.get("patience", self.patience) != self.patience:  # changed in the config
                 stop = self.wait_count >= self.patience
             runner.train_loop.stop_training = stop

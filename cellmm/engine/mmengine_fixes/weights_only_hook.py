@@ -1,4 +1,4 @@
-"""Training state that survives weights_only loading."""
+"""Training state that can be read with ``weights_only=True``."""
 
 from typing import Any
 
@@ -18,9 +18,9 @@ _PLAIN = (str, int, float, bool, type(None), torch.Tensor)
 class WeightsOnlyHook(Hook):
     """Write the message hub as tensors and plain values, and read it back.
 
-    mmengine stores HistoryBuffer and numpy objects, which weights_only loading refuses. Each buffer is also
-    kept to its last ``max_history`` values: appending is linear in the length, and all of it goes into
-    every checkpoint.
+    mmengine stores HistoryBuffer and numpy objects, which ``weights_only=True`` refuses. Each buffer is also
+    cut to its last ``max_history`` values: appending takes time linear in its length, and every checkpoint
+    holds all of it.
     """
 
     priority = "VERY_LOW"
@@ -67,7 +67,7 @@ _DROP = object()
 
 
 def is_plain(value: Any) -> bool:
-    """Whether a checkpoint may hold it: tensors, numbers, text and containers of them."""
+    """Whether a checkpoint may hold ``value``: tensors, numbers, text and containers of them."""
     return _plain(value) is not _DROP
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from cellmm.engine.checkpoints.read import load_checkpoint, load_weights, save_weights
+from cellmm.engine.checkpoints import load_checkpoint, load_weights, save_weights
 from cellmm.engine.work_dir import find_training_state
 from cellmm.errors import CellMMError
 

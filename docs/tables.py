@@ -1,0 +1,188 @@
+"""Write the result tables of the README and the docs from the metafiles.
+
+    python docs/tables.py            # write them anew
+    python docs/tables.py --check    # exit status 1, and the name of the page, where one is out of date
+
+A table stands between `<!-- results: NAME -->` and `<!-- end of results -->`. Results of configs are written
+in configs/*/metafile.yml alone, those of other methods in docs/peers.yml.
+"""
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import yaml
+
+from cellmm.ablation.tables import mark_best
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = ("README.md", "docs/model_zoo.md", "docs/ablations.md")
+PLACE = re.compile(r"(<!-- results: (\S+) -->\n).*?(<!-- end of results -->)", re.DOTALL)
+INSTANCES, MAPS = "Instance Segmentation", "Semantic Segmentation"
+INSTANCE_KEYS = ("AP", "AP50", "AP75", "AP90", "S")
+PIXEL_KEYS = ("Acc", "Prec", "Rec", "F1", "IoU")
+
+
+def read_models(path: Path) -> list[dict]:
+    """The entries under ``Models`` of a metafile, or of all metafiles that an index imports."""
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    models = content.get("Models", [])
+    for name in content.get("Import", []):
+        models += read_models(path.parent / name)
+    return models
+
+
+MODELS = {model["Name"]: model for model in read_models(ROOT / "model-index.yml")}
+PEERS = {model["Name"]: model for model in read_models(ROOT / "docs/peers.yml")}
+
+
+def results(model: dict, task: str) -> list[dict]:
+    """The results of one task, in the order of the metafile."""
+    return [result for result in model.get("Results", []) if result["Task"] == task]
+
+
+def metrics(model: dict, task: str, **wanted: str) -> dict[str, float]:
+    """The metrics of the first result with all ``wanted`` entries; empty where there is none."""
+    found = (result["Metrics"] for result in results(model, task) if wanted.items() <= result.items())
+    return next(found, {})
+
+
+def number(value: float | None) -> str:
+    """0.745 -> '.745', as papers print AP."""
+    return "-" if value is None else f"{value:.3f}".removeprefix("0")
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table, without the columns that hold no number in any row."""
+    rows = [list(row) for row in rows]
+    used = [i for i in range(len(header)) if any(row[i] not in ("", "-") for row in rows)]
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join("| " + " | ".join(line[i] for i in used) + " |\n" for line in lines)
+
+
+def link(model: dict, page: Path) -> str:
+    """The config's name, linked from ``page``."""
+    config = ROOT / model["Config"]
+    name = config.relative_to(ROOT / "configs").with_suffix("").as_posix()
+    return f"[{name}]({os.path.relpath(config, page.parent)})"
+
+
+def training(model: dict) -> str:
+    """Hardware, minutes and seed of the training, or what it is made for where it was not run."""
+    data = model["Metadata"]
+    if "Results" not in model:
+        return f"not run; made for {data['Made For']}"
+    return f"{data['Hardware']}, {data['Minutes']:g} min, seed {data['Seed']}"
+
+
+def collection(name: str) -> Callable[[Path], str]:
+    """All configs of a collection, each with its training and results."""
+
+    def write(page: Path) -> str:
+        header = ["config", "what", "trained on", "training", *INSTANCE_KEYS, "maps"]
+        rows = []
+        for model in MODELS.values():
+            if model["In Collection"] != name:
+                continue
+            found = metrics(model, INSTANCES)
+            scores = [number(found.get(key)) for key in INSTANCE_KEYS]
+            maps = [
+                f"{result['Map']} F1 {number(result['Metrics']['F1'])}" for result in results(model, MAPS)
+            ]
+            about = [model["Description"], model["Metadata"]["Training Data"], training(model)]
+            rows.append([link(model, page), *about, *scores, ", ".join(maps)])
+        return table(header, rows)
+
+    return write
+
+
+def beside_peers(page: Path) -> str:
+    """Our CPU trainings on the worms of BBBC010 and the peers, on the same test wells."""
+    rows = []
+    for name in ("diskmask_bbbc010_cpu", "sparseseunet_bbbc010_multi_level_cpu"):
+        model = MODELS[name]
+        found = metrics(model, INSTANCES)
+        scores = [number(found.get(key)) for key in ("AP", "AP50", "S")]
+        rows.append([model["In Collection"], *scores, f"{link(model, page)}: {training(model)}"])
+    bibliography = os.path.relpath(ROOT / "docs/bibliography.md", page.parent)
+    for name, peer in PEERS.items():
+        found = metrics(peer, INSTANCES)
+        scores = [number(found.get(key)) for key in ("AP", "AP50", "S")]
+        rows.append([f"[{name}]({bibliography}#{peer['Source'].lower()})", *scores, peer["Description"]])
+    return table(["method", "AP", "AP50", "S", "source"], rows)
+
+
+def paired(page: Path) -> str:
+    """DiskMask and PatchPerPix as tools/analysis/compare_results.py scored them in one run."""
+    keys = (*INSTANCE_KEYS, "S50", "S90")
+    model = MODELS["diskmask_bbbc010_cpu"]
+    both = {
+        link(model, page): metrics(model, INSTANCES, Dataset="BBBC010, 47 wells, S of scores from 0.6 on"),
+        "PatchPerPix": metrics(PEERS["PatchPerPix"], INSTANCES),
+    }
+    return table(["", *keys], [[name, *(number(found[key]) for key in keys)] for name, found in both.items()])
+
+
+def pixels(task_map: str, rows: dict[str, str]) -> Callable[[Path], str]:
+    """Pixel scores of one map, {label: config of configs/seunet}; the best is bold, the second underlined."""
+
+    def write(page: Path) -> str:
+        found = [metrics(MODELS[f"seunet_{name}"], MAPS, Map=task_map) for name in rows.values()]
+        columns = [
+            mark_best([f"{scores[key]:.4f}" if scores else "-" for scores in found]) for key in PIXEL_KEYS
+        ]
+        return table(["Model", *PIXEL_KEYS], zip(rows, *columns, strict=True))
+
+    return write
+
+
+HEADS = {
+    "SEU-Net (2-head)": "two_heads",
+    "SEU-Net (3-head)": "three_heads",
+    "SEU-Net (4-head)": "four_heads",
+    "SEU-Net (one decoder, 4 maps)": "multi_channel",
+}
+OVERLAP = {
+    "SEU-Net": "overlap",
+    **{f"SEU-Net + attn. map (v{i})": f"overlap_v{i}" for i in range(5)},
+    "SEU-Net + attn. map (v4), eq. 5.1": "overlap_v4_weight",
+    "SEU-Net + attn. map (v4), eq. 4.5": "overlap_v4_target",
+}
+TABLES: dict[str, Callable[[Path], str]] = {
+    "peers": beside_peers,
+    "diskmask": collection("DiskMask"),
+    "seunet": collection("SEU-Net"),
+    "sparseseunet": collection("SparseSEUNet"),
+    "paired": paired,
+    "cytoplasm": pixels("cytoplasm", {"SEU-Net (base)": "cytoplasm", **HEADS}),
+    "nuclei": pixels("nuclei", {"SEU-Net (base)": "nuclei", **HEADS}),
+    "overlap": pixels("overlap", OVERLAP),
+}
+
+
+def with_tables(page: Path) -> str:
+    """The page's text with all its tables written anew."""
+    text = page.read_text(encoding="utf-8")
+    return PLACE.sub(lambda place: f"{place[1]}{TABLES[place[2]](page)}{place[3]}", text)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--check", action="store_true", help="write nothing, say which pages are out of date")
+    args = parser.parse_args(argv)
+    old = [page for name in PAGES if with_tables(page := ROOT / name) != page.read_text(encoding="utf-8")]
+    for page in old:
+        if args.check:
+            print(f"{page.relative_to(ROOT)}: run python docs/tables.py", file=sys.stderr)
+        else:
+            page.write_text(with_tables(page), encoding="utf-8")
+    return int(args.check and bool(old))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

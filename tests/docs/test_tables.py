@@ -1,0 +1,65 @@
+"""docs/tables.py: result tables are those of the metafiles."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+METAFILES = sorted((ROOT / "configs").glob("*/metafile.yml"))
+
+
+@pytest.fixture(scope="module")
+def tables(script):
+    return script("tables")
+
+
+def test_pages_are_up_to_date(tables, capsys):
+    assert tables.main(["--check"]) == 0, capsys.readouterr().err
+
+
+def test_every_table_is_on_a_page(tables):
+    pages = "".join((ROOT / page).read_text(encoding="utf-8") for page in tables.PAGES)
+    assert set(re.findall(r"<!-- results: (\S+) -->", pages)) == set(tables.TABLES)
+    assert pages.count("<!-- results:") == pages.count("<!-- end of results -->")
+
+
+def test_an_old_page_is_named_and_written(tables, tmp_path, monkeypatch, capsys):
+    page = tmp_path / "page.md"
+    page.write_text("a\n<!-- results: paired -->\nold\n<!-- end of results -->\nb\n")
+    monkeypatch.setattr(tables, "ROOT", tmp_path)
+    monkeypatch.setattr(tables, "PAGES", ("page.md",))
+    monkeypatch.setitem(tables.TABLES, "paired", lambda page: "new\n")
+    assert tables.main(["--check"]) == 1 and "page.md: run" in capsys.readouterr().err
+    assert tables.main([]) == 0
+    assert page.read_text() == "a\n<!-- results: paired -->\nnew\n<!-- end of results -->\nb\n"
+    assert tables.main(["--check"]) == 0
+
+
+def test_parts_by_hand(tables):
+    assert [tables.number(value) for value in (0.745, 1.0, None)] == [".745", "1.000", "-"]
+    assert tables.table(["a", "b"], [["x", "-"], ["y", ""]]) == "| a |\n| --- |\n| x |\n| y |\n"
+
+
+def test_the_index_has_all_metafiles(tables):
+    index = yaml.safe_load((ROOT / "model-index.yml").read_text(encoding="utf-8"))
+    assert sorted(index["Import"]) == [path.relative_to(ROOT).as_posix() for path in METAFILES]
+    assert len(tables.MODELS) == len(tables.read_models(ROOT / "model-index.yml"))  # names are unique
+
+
+@pytest.mark.parametrize("path", METAFILES, ids=lambda path: path.parent.name)
+def test_entries_have_the_form_of_a_model_index(path):
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    collections = {collection["Name"] for collection in content["Collections"]}
+    for model in content["Models"]:
+        stem = Path(model["Config"]).with_suffix("").relative_to("configs").as_posix()
+        assert model["Name"] == stem.replace("/", "_")
+        assert model["In Collection"] in collections
+        data = model["Metadata"]
+        assert data["Training Data"]
+        assert ("Results" in model) == ({"Hardware", "Minutes", "Seed", "Iterations"} <= set(data))
+        assert ("Results" in model) != ("Made For" in data)
+        for result in model.get("Results", []):
+            assert result["Task"] in ("Instance Segmentation", "Semantic Segmentation") and result["Dataset"]
+            assert all(0 <= value <= 1 for value in result["Metrics"].values())
