@@ -4,9 +4,9 @@ import difflib
 import inspect
 import numbers
 import re
-import reprlib
 import warnings
 from collections.abc import Callable, Iterable
+from reprlib import repr as short
 from typing import Any
 
 from mmengine.hooks import CheckpointHook, EarlyStoppingHook, EMAHook
@@ -79,11 +79,8 @@ class ComponentChecker:
             self._try(DataLoader, {**plain, "dataset": [0]}, path)
 
     def _visit_untyped(self, value: dict, key: str, path: str, registries: list[str], strict: bool) -> None:
-        each = (
-            "metrics"
-            if registries and "metrics" in value
-            else schema.GROUPS.get(key, None if registries else key)
-        )
+        each = schema.GROUPS.get(key, None if registries else key)
+        each = "metrics" if registries and "metrics" in value else each
         for name, part in value.items():
             if isinstance(part, str) and difflib.get_close_matches("type", [str(name)], 1, 0.7):
                 if component_of(part, *registries):
@@ -193,7 +190,3 @@ def nearest(word: Any, words: Iterable[str]) -> str:
     if near:
         return f"did you mean {by_lower[near[0]]}?"
     return f"possible: {', '.join(list(by_lower.values())[:12])}" if by_lower else "none is possible"
-
-
-def short(value: Any) -> str:
-    return reprlib.repr(value)

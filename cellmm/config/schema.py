@@ -82,7 +82,7 @@ REQUIRED = {
 SUPPLIED = {
     *("runner", "dataloader", "evaluator", "optimizer", "optim_wrapper_cfg", "params", "model", "module"),
     *("dataset", "seed", "sampler", "batch_size", "name", "save_dir", "device_ids"),
-    *("in_channels", "in_specs", "skip_channels", "fine_channels", "stride", "divisor"),
+    *("in_channels", "in_specs", "stride", "divisor"),
 }
 # keys that whatever builds the component takes for itself
 TAKEN = {
