@@ -5,8 +5,10 @@ import json
 import shutil
 import struct
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -14,7 +16,7 @@ import torch
 from cellmm import testing
 from cellmm.commands import cli
 from cellmm.errors import CellMMError
-from cellmm.structures import LabelLayers, rle, rle_to_polygons
+from cellmm.structures import LabelLayers, rle
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "cellmm_offsets"
 TINY = """
@@ -36,7 +38,7 @@ def example():
         yield importlib.import_module("cellmm_offsets")
 
 
-def roi(outline: list[float], kind: int = 0) -> bytes:
+def roi(outline: Sequence[float], kind: int = 0) -> bytes:
     """What Fiji saves of a polygon x, y, x, y, ..., in whole pixels."""
     points = np.array(outline).reshape(-1, 2).astype(int)
     (left, top), (right, bottom) = points.min(0), points.max(0)
@@ -57,7 +59,9 @@ def fiji(tiny_data, tmp_path_factory) -> Path:
             with zipfile.ZipFile(path.with_suffix(".zip"), "w") as rois:
                 for cell in content["annotations"]:
                     if cell["image_id"] == image["id"]:
-                        outline = max(rle_to_polygons(cell["segmentation"]), key=len)
+                        mask = rle.decode([cell["segmentation"]])[0].astype(np.uint8)
+                        outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+                        outline = max(outlines, key=cv2.contourArea).ravel()
                         rois.writestr(f"{cell['id']:04}.roi", roi(outline))
     return folder
 

@@ -13,7 +13,8 @@ from mmengine.hooks import EarlyStoppingHook, EMAHook
 
 from cellmm.config.check import check_config
 from cellmm.config.load import load_config
-from cellmm.config.schema import PLACES, find_component
+from cellmm.config.lookup import component_of
+from cellmm.config.schema import KEYS
 from cellmm.errors import CellMMError
 from cellmm.evaluation.functional import AP_KEYS, ORACLE_ROWS, REPAIRS
 from cellmm.io.files import atomic_path
@@ -211,7 +212,7 @@ def effective_config(run: Run, seed: int, iters: int) -> Config:
     check_config(cfg)
     if cfg.get("test_dataloader") is None or cfg.get("train_dataloader") is None:
         raise CellMMError(f"{run.config}: it needs a train_dataloader and a test_dataloader to be compared")
-    keys = [key for key in cfg if key in PLACES["config"].keys and key not in NOT_KEPT]
+    keys = [key for key in cfg if key in KEYS and key not in NOT_KEPT]
     kept = {key: value for key, value in cfg.to_dict().items() if key in keys}
     try:
         _set_budget(kept, iters)
@@ -231,8 +232,7 @@ def _set_budget(cfg: dict, iters: int) -> None:
         cfg["param_scheduler"] = _scale_schedule(cfg["param_scheduler"], iters, old, "param_scheduler")
     hooks = []
     for hook in cfg.get("custom_hooks") or []:
-        kind = hook.get("type") if isinstance(hook, dict) else None
-        kind = find_component(kind, ("HOOKS",)) if isinstance(kind, str) else kind
+        kind = component_of(hook, "HOOKS")
         if isinstance(kind, type) and issubclass(kind, EarlyStoppingHook):
             continue  # the budgets are equal
         if isinstance(kind, type) and issubclass(kind, EMAHook) and hook.get("begin_iter"):

@@ -2,7 +2,6 @@
 
 import contextlib
 import copy
-import inspect
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from mmengine.registry import init_default_scope
 
 from cellmm.config.check import check_pipeline
 from cellmm.config.load import load_config
+from cellmm.config.lookup import component_of
 from cellmm.datasets.transforms import TransformContract
 from cellmm.engine.checkpoints import load_checkpoint, load_fitting
 from cellmm.engine.preflight import build, tell_channels
@@ -20,7 +20,7 @@ from cellmm.engine.trained_on import TrainedOn
 from cellmm.errors import CellMMError, explain
 from cellmm.io.coco_categories import category_ids
 from cellmm.plugins import load_plugins
-from cellmm.registry import DATASETS, MODELS, TRANSFORMS
+from cellmm.registry import MODELS, TRANSFORMS
 from cellmm.structures import CellSample
 
 
@@ -86,8 +86,7 @@ class CellInferencer:
         load_fitting(self.model, checkpoint, content["state_dict"])
         meta = content["meta"]
         trained = meta.get("dataset_meta") or {}
-        kind = dataset.type if inspect.isclass(dataset.type) else DATASETS.get(dataset.type)
-        metainfo = dataset.get("metainfo") or kind.METAINFO
+        metainfo = dataset.get("metainfo") or component_of(dataset, "DATASETS").METAINFO
         self.trained_on = TrainedOn.from_meta(meta, checkpoint)
         self.num_tiled = self.num_whole = 0
         self.own_tile = None

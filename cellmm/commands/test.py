@@ -1,7 +1,6 @@
 """`cellmm test`: evaluate a checkpoint on a config's test set."""
 
 import argparse
-import inspect
 import json
 import math
 from collections.abc import Iterator, Sequence
@@ -14,7 +13,7 @@ from mmengine.hooks import EarlyStoppingHook, EMAHook
 
 from cellmm.config.check import check_config
 from cellmm.config.load import load_config
-from cellmm.config.schema import find_component
+from cellmm.config.lookup import component_of
 from cellmm.engine.checkpoints import check_finite, load_checkpoint, load_fitting
 from cellmm.engine.class_order import follow_classes
 from cellmm.engine.hooks import CompareWithTrainingHook
@@ -72,7 +71,7 @@ def prepare_config(args: argparse.Namespace) -> Config:
         if _only_trains(hook):
             cfg.default_hooks.pop(name)
     for metric in _metrics(cfg.test_evaluator):
-        if _component(metric, "METRICS") is CellCocoMetric:
+        if component_of(metric, "METRICS") is CellCocoMetric:
             metric.setdefault("outfile_prefix", str(Path(cfg.work_dir) / named("results", args.split)))
     if args.show_dir:
         cfg.custom_hooks.append(dict(type="OverlayHook", out_dir=args.show_dir))
@@ -86,14 +85,8 @@ def named(name: str, split: str) -> str:
 
 def _only_trains(hook: Any) -> bool:
     """Whether a hook averages weights or stops early, which only a training does."""
-    cls = _component(hook, "HOOKS") if isinstance(hook, dict) else type(hook)
-    return inspect.isclass(cls) and issubclass(cls, (EMAHook, EarlyStoppingHook))
-
-
-def _component(part: dict, registry: str) -> Any:
-    """The class that a part of a config is built of, whether its ``type`` is a name or the class itself."""
-    kind = part.get("type")
-    return find_component(kind, (registry,)) if isinstance(kind, str) else kind
+    cls = component_of(hook if isinstance(hook, dict) else type(hook), "HOOKS")
+    return isinstance(cls, type) and issubclass(cls, (EMAHook, EarlyStoppingHook))
 
 
 def _metrics(evaluator: Any) -> Iterator[dict]:

@@ -1,7 +1,6 @@
 """From a config file to an mmengine Runner that is right on today's torch."""
 
 import functools
-import inspect
 import itertools
 import logging
 import multiprocessing
@@ -19,6 +18,7 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
+from cellmm.config.lookup import component_of
 from cellmm.datasets.base import CellDataset
 from cellmm.engine.checkpoints import check_start_weights, check_training_state, load_checkpoint, sha256
 from cellmm.engine.mmengine_fixes import use_fixes
@@ -35,7 +35,7 @@ from cellmm.engine.work_dir import (
 )
 from cellmm.engine.workers import end_with_parent
 from cellmm.errors import CellMMError
-from cellmm.registry import DATASETS, LOOPS, SCOPE
+from cellmm.registry import SCOPE
 
 # hooks of every training, whether its config names them or not
 NEEDED_HOOKS = dict(
@@ -183,8 +183,8 @@ def _checked_runner(cfg: Config) -> CellRunner:
 
 def _give_seed(dataset: dict, seed: int) -> None:
     """Give it to a dataset of cellmm, and to those that it wraps, unless they have their own."""
-    kind = dataset["type"] if inspect.isclass(dataset["type"]) else DATASETS.get(dataset["type"])
-    if inspect.isclass(kind) and issubclass(kind, CellDataset):
+    cls = component_of(dataset, "DATASETS")
+    if isinstance(cls, type) and issubclass(cls, CellDataset):
         dataset.setdefault("seed", seed)
     for wrapped in dataset.get("datasets") or [dataset.get("dataset")]:
         if isinstance(wrapped, dict):
@@ -218,8 +218,7 @@ def _prepare_training(cfg: Config) -> tuple[bool, dict | None]:
     if not isinstance(cfg.randomness.get("seed"), int):
         raise CellMMError("randomness.seed: give a whole number, so that the training can be repeated")
     _give_seed(cfg.train_dataloader.dataset, cfg.randomness.seed)
-    loop = cfg.train_cfg.get("type")
-    by_epoch = getattr(LOOPS.get(loop) if isinstance(loop, str) else loop, "counts_epochs", False)
+    by_epoch = getattr(component_of(cfg.train_cfg, "LOOPS"), "counts_epochs", False)
     cfg.setdefault("log_processor", dict(by_epoch=by_epoch))
     hooks = cfg.default_hooks
     counts = cfg.optim_wrapper.get("accumulative_counts", 1)

@@ -20,7 +20,7 @@ from cellmm.structures import rle
 QUICK_START = Path(__file__).parents[2] / "configs/sparseseunet/brightfield_quickstart.py"
 CONFIG = """
 default_scope = 'cellmm'
-preprocessor = dict(type='CellDataPreprocessor', in_channels=1)
+preprocessor = dict(type='CellDataPreprocessor', in_channels=1, divisor=8)
 model = dict(type='PatchFinder', data_preprocessor=preprocessor)
 test_pipeline = [
     dict(type='LoadImage'),

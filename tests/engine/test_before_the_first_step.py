@@ -149,7 +149,7 @@ ROWS = {
     ),
     "window_size": (
         "log_processor = dict(window_size=0.5)",
-        r"log_processor\.window_size: a whole number of at least 1 is needed, got 0\.5",
+        r"log_processor\.window_size: .* a whole number of at least 1, got 0\.5",
     ),
     "depth": (
         in_head("mask_branch=dict(depth=-1)"),

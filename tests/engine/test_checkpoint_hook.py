@@ -28,11 +28,15 @@ def train(config, work, *options):
     return cellmm(["train", str(config), "--work-dir", str(work), *options])
 
 
-def test_interval_and_accumulated_gradients_must_fit(tiny_config, tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("options", "key"), [((), "interval"), (("interval=4", "save_begin=2"), "save_begin")]
+)
+def test_interval_and_accumulated_gradients_must_fit(options, key, tiny_config, tmp_path, capsys):
     path = tiny_config(tmp_path, 'optim_wrapper["accumulative_counts"] = 4\n')
-    assert train(path, tmp_path / "work") == 1
+    options = [f"default_hooks.checkpoint.{option}" for option in options]
+    assert train(path, tmp_path / "work", *(["--cfg-options", *options] if options else [])) == 1
     line = capsys.readouterr().err.splitlines()[-1]
-    assert "default_hooks.checkpoint.interval: 2 is not a multiple" in line and "take 4" in line
+    assert f"default_hooks.checkpoint.{key}: 2 is not a multiple" in line and "take 4" in line
 
 
 def test_stopping_early_is_kept_and_resumed(tiny_config, tmp_path):

@@ -78,6 +78,19 @@ def test_early_stopping_hook():
         assert name not in vars(theirs) and name in vars(ours)
 
 
+def test_full_mmcv(monkeypatch):
+    """As on Python 3.14."""
+    monkeypatch.delattr(pkgutil, "find_loader", raising=False)
+    with pytest.raises(AttributeError, match="find_loader"):
+        mmengine.utils.dl_utils.mmcv_full_available()
+    for module in (mmengine.model.utils, mmengine.optim.optimizer.default_constructor):
+        assert module.mmcv_full_available() is False  # mmcv-lite
+    constructor = DefaultOptimWrapperConstructor(
+        dict(optimizer=dict(type="SGD", lr=0.1)), dict(bias_lr_mult=2.0)
+    )
+    assert constructor(torch.nn.Linear(1, 1)).optimizer.param_groups
+
+
 def test_log_filter():
     config = dict(optimizer=dict(type="SGD", lr=0.1, weight_decay=0.1))
     constructor = DefaultOptimWrapperConstructor(config, dict(norm_decay_mult=0.0, bias_lr_mult=2.0))

@@ -10,7 +10,8 @@ from cellmm.commands.cli import main as cellmm
 
 GROUP_NORM = """
 group = dict(norm="GN")
-model = dict(encoder=group, decoder=group, heads=dict(instances=group))
+branches = dict(instance_branch=group, mask_branch=group)
+model = dict(encoder=group, decoder=group, heads=dict(instances=branches))
 optim_wrapper["optimizer"] = dict(type="SGD", lr=0.01)  # Adam makes steps of a gradient that is only rounding
 """
 

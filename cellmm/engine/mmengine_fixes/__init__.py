@@ -12,6 +12,8 @@ module                   why: mmengine ...                               removab
 ``ddp``                  gives device ids to torch's DDP, which refuses  gives none on the CPU
                          them for a model on the CPU
 ``early_stopping_hook``  forgets its count on resume                     puts its state into checkpoints
+``full_mmcv``            asks ``pkgutil.find_loader`` for mmcv, which    uses ``importlib.util.find_spec``
+                         Python 3.14 does not have
 ``log_filter``           logs a line for each option of each parameter   logs these lines at level DEBUG
 ``optim_wrappers``       takes steps with gradients that are NaN;        checks gradients, and uses
                          scales gradients in float16 on a GPU only       ``torch.amp.GradScaler`` on any
@@ -41,6 +43,7 @@ module                              why: mmengine ...
 """
 
 from cellmm.config.text import use_config_text
+from cellmm.engine.mmengine_fixes import full_mmcv  # noqa: F401 (importing it is the change)
 from cellmm.engine.mmengine_fixes.atomic_backend import use_atomic_files
 from cellmm.engine.mmengine_fixes.safe_loader import use_safe_loader
 

@@ -26,13 +26,20 @@ class CheckpointHook(mmengine.hooks.CheckpointHook):
       place, so that one whole checkpoint is there at any moment. A training that was killed in between
       removes it when it is resumed.
     - Training that is stopped early leaves its last state too.
-    - ``interval`` must be a multiple of the optimizer wrapper's ``accumulative_counts``: gradients that are
-      only summed so far are not part of a checkpoint.
+    - ``interval`` and ``save_begin`` must be multiples of the optimizer wrapper's ``accumulative_counts``:
+      gradients that are only summed so far are not part of a checkpoint.
+    - ``out_dir`` and ``filename_tmpl`` are refused: a training is resumed from its work dir.
     """
 
     _default_greater_keys = GREATER_KEYS
 
     def __init__(self, interval: int = -1, by_epoch: bool | None = None, **kwargs) -> None:
+        for name in ("out_dir", "filename_tmpl"):
+            if kwargs.get(name) is not None:
+                raise ValueError(
+                    "checkpoints are written to the work dir, where --resume finds them by their names; use "
+                    f"--work-dir in place of {name}"
+                )
         super().__init__(interval=interval, by_epoch=by_epoch, **kwargs)
 
     def before_train(self, runner: Runner) -> None:
@@ -44,6 +51,12 @@ class CheckpointHook(mmengine.hooks.CheckpointHook):
         counts = runner.optim_wrapper._accumulative_counts
         if self.interval > 0:
             self._check_whole_steps(counts, len(runner.train_dataloader) if self.by_epoch else 1)
+        if not self.by_epoch and self.save_begin % counts:
+            raise CellMMError(
+                f"default_hooks.checkpoint.save_begin: {self.save_begin} is not a multiple of "
+                f"optim_wrapper.accumulative_counts, {counts}; training could not be resumed exactly; "
+                f"take {self.save_begin + -self.save_begin % counts}"
+            )
         self._remove_outdated(runner)
         self._forget_other_folders()
         self.file_backend = _RemoveLater(self.file_backend)

@@ -10,7 +10,7 @@ from mmengine.optim import ReduceOnPlateauParamScheduler
 from mmengine.runner import BaseLoop, Runner
 from mmengine.runner.priority import get_priority
 
-from cellmm.config.schema import find_component
+from cellmm.config.lookup import component_of
 from cellmm.engine.preflight.building import say, schedules
 from cellmm.errors import CellMMError
 from cellmm.evaluation.contract import metric_keys
@@ -55,8 +55,7 @@ def _watched(runner: Runner) -> Iterator[tuple[str, str]]:
         if isinstance(schedule, ReduceOnPlateauParamScheduler):
             yield f"{path}.monitor", schedule.monitor
         elif isinstance(schedule, dict):
-            cls = schedule.get("type")
-            cls = find_component(cls, ("PARAM_SCHEDULERS",)) if isinstance(cls, str) else cls
+            cls = component_of(schedule, "PARAM_SCHEDULERS")
             if inspect.isclass(cls) and issubclass(cls, ReduceOnPlateauParamScheduler):
                 default = inspect.signature(ReduceOnPlateauParamScheduler).parameters["monitor"].default
                 yield f"{path}.monitor", schedule.get("monitor", default)
@@ -71,8 +70,7 @@ def hook_path(runner: Runner, hook: mmengine.hooks.Hook) -> str:
     for path, config in places.items():
         if config is hook:
             return path
-        kind = config.get("type") if isinstance(config, dict) else None
-        cls = find_component(kind, ("HOOKS",)) if isinstance(kind, str) else kind
+        cls = component_of(config, "HOOKS")
         if cls is type(hook):
             alike.append((get_priority(config.get("priority", cls.priority)), path))
     alike.sort(key=lambda pair: pair[0])  # as the runner does

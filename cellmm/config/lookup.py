@@ -1,0 +1,55 @@
+"""The class or function that a ``type`` of a config means."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from mmengine.registry import WEIGHT_INITIALIZERS, Registry
+
+from cellmm.datasets.transforms.albumentations import A
+from cellmm.registry import ALL
+
+ALBUMENTATIONS = Registry("albumentations")
+for _name, _cls in inspect.getmembers(A, inspect.isclass):
+    if issubclass(_cls, A.BasicTransform):  # those that hold others cannot be built from dicts
+        ALBUMENTATIONS.register_module(name=_name, module=_cls)
+REGISTRIES = {**ALL, "WEIGHT_INITIALIZERS": WEIGHT_INITIALIZERS, "ALBUMENTATIONS": ALBUMENTATIONS}
+
+
+def component_of(part: Any, *registries: str) -> Callable | None:
+    """The class or function that a part of a config is built by; None where there is none.
+
+    Args:
+        part: a dict with a ``type``, or the type itself: a class, its name, or that with a scope or module.
+        registries: names of registries of ``cellmm.registry``, in the order of search; by default all.
+    """
+    kind = part.get("type") if isinstance(part, dict) else part
+    if not isinstance(kind, str):
+        return kind if inspect.isclass(kind) or inspect.isroutine(kind) else None
+    scope, _, name = kind.rpartition(".")
+    for registry in _with_parents(registries):
+        if name in registry.module_dict and scope in ("", registry.scope):
+            return registry.module_dict[name]
+    if not scope or not all(word.isidentifier() for word in kind.split(".")):
+        return None
+    try:  # of another package's registry, or module.Class
+        found = REGISTRIES[registries[0] if registries else "MODELS"].get(kind)
+    except (RuntimeError, ImportError, AttributeError, TypeError, ValueError):
+        return None
+    return found if callable(found) else None
+
+
+def component_names(*registries: str) -> list[str]:
+    """All names that ``component_of`` finds."""
+    return list(
+        dict.fromkeys(name for registry in _with_parents(registries) for name in registry.module_dict)
+    )
+
+
+def _with_parents(names: tuple[str, ...]) -> Iterator[Registry]:
+    for name in names or REGISTRIES:
+        registry = REGISTRIES[name]
+        registry.import_from_location()
+        while registry is not None:
+            yield registry
+            registry = registry.parent
