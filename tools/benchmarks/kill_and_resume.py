@@ -40,7 +40,8 @@ MAX_ITERS, INTERVAL = 12, 2
 # added to CONFIG by --by-epoch: 4 epochs of 3 iterations
 EPOCHS = """
 train_cfg = dict(_delete_=True, type="EpochBasedTrainLoop", max_epochs=4, val_interval=2)
-default_hooks["checkpoint"].update(by_epoch=True, interval=2)
+optim_wrapper["accumulative_counts"] = 1
+default_hooks["checkpoint"].update(by_epoch=True, interval=1)
 param_scheduler += [dict(type="MultiStepLR", by_epoch=True, milestones=[1, 3], gamma=0.5)]
 """
 PRELOAD = (
