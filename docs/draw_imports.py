@@ -3,9 +3,9 @@
     python docs/draw_imports.py            # draw it anew
     python docs/draw_imports.py --check    # exit status 1 where it is out of date
 
-Rooms stand in layers, the highest at the top. An import may only point down: one that points up or sideways
-is an error, in the script as in the tests. Arrows that follow from others are left out: where commands import
-engine and engine imports io, there is no arrow from commands to io.
+Packages stand in layers, the highest at the top. An import may only point downwards: one that points up or
+sideways is an error, in the script as in the tests. Implied (transitive) arrows are omitted: where commands
+import engine and engine imports io, there is no arrow from commands to io.
 """
 
 import argparse
@@ -16,8 +16,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURE = ROOT / "docs/pictures/imports.svg"
-BASE = "base"  # the modules of LAYERS[0], drawn as one name; modules outside of any package count as base
-# From bottom to top: rooms of one layer do not import each other.
+BASE = "base"  # the modules of LAYERS[0], drawn as one box; modules outside of any package count as base
+# From bottom to top: packages of one layer do not import each other.
 LAYERS: tuple[Mapping[str, str], ...] = (
     {BASE: "errors, messages, checks, randomness, registry, plugins"},
     {"structures": "label layers, RLE, polygons, samples"},
@@ -35,7 +35,7 @@ LAYERS: tuple[Mapping[str, str], ...] = (
     {"testing": "contract tests for parts of your own"},
 )
 LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}
-WIDTH, HEIGHT, ACROSS, DOWN = 300, 46, 40, 34  # a name, and the gaps between rooms and between rows
+WIDTH, HEIGHT, ACROSS, DOWN = 300, 46, 40, 34  # a box, and the gaps between boxes and between rows
 
 
 def package_of(module: str) -> str:
@@ -55,7 +55,7 @@ def imported(path: Path) -> Iterator[str]:
 
 
 def imports(package: Path = ROOT / "cellmm") -> dict[str, set[str]]:
-    """{name: the rooms that it imports}, of all rooms that exist.
+    """{package: the packages that it imports}, of all packages that exist.
 
     Raises:
         ValueError: a package that LAYERS lacks, or an import that does not point down.
@@ -76,7 +76,7 @@ def imports(package: Path = ROOT / "cellmm") -> dict[str, set[str]]:
 
 
 def reduced(graph: Mapping[str, set[str]]) -> dict[str, set[str]]:
-    """The graph without the arrows that follow from others."""
+    """The graph without implied (transitive) arrows."""
 
     def below(name: str) -> set[str]:
         return graph[name].union(*(below(target) for target in graph[name]))
@@ -88,7 +88,7 @@ def reduced(graph: Mapping[str, set[str]]) -> dict[str, set[str]]:
 
 
 def rows(graph: Mapping[str, set[str]]) -> list[list[str]]:
-    """Rooms from bottom to top, each in the lowest row above all that it imports."""
+    """Packages from bottom to top, each in the lowest row above all that it imports."""
     height: dict[str, int] = {}
     for name in sorted(graph, key=LEVEL.__getitem__):
         height[name] = 1 + max((height[target] for target in graph[name]), default=-1)
@@ -96,7 +96,7 @@ def rows(graph: Mapping[str, set[str]]) -> list[list[str]]:
 
 
 def arrow(start: tuple[int, int], end: tuple[int, int]) -> str:
-    """From one name's upper left corner to another's: straight down, or around the rooms in between."""
+    """From one box's upper left corner to another's: straight down, or around the boxes in between."""
     (x, y), (to_x, to_y) = start, end
     if to_y - y == HEIGHT + DOWN:
         points = x + WIDTH // 2, y + HEIGHT, x + WIDTH // 2, to_y - 8, to_x + WIDTH // 2, y + HEIGHT + 8
