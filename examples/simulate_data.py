@@ -1,4 +1,4 @@
-"""Simulate the images that the examples train on: data/wells for cellmm_border, data/fiji for cellmm_offsets."""
+"""Simulate what the examples train on: data/wells for cellmm_border, data/fiji for cellmm_offsets."""
 
 import shutil
 import struct
@@ -46,6 +46,9 @@ def roi(outline: Sequence[float], kind: int = 0) -> bytes:
 
 
 def main(out: Path = Path("data")) -> None:
+    for folder in (out / "wells", out / "fiji"):
+        if folder.exists():
+            sys.exit(f"{folder} exists; remove or rename it first")
     with tempfile.TemporaryDirectory() as folder:
         simulated = Path(folder) / "simulated"
         make_dataset(simulated, splits=dict(train=16, val=4, test=4), scene="small")
@@ -54,4 +57,4 @@ def main(out: Path = Path("data")) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -55,7 +55,7 @@ sys.exit(main(["train", config, "--work-dir", work])
 
 @pytest.fixture(scope="module")
 def wells(tmp_path_factory, load_tool):
-    """Simulated images as the example's dataset wants them: train/0001/image.tif, train/0001/cells.tif, ..."""
+    """Simulated images as the example's dataset wants them: train/0001/image.tif and cells.tif, ..."""
     folder = tmp_path_factory.mktemp("wells")
     make_dataset(folder / "simulated", splits=dict(train=2, val=1, test=2), scene="small")
     load_tool("../examples/simulate_data").write_wells(folder / "simulated", folder)
