@@ -56,6 +56,13 @@ def test_all_of_it_in_one_config_trains_and_tests(example, fiji, tmp_path):
     assert {"AJI", "AP"} <= set(json.loads((work / "metrics.json").read_text()))
 
 
+def test_the_data_script_replaces_nothing(data_script, tmp_path):
+    (tmp_path / "fiji").mkdir()
+    with pytest.raises(SystemExit, match="fiji exists; remove or rename it first"):
+        data_script.main(tmp_path)
+    assert not (tmp_path / "wells").exists()
+
+
 def test_it_follows_the_contracts(example, fiji):
     steps = [dict(type="OffsetTargets"), dict(type="PackCellInputs", keys=("gt_offsets",))]
     testing.check_encoder(dict(type="ResNetEncoder"))
