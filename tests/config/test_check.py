@@ -468,19 +468,19 @@ def test_where_a_dict_is_needed_nothing_else_passes(name):
             place = ".".join(map(str, path))
             with pytest.raises(CellMMError) as error:
                 check_config(Config(config))
-                print(place, edit)
             assert place in str(error.value), (place, edit)
             checked += 1
     assert checked > 50
 
 
 def is_needed_dict(config: dict, path: tuple) -> bool:
-    """Whether a component, or a table of the config, stands at ``path``."""
+    """Whether a component, or a table of the config, stands at ``path``; inside of a head only it knows."""
     value = config
     for key in path:
         value = value[key]
     is_table = path[-1] in ("train_dataloader", "env_cfg", "mp_cfg", "randomness", "heads", "default_hooks")
-    return isinstance(value, dict) and ("type" in value or is_table)
+    is_inside = path[-1] == "init_cfg" or (path[:2] == ("model", "heads") and len(path) > 3)
+    return isinstance(value, dict) and ("type" in value or is_table) and not is_inside
 
 
 WORDS = ["IAMHead", "LoadImage", "AdamW", "x", "a.b", "torch.nn.Conv2d", "type", "_delete_", "a\nb", "", "."]
