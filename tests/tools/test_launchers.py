@@ -1,4 +1,4 @@
-"""dist_train.sh, dist_test.sh and slurm_train.sh; the first and the last train on two processes without a GPU."""
+"""dist_train.sh, dist_test.sh and slurm_train.sh; two of them train on two processes without a GPU."""
 
 import os
 import subprocess
