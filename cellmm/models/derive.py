@@ -6,6 +6,7 @@ from typing import Any
 
 from mmengine.registry import Registry
 
+from cellmm.arguments import arguments_of
 from cellmm.errors import CellMMError
 from cellmm.models.feature_spec import FeatureSpec, channels_of
 
@@ -68,20 +69,10 @@ def from_specs(specs: tuple[FeatureSpec, ...]) -> dict[str, Any]:
 
 
 def argument_names(constructor: Callable | None) -> dict[str, Any]:
-    """{argument: default} of a function or a class, and of its bases as long as it passes on ``**kwargs``."""
-    classes = inspect.getmro(constructor) if inspect.isclass(constructor) else ()
-    functions = [vars(cls)["__init__"] for cls in classes if "__init__" in vars(cls) and cls is not object]
-    if constructor is not None and not classes:
-        functions = [constructor]
-    found: dict[str, Any] = {}
-    for function in functions:
-        parameters = inspect.signature(function).parameters.values()
-        for p in parameters:
-            if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY):
-                found.setdefault(p.name, p.default)
-        if all(p.kind is not p.VAR_KEYWORD for p in parameters):
-            break
-    return found
+    """{argument: default} of a function or a class, see ``arguments_of``; {} without a constructor."""
+    if constructor is None:
+        return {}
+    return {name: p.default for name, p in arguments_of(constructor).by_name.items()}
 
 
 def _constructor(registry: Registry, config: Mapping[str, Any]) -> Callable | None:

@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from cellmm.config.load import load_config
-from cellmm.engine.preflight import check_runner
+from cellmm.engine.preflight import cell_counts, check_runner
 from cellmm.engine.runner import build_runner
 from cellmm.errors import CellMMError
 from cellmm.registry import MODELS
@@ -172,6 +172,17 @@ def test_cells_are_counted_as_they_come_out_of_the_pipeline(runner_of, tiny_data
         CellMMError, match=f"num_queries: {most - 1}, but .* {most}; set it to {most} or more"
     ):
         check_runner(runner_of(options, {3: dict(type="CropRegion", y0=0, x0=0, y1=64, x1=64)}))
+
+
+def test_only_some_images_go_through_a_pipeline_that_removes_cells(runner_of, monkeypatch):
+    monkeypatch.setattr(cell_counts, "LOOKED_AT", 1)
+    options = {"model.heads.instances.num_queries": 1}
+    whole = dict(type="CropRegion", y0=0, x0=0, y1=64, x1=64)
+    with pytest.raises(CellMMError, match="num_queries: 1, but at least 1 of 5 training images have more"):
+        check_runner(runner_of(options, {3: whole}))
+    flip = dict(type="Albumentations", transforms=[dict(type="HorizontalFlip")])  # removes none
+    with pytest.raises(CellMMError, match="num_queries: 1, but 5 of 5 training images have more"):
+        check_runner(runner_of(options, {3: flip}))
 
 
 def test_more_cells_in_validation_are_counted_in_the_log(runner_of, tiny_data, logged):

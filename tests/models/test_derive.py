@@ -40,6 +40,19 @@ def test_what_a_constructor_names_is_filled_in():
         build_derived(PARTS, dict(type="Wide"), "model.a", in_channels=None)
 
 
+@PARTS.register_module()
+class Gray(Wide):
+    """Gives the derived argument itself."""
+
+    def __init__(self, **kwargs):
+        super().__init__(in_channels=1, **kwargs)
+
+
+def test_what_a_class_gives_to_its_base_is_not_given_twice():
+    part = build_derived(PARTS, dict(type="Gray", widths=(3,)), "model.a", in_channels=5)
+    assert (part.in_channels, part.widths) == (1, (3,))
+
+
 def test_the_same_may_be_stated_and_nothing_else():
     assert build_derived(PARTS, dict(type="Wide", in_channels=[5, 6]), "a", in_channels=(5, 6)).widths == (
         2,

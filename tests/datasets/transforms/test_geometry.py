@@ -4,6 +4,7 @@ import albumentations as A
 import numpy as np
 import pytest
 
+from cellmm.datasets.transforms import TransformContract
 from cellmm.datasets.transforms.moving_cells import pack_layers, unpack_layers
 from cellmm.errors import CellMMError
 from cellmm.registry import TRANSFORMS
@@ -103,6 +104,20 @@ def test_min_area_drops_slivers_from_every_key():
     build(type="Albumentations", transforms=[crop], min_area=30)(results)
     assert results["gt_labels"].tolist() == [0] and len(results["gt_layers"]) == 1
     assert len(results["gt_ignore"]) == len(results["gt_areas"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("parts", "min_area", "removes"),
+    [
+        ([], 1, False),
+        ([dict(type="HorizontalFlip"), dict(type="D4"), dict(type="GaussNoise")], 1, False),
+        ([dict(type="HorizontalFlip")], 2, True),
+        ([dict(type="VerticalFlip"), dict(type="Affine")], 1, True),
+    ],
+)
+def test_flips_remove_no_cell(parts, min_area, removes):
+    step = build(type="Albumentations", transforms=parts, min_area=min_area)
+    assert TransformContract.of(step).removes_cells == removes
 
 
 def test_refused_transforms():

@@ -210,7 +210,8 @@ def test_a_crop_shows_a_cell_unless_it_may_not():
 @pytest.mark.parametrize("name", STEPS)
 def test_targets_are_not_left_behind_and_tests_are_not_random(name):
     step = build(**STEPS[name])
-    with pytest.raises(CellMMError, match="after ReferencePoints, whose gt_points it does not move"):
+    says = f"^{STEPS[name]['type']} comes after ReferencePoints, whose gt_points it does not move"
+    with pytest.raises(CellMMError, match=says):
         step(dict(scene(), gt_points=np.zeros((5, 2), np.float32)))
     is_random = "Random" in STEPS[name]["type"]
     for results in (dict(scene(), eval_instances={}), {k: v for k, v in scene().items() if k != "rng"}):

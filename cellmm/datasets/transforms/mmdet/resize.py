@@ -67,10 +67,10 @@ class Resize(BaseTransform):
         self.removes_cells = scale is not None or min(factors) < 1  # those too small to keep a pixel
 
     def transform(self, results: dict) -> dict:
-        return self.resize_to(results, self.scale)
+        return self.resize_to(results, self.scale, step=type(self).__name__)
 
-    def resize_to(self, results: dict, scale: tuple[int, int] | None) -> dict:
-        """Resize to ``scale``, (width, height); None: by ``scale_factor``."""
+    def resize_to(self, results: dict, scale: tuple[int, int] | None, *, step: str) -> dict:
+        """Resize to ``scale``, (width, height); None: by ``scale_factor``. ``step``: its name in messages."""
         height, width = results["img"].shape[:2]
         if scale is None:
             scale = tuple(int(n * f + 0.5) for n, f in zip((width, height), self.scale_factor, strict=True))
@@ -80,7 +80,7 @@ class Resize(BaseTransform):
             new = int(height * factor + 0.5), int(width * factor + 0.5)
         new = max(1, new[0]), max(1, new[1])
         results["scale_factor"] = new[1] / width, new[0] / height
-        return resize(results, new, self.interpolation)
+        return resize(results, new, self.interpolation, step=step)
 
 
 @TRANSFORMS.register_module()
@@ -140,4 +140,4 @@ class RandomResize(BaseTransform):
             scale = tuple(int(n * ratio) for n in self.scales[0])
         else:
             scale = tuple(int(rng.integers(min(n), max(n) + 1)) for n in zip(*self.scales, strict=True))
-        return self.resize.resize_to(results, scale)
+        return self.resize.resize_to(results, scale, step=type(self).__name__)
