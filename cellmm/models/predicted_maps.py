@@ -45,19 +45,19 @@ def check_postprocess(postprocess: Postprocess, strides: Mapping[str, int]) -> N
     kind = type(postprocess).__name__
     if not strides:
         raise CellMMError(
-            f"model.postprocess: {kind} makes instances of maps, but no head gives a map; add a SemanticHead, "
-            "or leave postprocess out"
+            f"model.postprocess: {kind} makes instances of maps, but no head gives a map; add a "
+            "SemanticHead, or leave postprocess out"
         )
     for target in getattr(postprocess, "needs_maps", ()):
         if target not in strides:
             raise CellMMError(
-                f"model.postprocess: {kind} needs a map {target!r}, but the heads give {sorted(strides)}; add "
-                f"a SemanticHead with target={target!r}"
+                f"model.postprocess: {kind} needs a map {target!r}, but the heads give {sorted(strides)}; "
+                f"add a SemanticHead with target={target!r}"
             )
     if len(set(strides.values())) > 1:
         raise CellMMError(
-            "model.postprocess: the heads that give maps must have the same stride; let them read decoders of "
-            "one stride"
+            "model.postprocess: the heads that give maps must have the same stride; let them read decoders "
+            "of one stride"
         )
 
 

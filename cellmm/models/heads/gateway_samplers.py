@@ -13,7 +13,7 @@ from cellmm.models.heads.gateways import Gateways, SampledGateways
 from cellmm.models.heads.parts import GatewayFinder, GatewayWindows
 from cellmm.registry import TASK_UTILS
 
-# earlier versions drew a radius for each disk, this at most; the numbers are still drawn, and not used, so that
+# earlier versions drew a radius for each disk, this at most; the numbers are still drawn, unused, so that
 # those after them are the same
 FORMER_RADIUS = 4
 
