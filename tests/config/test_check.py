@@ -461,14 +461,16 @@ def test_where_a_dict_is_needed_nothing_else_passes(name):
     for path in PATHS[name]:
         if path[0] not in TOP_LEVEL_KEYS or not is_needed_dict(PLAIN[name], path):
             continue
+        if path[-1] == "nms":  # only the head knows what its test_cfg holds
+            continue
         edits = [replace] if path[-1] in LISTS else [replace, wrap]
         required = ("model", "encoder", "heads", "data_preprocessor", "dataset", "sampler", "optimizer")
-        for edit in [*edits, drop] if path[-1] in required else edits:
+        can_drop = path[-1] in required and "instances" not in path  # of a head's parts all have defaults
+        for edit in [*edits, drop] if can_drop else edits:
             config = mutated(PLAIN[name], path, lambda parent, key, edit=edit: edit(parent, key, 5))
             place = ".".join(map(str, path))
             with pytest.raises(CellMMError) as error:
                 check_config(Config(config))
-                print(place, edit)
             assert place in str(error.value), (place, edit)
             checked += 1
     assert checked > 50

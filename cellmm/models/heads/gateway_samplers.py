@@ -13,8 +13,8 @@ from cellmm.models.heads.gateways import Gateways, SampledGateways
 from cellmm.models.heads.parts import GatewayFinder, GatewayWindows
 from cellmm.registry import TASK_UTILS
 
-# Earlier versions drew a radius for each disk, up to this one. The numbers are still drawn, and not used, so
-# that a seed gives the same training as before.
+# earlier versions drew a radius for each disk, this at most; the numbers are still drawn, unused, so that
+# those after them are the same
 FORMER_RADIUS = 4
 
 
