@@ -3,9 +3,9 @@
     python docs/draw_imports.py            # draw it anew
     python docs/draw_imports.py --check    # exit status 1 where it is out of date
 
-Rooms stand in layers, the highest at the top. An import may only point down: one that points up or sideways
-is an error, in the script as in the tests. Arrows that follow from others are left out: where commands import
-engine and engine imports io, there is no arrow from commands to io.
+Packages stand in layers, the highest at the top. An import may only point downwards: one that points up or
+sideways is an error, in the script as in the tests. Implied (transitive) arrows are omitted: where commands
+import engine and engine imports io, there is no arrow from commands to io.
 """
 
 import argparse
@@ -16,8 +16,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURE = ROOT / "docs/pictures/imports.svg"
-BASE = "base"  # the modules of LAYERS[0], drawn as one room; modules outside of any package count as base
-# From bottom to top: rooms of one layer do not import each other.
+BASE = "base"  # the modules of LAYERS[0], drawn as one box; modules outside of any package count as base
+# From bottom to top: packages of one layer do not import each other.
 LAYERS: tuple[Mapping[str, str], ...] = (
     {BASE: "errors, messages, checks, randomness, registry, plugins"},
     {"structures": "label layers, RLE, polygons, samples"},
@@ -34,11 +34,11 @@ LAYERS: tuple[Mapping[str, str], ...] = (
     {"ablation": "grids of runs and their tables"},
     {"testing": "contract tests for parts of your own"},
 )
-LEVEL = {room: level for level, layer in enumerate(LAYERS) for room in layer}
-WIDTH, HEIGHT, ACROSS, DOWN = 300, 46, 40, 34  # a room, and the gaps between rooms and between rows
+LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}
+WIDTH, HEIGHT, ACROSS, DOWN = 300, 46, 40, 34  # a box, and the gaps between boxes and between rows
 
 
-def room_of(module: str) -> str:
+def package_of(module: str) -> str:
     """'cellmm.io.files' -> 'io'; modules outside the packages of LAYERS are the base."""
     parts = module.split(".")
     return parts[1] if len(parts) > 1 and parts[1] in LEVEL else BASE
@@ -55,7 +55,7 @@ def imported(path: Path) -> Iterator[str]:
 
 
 def imports(package: Path = ROOT / "cellmm") -> dict[str, set[str]]:
-    """{room: the rooms that it imports}, of all rooms that exist.
+    """{package: the packages that it imports}, of all packages that exist.
 
     Raises:
         ValueError: a package that LAYERS lacks, or an import that does not point down.
@@ -65,38 +65,38 @@ def imports(package: Path = ROOT / "cellmm") -> dict[str, set[str]]:
         parts = path.relative_to(package).with_suffix("").parts
         if len(parts) > 1 and parts[0] not in LEVEL:
             raise ValueError(f"{path}: add the package {parts[0]} to LAYERS in docs/draw_imports.py")
-        room = room_of(".".join(("cellmm", *parts)))
-        targets = graph.setdefault(room, set())
+        name = package_of(".".join(("cellmm", *parts)))
+        targets = graph.setdefault(name, set())
         for module in imported(path):
-            target = room_of(module)
-            if target != room and LEVEL[target] >= LEVEL[room]:
-                raise ValueError(f"{path} imports {module}: {target} lies above {room}, imports only go down")
-            targets |= {target} - {room}
+            target = package_of(module)
+            if target != name and LEVEL[target] >= LEVEL[name]:
+                raise ValueError(f"{path} imports {module}: {target} lies above {name}, imports only go down")
+            targets |= {target} - {name}
     return graph
 
 
 def reduced(graph: Mapping[str, set[str]]) -> dict[str, set[str]]:
-    """The graph without the arrows that follow from others."""
+    """The graph without implied (transitive) arrows."""
 
-    def below(room: str) -> set[str]:
-        return graph[room].union(*(below(target) for target in graph[room]))
+    def below(name: str) -> set[str]:
+        return graph[name].union(*(below(target) for target in graph[name]))
 
     return {
-        room: {t for t in targets if not any(t in below(other) for other in targets - {t})}
-        for room, targets in graph.items()
+        name: {t for t in targets if not any(t in below(other) for other in targets - {t})}
+        for name, targets in graph.items()
     }
 
 
 def rows(graph: Mapping[str, set[str]]) -> list[list[str]]:
-    """Rooms from bottom to top, each in the lowest row above all that it imports."""
+    """Packages from bottom to top, each in the lowest row above all that it imports."""
     height: dict[str, int] = {}
-    for room in sorted(graph, key=LEVEL.__getitem__):
-        height[room] = 1 + max((height[target] for target in graph[room]), default=-1)
-    return [[room for room in height if height[room] == i] for i in range(max(height.values()) + 1)]
+    for name in sorted(graph, key=LEVEL.__getitem__):
+        height[name] = 1 + max((height[target] for target in graph[name]), default=-1)
+    return [[name for name in height if height[name] == i] for i in range(max(height.values()) + 1)]
 
 
 def arrow(start: tuple[int, int], end: tuple[int, int]) -> str:
-    """From one room's upper left corner to another's: straight down, or around the rooms in between."""
+    """From one box's upper left corner to another's: straight down, or around the boxes in between."""
     (x, y), (to_x, to_y) = start, end
     if to_y - y == HEIGHT + DOWN:
         points = x + WIDTH // 2, y + HEIGHT, x + WIDTH // 2, to_y - 8, to_x + WIDTH // 2, y + HEIGHT + 8
@@ -114,12 +114,12 @@ def draw(graph: Mapping[str, set[str]]) -> str:
     floors = rows(graph)
     widest = max(map(len, floors))
     size = widest * (WIDTH + ACROSS) + 3 * ACROSS, len(floors) * (HEIGHT + DOWN) + DOWN
-    summaries = {room: text for layer in LAYERS for room, text in layer.items()}
+    summaries = {name: text for layer in LAYERS for name, text in layer.items()}
     place = {}
     for i, floor in enumerate(floors):
         left = (size[0] - len(floor) * (WIDTH + ACROSS) + ACROSS) // 2 - ACROSS
-        for j, room in enumerate(floor):
-            place[room] = left + j * (WIDTH + ACROSS), size[1] - (i + 1) * (HEIGHT + DOWN)
+        for j, name in enumerate(floor):
+            place[name] = left + j * (WIDTH + ACROSS), size[1] - (i + 1) * (HEIGHT + DOWN)
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size[0]} {size[1]}" '
         'font-family="sans-serif">',
@@ -127,17 +127,17 @@ def draw(graph: Mapping[str, set[str]]) -> str:
         'orient="auto"><path d="M0 0 8 4 0 8z" fill="#57606a"/></marker></defs>',
         f'<rect width="{size[0]}" height="{size[1]}" fill="#ffffff"/>',
     ]
-    for room, targets in reduced(graph).items():
-        lines += [arrow(place[room], place[target]) for target in sorted(targets)]
-    for room, (x, y) in place.items():
+    for name, targets in reduced(graph).items():
+        lines += [arrow(place[name], place[target]) for target in sorted(targets)]
+    for name, (x, y) in place.items():
         middle = x + WIDTH // 2
         lines += [
             f'<rect x="{x}" y="{y}" width="{WIDTH}" height="{HEIGHT}" rx="6" fill="#eef4fb" '
             'stroke="#4477aa"/>',
             f'<text x="{middle}" y="{y + 19}" text-anchor="middle" font-size="15" font-weight="bold" '
-            f'fill="#1f2328">{room}</text>',
+            f'fill="#1f2328">{name}</text>',
             f'<text x="{middle}" y="{y + 36}" text-anchor="middle" font-size="11" fill="#424a53">'
-            f"{summaries[room]}</text>",
+            f"{summaries[name]}</text>",
         ]
     return "\n".join([*lines, "</svg>"]) + "\n"
 

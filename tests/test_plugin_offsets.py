@@ -2,13 +2,8 @@
 
 import importlib
 import json
-import shutil
-import struct
-import zipfile
-from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -38,31 +33,16 @@ def example():
         yield importlib.import_module("cellmm_offsets")
 
 
-def roi(outline: Sequence[float], kind: int = 0) -> bytes:
-    """What Fiji saves of a polygon x, y, x, y, ..., in whole pixels."""
-    points = np.array(outline).reshape(-1, 2).astype(int)
-    (left, top), (right, bottom) = points.min(0), points.max(0)
-    header = b"Iout" + struct.pack(">hBx4hH", 228, kind, top, left, bottom, right, len(points))
-    return header.ljust(64, b"\0") + (points - [left, top]).T.astype(">i2").tobytes()
+@pytest.fixture(scope="module")
+def data_script(load_tool):
+    return load_tool("../examples/simulate_data")
 
 
 @pytest.fixture(scope="module")
-def fiji(tiny_data, tmp_path_factory) -> Path:
-    """The tiny images with a RoiSet.zip each, which has the outline of each cell's largest part."""
+def fiji(tiny_data, data_script, tmp_path_factory) -> Path:
+    """The tiny images with a RoiSet.zip each."""
     folder = tmp_path_factory.mktemp("fiji")
-    for split in ("train", "val", "test"):
-        (folder / split).mkdir()
-        content = json.loads((tiny_data / split / "annotations.json").read_text())
-        for image in content["images"]:
-            path = folder / split / image["file_name"]
-            shutil.copy(tiny_data / split / "images" / image["file_name"], path)
-            with zipfile.ZipFile(path.with_suffix(".zip"), "w") as rois:
-                for cell in content["annotations"]:
-                    if cell["image_id"] == image["id"]:
-                        mask = rle.decode([cell["segmentation"]])[0].astype(np.uint8)
-                        outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-                        outline = max(outlines, key=cv2.contourArea).ravel()
-                        rois.writestr(f"{cell['id']:04}.roi", roi(outline))
+    data_script.write_fiji(tiny_data, folder)
     return folder
 
 
@@ -74,6 +54,13 @@ def test_all_of_it_in_one_config_trains_and_tests(example, fiji, tmp_path):
     weights = torch.load(work / "iter_2.pth", weights_only=True)["state_dict"]
     assert weights["encoder.levels.0.0.weight"].shape == (64, 2, 7, 7)  # the images have two channels
     assert {"AJI", "AP"} <= set(json.loads((work / "metrics.json").read_text()))
+
+
+def test_the_data_script_replaces_nothing(data_script, tmp_path):
+    (tmp_path / "fiji").mkdir()
+    with pytest.raises(SystemExit, match="fiji exists; remove or rename it first"):
+        data_script.main(tmp_path)
+    assert not (tmp_path / "wells").exists()
 
 
 def test_it_follows_the_contracts(example, fiji):
@@ -91,7 +78,8 @@ def test_it_is_short():
     assert len(lines) < 150
 
 
-def test_outlines_by_hand(example, tmp_path):
+def test_outlines_by_hand(example, data_script, tmp_path):
+    roi = data_script.roi
     square = [3.0, 2, 9, 2, 9, 7, 3, 7]
     assert example.outline(roi(square), tmp_path) == square
     with pytest.raises(CellMMError, match="draw it with the polygon"):

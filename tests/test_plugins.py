@@ -4,7 +4,6 @@ import importlib
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import textwrap
@@ -55,15 +54,11 @@ sys.exit(main(["train", config, "--work-dir", work])
 
 
 @pytest.fixture(scope="module")
-def wells(tmp_path_factory):
-    """Simulated images as the example's dataset wants them: train/1/image.tif, train/1/cells.tif, ..."""
+def wells(tmp_path_factory, load_tool):
+    """Simulated images as the example's dataset wants them: train/0001/image.tif and cells.tif, ..."""
     folder = tmp_path_factory.mktemp("wells")
     make_dataset(folder / "simulated", splits=dict(train=2, val=1, test=2), scene="small")
-    for image in (folder / "simulated").glob("*/images/*.tif"):
-        well = folder / image.parts[-3] / image.stem
-        well.mkdir(parents=True)
-        shutil.copy(image, well / "image.tif")
-        shutil.copy(image.parents[1] / "layers" / image.name, well / "cells.tif")
+    load_tool("../examples/simulate_data").write_wells(folder / "simulated", folder)
     return folder
 
 

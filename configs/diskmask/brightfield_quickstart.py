@@ -1,4 +1,4 @@
-# The main job in minutes on two CPU cores, DiskMask on small simulated scenes: what the README runs.
+# The README's quick start: DiskMask on small simulated scenes, minutes on two CPU cores.
 _base_ = [
     "../_base_/default_runtime.py",
     "../_base_/models/diskmask_cpu.py",
@@ -7,7 +7,7 @@ _base_ = [
 ]
 train_pipeline = [
     *_base_.before_targets,
-    # cells at the border of the image are cells too: whole images, border=0
+    # border=0: images are not cropped, so keep cells at the image edge
     dict(type="ReferencePoints", kind="medial", stride=2, border=0, min_distance=10.0),
     dict(type="DiskTargets", radius=4, disk_weight=8.0, between_reach=4),
     dict(type="PackCellInputs"),

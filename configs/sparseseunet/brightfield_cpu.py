@@ -1,5 +1,6 @@
-# Your own two-plane images in data/brightfield on two CPU cores: the network of the quick start, at half the
-# size of the images, about an hour. Written for users without a GPU; not measured yet.
+# Your own two-plane images in data/brightfield on two CPU cores: the network of
+# sparseseunet/brightfield_quickstart.py, at half the size of the images, about an hour. Written for users
+# without a GPU; not measured yet.
 _base_ = [
     "../_base_/default_runtime.py",
     "../_base_/models/sparseseunet_cpu.py",

@@ -16,9 +16,9 @@ def test_imports_only_go_down_and_the_picture_shows_them(drawer, capsys):
     assert drawer.main(["--check"]) == 0, capsys.readouterr().err
 
 
-def test_the_page_names_every_room(drawer):
+def test_the_page_names_every_package(drawer):
     page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
-    assert all(f"[{room}](../cellmm/{room})" in page for room in drawer.imports() if room != drawer.BASE)
+    assert all(f"[{name}](../cellmm/{name})" in page for name in drawer.imports() if name != drawer.BASE)
 
 
 @pytest.fixture

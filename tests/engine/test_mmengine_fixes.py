@@ -15,6 +15,7 @@ import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.dist import init_dist
 from mmengine.fileio import LocalBackend, get_local_path, put
+from mmengine.fileio.io import backend_instances
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import DefaultOptimWrapperConstructor
@@ -144,7 +145,9 @@ def test_weights_only_hook():
         torch.load(file, weights_only=True)
 
 
-def test_they_are_applied(tmp_path):
+def test_they_are_applied(tmp_path, monkeypatch):
+    """Also after mmengine has read or written something: it keeps a backend that it has used."""
+    monkeypatch.setitem(backend_instances, ":{}", LocalBackend())
     mmengine_fixes.use_fixes()
     (tmp_path / "a").write_bytes(b"before")
     with pytest.raises(TypeError):

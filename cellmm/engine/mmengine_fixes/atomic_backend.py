@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from mmengine.fileio import LocalBackend, register_backend
+from mmengine.fileio.io import backend_instances
 
 from cellmm.errors import CellMMError
 from cellmm.io.files import atomic_path
@@ -28,3 +29,4 @@ class AtomicBackend(LocalBackend):
 def use_atomic_files() -> None:
     """Send all of mmengine's writing of local files through AtomicBackend."""
     register_backend("local", AtomicBackend, force=True, prefixes="")
+    backend_instances.clear()  # mmengine keeps those that it has used

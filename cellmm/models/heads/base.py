@@ -1,11 +1,11 @@
 """What a model asks of its heads and of its postprocess. No base class is needed.
 
-``CellSegmentor`` passes a head what its constructor names: ``in_specs`` (tuple of FeatureSpec, the maps that
-the head takes, finest first), ``in_channels`` (their channels, tuple) and ``stride`` (int, input pixels per
-pixel of the finest map).
+``CellSegmentor`` passes a head those of these arguments that its constructor declares: ``in_specs`` (tuple of
+FeatureSpec, the maps that the head takes, finest first), ``in_channels`` (their channels, tuple) and
+``stride`` (int, input pixels per pixel of the finest map).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Protocol, runtime_checkable
 
@@ -25,9 +25,9 @@ class Head(Protocol):
     """
 
     def loss(self, features: list[Tensor], samples: list[CellSample]) -> dict[str, Tensor]:
-        """Scalars by name; those with ``loss`` in their name are added up. Images may have no cells.
+        """Dict of scalar tensors; values whose key contains ``loss`` are summed. Images may have no cells.
 
-        Where the model has several heads, the head's name comes before each name: ``border.loss_dice``.
+        With several heads, keys are prefixed with the head's name: ``border.loss_dice``.
         """
 
 
@@ -36,12 +36,12 @@ class InstanceHead(Head, Protocol):
     """A head that finds cells; ``model.instance_head`` names it."""
 
     def predict(self, features: list[Tensor], samples: list[CellSample]) -> list[PredictedInstances]:
-        """One entry per image: what was found, in the frame of the network's input; none is 0 instances."""
+        """One entry per image: the instances in network-input coordinates; may be empty."""
 
 
 @runtime_checkable
 class MapHead(Head, Protocol):
-    """A head that gives one map of probabilities, ``pred_semantic`` of a sample.
+    """A head that outputs one probability map, part of ``pred_semantic`` of a sample.
 
     ``target``: the name of the map, different for each head of a model.
     """
@@ -54,12 +54,10 @@ class MapHead(Head, Protocol):
 
 @runtime_checkable
 class Postprocess(Protocol):
-    """What makes instances of the maps of one image, such as SeededWatershed; built from TASK_UTILS.
+    """Turns the maps of one image into instances, such as SeededWatershed; built from TASK_UTILS.
 
-    ``needs_maps``: the targets of the MapHeads that have to be there; default: none.
+    ``needs_maps``: a tuple, targets of the required MapHeads; an optional attribute, default: none.
     """
-
-    needs_maps: Sequence[str]
 
     def __call__(self, maps: Mapping[str, np.ndarray]) -> PredictedInstances:
         """Maps by target, float32 (h, w) in [0, 1], without padding -> the instances in them."""
@@ -67,15 +65,14 @@ class Postprocess(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class HeadContract:
-    """What a head may say of itself, in attributes; those that it does not state have these defaults.
+    """Optional attributes of a head, with their defaults.
 
     Args:
         needs: {key of a training sample: the steps that write it}, such as ``{"gt_disks": "DiskTargets before
             PackCellInputs"}``. Training stops before its first step where a key is missing.
         num_classes: cells of class ``num_classes`` or above are refused before training; None: not checked.
-        num_queries: the most cells that it can find in an image; None: as many as there are.
-        out_spec: where the pixels of its masks or of its map lie in the input; None: as those of the finest
-            map that it takes.
+        num_queries: maximum number of cells per image; None: unlimited.
+        out_spec: stride and origin of its output; None: those of the finest map that it takes.
         target: of a MapHead; where training samples have ``gt_semantic``, it must hold this map.
     """
 
@@ -87,7 +84,7 @@ class HeadContract:
 
     @classmethod
     def of(cls, head: nn.Module) -> "HeadContract":
-        """What a built head says."""
+        """Read the contract from a built head."""
         return cls(
             **{item.name: getattr(head, item.name) for item in fields(cls) if hasattr(head, item.name)}
         )

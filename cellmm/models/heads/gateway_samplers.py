@@ -150,8 +150,9 @@ class SingleGatewaySampler:
     ) -> SampledGateways:
         ids, points = targets.ids, targets.points
         radius = random_radius(len(points), self.radius, points)
-        # cells without a disk have no point (nan), and their ids are not among those that are opened
-        known = Gateways(torch.nan_to_num(points), radius, torch.ones_like(radius), targets.disks)
+        # cells without a disk have no point (nan): they get (0, 0), and their ids are never opened
+        points = torch.where(points.isnan(), 0.0, points)
+        known = Gateways(points, radius, torch.ones_like(radius), targets.disks)
         chosen = random_subset(ids, self.num_known)
         parts = [(known, chosen - 1, chosen)]
         own = targets.own_pixels()

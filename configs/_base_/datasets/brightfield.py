@@ -1,7 +1,7 @@
 # Two brightfield focal planes, below and above focus, as two channels (sparseseunet 4.1): 18 images to train,
 # 5 to validate, 5 to test. Put your own images into data/brightfield in the same format
 # (docs/how_to/own_data.md); where that folder, and no other, is missing, simulated ones are made there once.
-_base_ = ["./thesis_augmentation.py"]
+_base_ = ["./augmentation.py"]
 data_root = "data/brightfield"
 simulation = dict(folder=data_root, splits=dict(train=18, val=5, test=5), seed=0)
 # class_agnostic: all categories of a file are cells

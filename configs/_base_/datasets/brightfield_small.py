@@ -1,6 +1,6 @@
 # Small simulated scenes of two brightfield planes, 256x256 px: 160 images to train, 16 to validate, 32 to
-# test. They are made once, in the folder below.
-_base_ = ["./thesis_augmentation.py"]
+# test. They are generated once, into the folder below.
+_base_ = ["./augmentation.py"]
 data_root = "data/brightfield_quickstart"
 simulation = dict(folder=data_root, splits=dict(train=160, val=16, test=32), scene="small", seed=0)
 dataset = dict(type="SimulatedDataset", data_root=data_root, simulation=simulation, class_agnostic=True)

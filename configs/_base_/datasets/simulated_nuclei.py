@@ -1,6 +1,6 @@
 # Small simulated scenes with their nuclei, two brightfield planes of 256x256 px: the images of
 # sparseseunet/brightfield_quickstart.py, and what each pixel of them shows.
-_base_ = ["./thesis_augmentation.py"]
+_base_ = ["./augmentation.py"]
 data_root = "data/simulated_nuclei"
 simulation = dict(
     folder=data_root, splits=dict(train=160, val=16, test=32), scene="small", seed=0, extra_modalities=True

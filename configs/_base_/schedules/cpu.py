@@ -1,4 +1,4 @@
-# A short run from scratch on a CPU: high learning rate with warm-up, cosine to zero.
+# A short run from scratch on a CPU: high learning rate with warm-up, cosine decay to 1e-6.
 max_iters = 3000
 optim_wrapper = dict(
     type="OptimWrapper",

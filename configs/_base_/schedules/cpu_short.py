@@ -1,4 +1,4 @@
-# Minutes on two CPU cores: 500 iterations and one validation, in bfloat16 where the CPU computes in it.
+# Minutes on two CPU cores: 500 iterations and one validation, in bfloat16 if the CPU supports it natively.
 _base_ = ["./cpu.py"]
 max_iters = 500
 optim_wrapper = dict(type="AmpOptimWrapper", dtype="auto")

@@ -1,4 +1,5 @@
-# The quick start's network with a second head, which learns borders, on wells in folders of their own.
+# The network of sparseseunet/brightfield_quickstart.py with a second head, which learns borders, on wells in
+# folders of their own.
 # For `pip install -e examples/cellmm_border`: the entry point brings the classes in.
 _base_ = ["../../../configs/sparseseunet/brightfield_quickstart.py"]
 data_root = "data/wells"

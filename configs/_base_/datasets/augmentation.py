@@ -1,4 +1,4 @@
-# Flips and quarter turns, ours; and the thesis' random flips, coarse dropout and easy elastic deformation
+# Flips and quarter turns, ours; and the thesis' random flips, coarse dropout and mild elastic deformation
 # (sparseseunet 5.2). The thesis gives no numbers: all of them are ours.
 flips = dict(
     type="Albumentations",
