@@ -14,7 +14,7 @@ from mmengine.hooks import EarlyStoppingHook, EMAHook
 from cellmm.config.check import check_config
 from cellmm.config.load import load_config
 from cellmm.config.lookup import component_of
-from cellmm.config.schema import KEYS
+from cellmm.config.schema import TOP_LEVEL_KEYS
 from cellmm.errors import CellMMError
 from cellmm.evaluation.functional import AP_KEYS, ORACLE_ROWS, REPAIRS
 from cellmm.io.files import atomic_path
@@ -212,7 +212,7 @@ def effective_config(run: Run, seed: int, iters: int) -> Config:
     check_config(cfg)
     if cfg.get("test_dataloader") is None or cfg.get("train_dataloader") is None:
         raise CellMMError(f"{run.config}: it needs a train_dataloader and a test_dataloader to be compared")
-    keys = [key for key in cfg if key in KEYS and key not in NOT_KEPT]
+    keys = [key for key in cfg if key in TOP_LEVEL_KEYS and key not in NOT_KEPT]
     kept = {key: value for key, value in cfg.to_dict().items() if key in keys}
     try:
         _set_budget(kept, iters)

@@ -7,17 +7,14 @@ from typing import Any
 
 from mmengine.config import Config
 
-from cellmm.config.components import ComponentChecker, short
-from cellmm.config.foreign import TOP_LEVEL
+from cellmm.config.components import ComponentChecker, Place, short
+from cellmm.config.foreign import CURES_BY_KEY
 from cellmm.config.lookup import component_of
-from cellmm.config.schema import KEYS, REGISTRIES, TABLES
+from cellmm.config.schema import DEFAULT_HOOKS, REGISTRIES_BY_KEY, TABLES, TOP_LEVEL_KEYS
 from cellmm.config.text import objects
 from cellmm.config.variables import unread, unused_pipelines, without_effect
 from cellmm.errors import CellMMError
 from cellmm.registry import SCOPE
-
-# hooks that mmengine adds unless a config sets them, or sets them to None
-DEFAULT_HOOKS = ("runtime_info", "timer", "sampler_seed", "logger", "param_scheduler", "checkpoint")
 
 
 def check_config(cfg: Config) -> None:
@@ -29,15 +26,17 @@ def check_config(cfg: Config) -> None:
     top = {key: value for key, value in cfg.to_dict().items() if isinstance(key, str)}
     loop = component_of(top.get("train_cfg"), "LOOPS")
     in_iterations = loop is not None and not getattr(loop, "counts_epochs", False)
-    checker = ComponentChecker(in_iterations)
+    wrapper = top.get("optim_wrapper")
+    counts = wrapper.get("accumulative_counts") if isinstance(wrapper, dict) else None
+    checker = ComponentChecker(in_iterations, counts)
     for key in cfg:
         if not (isinstance(key, str) and key.isidentifier()):
             checker.report(str(key), "not a name; keys of a config are names of Python")
     for path, text in (*_top_level(top), *unread(top), *_second_hooks(top)):
         checker.report(path, text)
-    for key in KEYS:
-        if key in top and (key in REGISTRIES or key in TABLES):
-            checker.visit(top[key], key, key)
+    for key in TOP_LEVEL_KEYS:
+        if key in top and (key in REGISTRIES_BY_KEY or key in TABLES):
+            checker.visit(top[key], Place(key, key))
     for path, text in (*_variables(cfg, top), *_objects(top)):
         checker.report(path, text)
     _raise(checker.problems)
@@ -46,7 +45,7 @@ def check_config(cfg: Config) -> None:
 def check_pipeline(steps: Any, path: str) -> None:
     """Check a list of transforms alone, which the config has at ``path``; see ``check_config``."""
     checker = ComponentChecker()
-    checker.visit(steps, "pipeline", path)
+    checker.visit(steps, Place(path, "pipeline"))
     _raise(checker.problems)
 
 
@@ -59,13 +58,13 @@ def _raise(problems: dict[str, str]) -> None:
 def _top_level(top: dict) -> Iterator[tuple[str, str]]:
     if (scope := top.get("default_scope")) not in (None, SCOPE):
         yield "default_scope", f"{short(scope)}, where classes of cellmm are not found; set {SCOPE!r}"
-    words = {word for key in KEYS for word in key.split("_")}
+    words = {word for key in TOP_LEVEL_KEYS for word in key.split("_")}
     for key, value in top.items():
-        near = difflib.get_close_matches(key, KEYS, 1, 0.8)
-        if key in (*KEYS, *TOP_LEVEL) or not near or words.issuperset(key.split("_")):
+        near = difflib.get_close_matches(key, TOP_LEVEL_KEYS, 1, 0.8)
+        if key in (*TOP_LEVEL_KEYS, *CURES_BY_KEY) or not near or words.issuperset(key.split("_")):
             continue
         # a free variable may be called mode, but then it holds no model
-        if (near[0] in {*REGISTRIES, *TABLES}) == isinstance(value, dict | list):
+        if (near[0] in {*REGISTRIES_BY_KEY, *TABLES}) == isinstance(value, dict | list):
             yield key, f"unknown; did you mean {near[0]}?"
     if top.get("model") is None:
         yield "model", "missing"
@@ -107,5 +106,5 @@ def _variables(cfg: Config, top: dict) -> Iterator[tuple[str, str]]:
 def _objects(top: dict) -> Iterator[tuple[str, str]]:
     for path, value in objects(top):
         text = f"{type(value).__name__}, which a config cannot hold; write text, numbers, lists and dicts"
-        is_variable = "." not in path and path not in KEYS
+        is_variable = "." not in path and path not in TOP_LEVEL_KEYS
         yield path, f"{text}, or end the file with `del {path}`" if is_variable else text

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from importlib.util import find_spec
 
-from cellmm.registry import TRANSFORMS as OURS
+from cellmm.registry import TRANSFORMS
 
 # libraries whose transforms move or change ``img`` and know nothing of cellmm's keys
 LIBRARIES = {
@@ -33,7 +33,7 @@ _NAMES_BY_CURE = {
     "no such step, leave it out": "FilterAnnotations Corrupt MultiScaleFlipAug TestTimeAug",
     "its steps in the pipeline itself": "Compose KeyMapper TransformBroadcaster",
 }
-TRANSFORMS = {name: cure for cure, names in _NAMES_BY_CURE.items() for name in names.split()}
+CURES_BY_TRANSFORM = {name: cure for cure, names in _NAMES_BY_CURE.items() for name in names.split()}
 
 _KEYS_BY_CURE = {
     "write optim_wrapper=dict(type='OptimWrapper', optimizer=dict(...))": "optimizer optimizers",
@@ -57,13 +57,14 @@ _KEYS_BY_CURE = {
     "leave it out, there is one pass of an image at test": "tta_model tta_pipeline tta_cfg",
     "mmengine's cuts the gradients off, set model.activation_checkpointing": "activation_checkpointing",
 }
-TOP_LEVEL = {key: cure for cure, keys in _KEYS_BY_CURE.items() for key in keys.split()}
+CURES_BY_KEY = {key: cure for cure, keys in _KEYS_BY_CURE.items() for key in keys.split()}
 
 # packages that visualization backends of mmengine import when they are first used
 PACKAGES = {
-    f"{name}VisBackend": name.lower()
+    f"{name}VisBackend": (name.lower(),)
     for name in ("Tensorboard", "Wandb", "MLflow", "ClearML", "Neptune", "DVCLive", "Aim")
 }
+PACKAGES["DVCLiveVisBackend"] += ("pygit2",)
 
 
 def cure_of_transform(kind: object, component: Callable | None) -> str | None:
@@ -71,14 +72,14 @@ def cure_of_transform(kind: object, component: Callable | None) -> str | None:
     name = str(getattr(component, "__name__", kind))
     library, _, last = name.rpartition(".")
     library = getattr(component, "__module__", library).partition(".")[0]
-    is_foreign = library in LIBRARIES or (component is None and not library and last in TRANSFORMS)
+    is_foreign = library in LIBRARIES or (component is None and not library and last in CURES_BY_TRANSFORM)
     if not is_foreign or (component is not None and last in CONTAINERS):
         return None
-    ours = f"cellmm's {last}, by its plain name" if last in OURS.module_dict else "a step of cellmm"
-    return f"{last} would change the image without its cells; use {TRANSFORMS.get(last, ours)}"
+    ours = f"cellmm's {last}, by its plain name" if last in TRANSFORMS.module_dict else "a step of cellmm"
+    return f"{last} would change the image without its cells; use {CURES_BY_TRANSFORM.get(last, ours)}"
 
 
-def missing_package(cls: type) -> str | None:
-    """The package that this visualization backend, or the one that it extends, needs and does not find."""
-    needed = [PACKAGES[base.__name__] for base in cls.__mro__ if base.__name__ in PACKAGES]
-    return next((package for package in needed if find_spec(package) is None), None)
+def missing_packages(cls: type) -> list[str]:
+    """The packages that this visualization backend, or the one that it extends, needs and does not find."""
+    needed = [package for base in cls.__mro__ for package in PACKAGES.get(base.__name__, ())]
+    return [package for package in needed if find_spec(package) is None]

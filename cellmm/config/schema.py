@@ -10,7 +10,7 @@ from mmengine.utils.dl_utils import set_multi_processing
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 from torch.utils.data import DataLoader
 
-from cellmm.config.arguments import Arguments, arguments_of
+from cellmm.arguments import Arguments, arguments_of
 from cellmm.simulation import make_dataset
 
 
@@ -23,8 +23,10 @@ def _keys(*functions: Callable, but: str = "", more: str = "") -> Arguments:
 _RUNNER = "compile sync_bn find_unused_parameters model_wrapper_cfg custom_imports efficient_conv_bn_eval"
 _LOADER = "num_batch_per_epoch disable_subprocess_warning"
 _PARAMWISE = "custom_keys bias_lr_mult bias_decay_mult norm_decay_mult dwconv_decay_mult flat_decay_mult"
-KEYS = tuple(_keys(Runner, but="cfg", more=_RUNNER).by_name)  # of the whole config
+TOP_LEVEL_KEYS = tuple(_keys(Runner, but="cfg", more=_RUNNER).by_name)  # of the whole config
 LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
+# hooks that mmengine adds unless a config sets them, or sets them to None
+DEFAULT_HOOKS = ("runtime_info", "timer", "sampler_seed", "logger", "param_scheduler", "checkpoint")
 # dicts of fixed keys
 TABLES = {
     **dict.fromkeys(LOADERS, _keys(DataLoader, but="shuffle", more=_LOADER)),
@@ -37,7 +39,7 @@ TABLES = {
     "auto_scale_lr": _keys(more="enable base_batch_size"),
     "compile": _keys(torch.compile, but="model"),
 }
-_KEYS_OF_REGISTRIES = {
+_KEYS_BY_REGISTRIES = {
     "MODELS": "model data_preprocessor encoder decoder heads head ema_type",
     "DATASETS": "dataset datasets",
     "TRANSFORMS": "pipeline transforms",
@@ -50,13 +52,15 @@ _KEYS_OF_REGISTRIES = {
     "OPTIMIZERS": "optimizer",
     "PARAM_SCHEDULERS": "param_scheduler",
     "METRICS EVALUATOR": "val_evaluator test_evaluator metrics",
-    "HOOKS": "default_hooks custom_hooks",
+    "HOOKS": "default_hooks custom_hooks hook",
     "VISUALIZERS": "visualizer",
     "VISBACKENDS": "vis_backends",
     "LOG_PROCESSORS": "log_processor",
     "MODEL_WRAPPERS": "model_wrapper_cfg",
 }
-REGISTRIES = {key: names.split() for names, keys in _KEYS_OF_REGISTRIES.items() for key in keys.split()}
+REGISTRIES_BY_KEY = {
+    key: names.split() for names, keys in _KEYS_BY_REGISTRIES.items() for key in keys.split()
+}
 # the component where type is left out
 DEFAULTS = {
     "optim_wrapper": "OptimWrapper",
@@ -67,7 +71,7 @@ DEFAULTS = {
 }
 # dicts without a type, whose values are what stands at another key
 GROUPS = {
-    "default_hooks": "custom_hooks",
+    "default_hooks": "hook",
     "param_scheduler": "param_scheduler",
     "heads": "head",
     "decoders": "decoder",
@@ -78,14 +82,40 @@ REQUIRED = {
     "randomness": ("seed",),
     "simulation": ("splits",),
 }
-# arguments that a config leaves out: whatever builds the component gives them
-SUPPLIED = {
-    *("runner", "dataloader", "evaluator", "optimizer", "optim_wrapper_cfg", "params", "model", "module"),
-    *("dataset", "seed", "sampler", "batch_size", "name", "save_dir", "device_ids"),
-    *("in_channels", "in_specs", "stride", "divisor"),
+# keys that may hold a list of dicts in place of a dict; transforms may hold a list of lists too
+LISTS = {*LOADERS, "val_evaluator", "test_evaluator", "metrics", "param_scheduler", "custom_hooks"}
+LISTS |= {"datasets", "pipeline", "transforms", "albumentations", "vis_backends"}
+# arguments that a config leaves out: whatever builds the component at the key gives them
+SUPPLIED_ARGUMENTS = {
+    "data_preprocessor": ("divisor",),
+    "encoder": ("in_channels",),
+    "decoder": ("in_specs", "in_channels"),
+    "head": ("in_specs", "in_channels", "stride"),
+    "ema_type": ("model",),
+    "sampler": ("dataset", "seed"),
+    "batch_sampler": ("sampler", "batch_size"),
+    **dict.fromkeys(("train_cfg", "val_cfg", "test_cfg"), ("runner", "dataloader", "evaluator")),
+    "constructor": ("optim_wrapper_cfg", "paramwise_cfg"),
+    "optimizer": ("params",),
+    "param_scheduler": ("optimizer",),
+    "visualizer": ("name", "save_dir"),
+    "vis_backends": ("save_dir",),
+    "model_wrapper_cfg": ("module", "device_ids"),
 }
-# keys that whatever builds the component takes for itself
-TAKEN = {
-    *("type", "_scope_", "constructor", "paramwise_cfg", "reads", "override", "priority", "name"),
-    *("convert_to_iter_based", "epoch_length"),
+# keys that whatever builds the component at the key takes out before, beside type and _scope_
+BUILDER_KEYS = {
+    "head": ("reads",),
+    "init_cfg": ("override",),
+    "override": ("name",),
+    "optim_wrapper": ("constructor", "paramwise_cfg"),
+    "param_scheduler": ("convert_to_iter_based", "epoch_length"),
+    **dict.fromkeys(("custom_hooks", "hook"), ("priority",)),
+    "vis_backends": ("name",),
+}
+# the smallest whole number that an argument of the component or table at the key may be
+MINIMUM = {
+    **dict.fromkeys(LOADERS, dict(batch_size=1, num_workers=0)),
+    "train_cfg": dict(max_iters=1, max_epochs=1, val_interval=1, val_begin=0),
+    "optim_wrapper": dict(accumulative_counts=1),
+    "log_processor": dict(window_size=1),
 }

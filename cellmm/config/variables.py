@@ -3,19 +3,19 @@
 from collections.abc import Iterator
 from typing import Any
 
-from cellmm.config.foreign import TOP_LEVEL
+from cellmm.config.foreign import CURES_BY_KEY
 from cellmm.config.lookup import component_of
-from cellmm.config.schema import KEYS, LOADERS
+from cellmm.config.schema import LOADERS, TOP_LEVEL_KEYS
 
 
 def unread(config: dict) -> Iterator[tuple[str, str]]:
     """Names of other libraries whose value no key of the config has, each with what to write instead."""
-    nodes = [(path[-1], value) for path, value in _nodes(config) if path[0] in KEYS]
-    for name in TOP_LEVEL.keys() & {key for key, value in config.items() if value is not None}:
+    nodes = [(path[-1], value) for path, value in _nodes(config) if path[0] in TOP_LEVEL_KEYS]
+    for name in CURES_BY_KEY.keys() & {key for key, value in config.items() if value is not None}:
         value, keys = config[name], (name, "max_iters", "max_epochs", "load_from")
-        is_long = isinstance(value, dict | list) and value  # of which no other is the same by chance
+        is_long = isinstance(value, dict | list) and value  # never the same by chance
         if not any(same(part, value) and (is_long or key in keys) for key, part in nodes):
-            yield name, f"nothing reads it; {TOP_LEVEL[name]}"
+            yield name, f"nothing reads it; {CURES_BY_KEY[name]}"
 
 
 def unused_pipelines(config: dict) -> Iterator[tuple[str, str]]:
@@ -23,7 +23,7 @@ def unused_pipelines(config: dict) -> Iterator[tuple[str, str]]:
     nodes = [value for path, value in _nodes(config) if path[0] in LOADERS]
     for name, steps in config.items():
         loader = next((key for key in LOADERS if name.startswith(key.split("_")[0])), None)
-        if name in KEYS or config.get(loader) is None or not isinstance(steps, list):
+        if name in TOP_LEVEL_KEYS or config.get(loader) is None or not isinstance(steps, list):
             continue
         is_pipeline = any(component_of(step, "TRANSFORMS") for step in steps if isinstance(step, dict))
         if is_pipeline and not any(_holds(value, steps) for value in nodes):
@@ -39,12 +39,12 @@ def without_effect(before: dict, after: dict, same_name: bool = False) -> Iterat
         same_name: only keys that are called as the variable count, if all have the old value, and only
             variables that are one value: of a longer piece a config may make its own.
     """
-    nodes = [(path, value) for path, value in _nodes(before) if path[0] in KEYS]
+    nodes = [(path, value) for path, value in _nodes(before) if path[0] in TOP_LEVEL_KEYS]
     now = dict(_nodes(after))
     for name, old in before.items():
         new = after.get(name)
         is_piece = same_name and isinstance(new, dict | list | tuple)
-        if name in KEYS or new is None or is_piece or same(new, old):
+        if name in TOP_LEVEL_KEYS or new is None or is_piece or same(new, old):
             continue
         made = [path for path, value in nodes if _holds(value, old)]
         named = [path for path in made if path[-1] == name]

@@ -18,7 +18,7 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
-from cellmm.config.arguments import arguments_of
+from cellmm.arguments import arguments_of
 from cellmm.config.lookup import component_of
 from cellmm.engine.checkpoints import check_start_weights, check_training_state, load_checkpoint, sha256
 from cellmm.engine.mmengine_fixes import use_fixes

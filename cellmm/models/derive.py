@@ -6,6 +6,7 @@ from typing import Any
 
 from mmengine.registry import Registry
 
+from cellmm.arguments import arguments_of
 from cellmm.errors import CellMMError
 from cellmm.models.feature_spec import FeatureSpec, channels_of
 
@@ -37,10 +38,18 @@ def build_derived(registry: Registry, config: Mapping[str, Any], where: str, **d
 def build_part(
     owner: Any, registry: Registry, name: str, config: Mapping[str, Any] | None, **derived: Any
 ) -> Any:
-    """Build part ``name`` of ``owner``, which lists the types of parts without ``type`` in ``default_parts``.
+    """Build part ``name`` of ``owner``, whose class attributes are those of ``heads.base.OwnsParts``.
 
     The constructor of the part gets those of the ``derived`` arguments that it names, see build_derived.
+
+    Raises:
+        CellMMError: ``part_arguments`` of the owner does not name the ``derived`` arguments.
     """
+    if set(derived) != set(getattr(owner, "part_arguments", {}).get(name, ())):
+        raise CellMMError(
+            f"{type(owner).__name__}.part_arguments: does not say what the part gets; set "
+            f"{name!r}: {tuple(derived)!r} in it"
+        )
     kinds = getattr(owner, "default_parts", {})
     default = {"type": kinds[name]} if name in kinds else {}
     return build_derived(registry, default | dict(config or {}), f"{type(owner).__name__}.{name}", **derived)
@@ -60,20 +69,10 @@ def from_specs(specs: tuple[FeatureSpec, ...]) -> dict[str, Any]:
 
 
 def argument_names(constructor: Callable | None) -> dict[str, Any]:
-    """{argument: default} of a function or a class, and of its bases as long as it passes on ``**kwargs``."""
-    classes = inspect.getmro(constructor) if inspect.isclass(constructor) else ()
-    functions = [vars(cls)["__init__"] for cls in classes if "__init__" in vars(cls) and cls is not object]
-    if constructor is not None and not classes:
-        functions = [constructor]
-    found: dict[str, Any] = {}
-    for function in functions:
-        parameters = inspect.signature(function).parameters.values()
-        for p in parameters:
-            if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY):
-                found.setdefault(p.name, p.default)
-        if all(p.kind is not p.VAR_KEYWORD for p in parameters):
-            break
-    return found
+    """{argument: default} of a function or a class, see ``arguments_of``; {} without a constructor."""
+    if constructor is None:
+        return {}
+    return {name: p.default for name, p in arguments_of(constructor).by_name.items()}
 
 
 def _constructor(registry: Registry, config: Mapping[str, Any]) -> Callable | None:

@@ -7,19 +7,35 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmengine.config import Config
+from mmengine.hooks import Hook
 
-from cellmm.config.arguments import arguments_of
 from cellmm.config.check import check_config
 from cellmm.config.load import load_config
-from cellmm.config.schema import KEYS
-from cellmm.datasets import BBBC010Dataset, DrawSampler, LIVECellDataset
+from cellmm.config.schema import TOP_LEVEL_KEYS
+from cellmm.datasets import DrawSampler
 from cellmm.errors import CellMMError
+from cellmm.registry import HOOKS
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / "configs").glob("[!_]*/*.py"))
 BRIGHTFIELD = ROOT / "configs/sparseseunet/brightfield.py"
 PIPELINE = "train_dataloader.dataset.pipeline"
 LOADERS = ("train", "val", "test")
+DATASET = dict(type="LabelImageDataset", data_root="x", img_dir="images", pipeline=[])
+
+
+class Windowed(Hook):
+    """Arguments that mean something else elsewhere in a config."""
+
+    def __init__(self, window_size, batch_size, lr):
+        pass
+
+
+@pytest.fixture(autouse=True, scope="module")
+def windowed():
+    HOOKS.register_module(module=Windowed)
+    yield
+    HOOKS.module_dict.pop("Windowed")
 
 
 def problems(options: dict | None = None, path: Path = BRIGHTFIELD) -> str:
@@ -72,6 +88,14 @@ def test_the_configs_pass(path):
         {"custom_hooks": [dict(type="EMAHook", begin_iter=5)], "log_processor": None},
         {"model.encoder.init_cfg": [dict(type="Kaiming", layer="Conv2d")]},
         {"view_pipeline": [dict(type="LoadImage"), dict(type="PackCellInputs")]},
+        {"train_dataloader.num_batch_per_epoch": 5, "train_dataloader.disable_subprocess_warning": True},
+        {"default_hooks.timer": dict(type="Windowed", window_size=(7, 7), batch_size=None, lr="auto")},
+        {
+            "train_dataloader.dataset": dict(_delete_=True, type="RepeatDataset", times=2, dataset=DATASET),
+            "train_pipeline": None,
+        },
+        {"custom_hooks": [dict(type="EMAHook", ema_type="MomentumAnnealingEMA", gamma=10)]},
+        {"model.encoder.init_cfg": dict(type="Kaiming", override=dict(type="Constant", name="stem", val=1))},
     ],
     ids=lambda options: next(iter(options)),
 )
@@ -93,7 +117,7 @@ REFUSED = [  # option, its value, what is said of it
     ("optim_wrapper.paramwise_cfg.norm_decay", 0.0, "did you mean norm_decay_mult?"),
     ("train_dataloader.dataset.simulation.sed", 2, "did you mean seed?"),
     ("model.encoder.type", "SEUnetEncoder", "there is no 'SEUnetEncoder'; did you mean SEUNetEncoder?"),
-    ("model.encoder.type", 5, "there is no 5; possible: "),
+    ("model.encoder.type", 5, "the name of a component is needed, got 5"),
     ("val_evaluator.type", "CocoMetric", "there is no 'CocoMetric'; did you mean CellCocoMetric?"),
     (
         "visualizer.vis_backends.0.type",
@@ -134,7 +158,7 @@ REFUSED = [  # option, its value, what is said of it
         dict(type="CheckpointHook"),
         "a second CheckpointHook; did you mean checkpoi",
     ),
-    ("default_hooks.chekpoint", {}, "has no type"),
+    ("default_hooks.chekpoint", {}, "has no type; did you mean checkpoint?"),
     ("model.heads.instances.num_queries", "40", "IAMHead needs a number, got '40'"),
     ("model.heads.instances.criterion", "x", "IAMHead needs None or a dict, got 'x'"),
     ("model.heads.instances.mask_branch.mask_din", 4, f"MaskBranch {NO_SUCH} mask_dim?"),
@@ -147,6 +171,16 @@ REFUSED = [  # option, its value, what is said of it
     ("train_cfg.val_interval", 0, f"{WHOLE} 1, got 0"),
     ("optim_wrapper.accumulative_counts", 0, f"{WHOLE} 1, got 0"),
     ("optim_wrapper.optimizer.lr", "1e-4", "a number above 0, got '1e-4'"),
+    ("log_processor.window_size", 0, f"{WHOLE} 1, got 0"),
+    ("default_hooks.checkpoint.save_begin", -1, "save_begin should not be less than 0"),
+    ("model.encoder.priority", 3, "SEUNetEncoder takes no such argument"),
+    ("model.encoder.reads", ["a"], "SEUNetEncoder takes no such argument"),
+    ("model.encoder.name", "a", "SEUNetEncoder takes no such argument"),
+    ("model.encoder.override", {}, "SEUNetEncoder takes no such argument"),
+    ("train_dataloader.dataset.epoch_length", 3, "SimulatedDataset takes no such argument"),
+    ("optim_wrapper.optimizer.priority", 3, "AdamW takes no such argument"),
+    ("default_hooks.timer", [dict(type="IterTimerHook")], "a dict is needed, got [{"),
+    ("default_hooks", [dict(type="IterTimerHook")], "a dict is needed, got [{"),
 ]
 
 
@@ -172,6 +206,22 @@ TOGETHER = [  # options, key and cure of what is said of them
         {"default_hooks.checkpoint.save_best": "cost", "default_hooks.checkpoint.rule": None},
         "default_hooks.checkpoint.rule",
         "rule must be specified",
+    ),
+    (
+        {"default_hooks.checkpoint.save_begin": 3, "optim_wrapper.accumulative_counts": 2},
+        "default_hooks.checkpoint.save_begin",
+        "3 is not a multiple of optim_wrapper.accumulative_counts, 2; training could not be resumed exactly; "
+        "set it to 4",
+    ),
+    (
+        {"model.data_preprocessor": dict(_delete_=True, type="CellDataPreprocessor")},
+        "model.data_preprocessor.in_channels",
+        "missing; CellDataPreprocessor needs it",
+    ),
+    (
+        {"train_dataloader.dataset": dict(_delete_=True, type="RepeatDataset", times=2)},
+        "train_dataloader.dataset.dataset",
+        "missing; RepeatDataset needs it",
     ),
     ({"param_scheduler.0.by_epoch": True}, "param_scheduler.0.by_epoch", EPOCHS),
     (
@@ -216,7 +266,7 @@ TOGETHER = [  # options, key and cure of what is said of them
     (
         {"custom_hooks": [dict(type="EMAHook", ema_type="E")]},
         "custom_hooks.0.ema_type.type",
-        "there is no 'E'; possible: ExponentialMovingAverage",
+        "there is no 'E'; possible: ",
     ),
     ({"train_cfg.type": "mmengine.EpochBasedTrainLoop"}, "train_cfg", LOOP),
     (
@@ -347,56 +397,6 @@ def test_options_for_variables_of_the_file(options, says):
         check_config(cfg)
 
 
-class Base:
-    def __init__(self, size, *, name="a", kind="b"):
-        pass
-
-
-class Passes(Base):
-    def __init__(self, more, **kwargs):
-        kwargs.setdefault("size", 3)
-        super().__init__(kind="c", **kwargs)
-
-
-class Positional(Passes):
-    def __init__(self, **kwargs):
-        super().__init__(5, **kwargs)
-
-
-class Keeps(Base):
-    def __init__(self, more, **kwargs):
-        super().__init__(3)
-        self.kwargs = kwargs
-
-
-class Plain:
-    pass
-
-
-@pytest.mark.parametrize(
-    ("component", "names", "required", "is_open"),
-    [
-        (Base, {"size", "name", "kind"}, ["size"], False),
-        (Passes, {"more", "name", "size"}, ["more"], False),
-        (Positional, {"more", "name", "size"}, [], False),
-        (Keeps, {"more"}, ["more"], True),
-        (Plain, set(), [], False),
-        (lambda a, b=1, **rest: None, {"a", "b"}, ["a"], True),
-    ],
-)
-def test_arguments_by_hand(component, names, required, is_open):
-    found = arguments_of(component)
-    assert (set(found.by_name), found.required, found.is_open) == (names, required, is_open)
-
-
-def test_arguments_of_datasets():
-    assert "mask_pattern" not in arguments_of(BBBC010Dataset).by_name  # which it sets itself
-    assert {"data_root", "split", "channel", "mask_dir", "pipeline", "seed"} <= set(
-        arguments_of(BBBC010Dataset).by_name
-    )
-    assert arguments_of(LIVECellDataset).required == ["data_root"]
-
-
 def mutated(config: dict, path: tuple, change) -> dict:
     """``config`` with ``change(parent, key)`` applied at ``path``; only what is on the path is copied."""
     top = parent = copy.copy(config)
@@ -416,13 +416,15 @@ def paths(tree, path=()):
 
 PLAIN = {f"{path.parent.name}-{path.stem}": load_config(path).to_dict() for path in CONFIGS}
 PATHS = {name: list(paths(config)) for name, config in PLAIN.items()}
+LISTS = {"custom_hooks", "pipeline", "transforms", "param_scheduler", "metrics", "vis_backends", "init_cfg"}
+LISTS |= {f"{split}_{key}" for split in LOADERS for key in ("dataloader", "evaluator")}
 USERS_OWN = {"heads", "decoders", "splits", "default_hooks", "dist_cfg"}  # names below these are the user's
 
 
 @pytest.mark.parametrize("name", PLAIN)
 def test_every_misspelt_key_is_found(name):
     """Each key of each component and table, one at a time."""
-    tops = {path[0] for path in PATHS[name]} & set(KEYS)  # others are the user's variables
+    tops = {path[0] for path in PATHS[name]} & set(TOP_LEVEL_KEYS)  # others are the user's variables
     checked = 0
     for path in PATHS[name]:
         own = len(path) < 2 or path[-2] in USERS_OWN or isinstance(path[-1], int)
@@ -440,6 +442,49 @@ def test_every_misspelt_key_is_found(name):
     assert checked > 100
 
 
+def drop(parent, key, value):
+    del parent[key]
+
+
+def replace(parent, key, value):
+    parent[key] = value
+
+
+def wrap(parent, key, value):
+    parent[key] = [parent[key]]
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_where_a_dict_is_needed_nothing_else_passes(name):
+    """Each component and table in a list, as a number and, where it must be given, left out."""
+    checked = 0
+    for path in PATHS[name]:
+        if path[0] not in TOP_LEVEL_KEYS or not is_needed_dict(PLAIN[name], path):
+            continue
+        if path[-1] == "nms":  # only the head knows what its test_cfg holds
+            continue
+        edits = [replace] if path[-1] in LISTS else [replace, wrap]
+        required = ("model", "encoder", "heads", "data_preprocessor", "dataset", "sampler", "optimizer")
+        can_drop = path[-1] in required and "instances" not in path  # of a head's parts all have defaults
+        for edit in [*edits, drop] if can_drop else edits:
+            config = mutated(PLAIN[name], path, lambda parent, key, edit=edit: edit(parent, key, 5))
+            place = ".".join(map(str, path))
+            with pytest.raises(CellMMError) as error:
+                check_config(Config(config))
+            assert place in str(error.value), (place, edit)
+            checked += 1
+    assert checked > 50
+
+
+def is_needed_dict(config: dict, path: tuple) -> bool:
+    """Whether a component, or a table of the config, stands at ``path``."""
+    value = config
+    for key in path:
+        value = value[key]
+    is_table = path[-1] in ("train_dataloader", "env_cfg", "mp_cfg", "randomness", "heads", "default_hooks")
+    return isinstance(value, dict) and ("type" in value or is_table)
+
+
 WORDS = ["IAMHead", "LoadImage", "AdamW", "x", "a.b", "torch.nn.Conv2d", "type", "_delete_", "a\nb", "", "."]
 VALUES = st.one_of(
     st.sampled_from([None, True, False, 0, -1, 1, 2.5, float("nan"), float("inf"), 10**30, 1 + 2j, b"x"]),
@@ -450,10 +495,6 @@ VALUES = st.one_of(
     st.text(max_size=6),
     st.integers(),
 )
-
-
-def drop(parent, key, value):
-    del parent[key]
 
 
 def rename(parent, key, value):
@@ -468,14 +509,6 @@ def duplicate(parent, key, value):
         parent[f"{key}_"] = parent[key]
     else:
         parent.insert(key, parent[key])
-
-
-def replace(parent, key, value):
-    parent[key] = value
-
-
-def wrap(parent, key, value):
-    parent[key] = [parent[key]]
 
 
 def as_text(parent, key, value):

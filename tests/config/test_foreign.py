@@ -2,7 +2,6 @@
 
 import copy
 import importlib.util
-import sys
 from pathlib import Path
 
 import mmcv.transforms
@@ -61,7 +60,7 @@ def test_transforms_of_other_libraries_are_refused_with_what_to_use(name, prefix
     kind = getattr(mmcv.transforms, name, f"mmdet.{name}") if prefix == "class" else f"{prefix}{name}"
     with pytest.raises(CellMMError) as error:
         check_pipeline([*START, dict(type=kind), *END], "train_pipeline")
-    cure = config_foreign.TRANSFORMS.get(name, f"cellmm's {name}, by its plain name")
+    cure = config_foreign.CURES_BY_TRANSFORM.get(name, f"cellmm's {name}, by its plain name")
     text = str(error.value)
     refused = text.startswith("train_pipeline.2.type: ") and text.endswith(f"; use {cure}")
     assert refused or prefix == "mmengine." and name in MMDET
@@ -100,9 +99,11 @@ def test_containers_of_cellmms_own_transforms_pass():
 VALUES = ["x.pth", 7, dict(type="SGD", lr=0.5), [("train", 1)]]
 
 
-@pytest.mark.parametrize(("number", "key"), list(enumerate(config_foreign.TOP_LEVEL)))
+@pytest.mark.parametrize(("number", "key"), list(enumerate(config_foreign.CURES_BY_KEY)))
 def test_keys_of_other_libraries_are_refused_with_the_cure(number, key):
-    assert problems({key: VALUES[number % 4]}) == f"{key}: nothing reads it; {config_foreign.TOP_LEVEL[key]}"
+    assert (
+        problems({key: VALUES[number % 4]}) == f"{key}: nothing reads it; {config_foreign.CURES_BY_KEY[key]}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -166,15 +167,22 @@ def test_a_key_that_is_no_name():
     assert "a b: not a name" in problems({"a b": 1})
 
 
-@pytest.mark.parametrize("kind", config_foreign.PACKAGES)
-def test_a_package_that_is_not_installed_is_named_before_training(kind, monkeypatch):
+PACKAGES = [(kind, package) for kind, packages in config_foreign.PACKAGES.items() for package in packages]
+
+
+@pytest.mark.parametrize(("kind", "package"), PACKAGES)
+def test_a_package_that_is_not_installed_is_named_before_training(kind, package, monkeypatch):
     assert isinstance(getattr(backends, kind), type)
-    package = config_foreign.PACKAGES[kind]
-    with monkeypatch.context() as patch:
-        patch.setitem(sys.modules, package, None)
-        options = {"visualizer.vis_backends": [dict(type="LocalVisBackend"), dict(type=kind)]}
-        text = problems(options)
-        install = f"{kind} needs what is not installed; pip install {package}"
-        assert text.startswith(f"visualizer.vis_backends.1.type: {install}")
+    options = {"visualizer.vis_backends": [dict(type="LocalVisBackend"), dict(type=kind)]}
+    monkeypatch.setattr(config_foreign, "find_spec", lambda name: None if name == package else "there")
+    text = problems(options)
+    install = f"{kind} needs what is not installed; pip install {package}"
+    assert text == f"visualizer.vis_backends.1.type: {install}"
     monkeypatch.setattr(config_foreign, "find_spec", lambda name: "there")
     assert "not installed" not in problems(options)
+
+
+def test_all_packages_that_are_not_installed_are_named(monkeypatch):
+    monkeypatch.setattr(config_foreign, "find_spec", lambda name: None)
+    text = problems({"visualizer.vis_backends": [dict(type="DVCLiveVisBackend")]})
+    assert text.endswith("pip install dvclive pygit2")

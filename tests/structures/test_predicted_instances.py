@@ -115,6 +115,17 @@ def test_masks_without_a_pixel_are_left_out_in_the_file():
     assert found.scores.tolist() == [1, 0.5] and rle.area(found.masks).tolist() == [1, 4]
 
 
+def test_nothing_found():
+    nothing = dict(scores=torch.zeros(0), labels=torch.zeros(0, dtype=torch.long))
+    sample = CellSample(metainfo=dict(img_shape=(4, 4), ori_shape=(4, 4), to_original=np.eye(3)))
+    for probs, grid in (([], (0, 0)), (torch.zeros(0, 4, 4), (4, 4))):
+        found = PredictedInstances(probs, **nothing)
+        assert len(found) == 0 and found.grid_shape == grid
+        assert found.boxes().shape == (0, 4) and found.places().shape == (0, 2)
+        assert len(found.in_tile(0, 0, (4, 4)).select([]).in_original_frame(sample)) == 0
+    assert PredictedInstances([], grid_shape=(5, 6), origins=[], **nothing).grid_shape == (5, 6)
+
+
 @pytest.mark.parametrize(
     ("more", "says"),
     [

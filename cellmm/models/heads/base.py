@@ -49,7 +49,10 @@ class MapHead(Head, Protocol):
     target: str
 
     def predict_maps(self, features: list[Tensor]) -> Tensor:
-        """Probabilities (B, h, w), float in [0, 1], at the stride of ``out_spec``, see HeadContract."""
+        """Probabilities (B, h, w), float in [0, 1], at the stride of ``out_spec``, see HeadContract.
+
+        The first pixel of the map is that of the input: ``out_spec.origin`` must be 0.
+        """
 
 
 @runtime_checkable
@@ -61,6 +64,24 @@ class Postprocess(Protocol):
 
     def __call__(self, maps: Mapping[str, np.ndarray]) -> PredictedInstances:
         """Maps by target, float32 (h, w) in [0, 1], without padding -> the instances in them."""
+
+
+class OwnsParts(Protocol):
+    """A head, or a part, that builds configurable parts of its own by ``models.derive.build_part``.
+
+    Both attributes are optional and belong to the class, so that a config can be checked before anything is
+    built. ``heads.parts`` has the contracts of the parts of cellmm's heads.
+
+    Attributes:
+        default_parts: {name of a part: type that its config has unless it states one}, such as
+            ``{"activation": "InstanceActivation"}``.
+        part_arguments: {name of a part: names of the arguments that this class gives to it}, such as
+            ``{"activation": ("in_channels", "num_queries")}``. A part gets those that its constructor names;
+            configs leave them out.
+    """
+
+    default_parts: Mapping[str, str]
+    part_arguments: Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -62,6 +62,7 @@ STEPS = {
     "enlarge": dict(type="Resize", scale_factor=2.0, interpolation="nearest"),
     "enlarge one axis": dict(type="Resize", scale=(180, 40), interpolation="nearest"),
     "shrink": dict(type="Resize", scale=(1000, 20), keep_ratio=True, interpolation="area"),
+    "shrink to the nearest": dict(type="Resize", scale=(17, 13), interpolation="nearest"),
     "shrink at random": dict(
         type="RandomResize", scale=(60, 40), ratio_range=(0.5, 0.5), interpolation="area", keep_ratio=True
     ),
@@ -77,6 +78,7 @@ STEPS = {
 }
 SHAPES = {"enlarge": (80, 120), "enlarge one axis": (40, 180), "shrink": (20, 30), "pad": (40, 70)}
 SHAPES |= {"shrink at random": (20, 30), "enlarge at random": (80, 120), "pad to a divisor": (64, 64)}
+SHAPES |= {"shrink to the nearest": (13, 17)}
 SHAPES |= {"pad to a square": (60, 60), "middle": (22, 31), "crop": (24, 25), "share": (12, 30)}
 
 
@@ -112,6 +114,20 @@ def test_to_original_leads_back(name):
     np.testing.assert_allclose(back[:2], results["img"][y, x].T, atol=1e-3)
 
 
+@pytest.mark.parametrize("scale", [(15, 10), (41, 27), (120, 80), (77, 99), (120, 10), (15, 80)])
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic", "area", "lanczos"])
+def test_no_interpolation_moves_the_image(interpolation, scale):
+    """Pixels come from where ``to_original`` says, or from the pixel nearest to it."""
+    results = scene(2)
+    y, x = np.mgrid[: SIZE[0], : SIZE[1]]
+    results["img"] = np.stack([x, y], axis=-1).astype(np.float32)
+    build(type="Resize", scale=scale, interpolation=interpolation)(results)
+    assert results["img"].shape == (*scale[::-1], 2)
+    y, x = np.mgrid[2 : scale[1] - 2, 2 : scale[0] - 2].reshape(2, -1)
+    back = results["to_original"] @ np.stack([x, y, np.ones_like(x)])
+    assert np.abs(back[:2] - results["img"][y, x].T).max() <= (0.501 if interpolation == "nearest" else 0.1)
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize(
     "config",
@@ -119,8 +135,8 @@ def test_to_original_leads_back(name):
         dict(type="Resize", scale=(33, 50), keep_ratio=True),
         dict(type="Resize", scale=(33, 50)),
         dict(type="Resize", scale=77, keep_ratio=True, interpolation="bicubic"),
-        dict(type="Resize", scale_factor=(0.3, 1.7), interpolation="area"),
-        dict(type="Resize", scale_factor=0.77, keep_ratio=True, interpolation="nearest"),
+        dict(type="Resize", scale_factor=(0.3, 0.7), interpolation="area"),
+        dict(type="Resize", scale_factor=0.77, keep_ratio=True, interpolation="lanczos"),
         dict(type="Pad", size=(99, 41), pad_val=7),
         dict(type="Pad", size_divisor=32, pad_to_square=True, pad_val=dict(img=(1, 2, 3))),
         dict(type="CenterCrop", crop_size=(21, 100)),

@@ -9,11 +9,13 @@ from cellmm.datasets.transforms.geometry import resize
 from cellmm.datasets.transforms.mmdet.arguments import NO_BOXES, pair, refuse, training_rng
 from cellmm.registry import TRANSFORMS
 
+# those that keep the centres of pixels in place, as the cells' does: INTER_NEAREST moves the image by up to
+# half an output pixel, and so does INTER_AREA along a side that grows
 INTERPOLATIONS = dict(
-    nearest=cv2.INTER_NEAREST,
+    nearest=cv2.INTER_NEAREST_EXACT,
     bilinear=cv2.INTER_LINEAR,
     bicubic=cv2.INTER_CUBIC,
-    area=cv2.INTER_AREA,
+    area=None,
     lanczos=cv2.INTER_LANCZOS4,
 )
 BACKEND = "leave it out; images are resized by OpenCV"
@@ -33,7 +35,8 @@ class Resize(BaseTransform):
         keep_ratio: the largest size of the same proportions whose longer side is at most the larger number
             of ``scale`` and whose shorter side is at most the smaller one.
         interpolation: 'nearest', 'bilinear', 'bicubic', 'area' or 'lanczos'. Only 'area' averages all pixels
-            when it shrinks.
+            when it shrinks; where a side grows, it is 'bilinear'. Unlike mmcv's, neither 'area' nor 'nearest'
+            moves the image against its cells.
         clip_object_border, backend: only MMDetection's defaults.
     """
 
