@@ -56,7 +56,7 @@ class PatchFinder(BaseModel):
             h, w = sample.ori_shape
             number, label = cv2.connectedComponents((image[0, :h, :w] > self.level).numpy().astype(np.uint8))
             masks = rle.encode(label == np.arange(1, number)[:, None, None])
-            masks.sort(key=lambda one: rle.area([one])[0])
+            masks.sort(key=lambda mask: rle.area([mask])[0])
             sample.pred_instances = InstanceData(
                 masks=masks,
                 scores=1 / (1 + torch.arange(number - 1.0)),

@@ -548,7 +548,7 @@ def test_a_variable_that_a_child_uses_elsewhere_is_right(tmp_path):
     """Of the loaders that the base gave its variable the child changes one, on purpose."""
     base = tmp_path / "base.py"
     quick = ROOT / "configs/diskmask/brightfield_quickstart.py"
-    loaders = "".join(f"{one}_dataloader = dict(num_workers=num_workers)\n" for one in ("train", "val"))
+    loaders = "".join(f"{split}_dataloader = dict(num_workers=num_workers)\n" for split in ("train", "val"))
     base.write_text(f"_base_ = [{str(quick)!r}]\nnum_workers = 1\n{loaders}")
     child = "num_workers = 2\ntrain_dataloader = dict(num_workers=num_workers)\n"
     (tmp_path / "child.py").write_text(f"_base_ = ['base.py']\n{child}")

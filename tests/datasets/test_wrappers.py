@@ -192,7 +192,7 @@ def test_classes_are_numbered_as_in_the_first():
     orders = dict(a=("x", "y"), b=("y", "x"))
     sets = [Named(name, 1, metainfo=dict(classes=order)) for name, order in orders.items()]
     both = ConcatDataset(datasets=sets)
-    assert [one.metainfo["classes"] for one in sets] == [("x", "y")] * 2
+    assert [dataset.metainfo["classes"] for dataset in sets] == [("x", "y")] * 2
     both.take_class_order(("y", "x"), "the checkpoint")
     assert both.metainfo["classes"] == ("y", "x") == sets[1].metainfo["classes"]
 
@@ -209,11 +209,11 @@ def test_two_sets_train_together_with_the_seed_of_the_training(tiny_config, tmp_
     """In a config the names are cellmm's; every dataset inside gets the seed, unless it has one."""
     monkeypatch.setattr(Runner, "_log_env", lambda *args: None)
     cfg = load_config(tiny_config(tmp_path), {"randomness.seed": 5})
-    one = cfg.train_dataloader.dataset
-    own = dict(one, seed=7, indices=[0])
-    repeat = dict(type="RepeatDataset", times=2, dataset=dict(one))
+    base = cfg.train_dataloader.dataset
+    own = dict(base, seed=7, indices=[0])
+    repeat = dict(type="RepeatDataset", times=2, dataset=dict(base))
     monkeypatch.setitem(DATASETS.module_dict, "Plain", Plain)
-    sets = [dict(one), own, repeat, dict(type="Plain", dataset=dict(one))]
+    sets = [dict(base), own, repeat, dict(type="Plain", dataset=dict(base))]
     cfg.train_dataloader.dataset = dict(type="ConcatDataset", datasets=sets)
     cfg.work_dir = str(tmp_path / "work")
     check_config(Config(cfg.to_dict()))

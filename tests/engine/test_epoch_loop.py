@@ -101,16 +101,16 @@ def state(path) -> dict:
     return kept | dict(loss=hub["log_scalars"]["train/loss"], best=hub["runtime_info"].get("best_score"))
 
 
-def same(one, other) -> bool:
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(same, one, other))
-    if isinstance(one, torch.Tensor):
-        return torch.equal(one, other)
-    if hasattr(one, "_log_history"):
-        return one._log_history.tolist() == other._log_history.tolist()
-    return one == other or (isinstance(one, float) and math.isnan(one) and math.isnan(other))
+def same(value, other) -> bool:
+    if isinstance(value, dict):
+        return value.keys() == other.keys() and all(same(value[key], other[key]) for key in value)
+    if isinstance(value, list | tuple):
+        return len(value) == len(other) and all(map(same, value, other))
+    if isinstance(value, torch.Tensor):
+        return torch.equal(value, other)
+    if hasattr(value, "_log_history"):
+        return value._log_history.tolist() == other._log_history.tolist()
+    return value == other or (isinstance(value, float) and math.isnan(value) and math.isnan(other))
 
 
 def files(folder) -> list[str]:

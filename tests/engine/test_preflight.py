@@ -45,7 +45,7 @@ def runner_of(tiny_config, tmp_path, monkeypatch):
 def num_cells(root: Path, split: str) -> list[int]:
     """Cells of each image."""
     content = json.loads((root / split / "annotations.json").read_text())
-    ids = [one["image_id"] for one in content["annotations"]]
+    ids = [cell["image_id"] for cell in content["annotations"]]
     return [ids.count(image["id"]) for image in content["images"]]
 
 
@@ -255,8 +255,8 @@ def test_a_class_that_the_model_does_not_have(runner_of, tiny_data, tmp_path):
 
 def test_crowds_and_class_of_crowds_are_not_counted(runner_of, tiny_data, tmp_path):
     def change(content):
-        for one in content["annotations"][1:]:
-            one["iscrowd"] = 1
+        for cell in content["annotations"][1:]:
+            cell["iscrowd"] = 1
 
     options = changed_data(tiny_data, tmp_path / "crowds", change)
     check_runner(runner_of({**options, "model.heads.instances.num_queries": 1}))

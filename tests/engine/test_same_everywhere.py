@@ -99,8 +99,8 @@ def test_metrics_on_two_ranks(tiny_config, tmp_path, launch):
         metrics.append(json.loads((work / "metrics.json").read_text()))
         found.append(json.loads((work / "results.segm.json").read_text()))
     assert metrics[0] == metrics[1]
-    assert len({one["image_id"] for one in found[0]}) == 3
-    key = lambda one: (one["image_id"], one["score"], one["segmentation"]["counts"])  # noqa: E731
+    assert len({result["image_id"] for result in found[0]}) == 3
+    key = lambda result: (result["image_id"], result["score"], result["segmentation"]["counts"])  # noqa: E731
     assert sorted(found[0], key=key) == sorted(found[1], key=key)
 
 

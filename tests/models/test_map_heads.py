@@ -99,7 +99,7 @@ def test_each_variant_learns_and_predicts(name, cells, sizes):
             )
         assert ("pred_instances" in sample) == (name == "overlap_aware")
         assert all(
-            one["size"] == list(size) for one in sample.get("pred_instances", InstanceData(masks=[])).masks
+            mask["size"] == list(size) for mask in sample.get("pred_instances", InstanceData(masks=[])).masks
         )
 
 
@@ -180,9 +180,9 @@ def test_maps_averaged_over_tiles_are_those_of_the_whole_image(pixelwise, stride
     batch = data(*sizes)
     whole = maps_of(pixelwise(stride), batch)
     tiled = maps_of(pixelwise(stride, tile=32, tile_overlap=16), batch)
-    for one, other in zip(whole, tiled, strict=True):
+    for expected, other in zip(whole, tiled, strict=True):
         for name in ("cytoplasm", "nuclei"):
-            torch.testing.assert_close(one.get(name), other.get(name))
+            torch.testing.assert_close(expected.get(name), other.get(name))
     if stride == 1:
         assert torch.equal(whole[0].nuclei, batch["inputs"][0][1])
 

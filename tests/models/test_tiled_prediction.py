@@ -118,8 +118,8 @@ def found(model, batch):
     results = model.test_step(copy.deepcopy(batch))
     return [
         sorted(
-            (score, one["counts"])
-            for score, one in zip(r.pred_instances.scores.tolist(), r.pred_instances.masks, strict=True)
+            (score, mask["counts"])
+            for score, mask in zip(r.pred_instances.scores.tolist(), r.pred_instances.masks, strict=True)
         )
         for r in results
     ]

@@ -14,11 +14,11 @@ def maps(seed, num=6):
     rng = np.random.default_rng(seed)
     full = np.zeros((num, *SHAPE), np.float32)
     windows, origins = [], []
-    for one in full:
+    for image in full:
         h, w = rng.integers(1, 9, 2)
         y, x = rng.integers(0, SHAPE[0] - h + 1), rng.integers(0, SHAPE[1] - w + 1)
-        one[y : y + h, x : x + w] = rng.random((h, w))
-        windows.append(one[y : y + h, x : x + w].copy())
+        image[y : y + h, x : x + w] = rng.random((h, w))
+        windows.append(image[y : y + h, x : x + w].copy())
         origins.append((y, x))
     return full, windows, np.array(origins)
 

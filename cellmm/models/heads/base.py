@@ -95,6 +95,8 @@ class HeadContract:
         num_queries: maximum number of cells per image; None: unlimited.
         out_spec: stride and origin of its output; None: those of the finest map that it takes.
         target: of a MapHead; where training samples have ``gt_semantic``, it must hold this map.
+        score_thrs: {key in the head's config: scores at or below which it finds nothing}, such as
+            ``{"test_cfg.score_thr": 0.05}``; named to a user whose training finds nothing.
     """
 
     needs: Mapping[str, str] = field(default_factory=dict)
@@ -102,6 +104,7 @@ class HeadContract:
     num_queries: int | None = None
     out_spec: FeatureSpec | None = None
     target: str | None = None
+    score_thrs: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, head: nn.Module) -> "HeadContract":

@@ -93,6 +93,8 @@ class GatewayHead(BaseModule):
         self.sampler = build_part(self, TASK_UTILS, "sampler", sampler)
         self.windows = build_part(self, TASK_UTILS, "windows", windows, multiple=multiple)
         self.test_cfg = build_part(self, TASK_UTILS, "test_cfg", test_cfg)
+        parts = {"finder": self.finder, "test_cfg": self.test_cfg}
+        self.score_thrs = {f"{k}.score_thr": p.score_thr for k, p in parts.items() if hasattr(p, "score_thr")}
         stride, origin = self.grid.stride, self.grid.origin
         self.out_spec = FeatureSpec(1, stride, origin + stride * self.mask_decoder.origin)
         self._check_parts()

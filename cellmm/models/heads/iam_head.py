@@ -121,6 +121,7 @@ class IAMHead(BaseModule):
             self.objectness = build_part(self, MODELS, "objectness", objectness, num_features=feature_dim)
         self.criterion = build_part(self, MODELS, "criterion", criterion)
         self.test_cfg = build_part(self, TASK_UTILS, "test_cfg", test_cfg)
+        self.score_thrs = {"test_cfg.score_thr": self.test_cfg.score_thr}
         self.out_spec = in_specs[self.mask_branch.level]
         self.num_unmatched = 0
         self._limits = LimitLog()

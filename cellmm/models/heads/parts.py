@@ -160,7 +160,10 @@ class MaskDecoder(Protocol):
 
 @runtime_checkable
 class GatewayFinder(Protocol):
-    """``finder``: where gateways open when predicting."""
+    """``finder``: where gateways open when predicting.
+
+    Optional is ``score_thr``, float: disks with lower scores are left out.
+    """
 
     def find(self, disk_probs: Tensor) -> Gateways:
         """The gateways of one image in its disk probabilities (h, w)."""

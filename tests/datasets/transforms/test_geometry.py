@@ -216,8 +216,8 @@ def test_mirror_pad_mirrors_the_image_and_ignores_what_it_added():
     results = scene((24, 24), num=1)
     build(type="MirrorPad", top_left=5, bottom_right=0)(results)
     assert results["gt_layers"].areas().tolist() == [144], "a mirrored cell is not a second one"
-    one = dict(scene((1, 1), num=0), img=np.ones((1, 1, 1), np.float32))
-    assert build(type="MirrorPad", top_left=2, bottom_right=2)(one)["img"].tolist() == [[[1.0]] * 5] * 5
+    pixel = dict(scene((1, 1), num=0), img=np.ones((1, 1, 1), np.float32))
+    assert build(type="MirrorPad", top_left=2, bottom_right=2)(pixel)["img"].tolist() == [[[1.0]] * 5] * 5
     black = dict(scene((1, 1), num=0), img=np.ones((1, 1, 1), np.float32))
     build(type="MirrorPad", top_left=2, bottom_right=1, value=0.25)(black)
     assert black["img"][..., 0].tolist() == [[0.25] * 4] * 2 + [[0.25, 0.25, 1, 0.25]] + [[0.25] * 4]

@@ -182,8 +182,8 @@ def test_random_sizes_and_places_cover_their_range_and_depend_on_the_draw_alone(
     assert set(widths(type="RandomResize", scale=[(30, 20), (33, 20)])) == {30, 31, 32, 33}
     assert set(widths(type="RandomCrop", crop_size=(10, 12), crop_type="absolute_range")) == {10, 11, 12}
     for config in STEPS.values():
-        one, other = (build(**config)(scene(seed=3)) for _ in range(2))
-        assert np.array_equal(one["img"], other["img"])
+        first, other = (build(**config)(scene(seed=3)) for _ in range(2))
+        assert np.array_equal(first["img"], other["img"])
 
 
 def test_a_crop_shows_a_cell_unless_it_may_not():
@@ -191,12 +191,12 @@ def test_a_crop_shows_a_cell_unless_it_may_not():
         results = scene(num=0)
         cell = np.zeros((1, *SIZE), bool)
         cell[0, :3, :3] = True
-        one = dict(
+        cell = dict(
             gt_layers=LabelLayers.from_masks(cell, SIZE),
             gt_nuclei=LabelLayers(np.zeros((1, *SIZE), np.int32), num=1),
         )
-        one |= dict(gt_labels=np.zeros(1, int), gt_ignore=np.zeros(1, bool), gt_areas=np.ones(1))
-        return dict(results, **one) | more
+        cell |= dict(gt_labels=np.zeros(1, int), gt_ignore=np.zeros(1, bool), gt_areas=np.ones(1))
+        return dict(results, **cell) | more
 
     def shows(allowed: bool, seed: int, **more) -> bool:
         step = build(type="RandomCrop", crop_size=(30, 20), allow_negative_crop=allowed)
@@ -249,9 +249,9 @@ def test_photometric_distortion_of_colours_by_hand():
     image = np.array([[[200.0, 100.0, 50.0]]], np.float32)
     step = build(type="PhotoMetricDistortion", **none, saturation_range=(0.5, 0.5), hue_delta=0)
     results = [step(dict(img=image, rng=np.random.default_rng(i)))["img"] for i in range(30)]
-    found = {tuple(sorted(one.ravel().round(3))) for one in results}
+    found = {tuple(sorted(result.ravel().round(3))) for result in results}
     assert found == {(50, 100, 200), (125, 150, 200)}
-    assert len({tuple(one.ravel().round(3)) for one in results}) > 4  # channels change places
+    assert len({tuple(result.ravel().round(3)) for result in results}) > 4  # channels change places
     step = build(type="PhotoMetricDistortion", **none, saturation_range=(1, 1), hue_delta=180)
     for seed in range(30):
         pixel = step(dict(img=image, rng=np.random.default_rng(seed)))["img"]

@@ -239,7 +239,7 @@ def test_scores_with_objectness(kind):
     unaware.load_state_dict(head.state_dict())
     plain.load_state_dict(head.state_dict(), strict=False)
     with torch.no_grad():
-        found = [one.predict(features(batch=1), [sample(0)])[0] for one in (unaware, plain)]
+        found = [each.predict(features(batch=1), [sample(0)])[0] for each in (unaware, plain)]
     torch.testing.assert_close(found[0].scores, found[1].scores)
 
 

@@ -121,7 +121,7 @@ class RandomResize(BaseTransform):
                 "and ratio_range, or two pairs of (width, height) without ratio_range"
             )
         pairs = scale if is_range else [scale]
-        self.scales = [pair("RandomResize", "scale", one) for one in pairs]
+        self.scales = [pair("RandomResize", "scale", given) for given in pairs]
         self.ratio_range = ratio_range and sorted(
             pair("RandomResize", "ratio_range", ratio_range, (int, float))
         )
