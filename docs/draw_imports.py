@@ -39,7 +39,7 @@ WIDTH, HEIGHT, ACROSS, DOWN = 300, 46, 40, 34  # a box, and the gaps between box
 
 
 def package_of(module: str) -> str:
-    """'cellmm.io.files' -> 'io'; modules that are no package of LAYERS are the base."""
+    """'cellmm.io.files' -> 'io'; modules outside the packages of LAYERS are the base."""
     parts = module.split(".")
     return parts[1] if len(parts) > 1 and parts[1] in LEVEL else BASE
 

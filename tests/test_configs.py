@@ -98,7 +98,7 @@ def test_model_trains_and_predicts(path):
     model = MODELS.build(cfg.model)
     size = 388 if cfg.model.encoder.get("padding") == "valid" else 128 if "diskmask" in path else 64
     items = [item(cfg, size) for _ in range(2)]
-    data = {key: [one[key] for one in items] for key in ("inputs", "data_samples")}
+    data = {key: [item[key] for item in items] for key in ("inputs", "data_samples")}
     losses = model(**model.data_preprocessor(data, True), mode="loss")
     total, _ = model.parse_losses(losses)
     total.backward()

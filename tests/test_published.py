@@ -21,7 +21,7 @@ def diskmask():
 
 
 def step_of(pipeline, name):
-    (step,) = [one for one in pipeline if one.type == name]
+    (step,) = [part for part in pipeline if part.type == name]
     return step
 
 
@@ -68,7 +68,7 @@ def test_diskmask_chooses_nothing_on_the_test_wells(diskmask, tmp_path):
         config = dict(diskmask[f"{split}_dataloader"].dataset, data_root=str(tmp_path), pipeline=[])
         dataset = DATASETS.build(config)
         found[split] = {dataset.get_data_info(i)["img_path"] for i in range(len(dataset))}
-    assert [len(one) for one in found.values()] == [50, 24, 23]
+    assert [len(names) for names in found.values()] == [50, 24, 23]
     assert len(set.union(*found.values())) == 97
 
 
@@ -76,7 +76,7 @@ def test_seunet_saves_the_weights_that_it_trained():
     cfg = load_config(ROOT / "configs/seunet/four_heads_paper.py")
     assert list(cfg.custom_hooks) == []
     album = [step for step in cfg.train_pipeline if step.type == "Albumentations"]
-    names = [one.type for step in album for one in step.transforms]
+    names = [part.type for step in album for part in step.transforms]
     assert names == ["RandomCrop", "HorizontalFlip", "VerticalFlip", "ElasticTransform", "CoarseDropout"]
 
 

@@ -233,7 +233,7 @@ def with_root(config: dict, root: Path) -> dict:
     if "dataset" in config:
         return config | dict(dataset=with_root(config["dataset"], root))
     if "datasets" in config:
-        return config | dict(datasets=[with_root(one, root) for one in config["datasets"]])
+        return config | dict(datasets=[with_root(part, root) for part in config["datasets"]])
     return config | dict(data_root=str(root / ROOTS.get(config["type"], "")))
 
 

@@ -13,6 +13,7 @@ from mmengine.registry import init_default_scope
 from cellmm.config.check import check_pipeline
 from cellmm.config.load import load_config
 from cellmm.config.lookup import component_of
+from cellmm.datasets import CellDataset
 from cellmm.datasets.transforms import TransformContract
 from cellmm.engine.checkpoints import load_checkpoint, load_fitting
 from cellmm.engine.preflight import build, tell_channels
@@ -86,7 +87,8 @@ class CellInferencer:
         load_fitting(self.model, checkpoint, content["state_dict"])
         meta = content["meta"]
         trained = meta.get("dataset_meta") or {}
-        metainfo = dataset.get("metainfo") or component_of(dataset, "DATASETS").METAINFO
+        cls = component_of(dataset, "DATASETS")
+        metainfo = dataset.get("metainfo") or getattr(cls, "METAINFO", CellDataset.METAINFO)
         self.trained_on = TrainedOn.from_meta(meta, checkpoint)
         self.num_tiled = self.num_whole = 0
         self.own_tile = None

@@ -56,19 +56,19 @@ def _text(value: Any, indent: str) -> str:
     below = indent + INDENT
     if isinstance(value, dict):
         if all(isinstance(key, str) and _is_name(key) for key in value):
-            left, right, parts = "dict(", ")", [f"{key}={_text(one, below)}" for key, one in value.items()]
+            left, right, parts = "dict(", ")", [f"{key}={_text(part, below)}" for key, part in value.items()]
         else:
-            parts = [f"{_text(key, below)}: {_text(one, below)}" for key, one in value.items()]
+            parts = [f"{_text(key, below)}: {_text(part, below)}" for key, part in value.items()]
             left, right = "{", "}"
     elif isinstance(value, (list, tuple)):
         left, right = "[]" if isinstance(value, list) else "()"
-        parts = [_text(one, below) for one in value]
+        parts = [_text(part, below) for part in value]
         line = ", ".join(parts) + ("," if left == "(" and len(parts) == 1 else "")
         if len(indent) + len(line) < WIDTH and "\n" not in line and not any(map(_is_dict, value)):
             return f"{left}{line}{right}"
     else:
         return _atom(value)
-    return "".join([left, *(f"\n{below}{one}," for one in parts), f"\n{indent}" if parts else "", right])
+    return "".join([left, *(f"\n{below}{part}," for part in parts), f"\n{indent}" if parts else "", right])
 
 
 def _atom(value: Any) -> str:

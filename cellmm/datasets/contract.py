@@ -1,7 +1,9 @@
 """What training asks of a dataset and of a sampler. No base class is needed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
+
+from cellmm.errors import CellMMError
 
 
 @runtime_checkable
@@ -11,10 +13,16 @@ class NumberedDataset(Protocol):
     ``metainfo``: dict with ``classes``, the names of the labels 0, 1, ... A subclass of ``CellDataset``
     follows the rules and only writes ``load_data_list``; ``cellmm.testing.check_dataset`` tests them.
 
-    Optional are ``pipeline``, mmengine's Compose of the transforms, without which images and the places of
-    labels are not checked before training; and ``take_class_order(classes, source, category_ids)``, which
-    numbers the classes as another dataset does, or raises CellMMError. Without it, classes in another order
-    are refused.
+    Optional are
+
+    - ``pipeline``, mmengine's Compose of the transforms, without which images and the places of labels are
+      not checked before training;
+    - ``take_class_order(classes, source, category_ids)``, which numbers the classes as another dataset does,
+      or raises CellMMError; without it, classes in another order are refused;
+    - ``names_classes``: False where any classes will do, so that a wrapper asks the next dataset for them;
+    - ``seed``, an argument of the constructor: training gives its own where the config states none;
+    - ``METAINFO``, of the class: metainfo for a prediction with weights that do not state their classes;
+      without it the only class is 'cell'.
     """
 
     metainfo: dict
@@ -58,3 +66,29 @@ class SeekableSampler(Protocol):
 
     def seek(self, draws: int) -> None:
         """The next ``iter()`` goes on after so many draws of all ranks: this makes resuming exact."""
+
+
+def knows_draws(dataset: Any) -> bool:
+    """Whether a built dataset follows ``NumberedDataset``; those of mmengine take an index alone."""
+    reads = getattr(type(dataset), "__getitem__", None)
+    is_mmengines = getattr(reads, "__module__", "").startswith("mmengine.")
+    return isinstance(dataset, NumberedDataset) and not is_mmengines
+
+
+def take_class_order(
+    dataset: Any, classes: Sequence[str], source: str, category_ids: Sequence[int] | None = None
+) -> None:
+    """Let a dataset number its classes as ``source`` does, by their names.
+
+    Raises:
+        CellMMError: it has classes of other names, or in another order and cannot change that.
+    """
+    if hasattr(dataset, "take_class_order"):
+        dataset.take_class_order(classes, source, category_ids)
+        return
+    own = list(getattr(dataset, "metainfo", {}).get("classes", classes))
+    if len(own) > 1 and own != list(classes):
+        raise CellMMError(
+            f"{type(dataset).__name__}: its classes are {own}, those of {source} {list(classes)}: "
+            "name them in the same order"
+        )

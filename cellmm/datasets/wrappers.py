@@ -8,27 +8,28 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from cellmm.datasets.base import CellDataset
+from cellmm.datasets.contract import NumberedDataset, knows_draws, take_class_order
 from cellmm.errors import CellMMError
 from cellmm.registry import DATASETS
 
 
 class DatasetWrapper(ABC):
-    """Datasets of cellmm as a single one: ``wrapper[index, draw]`` is an image of theirs with the same draw.
+    """Datasets as a single one: ``wrapper[index, draw]`` is an image of theirs with the same draw.
 
     So augmentation depends on (seed, draw) alone, as in a single dataset. A plain index means draw = index.
     ``metainfo`` is that of the first dataset that has classes; the others number them as it does.
     """
 
-    def __init__(self, datasets: Sequence[CellDataset | dict]) -> None:
+    def __init__(self, datasets: Sequence[NumberedDataset | dict]) -> None:
         name = type(self).__name__
         self.children = [DATASETS.build(part) if isinstance(part, dict) else part for part in datasets]
         if not self.children:
             raise CellMMError(f"{name}: datasets is empty; give at least one")
         for child in self.children:
-            if not isinstance(child, (CellDataset, DatasetWrapper)):
+            if not knows_draws(child):
                 raise CellMMError(
-                    f"{name}: {type(child).__name__} does not know numbered draws; take a dataset of cellmm"
+                    f"{name}: {type(child).__name__} does not know numbered draws; take a dataset of cellmm, "
+                    "or one that follows cellmm.datasets.contract"
                 )
         self.full_init()
         meta = self.metainfo
@@ -38,31 +39,32 @@ class DatasetWrapper(ABC):
 
     @property
     def metainfo(self) -> dict:
-        return next((child for child in self.children if child.names_classes), self.children[0]).metainfo
+        return next(filter(_names_classes, self.children), self.children[0]).metainfo
 
     @property
     def names_classes(self) -> bool:
         """Whether a dataset inside has classes of its own."""
-        return any(child.names_classes for child in self.children)
+        return any(map(_names_classes, self.children))
 
     def take_class_order(
         self, classes: Sequence[str], source: str, category_ids: Sequence[int] | None = None
     ) -> None:
         """Let all datasets number their classes as ``source`` does; CellMMError where names differ."""
         for child in self.children:
-            child.take_class_order(classes, source, category_ids)
+            take_class_order(child, classes, source, category_ids)
 
     def full_init(self) -> None:
         """Read the indices, where that was put off with ``lazy_init``."""
         for child in self.children:
-            child.full_init()
+            if hasattr(child, "full_init"):
+                child.full_init()
 
     @abstractmethod
     def __len__(self) -> int:
         """Images of all datasets."""
 
     @abstractmethod
-    def locate(self, index: int) -> tuple[CellDataset, int]:
+    def locate(self, index: int) -> tuple[NumberedDataset, int]:
         """The dataset that holds image ``index``, from 0, and the index of the image there."""
 
     def get_data_info(self, index: int) -> dict:
@@ -83,12 +85,12 @@ class ConcatDataset(DatasetWrapper):
     ``img_id`` counts all images from 1, as two datasets may use the same ids.
 
     Args:
-        datasets: configs, or datasets of cellmm.
+        datasets: configs, or datasets.
 
     Raises CellMMError where classes differ, or where a dataset does not know numbered draws.
     """
 
-    def __init__(self, *, datasets: Sequence[CellDataset | dict]) -> None:
+    def __init__(self, *, datasets: Sequence[NumberedDataset | dict]) -> None:
         super().__init__(datasets)
         self.datasets = self.children
         self.ends = list(itertools.accumulate(map(len, self.children)))
@@ -96,7 +98,7 @@ class ConcatDataset(DatasetWrapper):
     def __len__(self) -> int:
         return self.ends[-1]
 
-    def locate(self, index: int) -> tuple[CellDataset, int]:
+    def locate(self, index: int) -> tuple[NumberedDataset, int]:
         number = bisect.bisect_right(self.ends, index)
         return self.children[number], index - (self.ends[number] - len(self.children[number]))
 
@@ -121,11 +123,11 @@ class RepeatDataset(DatasetWrapper):
     image is scored once.
 
     Args:
-        dataset: a config, or a dataset of cellmm.
+        dataset: a config, or a dataset.
         times: 1 or more.
     """
 
-    def __init__(self, *, dataset: CellDataset | dict, times: int) -> None:
+    def __init__(self, *, dataset: NumberedDataset | dict, times: int) -> None:
         if isinstance(times, bool) or not isinstance(times, int) or times < 1:
             raise CellMMError(f"RepeatDataset: times is {times!r}; a whole number of at least 1 is needed")
         super().__init__([dataset])
@@ -134,7 +136,7 @@ class RepeatDataset(DatasetWrapper):
     def __len__(self) -> int:
         return self.times * len(self.dataset)
 
-    def locate(self, index: int) -> tuple[CellDataset, int]:
+    def locate(self, index: int) -> tuple[NumberedDataset, int]:
         return self.dataset, index % len(self.dataset)
 
 
@@ -147,11 +149,11 @@ class ClassBalancedDataset(DatasetWrapper):
     images with label images or masks show the first class. Not for validation and test.
 
     Args:
-        dataset: a config, or a dataset of cellmm.
+        dataset: a config, or a dataset.
         oversample_thr: share of images, above 0 and at most 1, below which a class is rare.
     """
 
-    def __init__(self, *, dataset: CellDataset | dict, oversample_thr: float) -> None:
+    def __init__(self, *, dataset: NumberedDataset | dict, oversample_thr: float) -> None:
         if not 0 < oversample_thr <= 1:
             raise CellMMError(
                 f"ClassBalancedDataset: oversample_thr is {oversample_thr!r}; give a share above 0, at most 1"
@@ -167,8 +169,12 @@ class ClassBalancedDataset(DatasetWrapper):
     def __len__(self) -> int:
         return len(self.indices)
 
-    def locate(self, index: int) -> tuple[CellDataset, int]:
+    def locate(self, index: int) -> tuple[NumberedDataset, int]:
         return self.dataset, self.indices[index]
+
+
+def _names_classes(dataset: NumberedDataset) -> bool:
+    return getattr(dataset, "names_classes", True)
 
 
 def _labels(info: dict) -> set[int]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from mmengine.runner import BaseLoop
 
-from cellmm.errors import CellMMError
+from cellmm.datasets.contract import take_class_order
 
 
 def leaves(dataset: Any) -> Iterator[Any]:
@@ -34,14 +34,6 @@ def follow_classes(loop: BaseLoop | None, meta: Mapping | None, source: str) -> 
         return
     found = list(leaves(dataset))
     for leaf in found:
-        if hasattr(leaf, "take_class_order"):
-            leaf.take_class_order(classes, source, meta.get("category_ids"))
-        elif len(own := getattr(leaf, "metainfo", {}).get("classes", classes)) > 1 and list(own) != list(
-            classes
-        ):
-            raise CellMMError(
-                f"{type(leaf).__name__}: its classes are {list(own)}, those of {source} {list(classes)}: "
-                "name them in the same order"
-            )
+        take_class_order(leaf, classes, source, meta.get("category_ids"))
     if hasattr(loop, "evaluator") and hasattr(found[0], "metainfo"):
         loop.evaluator.dataset_meta = found[0].metainfo

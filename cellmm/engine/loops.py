@@ -55,6 +55,10 @@ class NumberedTrainLoop(BaseLoop):
                 f"train_dataloader.sampler: {type(self.dataloader.sampler).__name__} cannot seek, so "
                 "training could not be resumed exactly; use dict(type='DrawSampler', shuffle=True)"
             )
+        if self.dataloader.drop_last:
+            raise CellMMError(
+                "train_dataloader.drop_last: True, but draws never end, so all batches are full; leave it out"
+            )
         self.runner.visualizer.dataset_meta = getattr(self.dataloader.dataset, "metainfo", None)
 
     @property
@@ -168,8 +172,9 @@ class IterBasedTrainLoop(NumberedTrainLoop):
 class EpochBasedTrainLoop(NumberedTrainLoop):
     """mmengine's loop of the same name and arguments, with exact resume, inside an epoch too.
 
-    An epoch ends with the iteration that draws its last image, and the next one begins with the draws after
-    it: with n images, batches of b and R ranks it has ceil(n / (b R)) iterations, all of full batches.
+    An epoch is a number of draws: it ends with the iteration that makes them as many as the images, and the
+    next one begins with the draws after it. With n images, batches of b and R ranks it has ceil(n / (b R))
+    iterations, all of full batches.
 
     Args:
         max_epochs: epochs in all.
@@ -223,7 +228,7 @@ class EpochBasedTrainLoop(NumberedTrainLoop):
         return self.runner.model
 
     def _end_epoch_if_over(self) -> None:
-        """End an epoch whose last image is drawn; validate after an epoch unless that was done."""
+        """End an epoch that has enough draws; validate after an epoch unless that was done."""
         draws = self.draws_after(self._iter)
         if draws - self._epoch_start >= len(self.dataloader.dataset):
             self.runner.call_hook("after_train_epoch")

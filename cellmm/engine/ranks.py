@@ -10,7 +10,15 @@ from typing import TypeVar
 import torch
 import torch.distributed as dist
 from mmengine.config import Config
-from mmengine.dist import all_gather_object, broadcast_object_list, get_rank, get_world_size, init_dist
+from mmengine.dist import (
+    all_gather_object,
+    broadcast_object_list,
+    get_rank,
+    get_world_size,
+    init_dist,
+    is_main_process,
+)
+from mmengine.logging import print_log
 
 from cellmm.errors import CellMMError, explain
 
@@ -101,3 +109,9 @@ def _answer(work: Callable[[], T]) -> tuple[T | None, Exception | None]:
 def _line(error: Exception) -> str:
     text = str(error) if isinstance(error, CellMMError) else explain(error)
     return text or f"{type(error).__name__}: {error}"
+
+
+def warn_on_first_rank(text: str) -> None:
+    """Log a warning about what all ranks see alike, once."""
+    if is_main_process():
+        print_log(text, logger="current", level=logging.WARNING)

@@ -18,8 +18,8 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
+from cellmm.arguments import arguments_of
 from cellmm.config.lookup import component_of
-from cellmm.datasets.base import CellDataset
 from cellmm.engine.checkpoints import check_start_weights, check_training_state, load_checkpoint, sha256
 from cellmm.engine.mmengine_fixes import use_fixes
 from cellmm.engine.mmengine_fixes.log_filter import drop_parameter_options
@@ -182,9 +182,9 @@ def _checked_runner(cfg: Config) -> CellRunner:
 
 
 def _give_seed(dataset: dict, seed: int) -> None:
-    """Give it to a dataset of cellmm, and to those that it wraps, unless they have their own."""
+    """Give it to a dataset whose constructor names it, and to those inside, unless they have their own."""
     cls = component_of(dataset, "DATASETS")
-    if isinstance(cls, type) and issubclass(cls, CellDataset):
+    if cls is not None and "seed" in arguments_of(cls).by_name:
         dataset.setdefault("seed", seed)
     for wrapped in dataset.get("datasets") or [dataset.get("dataset")]:
         if isinstance(wrapped, dict):

@@ -38,10 +38,18 @@ def build_derived(registry: Registry, config: Mapping[str, Any], where: str, **d
 def build_part(
     owner: Any, registry: Registry, name: str, config: Mapping[str, Any] | None, **derived: Any
 ) -> Any:
-    """Build part ``name`` of ``owner``, which lists the types of parts without ``type`` in ``default_parts``.
+    """Build part ``name`` of ``owner``, whose class attributes are those of ``heads.base.OwnsParts``.
 
     The constructor of the part gets those of the ``derived`` arguments that it names, see build_derived.
+
+    Raises:
+        CellMMError: ``part_arguments`` of the owner does not name the ``derived`` arguments.
     """
+    if set(derived) != set(getattr(owner, "part_arguments", {}).get(name, ())):
+        raise CellMMError(
+            f"{type(owner).__name__}.part_arguments: does not say what the part gets; set "
+            f"{name!r}: {tuple(derived)!r} in it"
+        )
     kinds = getattr(owner, "default_parts", {})
     default = {"type": kinds[name]} if name in kinds else {}
     return build_derived(registry, default | dict(config or {}), f"{type(owner).__name__}.{name}", **derived)

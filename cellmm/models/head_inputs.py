@@ -59,8 +59,15 @@ class HeadInputs:
                 raise CellMMError(f"{where}: there is no decoder {name!r}; {known}")
         if len({len(self._out_specs[name]) for name in names}) > 1:
             raise CellMMError(f"{where}: {', '.join(names)} give different numbers of maps; read one of them")
-        if len({tuple(spec.grid for spec in self._out_specs[name]) for name in names}) > 1:
-            raise CellMMError(f"{where}: the maps of {', '.join(names)} differ in stride; read one of them")
+        for level in zip(*(self._out_specs[name] for name in names), strict=True):
+            if len({spec.grid for spec in level}) > 1:
+                places = ", ".join(
+                    f"{name} at stride {spec.stride} from pixel {spec.origin}"
+                    for name, spec in zip(names, level, strict=True)
+                )
+                raise CellMMError(
+                    f"{where}: the maps of {', '.join(names)} lie differently: {places}; read one of them"
+                )
         return names
 
     def specs(self, head: str) -> tuple[FeatureSpec, ...]:

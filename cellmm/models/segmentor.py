@@ -2,6 +2,7 @@
 
 import difflib
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,21 +10,27 @@ import numpy as np
 import torch
 from mmengine.logging import print_log
 from mmengine.model import BaseModel
-from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
-from cellmm.checks import check_whole
 from cellmm.errors import CellMMError
 from cellmm.models.derive import argument_of, build_derived, from_specs
-from cellmm.models.encoders.base import divisor
+from cellmm.models.encoders.base import divisor, out_specs
 from cellmm.models.feature_spec import FeatureSpec
 from cellmm.models.head_inputs import Features, HeadInputs
 from cellmm.models.heads.base import HeadContract
 from cellmm.models.layers import CheckpointedSequential
 from cellmm.models.limits import LimitLog
-from cellmm.models.tiled_prediction import predict_in_tiles
+from cellmm.models.predicted_maps import (
+    check_postprocess,
+    find_map_heads,
+    map_stride,
+    maps_in_original_frame,
+    predict_map,
+    without_padding,
+)
+from cellmm.models.tiled_prediction import check_tiles, predict_in_tiles
 from cellmm.registry import MODELS, TASK_UTILS
-from cellmm.structures import CellSample, PredictedInstances, map_in_original_frame
+from cellmm.structures import CellSample, PredictedInstances
 
 # channels of the finest map for which channels_last pays: fewer do not fill a processor's vectors of 16
 # floats, and more leave little time for the change of order
@@ -62,10 +69,14 @@ class CellSegmentor(BaseModel):
         tile: predict larger images in tiles of this many pixels per side; None: whole. See
             ``predict_in_tiles``.
         tile_overlap: pixels that neighbouring tiles share, more than the longest cell, or it may be cut; at
-            most half of ``tile``. Both are rounded up to multiples of the network's coarsest stride.
+            most half of ``tile``. Both are rounded up to multiples of ``tile_step``.
         activation_checkpointing: names of convolution stacks (``encoder.levels.0``, say) whose activations
             are computed again with the gradients: less memory, up to a third more time.
         postprocess: config of what finds instances in the maps of an image, such as SeededWatershed.
+
+    Attributes:
+        tile_step: tiles start at multiples of this many pixels: of the encoder's divisor and of its strides.
+        margin: pixels at each side of an input in which no mask can lie, without padding in the network.
     """
 
     def __init__(
@@ -90,7 +101,7 @@ class CellSegmentor(BaseModel):
         encoder = build_derived(
             MODELS, encoder, "model.encoder", in_channels=_image_channels(data_preprocessor)
         )
-        specs = _out_specs(encoder, "model.encoder")
+        specs = out_specs(encoder, "model.encoder")
         preprocessor = build_derived(
             MODELS, data_preprocessor, "model.data_preprocessor", divisor=divisor(encoder)
         )
@@ -98,7 +109,7 @@ class CellSegmentor(BaseModel):
         self.encoder = encoder
         self.decoder = build_derived(MODELS, decoder, "model.decoder", **from_specs(specs))
         self.head_inputs = HeadInputs(
-            _out_specs(self.decoder, "model.decoder"),
+            out_specs(self.decoder, "model.decoder"),
             {name: head.get("reads") for name, head in heads.items()},
         )
         self.heads = nn.ModuleDict()
@@ -108,13 +119,16 @@ class CellSegmentor(BaseModel):
             self.heads[name] = build_derived(
                 MODELS, head, f"model.heads.{name}", stride=inputs[0].stride, **from_specs(inputs)
             )
-        self.map_heads = self._find_map_heads()
-        self.map_strides = {target: self._out_spec(name).stride for target, name in self.map_heads.items()}
+        self.map_heads = find_map_heads(self.heads)
+        self.map_strides = {
+            target: map_stride(self._out_spec(name), f"model.heads.{name}")
+            for target, name in self.map_heads.items()
+        }
         self.postprocess = None if postprocess is None else TASK_UTILS.build(postprocess)
         self.instance_head = self._check_instance_head(instance_head)
-        self.tile_step = max(spec.stride for spec in specs)
+        self.tile_step = math.lcm(divisor(encoder), *(spec.stride for spec in specs))
         self.margin = 0 if self.instance_head is None else self._out_spec(self.instance_head).origin
-        self._check_tile(tile, tile_overlap)
+        check_tiles(tile, tile_overlap, step=self.tile_step, margin=self.margin)
         self.tile, self.tile_overlap = tile, tile_overlap
         self._limits = LimitLog()
         self._checkpoint_activations(activation_checkpointing)
@@ -133,18 +147,6 @@ class CellSegmentor(BaseModel):
         """Where the pixels of what a head gives lie."""
         return HeadContract.of(self.heads[name]).out_spec or self.head_inputs.specs(name)[0]
 
-    def _find_map_heads(self) -> dict[str, str]:
-        """{target: name} of the heads that give maps."""
-        found: dict[str, str] = {}
-        for name, head in self.heads.items():
-            if hasattr(head, "predict_maps"):
-                if head.target in found:
-                    raise CellMMError(
-                        f"model.heads.{name}.target: {head.target!r} is that of {found[head.target]} already"
-                    )
-                found[head.target] = name
-        return found
-
     def _check_instance_head(self, name: str | None) -> str | None:
         if self.postprocess is None:
             if name is not None and not hasattr(self.heads[name], "predict"):
@@ -158,40 +160,17 @@ class CellSegmentor(BaseModel):
                 f"model.postprocess: instances come from the head {name!r} already; set postprocess or "
                 "instance_head to None"
             )
-        for target in getattr(self.postprocess, "needs_maps", ()):
-            if target not in self.map_heads:
-                raise CellMMError(
-                    f"model.postprocess: {type(self.postprocess).__name__} needs a map {target!r}, but the "
-                    f"heads give {sorted(self.map_heads)}; add a SemanticHead with target={target!r}"
-                )
-        if len(set(self.map_strides.values())) > 1:
-            raise CellMMError(
-                "model.postprocess: the heads that give maps must have the same stride; let them read "
-                "decoders of one stride"
-            )
+        check_postprocess(self.postprocess, self.map_strides)
         return None
-
-    def _check_tile(self, tile: int | None, overlap: int) -> None:
-        check_whole(1, tile=tile)
-        if tile is None:
-            return
-        if not 0 <= overlap <= tile / 2:
-            raise CellMMError(f"tile_overlap must be 0 to half of tile, {tile}: got {overlap}")
-        if overlap < 2 * self.margin:
-            raise CellMMError(
-                f"tile_overlap must be {2 * self.margin} and the length of a cell or more, got {overlap}: "
-                f"without padding the network loses {self.margin} px at each side of a tile"
-            )
-        if overlap > 0 and tile <= self.tile_step:
-            raise CellMMError(
-                f"model.tile {tile} and model.tile_overlap {overlap} are both rounded up to "
-                f"{self.tile_step} px, the coarsest stride of the network: take tiles of "
-                f"{2 * self.tile_step} px or more, or an overlap of 0"
-            )
 
     def _checkpoint_activations(self, names: Sequence[str]) -> None:
         stacks = {name: m for name, m in self.named_modules() if isinstance(m, CheckpointedSequential)}
         for name in names:
+            if not stacks:
+                raise CellMMError(
+                    "model.activation_checkpointing: the model has no stack of convolutions that can be "
+                    "computed again; leave it out"
+                )
             if name not in stacks:
                 near = difflib.get_close_matches(name, stacks, 1, 0)
                 raise CellMMError(
@@ -282,31 +261,23 @@ class CellSegmentor(BaseModel):
 
     def _maps(self, features: Features, shape: Sequence[int]) -> dict[str, np.ndarray]:
         """{target: probabilities, float32 (B, h, w)} of inputs of ``shape`` (H, W)."""
-        maps = {}
-        for target, name in self.map_heads.items():
-            probs = self.heads[name].predict_maps(self.head_inputs.features(name, features))
-            probs = probs.detach().float().cpu().numpy()
-            stride = self.map_strides[target]
-            if probs.shape[1:] != tuple(-(-side // stride) for side in shape):
-                raise CellMMError(
-                    f"model.heads.{name}: {tuple(shape)} pixels give a map of {probs.shape[1:]}, not one of "
-                    f"stride {stride}; set self.out_spec of the head to the FeatureSpec of its map"
-                )
-            maps[target] = probs
-        return maps
+        return {
+            target: predict_map(
+                self.heads[name],
+                f"model.heads.{name}",
+                self.head_inputs.features(name, features),
+                self.map_strides[target],
+                shape,
+            )
+            for target, name in self.map_heads.items()
+        }
 
     def _write_maps(self, maps: Mapping[str, np.ndarray], sample: CellSample) -> None:
         """``pred_semantic`` and, by the postprocess, ``pred_instances`` from the maps (h, w) of one image."""
         if not maps:
             return
-        own, written = {}, {}
-        for target, probs in maps.items():
-            stride = self.map_strides[target]
-            rows, cols = (-(-side // stride) for side in sample.img_shape)  # without the padding
-            own[target] = probs[:rows, :cols]
-            frame = (stride, sample.img_shape, sample.to_original, sample.ori_shape)
-            written[target] = torch.from_numpy(map_in_original_frame(own[target], *frame))
-        sample.pred_semantic = BaseDataElement(**written)
+        own = without_padding(maps, self.map_strides, sample.img_shape)
+        sample.pred_semantic = maps_in_original_frame(own, self.map_strides, sample)
         if self.postprocess is not None:
             self._write_instances(
                 self.postprocess(own).at_stride(next(iter(self.map_strides.values()))), sample
@@ -321,16 +292,3 @@ def _image_channels(config: Mapping[str, Any]) -> int | None:
             f"model.data_preprocessor.in_channels: {channels!r}; set it to the channels of the images"
         )
     return channels
-
-
-def _out_specs(part: nn.Module, where: str) -> Any:
-    """What an encoder or a decoder publishes."""
-    specs = getattr(part, "out_specs", None)
-    groups = list(specs.values()) if isinstance(specs, Mapping) else [specs]
-    for group in groups:
-        if not group or not all(isinstance(spec, FeatureSpec) for spec in group):
-            raise CellMMError(
-                f"{where}.type: {type(part).__name__} does not say what it gives; set self.out_specs in its "
-                "__init__ to a tuple with a FeatureSpec for each of its maps, finest first"
-            )
-    return specs

@@ -10,6 +10,8 @@ import torch
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from cellmm.checks import check_whole
+from cellmm.errors import CellMMError
 from cellmm.models.postprocess.map_average import MapAverage
 from cellmm.models.postprocess.tiles import Tile, cut_into_tiles, without_repeats
 from cellmm.structures import CellSample, PredictedInstances
@@ -31,6 +33,28 @@ class TiledPrediction:
     instances: InstanceData | None
     limits: Counter
     num_cut: int
+
+
+def check_tiles(tile: int | None, overlap: int, *, step: int, margin: int) -> None:
+    """Refuse tiles and overlaps, in pixels, that cannot work; ``tile`` None: images are not cut.
+
+    ``step``: both are rounded up to multiples of it. ``margin``: see predict_in_tiles.
+    """
+    check_whole(1, tile=tile)
+    if tile is None:
+        return
+    if not 0 <= overlap <= tile / 2:
+        raise CellMMError(f"tile_overlap must be 0 to half of tile, {tile}: got {overlap}")
+    if overlap < 2 * margin:
+        raise CellMMError(
+            f"tile_overlap must be {2 * margin} and the length of a cell or more, got {overlap}: without "
+            f"padding the network loses {margin} px at each side of a tile"
+        )
+    if overlap > 0 and tile <= step:
+        raise CellMMError(
+            f"model.tile {tile} and model.tile_overlap {overlap} are both rounded up to {step} px, what the "
+            f"network takes multiples of: take tiles of {2 * step} px or more, or an overlap of 0"
+        )
 
 
 def predict_in_tiles(

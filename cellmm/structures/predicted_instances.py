@@ -51,8 +51,8 @@ class PredictedInstances:
         if self.grid_shape is None:
             if self.origins is not None:
                 raise ValueError("windows (origins) need the grid_shape that they are cut from")
-            whole = self.probs if hasattr(self.probs, "shape") else self.probs[0]
-            self.grid_shape = tuple(whole.shape[-2:])
+            whole = self.probs if hasattr(self.probs, "shape") or not self.probs else self.probs[0]
+            self.grid_shape = tuple(whole.shape[-2:]) if hasattr(whole, "shape") else (0, 0)
         self.probs = [_array(prob, np.float32) for prob in self.probs]
         self.scores = torch.as_tensor(self.scores).detach().cpu()
         self.labels = torch.as_tensor(self.labels).detach().cpu()

@@ -56,7 +56,7 @@ class PatchFinder(BaseModel):
             h, w = sample.ori_shape
             number, label = cv2.connectedComponents((image[0, :h, :w] > self.level).numpy().astype(np.uint8))
             masks = rle.encode(label == np.arange(1, number)[:, None, None])
-            masks.sort(key=lambda one: rle.area([one])[0])
+            masks.sort(key=lambda mask: rle.area([mask])[0])
             sample.pred_instances = InstanceData(
                 masks=masks,
                 scores=1 / (1 + torch.arange(number - 1.0)),
@@ -200,8 +200,10 @@ def test_takes_a_config_object_and_options(trained):
 
 def test_classes_of_the_dataset_are_the_default(trained):
     path, checkpoint = trained
-    path.write_text(CONFIG.replace("metainfo=dict(classes=('worm',)),", ""))
-    assert CellInferencer(path, checkpoint, "cpu").classes == ("cell",)
+    config = CONFIG.replace("metainfo=dict(classes=('worm',)),", "")
+    for name in ("CellCocoDataset", "of.a.plug_in.that.is.not.here"):  # which need not have METAINFO
+        path.write_text(config.replace("CellCocoDataset", name))
+        assert CellInferencer(path, checkpoint, "cpu").classes == ("cell",)
 
 
 def test_one_bad_file_does_not_stop_the_others(trained, tmp_path):

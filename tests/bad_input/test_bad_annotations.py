@@ -213,11 +213,14 @@ GOOD = {
     "image id 0": (lambda c: (image(id=0)(c), cell(image_id=0)(c)), [[100], [100]]),
     "annotation id 0": (cell(id=0), [[100], [100]]),
     "category id 0": (
-        lambda c: (c["categories"][0].update(id=0), [one.update(category_id=0) for one in c["annotations"]]),
+        lambda c: (
+            c["categories"][0].update(id=0),
+            [entry.update(category_id=0) for entry in c["annotations"]],
+        ),
         [[100], [100]],
     ),
     "dicts in place of lists": (
-        lambda c: c.update({key: {str(one["id"]): one for one in c[key]} for key in c}),
+        lambda c: c.update({key: {str(entry["id"]): entry for entry in c[key]} for key in c}),
         [[100], [100]],
     ),
     "height 20.0": (image(height=20.0), [[100], [100]]),

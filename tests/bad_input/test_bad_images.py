@@ -79,7 +79,7 @@ def png(width: int, height: int, bits: int, color: int, pixels: bytes, *more: tu
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, color, 0, 0, 0))
-    parts = b"".join(chunk(*one) for one in (*more, (b"IDAT", zlib.compress(pixels)), (b"IEND", b"")))
+    parts = b"".join(chunk(*part) for part in (*more, (b"IDAT", zlib.compress(pixels)), (b"IEND", b"")))
     return b"\x89PNG\r\n\x1a\n" + header + parts
 
 

@@ -63,7 +63,7 @@ def refuse(number: int):
 
     def fail(*args, **kwargs):
         raise OSError(
-            number, os.strerror(number), *[str(one) for one in args if isinstance(one, str | Path)][:1]
+            number, os.strerror(number), *[str(arg) for arg in args if isinstance(arg, str | Path)][:1]
         )
 
     return fail
@@ -162,7 +162,7 @@ def test_bad_images_among_good_ones(predict, images, tmp_path, check_line):
     for line, name in zip(lines, ("d.tif", "e.png", "f.bmp", "g.jpg", "h.tif"), strict=True):
         check_line(line, "^cellmm predict: .*" + name)
     content = json.loads((tmp_path / "out" / "cells.json").read_text())
-    assert [one["file_name"] for one in content["images"]] == ["a.tif", "b.tif", "c.tif", "k.tif"]
+    assert [image["file_name"] for image in content["images"]] == ["a.tif", "b.tif", "c.tif", "k.tif"]
     names = sorted(name for name in files(tmp_path / "out") if Path(name).name != MARK)
     assert names == ["cells.json", *(f"overlays/{name}.png" for name in "abck")]
 
@@ -202,7 +202,7 @@ def test_memory_runs_out(error, predict, images, monkeypatch, tmp_path, check_li
     assert status == 1 and len(lines) == 1 and seen == [2, 1]
     check_line(lines[0], r"b\.tif: not enough memory \(.*allocate 9.*\): crop or tile")
     content = json.loads((tmp_path / "out" / "cells.json").read_text())
-    assert [one["file_name"] for one in content["images"]] == ["a.tif"]
+    assert [image["file_name"] for image in content["images"]] == ["a.tif"]
 
 
 def test_memory_runs_out_for_a_picture(predict, images, monkeypatch, tmp_path, check_line):

@@ -98,15 +98,15 @@ def test_folder_to_json_and_overlays(predict, tmp_path, capsys):
     assert predict(tmp_path / "images", "--batch-size", 2) == 0
     assert written(tmp_path) == ["cells.json", "overlays/a.png", "overlays/b.png", "overlays/day2/a.png"]
     content = read(tmp_path)
-    assert [one["file_name"] for one in content["images"]] == ["a.tif", "b.tif", "day2/a.tif"]
-    assert [(one["image_id"], one["area"]) for one in content["annotations"]] == [
+    assert [image["file_name"] for image in content["images"]] == ["a.tif", "b.tif", "day2/a.tif"]
+    assert [(cell["image_id"], cell["area"]) for cell in content["annotations"]] == [
         *[(1, 30), (1, 24)],
         *[(2, 30), (2, 24)],
         *[(3, 30), (3, 24)],
     ]
-    masks = rle.decode([one["segmentation"] for one in content["annotations"][:2]])
+    masks = rle.decode([cell["segmentation"] for cell in content["annotations"][:2]])
     assert masks.all(0).sum() == 12  # 3 rows x 4 columns are in both
-    assert [one["score"] for one in content["annotations"][:2]] == pytest.approx([0.9, 0.4])
+    assert [cell["score"] for cell in content["annotations"][:2]] == pytest.approx([0.9, 0.4])
     picture = cv2.imread(str(tmp_path / "out" / "overlays" / "a.png"))
     assert picture.shape == (48, 64, 3)
     shown = capsys.readouterr()
@@ -126,7 +126,7 @@ def test_score_threshold_and_no_overlays(predict, tmp_path):
     path = write_planes(tmp_path / "a.tif")
     assert predict(path, "--score-thr", 0.5, "--no-overlays") == 0
     assert written(tmp_path) == ["cells.json"]
-    assert [one["area"] for one in read(tmp_path)["annotations"]] == [30]
+    assert [cell["area"] for cell in read(tmp_path)["annotations"]] == [30]
     assert predict(path, "--score-thr", 0.95) == 0
     assert read(tmp_path)["annotations"] == [] and len(read(tmp_path)["images"]) == 1
 
@@ -159,7 +159,7 @@ def test_bad_files_are_a_line_each_and_status_1(predict, tmp_path, capsys):
     (tmp_path / "images" / "a.tif").write_bytes(b"no image")
     tifffile.imwrite(tmp_path / "images" / "c.tif", np.zeros((12, 16), np.uint8))
     assert predict(tmp_path / "images") == 1
-    assert [one["file_name"] for one in read(tmp_path)["images"]] == ["b.tif"]
+    assert [image["file_name"] for image in read(tmp_path)["images"]] == ["b.tif"]
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("cellmm predict:")]
     assert len(lines) == 2
     assert "a.tif cannot be read" in lines[0] and "c.tif: 1 channels" in lines[1]
@@ -180,7 +180,7 @@ def test_overlays_of_an_earlier_run_are_not_images(predict, tmp_path):
     write_planes(tmp_path / "out" / "a.tif")  # results go where the images are
     assert predict(tmp_path / "out") == 0
     assert predict(tmp_path / "out") == 0
-    assert [one["file_name"] for one in read(tmp_path)["images"]] == ["a.tif"]
+    assert [image["file_name"] for image in read(tmp_path)["images"]] == ["a.tif"]
 
 
 def test_a_model_without_maps_cannot_write_them(predict, tmp_path, capsys):
@@ -211,7 +211,7 @@ def test_what_an_earlier_run_left_is_put_away(predict, tmp_path, capsys):
         line = next(line for line in capsys.readouterr().err.splitlines() if "earlier run" in line)
         folder = Path(line.rpartition(" ")[2])
         assert folder.parent == out / "earlier"
-    assert [one["file_name"] for one in read(tmp_path)["images"]] == ["b.tif"]
+    assert [image["file_name"] for image in read(tmp_path)["images"]] == ["b.tif"]
     assert len(list((out / "earlier").iterdir())) == 2
     new = [name for name in written(tmp_path) if not name.startswith("earlier/")]
     assert new == ["cells.json", "overlays/b.png"]
@@ -219,7 +219,7 @@ def test_what_an_earlier_run_left_is_put_away(predict, tmp_path, capsys):
     assert (oldest / "cells.json").read_bytes() == first
     write_planes(out / "c.tif")  # results beside the images
     assert predict(out) == 0
-    assert [one["file_name"] for one in read(tmp_path)["images"]] == ["c.tif"]
+    assert [image["file_name"] for image in read(tmp_path)["images"]] == ["c.tif"]
 
 
 @pytest.mark.parametrize("folder", ["overlays", "maps"])
@@ -263,6 +263,6 @@ def test_label_files_beside_images_are_left_out(predict, tmp_path, capsys):
     for name in ("a.tif", "b.tif", "b_masks.tif", "b_cp_masks.png", "b_seg.tif", "c_masks.tif"):
         write_planes(tmp_path / "images" / name)
     assert predict(tmp_path / "images", "--no-overlays") == 0
-    assert [one["file_name"] for one in read(tmp_path)["images"]] == ["a.tif", "b.tif", "c_masks.tif"]
+    assert [image["file_name"] for image in read(tmp_path)["images"]] == ["a.tif", "b.tif", "c_masks.tif"]
     line = "cellmm predict: label files beside their images are left out, 3: b_cp_masks.png, b_masks.tif, "
     assert f"{line}b_seg.tif" in capsys.readouterr().err.splitlines()

@@ -71,8 +71,11 @@ def test_cells_of_maps_on_plain_images(model, images, tmp_path):
     assert predict(model("four_heads"), out, images / "test/images") == 0
     assert written(out) == ["cells.json", "overlays/0001.png", "overlays/0002.png"]
     content = json.loads((out / "cells.json").read_text())
-    assert [one["file_name"] for one in content["images"]] == ["0001.tif", "0002.tif"]
-    assert [(one["image_id"], one["area"]) for one in content["annotations"]] == [(1, 64 * 64), (2, 64 * 64)]
+    assert [image["file_name"] for image in content["images"]] == ["0001.tif", "0002.tif"]
+    assert [(cell["image_id"], cell["area"]) for cell in content["annotations"]] == [
+        (1, 64 * 64),
+        (2, 64 * 64),
+    ]
 
 
 def test_cells_and_maps(model, images, tmp_path, monkeypatch):

@@ -124,7 +124,9 @@ def contents(draw: st.DrawFn) -> dict:
     for _ in range(draw(st.sampled_from([1, 1, 2, 3]))):
         what = draw(st.sampled_from(["value", "number", "drop", "repeat", "segmentation", "segmentation"]))
         if what == "segmentation":
-            cells = [one for one in nodes(content) if isinstance(one[0], dict) and one[1] == "segmentation"]
+            cells = [
+                node for node in nodes(content) if isinstance(node[0], dict) and node[1] == "segmentation"
+            ]
             if cells:
                 container, key = draw(st.sampled_from(cells))
                 container[key] = draw(st.one_of(POLYGONS, RLES, JUNK))

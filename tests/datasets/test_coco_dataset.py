@@ -85,13 +85,13 @@ def test_classes_in_the_order_of_ids_or_as_named(make):
     coco = content()
     coco["categories"] = [{"id": 5, "name": "dead"}, {"id": 1, "name": "live"}]
     coco["annotations"][2]["category_id"] = 5
-    labels = [[one["label"] for one in make(coco).get_data_info(i)["instances"]] for i in range(2)]
+    labels = [[cell["label"] for cell in make(coco).get_data_info(i)["instances"]] for i in range(2)]
     assert labels == [[0], [0, 1]]
     assert make(coco).metainfo["classes"] == ("live", "dead")
     dataset = make(coco, metainfo={"classes": ("dead", "live")})
-    assert [one["label"] for one in dataset.get_data_info(1)["instances"]] == [1, 0]
+    assert [cell["label"] for cell in dataset.get_data_info(1)["instances"]] == [1, 0]
     dataset = make(coco, class_agnostic=True)
-    assert [one["label"] for one in dataset.get_data_info(1)["instances"]] == [0, 0]
+    assert [cell["label"] for cell in dataset.get_data_info(1)["instances"]] == [0, 0]
     assert dataset.metainfo["classes"] == ("cell",)
     with pytest.raises(CellMMError, match=r"leave out annotations of \{'dead': 1\}"):
         make(coco, metainfo={"classes": ("live",)})
@@ -107,7 +107,7 @@ def test_the_only_class_takes_the_only_category(make):
 
 def test_annotations_as_a_dict(make):
     coco = content()
-    coco["annotations"] = {str(one["id"]): one for one in coco["annotations"]}
+    coco["annotations"] = {str(cell["id"]): cell for cell in coco["annotations"]}
     assert len(make(coco).get_data_info(1)["instances"]) == 2
 
 
@@ -190,7 +190,7 @@ def two_classes(*order):
 
 
 def labels_of(dataset):
-    return [one["label"] for one in dataset.get_data_info(1)["instances"]]
+    return [cell["label"] for cell in dataset.get_data_info(1)["instances"]]
 
 
 def test_the_ids_of_the_categories_are_kept(make):
@@ -212,11 +212,11 @@ def test_classes_follow_the_names_of_another_set(make):
     said = r"cells\.json: its classes are \['live', 'dead'\], those of train\.json \['live', 'egg'\]: use"
     with pytest.raises(CellMMError, match=said):
         dataset.take_class_order(["live", "egg"], "train.json")
-    one = make(content())
-    one.take_class_order(["cell"], "train.json")  # the only class, whatever it is called
-    assert one.metainfo["classes"] == ("worm",)
+    worms = make(content())
+    worms.take_class_order(["cell"], "train.json")  # the only class, whatever it is called
+    assert worms.metainfo["classes"] == ("worm",)
     with pytest.raises(CellMMError, match="use the same names in both"):
-        one.take_class_order(["worm", "egg"], "train.json")
+        worms.take_class_order(["worm", "egg"], "train.json")
 
 
 def test_size_that_the_image_does_not_have(make):

@@ -30,6 +30,27 @@ def draw_number(results: dict) -> dict:
     return dict(kept, number=results["rng"].integers(2**31))
 
 
+class Plain:
+    """A dataset by its contract alone: no base class, no optional method."""
+
+    def __init__(self, dataset: dict, seed: int = 0, classes: tuple[str, ...] = ("cell",)):
+        self.images, self.metainfo = DATASETS.build(dict(dataset, seed=seed)), dict(classes=classes)
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def get_data_info(self, index: int) -> dict:
+        return self.images.get_data_info(index)
+
+    def __getitem__(self, index):
+        return self.images[index]
+
+
+def plain(*args, **kwargs) -> Plain:
+    return Plain(dict(type=Named, name="p", num=2), *args, **kwargs)
+
+
 def two() -> ConcatDataset:
     """a0 a1 b0 b1 b2 b0 b1 b2 c0: the second one twice."""
     b = RepeatDataset(dataset=Named("b", 3, seed=4), times=2)
@@ -50,6 +71,20 @@ def test_images_ids_and_draws_by_hand():
     assert dataset[-1] == dataset[8, 8] and dataset.get_data_info(-1)["img_id"] == 9
     with pytest.raises(IndexError):
         dataset[9]
+
+
+def test_datasets_without_a_base_class():
+    dataset = ConcatDataset(datasets=[Named("a", 1, seed=4), RepeatDataset(dataset=plain(seed=4), times=2)])
+    assert len(dataset) == 5 and dataset.metainfo == dict(classes=("cell",))
+    assert dataset.get_data_info(3)["img_path"] == "p0.png"
+    sample = dataset[4, 17]
+    assert (sample["img_path"], sample["img_id"], sample["draw"]) == ("p1.png", 5, 17)
+    assert sample["number"] == np.random.default_rng((4, 17)).integers(2**31)
+    assert len(ClassBalancedDataset(dataset=plain(), oversample_thr=1)) == 2
+    alike = [plain(classes=("x", "y")), Named("a", 1, metainfo=dict(classes=("y", "x")))]
+    assert ConcatDataset(datasets=alike).children[1].metainfo["classes"] == ("x", "y")
+    with pytest.raises(CellMMError, match=r"Plain: its classes are \['x', 'y'\], .*: name them in the same"):
+        ConcatDataset(datasets=alike[::-1]).take_class_order(("y", "x"), "the checkpoint")
 
 
 class Labelled(CellDataset):
@@ -157,7 +192,7 @@ def test_classes_are_numbered_as_in_the_first():
     orders = dict(a=("x", "y"), b=("y", "x"))
     sets = [Named(name, 1, metainfo=dict(classes=order)) for name, order in orders.items()]
     both = ConcatDataset(datasets=sets)
-    assert [one.metainfo["classes"] for one in sets] == [("x", "y")] * 2
+    assert [dataset.metainfo["classes"] for dataset in sets] == [("x", "y")] * 2
     both.take_class_order(("y", "x"), "the checkpoint")
     assert both.metainfo["classes"] == ("y", "x") == sets[1].metainfo["classes"]
 
@@ -174,15 +209,18 @@ def test_two_sets_train_together_with_the_seed_of_the_training(tiny_config, tmp_
     """In a config the names are cellmm's; every dataset inside gets the seed, unless it has one."""
     monkeypatch.setattr(Runner, "_log_env", lambda *args: None)
     cfg = load_config(tiny_config(tmp_path), {"randomness.seed": 5})
-    one = cfg.train_dataloader.dataset
-    own = dict(one, seed=7, indices=[0])
-    repeat = dict(type="RepeatDataset", times=2, dataset=dict(one))
-    cfg.train_dataloader.dataset = dict(type="ConcatDataset", datasets=[dict(one), own, repeat])
+    base = cfg.train_dataloader.dataset
+    own = dict(base, seed=7, indices=[0])
+    repeat = dict(type="RepeatDataset", times=2, dataset=dict(base))
+    monkeypatch.setitem(DATASETS.module_dict, "Plain", Plain)
+    sets = [dict(base), own, repeat, dict(type="Plain", dataset=dict(base))]
+    cfg.train_dataloader.dataset = dict(type="ConcatDataset", datasets=sets)
     cfg.work_dir = str(tmp_path / "work")
     check_config(Config(cfg.to_dict()))
     dataset = build_runner(cfg).train_dataloader.dataset
     assert type(dataset) is DATASETS.get("ConcatDataset") is ConcatDataset
     assert DATASETS.get("ClassBalancedDataset") is ClassBalancedDataset
-    assert [child.seed for child in (*dataset.datasets[:2], dataset.datasets[2].dataset)] == [5, 7, 5]
-    assert len(dataset) == 5 + 1 + 10
+    a, b, repeated, plain = dataset.datasets
+    assert [child.seed for child in (a, b, repeated.dataset, plain, plain.images)] == [5, 7, 5, 5, 5]
+    assert len(dataset) == 5 + 1 + 10 + 5
     assert dataset[15, 3]["data_samples"].img_id == 16

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from mmengine.logging import MMLogger
 
-from cellmm.engine.preflight import alignment, cell_counts
+from cellmm.engine import ranks
 
 
 @pytest.fixture
@@ -21,6 +21,5 @@ def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
 def logged(monkeypatch) -> list[str]:
     """The lines that the checks of cells and labels log."""
     lines: list[str] = []
-    for module in (cell_counts, alignment):
-        monkeypatch.setattr(module, "print_log", lambda text, **kwargs: lines.append(text))
+    monkeypatch.setattr(ranks, "print_log", lambda text, **kwargs: lines.append(text))
     return lines

@@ -81,7 +81,7 @@ def test_validation_and_test_follow_the_training(trained, monkeypatch):
         )
     assert seen == [[0, 1], [0, 1]]
     written = json.loads((trained / "test/results.segm.json").read_text())
-    assert {one["category_id"] for one in written} <= {0, 7} and written
+    assert {cell["category_id"] for cell in written} <= {0, 7} and written
 
 
 def test_cells_have_the_categories_of_the_training(trained):
@@ -89,7 +89,7 @@ def test_cells_have_the_categories_of_the_training(trained):
     predict.main([*argv, "--checkpoint", str(trained / "w/iter_1.pth"), "--score-thr", "0", "--no-overlays"])
     content = json.loads((trained / "out/cells.json").read_text())
     assert content["categories"] == [dict(id=4, name="live"), dict(id=9, name="dead")]
-    assert {one["category_id"] for one in content["annotations"]} <= {4, 9} and content["annotations"]
+    assert {cell["category_id"] for cell in content["annotations"]} <= {4, 9} and content["annotations"]
 
 
 def test_a_test_set_without_cells_is_scored_by_its_false_alarms(trained):
@@ -148,7 +148,7 @@ def test_a_training_from_weights_follows_their_order(trained, tmp_path, capfd):
     write(trained, "turned", dead=1, live=2)
     dataset, out = start_from(trained, tmp_path, capfd, "turned.json")
     assert tuple(dataset.metainfo["classes"]) == ("live", "dead")
-    assert [one["label"] for one in dataset.get_data_info(0)["instances"]] == [0, 1]
+    assert [cell["label"] for cell in dataset.get_data_info(0)["instances"]] == [0, 1]
     assert "its classes are" not in out
 
 

@@ -22,7 +22,7 @@ def trained(tiny_config, folder, hook: str):
 
 def test_both_are_scored_where_they_are_far_apart(tiny_config, tmp_path):
     runner, log = trained(tiny_config, tmp_path, "momentum=0.01, compare_above=0.0")
-    hook = next(one for one in runner.hooks if isinstance(one, EMAHook))
+    hook = next(each for each in runner.hooks if isinstance(each, EMAHook))
     assert hook.distance() > 0
     line = re.search(r"averaged / plain weights, which are \d+% apart: AP \S+ / \S+, AP50 \S+ / \S+;", log)
     assert line, log
@@ -36,14 +36,14 @@ def test_both_are_scored_where_they_are_far_apart(tiny_config, tmp_path):
 
 def test_near_weights_are_validated_once(tiny_config, tmp_path):
     runner, log = trained(tiny_config, tmp_path, "momentum=0.5")
-    hook = next(one for one in runner.hooks if isinstance(one, EMAHook))
+    hook = next(each for each in runner.hooks if isinstance(each, EMAHook))
     assert 0 < hook.distance() <= hook.compare_above
     assert "averaged / plain" not in log
 
 
 def test_the_distance_is_relative(tiny_config, tmp_path):
     runner, _ = trained(tiny_config, tmp_path, "momentum=0.5")
-    hook = next(one for one in runner.hooks if isinstance(one, EMAHook))
+    hook = next(each for each in runner.hooks if isinstance(each, EMAHook))
     with torch.no_grad():
         for averaged, plain in zip(
             hook.ema_model.module.parameters(), hook.src_model.parameters(), strict=True

@@ -101,16 +101,16 @@ def state(path) -> dict:
     return kept | dict(loss=hub["log_scalars"]["train/loss"], best=hub["runtime_info"].get("best_score"))
 
 
-def same(one, other) -> bool:
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(same, one, other))
-    if isinstance(one, torch.Tensor):
-        return torch.equal(one, other)
-    if hasattr(one, "_log_history"):
-        return one._log_history.tolist() == other._log_history.tolist()
-    return one == other or (isinstance(one, float) and math.isnan(one) and math.isnan(other))
+def same(value, other) -> bool:
+    if isinstance(value, dict):
+        return value.keys() == other.keys() and all(same(value[key], other[key]) for key in value)
+    if isinstance(value, list | tuple):
+        return len(value) == len(other) and all(map(same, value, other))
+    if isinstance(value, torch.Tensor):
+        return torch.equal(value, other)
+    if hasattr(value, "_log_history"):
+        return value._log_history.tolist() == other._log_history.tolist()
+    return value == other or (isinstance(value, float) and math.isnan(value) and math.isnan(other))
 
 
 def files(folder) -> list[str]:
@@ -189,8 +189,16 @@ def test_early_stopping_leaves_the_last_state(train, tmp_path):
 
 
 def test_gradients_that_are_summed_over_the_end_of_an_epoch_are_refused(train, tmp_path):
-    with pytest.raises(CellMMError, match="1 epochs are not a multiple .* take 4 and by_epoch=False"):
-        train(tmp_path, **{"optim_wrapper.accumulative_counts": 2})
+    for interval, says in ((1, "1 epoch is 3 iterations"), (3, "3 epochs are 9 iterations")):
+        options = {"optim_wrapper.accumulative_counts": 2, "default_hooks.checkpoint.interval": interval}
+        cure = f"take {3 * interval + 1} and by_epoch=False"
+        with pytest.raises(CellMMError, match=f"{says}, not a multiple of .*_counts, 2; .* {cure}"):
+            train(tmp_path, **options)
+
+
+def test_leaving_out_the_last_images_is_refused(train, tmp_path):
+    with pytest.raises(CellMMError, match=r"^train_dataloader\.drop_last: True, but .*; leave it out$"):
+        train(tmp_path, **{"train_dataloader.drop_last": True})
 
 
 def test_by_epoch_is_mmengines_short_form_and_hooks_follow_the_loop(train, tmp_path):

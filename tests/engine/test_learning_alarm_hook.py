@@ -24,8 +24,7 @@ def logged(monkeypatch) -> list[str]:
 
 
 def runner(**values) -> SimpleNamespace:
-    parts = dict(finder=SimpleNamespace(score_thr=0.1), test_cfg=SimpleNamespace(score_thr=0.0))
-    head = SimpleNamespace(**parts)
+    head = SimpleNamespace(score_thrs={"finder.score_thr": 0.1, "test_cfg.score_thr": 0.0})
     defaults = dict(
         iter=0,
         max_iters=1000,
@@ -86,16 +85,16 @@ def test_weights_that_were_trained_before_may_have_a_flat_loss(logged):
 def sample(*masks: np.ndarray, truth: np.ndarray = MASK, ignore: bool = False) -> CellSample:
     masks = [rle.encode_one(mask) for mask in masks]
     cells = InstanceData(masks=[rle.encode_one(truth)], ignore=np.array([ignore]))
-    one = CellSample(metainfo=dict(ori_shape=(8, 8)), eval_instances=cells)
-    one.pred_instances = InstanceData(masks=masks, scores=torch.ones(len(masks)))
-    return one
+    found = CellSample(metainfo=dict(ori_shape=(8, 8)), eval_instances=cells)
+    found.pred_instances = InstanceData(masks=masks, scores=torch.ones(len(masks)))
+    return found
 
 
 def validate(hook, samples, metrics=None, **values) -> None:
     run = runner(**values)
     hook.before_val_epoch(run)
-    for i, one in enumerate(samples):
-        hook.after_val_iter(run, i, None, [one])
+    for i, found in enumerate(samples):
+        hook.after_val_iter(run, i, None, [found])
     hook.after_val_epoch(run, metrics or dict(AP=0.5))
 
 
@@ -158,7 +157,7 @@ def test_a_training_that_ends_with_nothing_says_what_to_try(tiny_config, tmp_pat
     path = tiny_config(tmp_path, lines)
     assert cellmm(["train", str(path), "--work-dir", str(tmp_path / "work")]) == 0
     out = capfd.readouterr().out
-    (line,) = (one for one in out.splitlines() if "no cell was found" in one)
+    (line,) = (text for text in out.splitlines() if "no cell was found" in text)
     for part in ("any of 2 images", "max_iters", "score_thr (now 0.9)", "no averaged weights (EMAHook)"):
         assert part in line
     assert "loss is" not in out and "no cell in" not in out

@@ -27,7 +27,7 @@ class Images:
         return len(self.images)
 
     def get_data_info(self, i: int) -> dict:
-        instances = [dict(segmentation=one, iscrowd=crowd, label=0) for one, crowd in self.images[i]]
+        instances = [dict(segmentation=mask, iscrowd=crowd, label=0) for mask, crowd in self.images[i]]
         return dict(img_path=f"{i}.tif", img_id=i, height=9, width=7, instances=instances)
 
 
@@ -102,7 +102,7 @@ def scenes(tmp_path_factory) -> list[tuple[np.ndarray, np.ndarray]]:
         data_root=root, ann_file="train/annotations.json", img_dir="train/images", pipeline=steps
     )
     found = [dataset[i] for i in range(len(dataset))]
-    return [(one["img"], one["gt_layers"].layers) for one in found]
+    return [(results["img"], results["gt_layers"].layers) for results in found]
 
 
 def dataset_of(pairs) -> SimpleNamespace:
@@ -128,7 +128,9 @@ def test_labels_that_fit_are_not_told(scenes, logged):
 
 @pytest.mark.parametrize("shift", [(12, 0), (-9, 16)])
 def test_shifted_labels(shift, scenes, logged):
-    alignment.check_alignment(dataset_of([(image, np.roll(one, shift, (1, 2))) for image, one in scenes]))
+    alignment.check_alignment(
+        dataset_of([(image, np.roll(layers, shift, (1, 2))) for image, layers in scenes])
+    )
     assert len(logged) == 1
     assert f"moved by {-shift[0]} pixels down and {-shift[1]} to the right: they seem shifted" in logged[0]
 
@@ -148,6 +150,6 @@ def test_too_little_to_tell(scenes, logged):
 
 def test_label_images_without_a_cell(scenes, logged):
     alignment.check_alignment(dataset_of([(image, np.zeros_like(layers)) for image, layers in scenes]))
-    assert Counter("none of 6 training images that were looked at has a cell" in one for one in logged) == {
+    assert Counter("none of 6 training images that were looked at has a cell" in line for line in logged) == {
         True: 1
     }

@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from cellmm.config.load import load_config
-from cellmm.engine.preflight import check_runner
+from cellmm.engine.preflight import cell_counts, check_runner
 from cellmm.engine.runner import build_runner
 from cellmm.errors import CellMMError
 from cellmm.registry import MODELS
@@ -45,7 +45,7 @@ def runner_of(tiny_config, tmp_path, monkeypatch):
 def num_cells(root: Path, split: str) -> list[int]:
     """Cells of each image."""
     content = json.loads((root / split / "annotations.json").read_text())
-    ids = [one["image_id"] for one in content["annotations"]]
+    ids = [cell["image_id"] for cell in content["annotations"]]
     return [ids.count(image["id"]) for image in content["images"]]
 
 
@@ -174,6 +174,17 @@ def test_cells_are_counted_as_they_come_out_of_the_pipeline(runner_of, tiny_data
         check_runner(runner_of(options, {3: dict(type="CropRegion", y0=0, x0=0, y1=64, x1=64)}))
 
 
+def test_only_some_images_go_through_a_pipeline_that_removes_cells(runner_of, monkeypatch):
+    monkeypatch.setattr(cell_counts, "LOOKED_AT", 1)
+    options = {"model.heads.instances.num_queries": 1}
+    whole = dict(type="CropRegion", y0=0, x0=0, y1=64, x1=64)
+    with pytest.raises(CellMMError, match="num_queries: 1, but at least 1 of 5 training images have more"):
+        check_runner(runner_of(options, {3: whole}))
+    flip = dict(type="Albumentations", transforms=[dict(type="HorizontalFlip")])  # removes none
+    with pytest.raises(CellMMError, match="num_queries: 1, but 5 of 5 training images have more"):
+        check_runner(runner_of(options, {3: flip}))
+
+
 def test_more_cells_in_validation_are_counted_in_the_log(runner_of, tiny_data, logged):
     counts, val = num_cells(tiny_data, "train"), num_cells(tiny_data, "val")
     fewest = min(counts)
@@ -244,8 +255,8 @@ def test_a_class_that_the_model_does_not_have(runner_of, tiny_data, tmp_path):
 
 def test_crowds_and_class_of_crowds_are_not_counted(runner_of, tiny_data, tmp_path):
     def change(content):
-        for one in content["annotations"][1:]:
-            one["iscrowd"] = 1
+        for cell in content["annotations"][1:]:
+            cell["iscrowd"] = 1
 
     options = changed_data(tiny_data, tmp_path / "crowds", change)
     check_runner(runner_of({**options, "model.heads.instances.num_queries": 1}))

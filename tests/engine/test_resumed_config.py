@@ -355,7 +355,7 @@ def test_resume_does_what_the_config_asks_for_now(tiny_config, tmp_path, capfd):
         assert f"{file}: made with another config; used from iteration 2 on: {line}" in said
     assert f"{file}: made with another config, to no effect on the weights: log_processor.window_size" in said
     resumed, whole = state_of(tmp_path / "work"), state_of(tmp_path / "whole")
-    groups = [dict(one["optimizer"]["param_groups"][0]) for one in (resumed, whole)]
+    groups = [dict(state["optimizer"]["param_groups"][0]) for state in (resumed, whole)]
     assert groups[0] == groups[1] and groups[0]["lr"] < 5e-4
     assert resumed["param_schedulers"] == whole["param_schedulers"]
     assert resumed["optimizer"]["state"][0]["step"] == 4

@@ -15,6 +15,12 @@ model = dict(encoder=group, decoder=group, heads=dict(instances=branches))
 optim_wrapper["optimizer"] = dict(type="SGD", lr=0.01)  # Adam makes steps of a gradient that is only rounding
 """
 
+EPOCHS = """
+train_cfg = dict(_delete_=True, type="EpochBasedTrainLoop", max_epochs=3, val_interval=2)
+default_hooks["checkpoint"] = dict(by_epoch=False, interval=4, max_keep_ckpts=9)
+optim_wrapper["optimizer"]["lr"] = 1e-3  # what is only rounding stays small for nine iterations
+"""
+
 
 def trained(config, name, *options):
     """Train in this process; the weights and the losses of the iterations."""
@@ -58,6 +64,29 @@ def test_two_ranks_are_one_process_with_their_batches(tiny_config, tmp_path, lau
         torch.testing.assert_close(others[name], weight, rtol=1e-5, atol=1e-5)
 
 
+def test_epochs_on_two_ranks(tiny_config, tmp_path, launch):
+    """Five images: an epoch has three iterations of two images, and goes on with another number of ranks.
+
+    The checkpoint of iteration 4 is inside the second epoch, which began after six draws.
+    """
+    config = tiny_config(tmp_path, GROUP_NORM + EPOCHS)
+    options = ["--cfg-options", "train_dataloader.batch_size=1"]
+    launch(["train", str(config), "--work-dir", str(tmp_path / "two"), *options], tmp_path, ranks=2)
+    runs = [("two", 9, dict(epoch=2, draws=18, epoch_start=12))]
+    # alone, the second epoch has three more iterations and the third one has five
+    for batch_size, last, meta in ((2, 9, runs[0][2]), (1, 12, dict(epoch=2, draws=16, epoch_start=11))):
+        argv = ["train", str(config), "--work-dir", str(tmp_path / str(batch_size))]
+        argv += ["--resume", str(tmp_path / "two" / "iter_4.pth")]
+        assert cellmm([*argv, "--cfg-options", f"train_dataloader.batch_size={batch_size}"]) == 0
+        runs.append((str(batch_size), last, meta))
+    states = []
+    for name, last, meta in runs:
+        checkpoint = torch.load(tmp_path / name / f"iter_{last}.pth", weights_only=True)
+        assert {key: checkpoint["meta"][key] for key in meta} == meta, name
+        states.append((checkpoint["state_dict"], checkpoint["message_hub"]["log_scalars"]["train/loss"][0]))
+    torch.testing.assert_close(states[0], states[1], rtol=1e-5, atol=1e-5)
+
+
 def test_metrics_on_two_ranks(tiny_config, tmp_path, launch):
     """Three images, which two ranks do not divide."""
     config = tiny_config(tmp_path)
@@ -70,8 +99,8 @@ def test_metrics_on_two_ranks(tiny_config, tmp_path, launch):
         metrics.append(json.loads((work / "metrics.json").read_text()))
         found.append(json.loads((work / "results.segm.json").read_text()))
     assert metrics[0] == metrics[1]
-    assert len({one["image_id"] for one in found[0]}) == 3
-    key = lambda one: (one["image_id"], one["score"], one["segmentation"]["counts"])  # noqa: E731
+    assert len({result["image_id"] for result in found[0]}) == 3
+    key = lambda result: (result["image_id"], result["score"], result["segmentation"]["counts"])  # noqa: E731
     assert sorted(found[0], key=key) == sorted(found[1], key=key)
 
 

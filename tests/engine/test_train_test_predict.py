@@ -52,11 +52,13 @@ def test_resume_goes_on_where_it_stopped(trained, read):
     start = str(trained / "work" / "iter_2.pth")
     assert cellmm(["train", str(trained / "tiny.py"), "--resume", start, *options]) == 0
     assert read.count(start) == 3  # before anything is built, for the order of classes, and to resume
-    one, two = (torch.load(trained / name / "iter_4.pth", weights_only=True) for name in ("work", "resumed"))
-    assert two["meta"]["iter"] == 4
-    assert len(two["message_hub"]["log_scalars"]["train/loss"][0]) == 4
-    for key, value in one["state_dict"].items():
-        torch.testing.assert_close(two["state_dict"][key], value, rtol=1e-4, atol=1e-5)
+    first, second = (
+        torch.load(trained / name / "iter_4.pth", weights_only=True) for name in ("work", "resumed")
+    )
+    assert second["meta"]["iter"] == 4
+    assert len(second["message_hub"]["log_scalars"]["train/loss"][0]) == 4
+    for key, value in first["state_dict"].items():
+        torch.testing.assert_close(second["state_dict"][key], value, rtol=1e-4, atol=1e-5)
 
 
 def test_metrics_results_and_pictures(trained, read):

@@ -34,9 +34,9 @@ def test_the_scale_of_training_is_asked_for():
     SEEN.check_scale(sample(0.5, 0.52), (300, 300))
     TrainedOn(SEEN.size, (0.5, 1.0)).check_scale(sample(0.7, 0.9), (300, 300))
     SEEN.check_scale(sample(0.5, 4 / 7), (4, 4))  # 7 px by half are 4 px
-    for one, scale in ((sample(0.25, 0.25), "0.25"), (sample(0.5, 0.6), "0.6"), (sample(1, 0.5), "1")):
+    for packed, scale in ((sample(0.25, 0.25), "0.25"), (sample(0.5, 0.6), "0.6"), (sample(1, 0.5), "1")):
         with pytest.raises(CellMMError) as caught:
-            SEEN.check_scale(one, (300, 300))
+            SEEN.check_scale(packed, (300, 300))
         assert str(caught.value) == (
             f"a.tif: the pipeline scales its cells by {scale}, in training it was 0.5; replace Resize or "
             "ResizeTo by dict(type='Rescale', factor=0.5), or crop the image"

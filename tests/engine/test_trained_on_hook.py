@@ -36,24 +36,24 @@ def batch(*shapes, scale=1.0):
 
 
 def test_the_extremes_of_all_batches_and_of_validation():
-    hook, one = HOOKS.build(dict(type="TrainedOnHook")), runner()
+    hook, run = HOOKS.build(dict(type="TrainedOnHook")), runner()
     checkpoint = dict(meta={})
-    hook.before_save_checkpoint(one, checkpoint)
+    hook.before_save_checkpoint(run, checkpoint)
     assert checkpoint["meta"] == {}, "nothing was trained on yet"
     whole = batch((20, 90), scale=0.5)
     sample = dict(inputs=whole["inputs"][0], data_samples=whole["data_samples"][0])
-    one.val_loop = SimpleNamespace(dataloader=SimpleNamespace(dataset=[sample]))
-    hook.before_train(one)
-    hook.before_save_checkpoint(one, checkpoint)
+    run.val_loop = SimpleNamespace(dataloader=SimpleNamespace(dataset=[sample]))
+    hook.before_train(run)
+    hook.before_save_checkpoint(run, checkpoint)
     assert checkpoint["meta"] == {}
-    hook.after_train_iter(one, 0, batch((32, 64), (40, 40)))
-    hook.after_train_iter(one, 1, batch((48, 16)))
-    hook.before_save_checkpoint(one, checkpoint)
+    hook.after_train_iter(run, 0, batch((32, 64), (40, 40)))
+    hook.after_train_iter(run, 1, batch((48, 16)))
+    hook.before_save_checkpoint(run, checkpoint)
     assert checkpoint["meta"]["trained_on"] == dict(size=[40, 90], scale=[1.0, 1.0])
     again = HOOKS.build(dict(type="TrainedOnHook"))
-    again.after_load_checkpoint(one, checkpoint)
-    again.after_train_iter(one, 2, batch((8, 8), scale=2.0))
-    again.before_save_checkpoint(one, checkpoint)
+    again.after_load_checkpoint(run, checkpoint)
+    again.after_train_iter(run, 2, batch((8, 8), scale=2.0))
+    again.before_save_checkpoint(run, checkpoint)
     assert checkpoint["meta"]["trained_on"] == dict(size=[40, 90], scale=[1.0, 2.0])
 
 
@@ -68,22 +68,22 @@ def test_all_ranks_count(monkeypatch):
 
 
 def test_larger_images_of_a_test_are_counted(said):
-    hook, one = CompareWithTrainingHook(TrainedOn((32, 32), (1.0, 1.0))), runner()
-    one.model.tile, one.model.tile_step, one.model.margin = None, 8, 0
+    hook, run = CompareWithTrainingHook(TrainedOn((32, 32), (1.0, 1.0))), runner()
+    run.model.tile, run.model.tile_step, run.model.margin = None, 8, 0
     for shapes in ([(32, 32), (64, 20)], [(48, 48)], [(40, 40)]):
-        hook.before_test_iter(one, 0, batch(*shapes))
-    hook.after_test_epoch(one)
+        hook.before_test_iter(run, 0, batch(*shapes))
+    hook.after_test_epoch(run)
     assert said == [
         "2 of 4 images are clearly larger than those of training (32x32 px) and were tested whole; to test "
         "in tiles, as `cellmm predict` does: --cfg-options model.tile=32 model.tile_overlap=8"
     ]
-    one.model.tile = 16
-    hook.after_test_epoch(one)
+    run.model.tile = 16
+    hook.after_test_epoch(run)
     assert len(said) == 1
     with pytest.raises(
         CellMMError, match="^a.tif: the pipeline scales its cells by 0.5, in training it was 1;"
     ):
-        hook.before_test_iter(one, 0, batch((32, 32), scale=0.5))
+        hook.before_test_iter(run, 0, batch((32, 32), scale=0.5))
 
 
 def test_train_test_and_resume(tiny_config, tmp_path, capsys):

@@ -97,7 +97,7 @@ def test_results_have_the_category_ids_of_the_annotation(tmp_path):
     metric.dataset_meta = dict(classes=("egg", "worm"), category_ids=(7, 0))
     metric.process(None, [sample(1, [A, B], [A, B], labels=[0, 1], guess_labels=[1, 0])])
     metric.evaluate(1)
-    assert [one["category_id"] for one in json.loads((tmp_path / "r.segm.json").read_text())] == [0, 7]
+    assert [result["category_id"] for result in json.loads((tmp_path / "r.segm.json").read_text())] == [0, 7]
 
 
 def test_per_image_and_pooled_by_hand():

@@ -26,7 +26,7 @@ def mask(*boxes):
 
 def scene(cells, predictions, *, scores=None, crowd=()):
     """One image; each cell and prediction is a box or a list of boxes."""
-    masks = [mask(*(one if isinstance(one, list) else [one])) for one in (*cells, *crowd)]
+    masks = [mask(*(part if isinstance(part, list) else [part])) for part in (*cells, *crowd)]
     empty = F.ClassInImage(
         [],
         np.zeros(0),
@@ -34,13 +34,13 @@ def scene(cells, predictions, *, scores=None, crowd=()):
         np.array([False] * len(cells) + [True] * len(crowd), bool),
         rle_ops.area(masks),
     )
-    found = [mask(*(one if isinstance(one, list) else [one])) for one in predictions]
+    found = [mask(*(part if isinstance(part, list) else [part])) for part in predictions]
     return empty.changed(found, np.linspace(0.9, 0.5, len(found)) if scores is None else scores)
 
 
 def gains(*images, threshold=0.5):
     """AP50 points of each repair that changes AP50, and the counts of the first image."""
-    images = [{0: one} for one in images]
+    images = [{0: image} for image in images]
     errors = [{0: F.find_errors(image[0], threshold=threshold)} for image in images]
     base = F.average_precision(images)[0, 0]
     values = {}
@@ -136,7 +136,7 @@ def test_a_crossing_cell_that_is_not_found_gets_the_prediction():
     errors = F.find_errors(image)
     assert errors.kind == ["right", "boundary"] and errors.explains == {1: [1]} and errors.missed.size == 0
     assert errors.cell.tolist() == [0, 0] and errors.iou.tolist() == pytest.approx([1, 16 / 30])
-    assert F.repair(image, errors, "boundary", top_score=2.0).masks == [mask(one) for one in cells]
+    assert F.repair(image, errors, "boundary", top_score=2.0).masks == [mask(part) for part in cells]
     assert gains(image)[0] == {"boundary": 1 - 51 / 101}
     # A still fits it better: the oracle of table 5.11 takes the best Dice.
     assert F.oracle(image, errors, "true masks").masks == [mask(cells[0])] * 2
@@ -161,7 +161,7 @@ def test_a_split_cell_that_crosses_a_found_one():
     errors = F.find_errors(image)
     assert errors.kind == ["right", "split", "split"] and errors.explains == {1: [1], 2: [1]}
     assert errors.counts()["split"] == 1
-    assert F.repair(image, errors, "split", top_score=2.0).masks == [mask(one) for one in cells]
+    assert F.repair(image, errors, "split", top_score=2.0).masks == [mask(part) for part in cells]
 
 
 def test_a_mask_that_is_too_small():
@@ -195,7 +195,7 @@ def test_reversed_scores():
     assert counts == {"right": 3, "false alarm": 2}
     errors = F.find_errors(image)
     mended = F.repair(image, errors, "ranking", top_score=2.0)
-    assert mended.masks[:3] == [mask(one) for one in masks]
+    assert mended.masks[:3] == [mask(part) for part in masks]
     assert mended.scores.tolist() == pytest.approx([1, 7 / 8, 6 / 8, -1, -1])
     assert F.confident_errors([{0: image}], [{0: errors}]) == 2
     # The better order also serves the high thresholds: at .8 only two of three are right.
@@ -260,30 +260,33 @@ def test_whatever_the_masks(images):
     ranges = ((0.0, 1e10), (0.0, 40.0))
     # The same AP as the metric's.
     metric = CellCocoMetric(area_bounds=(40.0, 1e9))
-    for i, one in enumerate(images):
+    for i, image in enumerate(images):
         truth = dict(
-            masks=one.gt_masks, labels=np.zeros(len(one.gt_masks)), ignore=one.gt_crowd, areas=one.gt_areas
+            masks=image.gt_masks,
+            labels=np.zeros(len(image.gt_masks)),
+            ignore=image.gt_crowd,
+            areas=image.gt_areas,
         )
-        guess = dict(masks=one.masks, scores=one.scores, labels=np.zeros(len(one.masks)))
+        guess = dict(masks=image.masks, scores=image.scores, labels=np.zeros(len(image.masks)))
         metric.process(None, [dict(img_id=i, eval_instances=truth, pred_instances=guess)])
     numbers = metric.evaluate(len(images))
-    ap = F.average_precision([{0: one} for one in images], area_ranges=ranges)
+    ap = F.average_precision([{0: image} for image in images], area_ranges=ranges)
     assert [*ap.mean(axis=1), ap[0, 0]] == pytest.approx(
         [numbers[key] for key in ("AP", "AP_S", "AP50")], nan_ok=True
     )
     mended = []
-    for one in images:
-        errors = F.find_errors(one)
+    for image in images:
+        errors = F.find_errors(image)
         # Each prediction has one kind; each cell is found, missed, or explained by an error.
         assert set(errors.kind) <= {"right", "ignored", *F.KINDS}
         blamed = {j for those in errors.explains.values() for j in those}
         found = set(np.flatnonzero(errors.found))
-        assert found | blamed | set(errors.missed) == set(np.flatnonzero(~one.gt_crowd))
+        assert found | blamed | set(errors.missed) == set(np.flatnonzero(~image.gt_crowd))
         assert not set(errors.missed) & (found | blamed)
         # Repaired, predictions have none of that kind any more.
         for what in (*F.KINDS, "missed"):
-            after = F.find_errors(F.repair(one, errors, what, top_score=2.0)).counts()
+            after = F.find_errors(F.repair(image, errors, what, top_score=2.0)).counts()
             assert after[what] == 0 or what not in ("duplicate", "false alarm", "missed")
-        mended.append({0: F.repair(one, errors, "ranking", top_score=2.0)})
+        mended.append({0: F.repair(image, errors, "ranking", top_score=2.0)})
     best = F.average_precision(mended).mean()
     assert math.isnan(best) or best >= ap[0].mean() - 1e-9

@@ -30,19 +30,19 @@ def box(y0, x0, y1, x1):
 
 def sample(img_id, cells, maps, *, nuclei=None, ignore=None):
     """A sample with these masks and maps of probabilities."""
-    one = CellSample(metainfo=dict(img_id=img_id, img_path=f"folder/image_{img_id}.tif", ori_shape=SHAPE))
-    one.eval_instances = InstanceData(
+    packed = CellSample(metainfo=dict(img_id=img_id, img_path=f"folder/image_{img_id}.tif", ori_shape=SHAPE))
+    packed.eval_instances = InstanceData(
         masks=[rle_ops.encode_one(mask) for mask in cells],
         labels=np.zeros(len(cells), np.int64),
         ignore=np.array([False] * len(cells) if ignore is None else ignore, bool),
         areas=np.full(len(cells), math.nan),
     )
     if nuclei is not None:
-        one.eval_nuclei = InstanceData(masks=[rle_ops.encode_one(mask) for mask in nuclei])
-    one.pred_semantic = BaseDataElement(
+        packed.eval_nuclei = InstanceData(masks=[rle_ops.encode_one(mask) for mask in nuclei])
+    packed.pred_semantic = BaseDataElement(
         **{name: torch.from_numpy(np.asarray(values, np.float32)) for name, values in maps.items()}
     )
-    return one
+    return packed
 
 
 def metric_of(**kwargs):
@@ -51,7 +51,7 @@ def metric_of(**kwargs):
 
 def run(*samples, **kwargs):
     metric = metric_of(**kwargs)
-    metric.process(None, [one.to_dict() for one in samples])
+    metric.process(None, [packed.to_dict() for packed in samples])
     return metric.evaluate(len(samples))
 
 
@@ -90,31 +90,31 @@ def test_the_targets_of_training_score_one():
     layers = (LabelLayers.from_masks(masks), LabelLayers.from_masks(nuclei))
     for width in (1, 2):
         maps = semantic_maps(*layers, names, border_width=width)
-        one = sample(1, masks, maps, nuclei=nuclei)
-        numbers = run(one, targets=names, border_width=width)
+        packed = sample(1, masks, maps, nuclei=nuclei)
+        numbers = run(packed, targets=names, border_width=width)
         assert set(numbers.values()) == {1.0} and len(numbers) == 25
-        assert run(one, targets=names, border_width=3 - width)["border/IoU"] < 1
+        assert run(packed, targets=names, border_width=3 - width)["border/IoU"] < 1
 
 
 @pytest.mark.parametrize(("scale", "width"), [(4, 8), (3.9, 8), (0.5, 1), (0.1, 1)])
 def test_the_width_of_the_border_is_in_pixels_of_the_networks_frame(scale, width):
     masks = [np.pad(np.ones((28, 40), bool), 2), np.pad(np.ones((16, 16), bool), ((8, 8), (0, 28)))]
     truth = semantic_maps(LabelLayers.from_masks(masks), None, ["border"], border_width=width)
-    one = sample(1, masks, truth)
+    packed = sample(1, masks, truth)
     # The network saw the image scale times smaller (1 along one side, scale^2 along the other one).
-    one.set_metainfo(dict(ori_shape=(32, 44), to_original=np.diag([1, scale**2, 1])))
-    assert run(one, targets=["border"])["border/F1"] == 1
-    one.set_metainfo(dict(to_original=np.eye(3)))
-    assert run(one, targets=["border"])["border/F1"] < 1
+    packed.set_metainfo(dict(ori_shape=(32, 44), to_original=np.diag([1, scale**2, 1])))
+    assert run(packed, targets=["border"])["border/F1"] == 1
+    packed.set_metainfo(dict(to_original=np.eye(3)))
+    assert run(packed, targets=["border"])["border/F1"] < 1
 
 
 def test_a_border_of_a_smaller_frame_scores_one():
     small = np.pad(np.ones((20, 30), bool), 4)
     border = semantic_maps(LabelLayers.from_masks([small]), None, ["border"])["border"]
     large = np.ones((4, 4), bool)
-    one = sample(1, [np.kron(small, large)], dict(border=np.kron(border, large)))
-    one.set_metainfo(dict(ori_shape=(112, 152), to_original=np.diag([4, 4, 1])))
-    assert run(one, targets=["border"])["border/F1"] == 1
+    packed = sample(1, [np.kron(small, large)], dict(border=np.kron(border, large)))
+    packed.set_metainfo(dict(ori_shape=(112, 152), to_original=np.diag([4, 4, 1])))
+    assert run(packed, targets=["border"])["border/F1"] == 1
 
 
 def test_samples_of_a_test_pipeline(tmp_path):
@@ -134,19 +134,19 @@ def test_samples_of_a_test_pipeline(tmp_path):
         simulation=dict(splits=dict(test=2), scene=scene),
     )
     samples = [dataset[i]["data_samples"] for i in range(2)]
-    for one in samples:
-        one.pred_semantic = BaseDataElement(
-            **{name: one.gt_semantic.get(name).float() for name in SEMANTIC_NAMES}
+    for packed in samples:
+        packed.pred_semantic = BaseDataElement(
+            **{name: packed.gt_semantic.get(name).float() for name in SEMANTIC_NAMES}
         )
     assert set(run(*samples, targets=SEMANTIC_NAMES).values()) == {1.0}
 
 
 def test_crowd_pixels_do_not_count():
     crowd = box(0, 0, 9, 5)
-    one = sample(
+    packed = sample(
         1, [box(2, 8, 4, 10), crowd], dict(cytoplasm=box(0, 0, 2, 2) + box(2, 8, 4, 10)), ignore=[False, True]
     )
-    assert [run(one, targets=["cytoplasm"])[f"cytoplasm/{score}"] for score in SCORES] == [1] * 5
+    assert [run(packed, targets=["cytoplasm"])[f"cytoplasm/{score}"] for score in SCORES] == [1] * 5
 
 
 def test_many_crowd_regions_take_no_memory():
@@ -155,11 +155,11 @@ def test_many_crowd_regions_take_no_memory():
     crowd[:, 1:] = True
     first = np.zeros((h, w), bool)
     first[:4, 0] = True
-    one = sample(1, [first] + [crowd] * 20, dict(cytoplasm=first), ignore=[False] + [True] * 20)
-    one.set_metainfo(dict(ori_shape=(h, w)))
-    one = one.to_dict()
+    packed = sample(1, [first] + [crowd] * 20, dict(cytoplasm=first), ignore=[False] + [True] * 20)
+    packed.set_metainfo(dict(ori_shape=(h, w)))
+    packed = packed.to_dict()
     metric = metric_of(targets=["cytoplasm"])
-    peak = peak_memory(lambda: metric.process(None, [one]))
+    peak = peak_memory(lambda: metric.process(None, [packed]))
     assert metric.results[0].counts.tolist() == [[4, 0, 0, h - 4]]
     assert peak < 40 * h * w  # 20 masks take 20 bytes a pixel, and their pixels' numbers 8 each
 
@@ -201,13 +201,13 @@ def test_the_keys_are_known_before(prefix):
 
 
 def test_beside_the_metric_of_instances():
-    one = sample(1, [box(0, 0, 4, 4)], dict(cytoplasm=box(0, 0, 4, 4)))
-    one.pred_instances = InstanceData(
+    packed = sample(1, [box(0, 0, 4, 4)], dict(cytoplasm=box(0, 0, 4, 4)))
+    packed.pred_instances = InstanceData(
         masks=[rle_ops.encode_one(box(0, 0, 4, 4))], scores=torch.ones(1), labels=torch.zeros(1).long()
     )
     both = Evaluator([dict(type="CellCocoMetric"), dict(type="SemanticMetric", targets=("cytoplasm",))])
     both.dataset_meta = dict(classes=("cell",))
-    both.process([one])
+    both.process([packed])
     numbers = both.evaluate(1)
     assert (numbers["AP"], numbers["F1"], numbers["cytoplasm/F1"]) == (1, 1, 1)
     assert sorted(numbers) == sorted(key for metric in both.metrics for key in metric.metric_keys)
@@ -241,13 +241,13 @@ def test_what_is_wrong_is_named(change, message):
 
 
 def test_each_image_once():
-    one = sample(1, [], dict(cytoplasm=np.zeros(SHAPE)))
+    packed = sample(1, [], dict(cytoplasm=np.zeros(SHAPE)))
     with pytest.raises(CellMMError, match=r"img_id 1 came 2 times \(image_1.tif\)"):
-        run(one, one, targets=["cytoplasm"])
+        run(packed, packed, targets=["cytoplasm"])
     with pytest.raises(CellMMError, match="no image was evaluated"):
         run(targets=["cytoplasm"])
     metric = metric_of(targets=["cytoplasm"])
-    metric.process(None, [one.to_dict()])
+    metric.process(None, [packed.to_dict()])
     with pytest.raises(CellMMError, match="1 of 2 images"):
         metric.evaluate(2)
 

@@ -37,7 +37,7 @@ class BrightSpots(BaseModule):
 
     @torch.no_grad()
     def predict(self, features: list[Tensor], samples: list) -> list[PredictedInstances]:
-        return [self._predict(one[0].numpy()) for one in features[0]]
+        return [self._predict(image[0].numpy()) for image in features[0]]
 
     def _predict(self, image: np.ndarray) -> PredictedInstances:
         spots, num = ndimage.label(image > float(self.threshold))

@@ -94,7 +94,7 @@ def run(monkeypatch):
                     said.status, said.value = 1, None
                     said.append(str(error))
             else:
-                said.status = cellmm([str(one) for one in argv])
+                said.status = cellmm([str(word) for word in argv])
         lines = [
             line for line in stderr.getvalue().replace("\r", "\n").splitlines() if line.startswith("cellmm ")
         ]
@@ -145,9 +145,9 @@ def predicting(rng, folder, run, checkpoint):
         image = draw_image(rng, masks, shape)
         if rng.random() < 0.2 and min(shape) >= 64:  # a missing tile
             image[: shape[0] // 2, : shape[1] // 2] = 0
-            cut = [one for one in masks if image[one].min() == 0]
+            cut = [mask for mask in masks if image[mask].min() == 0]
             image[np.any([*cut, np.zeros(shape, bool)], axis=0)] = 0
-            masks = [one for one in masks if image[one].min() > 0]
+            masks = [mask for mask in masks if image[mask].min() > 0]
             if not masks:  # two plain areas, of which either could be the cell
                 image[:] = 50
         name = f"{'abc'[i]}.{rng.choice(['png', 'tif'])}"
@@ -167,10 +167,10 @@ def predicting(rng, folder, run, checkpoint):
     said = run(argv)
     written = folder / "out" / "cells.json"
     content = json.loads(written.read_text()) if written.is_file() else dict(images=[], annotations=[])
-    found: dict[str, list] = {one["file_name"]: [] for one in content["images"]}
-    names = {one["id"]: one["file_name"] for one in content["images"]}
-    for one in content["annotations"]:
-        found[names[one["image_id"]]].append(one["segmentation"])
+    found: dict[str, list] = {image["file_name"]: [] for image in content["images"]}
+    names = {image["id"]: image["file_name"] for image in content["images"]}
+    for cell in content["annotations"]:
+        found[names[cell["image_id"]]].append(cell["segmentation"])
     for name, masks in truth.items():
         right = name in found and same_masks(found[name], [] if thr > 0.9 else masks)
         assert right or said, f"{name}: {len(found.get(name, []))} cells, not {len(masks)}, without a word"
@@ -223,10 +223,11 @@ def scoring(rng, folder, run, checkpoint):
     metrics = json.loads((folder / "work" / "metrics.json").read_text())
     results = json.loads((folder / "work" / "results.segm.json").read_text())
     cells = {
-        (one["image_id"], one["category_id"], one["segmentation"]["counts"]) for one in content["annotations"]
+        (cell["image_id"], cell["category_id"], cell["segmentation"]["counts"])
+        for cell in content["annotations"]
     }
-    written = {(one["image_id"], one["category_id"], one["segmentation"]["counts"]) for one in results}
-    agnostic = any("agnostic" in one for one in options)
+    written = {(cell["image_id"], cell["category_id"], cell["segmentation"]["counts"]) for cell in results}
+    agnostic = any("agnostic" in option for option in options)
     right = metrics["AP"] == (1.0 if cells and not crowd else None) and (agnostic or written == cells)
     assert right or said, f"AP {metrics['AP']}, {len(written & cells)} of {len(cells)} cells, without a word"
 
@@ -259,10 +260,10 @@ def labelling(rng, folder, run, checkpoint):
     said = run(act=convert)
     if said.status:
         return
-    found = {one["file_name"]: [] for one in said.value["images"]}
-    names = {one["id"]: one["file_name"] for one in said.value["images"]}
-    for one in said.value["annotations"]:
-        found[names[one["image_id"]]].append(one["segmentation"])
+    found = {image["file_name"]: [] for image in said.value["images"]}
+    names = {image["id"]: image["file_name"] for image in said.value["images"]}
+    for cell in said.value["annotations"]:
+        found[names[cell["image_id"]]].append(cell["segmentation"])
     for name, masks in truth.items():
         right = name in found and same_masks(found[name], masks)
         assert right or said, (
@@ -275,7 +276,7 @@ def limits(rng, folder, run, checkpoint):
     torch.manual_seed(int(rng.integers(1000)))
     if rng.random() < 0.3:
         most, num = int(rng.integers(1, 12)), int(rng.integers(0, 12))
-        masks = [rle.encode_one(one) for one in draw_cells(rng, (80, 80), 40)][:num]
+        masks = [rle.encode_one(mask) for mask in draw_cells(rng, (80, 80), 40)][:num]
         cells = dict(masks=masks, labels=np.zeros(len(masks), np.int64), scores=np.ones(len(masks)))
         truth = dict(cells, ignore=np.zeros(len(masks), bool), areas=np.full(len(masks), np.nan))
         sample = dict(
@@ -393,15 +394,17 @@ def training(rng, folder, run, checkpoint, tiny_config):
     config = folder / "changed.py"
     config.write_text("".join(f"{name} = {part!r}\n" for name, part in cfg.to_dict().items()))
     said = run(["train", config, "--work-dir", folder / "work"])
-    logs = [one.read_text() for one in (folder / "work").glob("*/*.log")]
-    began = any("Iter(train)" in one for one in logs)
+    logs = [log.read_text() for log in (folder / "work").glob("*/*.log")]
+    began = any("Iter(train)" in log for log in logs)
     if said.status:
         assert not began, f"{key}={value!r}: refused after the first step: {said.text}"
     else:
         saved = sorted((folder / "work").glob("iter_*.pth"))
         assert saved or key.startswith("default_hooks"), f"{key}={value!r}: nothing was saved"
         assert all(
-            one.isfinite().all() for path in saved for one in load_checkpoint(path)["state_dict"].values()
+            weight.isfinite().all()
+            for path in saved
+            for weight in load_checkpoint(path)["state_dict"].values()
         )
 
 

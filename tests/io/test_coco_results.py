@@ -15,13 +15,13 @@ def sample(*cells, shape=(10, 12), labels=None):
     masks = np.zeros((len(cells), *shape), bool)
     for mask, (y0, x0, y1, x1) in zip(masks, cells, strict=True):
         mask[y0:y1, x0:x1] = True
-    one = CellSample(metainfo=dict(ori_shape=shape))
-    one.pred_instances = InstanceData(
+    packed = CellSample(metainfo=dict(ori_shape=shape))
+    packed.pred_instances = InstanceData(
         masks=rle.encode(masks),
         scores=torch.linspace(0.75, 0.25, len(cells)),
         labels=torch.tensor(labels if labels is not None else [0] * len(cells), dtype=torch.long),
     )
-    return one
+    return packed
 
 
 def test_content_by_hand():
@@ -41,8 +41,8 @@ def test_content_by_hand():
     assert {key: first[key] for key in first if key != "segmentation"} == dict(
         id=1, image_id=1, category_id=1, bbox=[2.0, 1.0, 5.0, 3.0], area=15, iscrowd=0, score=0.75
     )
-    assert [one["id"] for one in (second, third)] == [2, 3]
-    assert [one["image_id"] for one in (second, third)] == [3, 3]
+    assert [cell["id"] for cell in (second, third)] == [2, 3]
+    assert [cell["image_id"] for cell in (second, third)] == [3, 3]
     assert (third["category_id"], third["score"]) == (2, 0.25)
     masks = rle.decode([second["segmentation"], third["segmentation"]])
     assert masks.sum((1, 2)).tolist() == [16, 16] and masks.all(0).sum() == 4  # the overlap is in both

@@ -8,7 +8,7 @@ from torch import nn
 
 from cellmm.errors import CellMMError
 from cellmm.models import FeatureSpec, feature_pyramid
-from cellmm.models.derive import argument_of, build_derived
+from cellmm.models.derive import argument_of, build_derived, build_part
 from cellmm.registry import MODELS
 
 PARTS = Registry("parts")
@@ -67,6 +67,20 @@ def test_arguments_of_a_config():
     assert argument_of(PARTS, dict(type="Wide"), "widths") == (2, 4)
     assert argument_of(PARTS, dict(type="Wide"), "in_channels") is None
     assert argument_of(PARTS, dict(type="Unknown"), "in_channels") is None
+
+
+class Owner:
+    default_parts = {"a": "Wide"}
+    part_arguments = {"a": ("in_channels", "stride")}
+
+
+def test_a_part_gets_what_its_owner_says_that_it_gives():
+    part = build_part(Owner(), PARTS, "a", None, in_channels=3, stride=2)
+    assert isinstance(part, Wide) and part.in_channels == 3
+    assert isinstance(build_part(Owner(), PARTS, "a", dict(type="Alone"), in_channels=3, stride=2), Alone)
+    for name, given in (("a", dict(in_channels=3)), ("b", dict(in_channels=3))):
+        with pytest.raises(CellMMError, match=f"Owner.part_arguments: .*{name!r}: .'in_channels',."):
+            build_part(Owner(), PARTS, name, dict(type="Wide"), **given)
 
 
 CELLS = dict(

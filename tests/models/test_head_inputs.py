@@ -1,5 +1,7 @@
 """Which decoder's maps a head takes."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -50,6 +52,13 @@ def test_different_numbers_of_maps():
         HeadInputs(dict(x=feature_pyramid((2,)), y=feature_pyramid((2, 3))), dict(a=["x", "y"]))
 
 
-def test_different_strides():
-    with pytest.raises(CellMMError, match="a.reads: the maps of x, y differ in stride"):
-        HeadInputs(dict(x=feature_pyramid((2, 3)), y=feature_pyramid((2, 3), 2)), dict(a=["x", "y"]))
+def test_maps_that_lie_differently():
+    says = "a.reads: the maps of x, y lie differently: x at stride 1 from pixel 0, y at stride {}; read one"
+    x = feature_pyramid((2, 3))
+    with pytest.raises(CellMMError, match=says.format("2 from pixel 0")):
+        HeadInputs(dict(x=x, y=feature_pyramid((2, 3), 2)), dict(a=["x", "y"]))
+    with pytest.raises(CellMMError, match=says.format("1 from pixel 92")):
+        shifted = tuple(replace(spec, origin=92) for spec in x)
+        HeadInputs(dict(x=x, y=shifted), dict(a=["x", "y"]))
+    with pytest.raises(CellMMError, match="x at stride 2 from pixel 0, y at stride 3 from pixel 0"):
+        HeadInputs(dict(x=x, y=(x[0], replace(x[1], stride=3))), dict(a=["x", "y"]))

@@ -10,7 +10,7 @@ from torch import nn
 
 from cellmm.errors import CellMMError
 from cellmm.models import FeatureSpec
-from cellmm.registry import MODELS
+from cellmm.registry import MODELS, TASK_UTILS
 from cellmm.structures import CellSample, rle
 
 UNET = dict(type="SEUNetDecoder", widths=(6, 8))
@@ -99,7 +99,7 @@ def test_each_variant_learns_and_predicts(name, cells, sizes):
             )
         assert ("pred_instances" in sample) == (name == "overlap_aware")
         assert all(
-            one["size"] == list(size) for one in sample.get("pred_instances", InstanceData(masks=[])).masks
+            mask["size"] == list(size) for mask in sample.get("pred_instances", InstanceData(masks=[])).masks
         )
 
 
@@ -180,9 +180,9 @@ def test_maps_averaged_over_tiles_are_those_of_the_whole_image(pixelwise, stride
     batch = data(*sizes)
     whole = maps_of(pixelwise(stride), batch)
     tiled = maps_of(pixelwise(stride, tile=32, tile_overlap=16), batch)
-    for one, other in zip(whole, tiled, strict=True):
+    for expected, other in zip(whole, tiled, strict=True):
         for name in ("cytoplasm", "nuclei"):
-            torch.testing.assert_close(one.get(name), other.get(name))
+            torch.testing.assert_close(expected.get(name), other.get(name))
     if stride == 1:
         assert torch.equal(whole[0].nuclei, batch["inputs"][0][1])
 
@@ -262,6 +262,36 @@ def test_a_map_that_does_not_lie_as_its_head_says(pixelwise):
         CellMMError, match="model.heads.cytoplasm: .8, 8. pixels give a map of .8, 8., .* stride 2"
     ):
         model.test_step(data((8, 8)))
+
+
+def test_maps_that_do_not_start_at_the_first_pixel_are_refused(pixelwise, monkeypatch):
+    says = "model.heads.cytoplasm: .* starts at pixel 7 of the input, .* padding='same'"
+    with pytest.raises(CellMMError, match=says):
+        monkeypatch.setattr(ChannelHead, "out_spec", FeatureSpec(1, 1, origin=7), raising=False)
+        pixelwise()
+    with pytest.raises(CellMMError, match=says.replace("7", r"\d+")):
+        build(
+            encoder=dict(
+                type="SEUNetEncoder", widths=(4, 6), stem_stride=2, norm="none", padding="valid", depth=1
+            ),
+            decoder=dict(type="EncoNetDecoder", widths=(4, 5), padding="valid", depth=1),
+            heads=semantic("cytoplasm"),
+            instance_head=None,
+        )
+
+
+class EachPixel:
+    """A postprocess that needs no map in particular."""
+
+    def __call__(self, maps):
+        raise AssertionError("there are no maps")
+
+
+def test_a_postprocess_without_any_map():
+    TASK_UTILS.register_module(module=EachPixel, force=True)
+    with pytest.raises(CellMMError, match="EachPixel .* no head gives a map; add a SemanticHead"):
+        build(heads=dict(cells=IAM), postprocess=dict(type="EachPixel"), instance_head=None)
+    TASK_UTILS.module_dict.pop("EachPixel")
 
 
 def test_maps_of_two_strides_make_no_cells(pixelwise):

@@ -32,8 +32,8 @@ def earlier(weights: dict) -> dict:
     }
 
 
-def same(one: nn.Module, other: nn.Module) -> bool:
-    return all(map(torch.equal, one.state_dict().values(), other.state_dict().values()))
+def same(model: nn.Module, other: nn.Module) -> bool:
+    return all(map(torch.equal, model.state_dict().values(), other.state_dict().values()))
 
 
 def test_every_way_of_loading():

@@ -9,29 +9,28 @@ from cellmm.errors import CellMMError
 from cellmm.registry import MODELS
 from cellmm.structures import CellSample
 
+HEAD = dict(
+    type="IAMHead",
+    num_queries=4,
+    feature_dim=8,
+    instance_branch=dict(channels=8, depth=1),
+    mask_branch=dict(channels=8, depth=1, mask_dim=4),
+)
+
+
+def build_config(**options):
+    return dict(
+        type="CellSegmentor",
+        data_preprocessor=dict(type="CellDataPreprocessor", in_channels=2),
+        encoder=dict(type="SEUNetEncoder", widths=(4, 8, 8)),
+        decoder=dict(type="SEUNetDecoder", widths=(6, 8)),
+        **{"heads": dict(instances=HEAD), **options},
+    )
+
 
 def build(**head):
     torch.manual_seed(0)
-    return MODELS.build(
-        dict(
-            type="CellSegmentor",
-            data_preprocessor=dict(type="CellDataPreprocessor", in_channels=2),
-            encoder=dict(type="SEUNetEncoder", widths=(4, 8, 8)),
-            decoder=dict(type="SEUNetDecoder", widths=(6, 8)),
-            heads=dict(
-                instances=dict(
-                    dict(
-                        type="IAMHead",
-                        num_queries=4,
-                        feature_dim=8,
-                        instance_branch=dict(channels=8, depth=1),
-                        mask_branch=dict(channels=8, depth=1, mask_dim=4),
-                    ),
-                    **head,
-                )
-            ),
-        )
-    )
+    return MODELS.build(build_config(heads=dict(instances=dict(HEAD, **head))))
 
 
 def data(*sizes, cells=2):
@@ -110,6 +109,12 @@ def test_wrong_channels_name_the_file_and_wrong_arguments_the_choice():
                 instance_head="cells",
             )
         )
+
+
+def test_a_stack_of_another_name_is_hinted_at():
+    config = build_config(activation_checkpointing=["encoder.levels.7"])
+    with pytest.raises(CellMMError, match="no stack .* 'encoder.levels.7'; did you mean encoder"):
+        MODELS.build(config)
 
 
 def test_raw_output_of_each_head():

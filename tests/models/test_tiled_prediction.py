@@ -23,6 +23,16 @@ class Same(nn.Module):
         return [x] if torch.is_tensor(x) else x
 
 
+class Large(Same):
+    """Takes multiples of 6 pixels alone, though its coarsest stride is 4."""
+
+    divisor = 6
+
+    def forward(self, x):
+        assert not torch.is_tensor(x) or not any(side % 6 for side in x.shape[-2:])
+        return super().forward(x)
+
+
 class Blobs(nn.Module):
     """Connected pixels above 0 are one instance; its score tells its size."""
 
@@ -50,10 +60,10 @@ class Blobs(nn.Module):
 
 @pytest.fixture(autouse=True)
 def registered():
-    for module in (Same, Blobs):
+    for module in (Same, Large, Blobs):
         MODELS.register_module(module=module, force=True)
     yield
-    for module in (Same, Blobs):
+    for module in (Same, Large, Blobs):
         MODELS.module_dict.pop(module.__name__)
 
 
@@ -62,7 +72,7 @@ def build(**more):
     return MODELS.build(
         dict(
             type="CellSegmentor",
-            encoder=dict(type="Same"),
+            encoder=dict(type=more.pop("encoder", "Same")),
             decoder=dict(type="Same"),
             heads=dict(instances=head),
             data_preprocessor=dict(type="CellDataPreprocessor", in_channels=1),
@@ -108,8 +118,8 @@ def found(model, batch):
     results = model.test_step(copy.deepcopy(batch))
     return [
         sorted(
-            (score, one["counts"])
-            for score, one in zip(r.pred_instances.scores.tolist(), r.pred_instances.masks, strict=True)
+            (score, mask["counts"])
+            for score, mask in zip(r.pred_instances.scores.tolist(), r.pred_instances.masks, strict=True)
         )
         for r in results
     ]
@@ -216,6 +226,20 @@ def test_tiles_as_small_as_the_stride(tile, overlap, works):
     image = image_of((30, 41), 12, seed=3)
     (result,) = build(tile=tile, tile_overlap=overlap).test_step(data(image))
     assert len(result.pred_instances) > 0
+
+
+def test_tiles_are_multiples_of_what_the_encoder_takes_and_of_the_strides():
+    image = image_of((50, 67), 20, seed=4)
+    whole, tiled = build(encoder="Large"), build(encoder="Large", tile=20, tile_overlap=10)
+    assert tiled.tile_step == 12 and build().tile_step == 4
+    assert found(tiled, data(image)) == found(whole, data(image))
+    with pytest.raises(CellMMError, match="both rounded up to 12 px, .*: take tiles of 24 px"):
+        build(encoder="Large", tile=10, tile_overlap=2)
+
+
+def test_activations_of_a_model_without_stacks_cannot_be_computed_again():
+    with pytest.raises(CellMMError, match="model.activation_checkpointing: .* has no stack .*; leave it out"):
+        build(activation_checkpointing=("encoder.levels.0",))
 
 
 def test_a_tile_of_no_pixel():

@@ -18,11 +18,11 @@ def field(thickness, absorption=0.0):
 
 
 def test_phase_and_absorption_by_hand_add_up_where_cells_overlap():
-    one, two = np.float32([[0, 2, 2, 0]]), np.float32([[0, 0, 3, 3]])
-    both = field(one + two, absorption=0.1)
+    first, second = np.float32([[0, 2, 2, 0]]), np.float32([[0, 0, 3, 3]])
+    both = field(first + second, absorption=0.1)
     assert np.angle(both[0, 1]) == pytest.approx(2 * np.pi * 0.02 * 2 / 0.55, rel=1e-5)
     assert np.abs(both[0, 1]) == pytest.approx(np.exp(-0.2), rel=1e-5)
-    np.testing.assert_allclose(both, field(one, 0.1) * field(two, 0.1), rtol=1e-5)
+    np.testing.assert_allclose(both, field(first, 0.1) * field(second, 0.1), rtol=1e-5)
 
 
 def test_a_pure_phase_object_keeps_its_energy():

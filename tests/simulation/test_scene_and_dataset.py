@@ -21,10 +21,10 @@ TINY = SceneConfig(size=(96, 128), pixel=0.5, cells=(5, 8), min_visible=30, neig
 
 
 def test_the_same_generator_gives_the_same_scene():
-    one, same, other = (simulate_scene(TINY, np.random.default_rng(seed)) for seed in (1, 1, 2))
-    assert np.array_equal(one.brightfield, same.brightfield) and np.array_equal(one.phase, same.phase)
-    assert np.array_equal(one.cells.layers, same.cells.layers)
-    assert not np.array_equal(one.brightfield, other.brightfield)
+    scene, same, other = (simulate_scene(TINY, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    assert np.array_equal(scene.brightfield, same.brightfield) and np.array_equal(scene.phase, same.phase)
+    assert np.array_equal(scene.cells.layers, same.cells.layers)
+    assert not np.array_equal(scene.brightfield, other.brightfield)
 
 
 def test_what_a_scene_holds():

@@ -14,11 +14,11 @@ def maps(seed, num=6):
     rng = np.random.default_rng(seed)
     full = np.zeros((num, *SHAPE), np.float32)
     windows, origins = [], []
-    for one in full:
+    for image in full:
         h, w = rng.integers(1, 9, 2)
         y, x = rng.integers(0, SHAPE[0] - h + 1), rng.integers(0, SHAPE[1] - w + 1)
-        one[y : y + h, x : x + w] = rng.random((h, w))
-        windows.append(one[y : y + h, x : x + w].copy())
+        image[y : y + h, x : x + w] = rng.random((h, w))
+        windows.append(image[y : y + h, x : x + w].copy())
         origins.append((y, x))
     return full, windows, np.array(origins)
 
@@ -113,6 +113,17 @@ def test_masks_without_a_pixel_are_left_out_in_the_file():
     frame = dict(img_shape=(4, 4), ori_shape=(4, 4), to_original=np.eye(3))
     found = instances(probs).in_original_frame(CellSample(metainfo=frame))
     assert found.scores.tolist() == [1, 0.5] and rle.area(found.masks).tolist() == [1, 4]
+
+
+def test_nothing_found():
+    nothing = dict(scores=torch.zeros(0), labels=torch.zeros(0, dtype=torch.long))
+    sample = CellSample(metainfo=dict(img_shape=(4, 4), ori_shape=(4, 4), to_original=np.eye(3)))
+    for probs, grid in (([], (0, 0)), (torch.zeros(0, 4, 4), (4, 4))):
+        found = PredictedInstances(probs, **nothing)
+        assert len(found) == 0 and found.grid_shape == grid
+        assert found.boxes().shape == (0, 4) and found.places().shape == (0, 2)
+        assert len(found.in_tile(0, 0, (4, 4)).select([]).in_original_frame(sample)) == 0
+    assert PredictedInstances([], grid_shape=(5, 6), origins=[], **nothing).grid_shape == (5, 6)
 
 
 @pytest.mark.parametrize(

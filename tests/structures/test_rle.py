@@ -23,7 +23,7 @@ def test_encode_one_by_hand():
 def test_encode_and_decode_are_inverse(masks):
     rles = rle.encode(masks)
     assert len(rles) == len(masks)
-    assert all(isinstance(one["counts"], str) for one in rles)
+    assert all(isinstance(mask["counts"], str) for mask in rles)
     np.testing.assert_array_equal(rle.decode(rles, masks.shape[1:]), masks)
 
 
@@ -98,9 +98,9 @@ def test_empty_lists():
 
 
 def test_bytes_and_numpy_sizes_are_taken():
-    one = coco_mask.encode(np.asfortranarray(np.eye(3, dtype=np.uint8)))
-    one["size"] = np.array(one["size"])
-    np.testing.assert_array_equal(rle.decode([one])[0], np.eye(3, dtype=bool))
+    mask = coco_mask.encode(np.asfortranarray(np.eye(3, dtype=np.uint8)))
+    mask["size"] = np.array(mask["size"])
+    np.testing.assert_array_equal(rle.decode([mask])[0], np.eye(3, dtype=bool))
 
 
 GOOD = {"size": [3, 2], "counts": "11101"}

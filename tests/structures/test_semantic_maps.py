@@ -22,7 +22,7 @@ def test_all_by_hand():
     assert cells.num_layers == 2
     maps = semantic_maps(cells, nuclei, SEMANTIC_NAMES, border_width=1)
     assert tuple(maps) == SEMANTIC_NAMES
-    assert all(one.dtype == np.uint8 and one.shape == (7, 7) for one in maps.values())
+    assert all(drawn.dtype == np.uint8 and drawn.shape == (7, 7) for drawn in maps.values())
     cross = np.zeros((7, 7), int)
     cross[2:5] = cross[:, 2:5] = 1
     assert maps["cytoplasm"].tolist() == cross.tolist()
@@ -57,7 +57,7 @@ def test_borders_are_those_of_each_cell_by_itself(num, width):
     for mask in masks:
         y, x, h, w = rng.integers(0, 50, 2).tolist() + rng.integers(1, 20, 2).tolist()
         mask[y : y + h, x : x + w] = True
-    expected = np.any([one & (ndimage.distance_transform_edt(one) <= width) for one in masks], axis=0)
+    expected = np.any([mask & (ndimage.distance_transform_edt(mask) <= width) for mask in masks], axis=0)
     assert np.array_equal(cell_borders(LabelLayers.from_masks(masks), width=width), expected)
 
 
@@ -72,7 +72,7 @@ def test_ids_beyond_16_bit_are_told_apart():
 def test_edges_of_what_there_can_be():
     names = SEMANTIC_NAMES
     none = semantic_maps(LabelLayers.empty(3, 5), LabelLayers.empty(3, 5), names)
-    assert {name: int(one.sum()) for name, one in none.items()} == dict(
+    assert {name: int(drawn.sum()) for name, drawn in none.items()} == dict(
         cytoplasm=0, nuclei=0, border=0, background=15, overlap=0
     )
     whole = semantic_maps(LabelLayers(np.ones((3, 5), int)), None, ("border", "cytoplasm"))

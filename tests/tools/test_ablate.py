@@ -77,7 +77,7 @@ def numbers(folder):
 def test_runs_are_trained_and_tested(finished):
     _, folder, said = finished
     results = [json.loads((folder / name / "seed0/result.json").read_text()) for name in ("first", "again")]
-    assert [one["iters"] for one in results] == [2, 2]
+    assert [result["iters"] for result in results] == [2, 2]
     assert results[0]["minutes"] > 0 == results[1]["minutes"] and results[0]["batch_size"] == 2
     assert results[0]["metrics"].keys() >= {"AP", "AP50", "S"} and "core" in results[0]["hardware"]
     assert sorted(path.name for path in folder.glob("*/seed0/iter_2.pth")) == ["iter_2.pth"] * 2

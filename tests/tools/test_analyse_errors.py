@@ -52,7 +52,7 @@ def test_perfect_results(tool, config, truth, tmp_path, capsys):
     assert code == 0 and report["cells"] == report["predictions"] == len(truth) and report["S"] == 1
     for row in ("baseline", "true masks", "best matches"):
         assert [report["oracles"][row][key] for key in ("AP", "AP50", "AP75")] == [1, 1, 1]
-    assert all(one["AP"] == one["AP50"] == one["count"] == 0 for one in report["errors"].values())
+    assert all(error["AP"] == error["AP50"] == error["count"] == 0 for error in report["errors"].values())
     assert [row["S"] for row in rows] == ["1.000000"] * 3 and {row["errors"] for row in rows} == {"0"}
     text = capsys.readouterr().out
     assert "| baseline | 100.0 | 100.0 | 100.0 |" in text and "| missed | 0.0 | 0.0 | 0 | 0 |" in text
@@ -110,13 +110,14 @@ def test_images_named_by_another_key(tool, config, truth, tmp_path):
     samples, _ = load_truth(load_config(config))
     stem = {sample["img_id"]: Path(np.atleast_1d(sample["img_path"])[0]).stem for sample in samples}
     peer = [
-        {k: v for k, v in one.items() if k != "image_id"} | dict(name=stem[one["image_id"]]) for one in truth
+        {k: v for k, v in cell.items() if k != "image_id"} | dict(name=stem[cell["image_id"]])
+        for cell in truth
     ]
     code, report, _ = run(tool, config, dict(results=peer), tmp_path, "--image-key", "name", "--worst", "0")
     assert code == 0 and report["oracles"]["baseline"]["AP"] == 1
 
 
-def one(truth, **changes):
+def changed(truth, **changes):
     return json.dumps([truth[0] | changes])
 
 
@@ -125,13 +126,16 @@ def one(truth, **changes):
     [
         (lambda t: "[", "results.segm.json: no json that can be read"),
         (lambda t: '{"images": [], "annotations": []}', "results.segm.json: not a list of COCO results"),
-        (lambda t: one(t, image_id=99), "results.segm.json: a result of image 99, none of the 3 images"),
-        (lambda t: one(t, image_id=[1]), "a result of image [1], none of the 3 images"),
-        (lambda t: one(t, category_id=2), "has category_id 2: the ids of the classes are {1:"),
-        (lambda t: one(t, score=None), "has the score None, no number"),
-        (lambda t: one(t, score=float("nan")), "a score is nan or infinite"),
-        (lambda t: one(t, segmentation=dict(size=[9, 9], counts="Q2")), "is for an image of [9, 9] pixels"),
-        (lambda t: one(t, segmentation=dict(size=[64, 64], counts=[9])), "compress it"),
+        (lambda t: changed(t, image_id=99), "results.segm.json: a result of image 99, none of the 3 images"),
+        (lambda t: changed(t, image_id=[1]), "a result of image [1], none of the 3 images"),
+        (lambda t: changed(t, category_id=2), "has category_id 2: the ids of the classes are {1:"),
+        (lambda t: changed(t, score=None), "has the score None, no number"),
+        (lambda t: changed(t, score=float("nan")), "a score is nan or infinite"),
+        (
+            lambda t: changed(t, segmentation=dict(size=[9, 9], counts="Q2")),
+            "is for an image of [9, 9] pixels",
+        ),
+        (lambda t: changed(t, segmentation=dict(size=[64, 64], counts=[9])), "compress it"),
     ],
 )
 def test_bad_results_are_one_line(tool, config, truth, tmp_path, capsys, results, message):

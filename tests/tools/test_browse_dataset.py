@@ -68,7 +68,7 @@ def test_the_same_draws_every_time(tool, config, tmp_path):
         tool.main([str(config), "--out", str(tmp_path / name), "--num", "3"])
     a, b = (sorted((tmp_path / name).iterdir()) for name in ("a", "b"))
     assert [path.name for path in a] == [path.name for path in b]
-    assert all(one.read_bytes() == two.read_bytes() for one, two in zip(a, b, strict=True))
+    assert all(first.read_bytes() == second.read_bytes() for first, second in zip(a, b, strict=True))
 
 
 def test_of_the_test_set_all_images_in_order(tool, config, tmp_path):

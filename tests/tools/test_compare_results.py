@@ -23,8 +23,8 @@ def truth(tiny_config, tmp_path):
     for i in range(len(dataset)):
         sample = dataset[i]["data_samples"]
         for mask in sample.eval_instances.masks:
-            one = dict(image_id=sample.img_id, category_id=1, segmentation=mask, score=1.0)
-            results.append(dict(one, well=Path(sample.img_path).stem))
+            result = dict(image_id=sample.img_id, category_id=1, segmentation=mask, score=1.0)
+            results.append(dict(result, well=Path(sample.img_path).stem))
     return config, results
 
 
@@ -32,7 +32,11 @@ def test_perfect_results_against_some_of_them(tool, truth, tmp_path, capsys):
     config, results = truth
     (tmp_path / "ours.json").write_text(json.dumps(results))
     first = results[0]["image_id"]
-    peer = [{k: v for k, v in one.items() if k != "image_id"} for one in results if one["image_id"] != first]
+    peer = [
+        {k: v for k, v in result.items() if k != "image_id"}
+        for result in results
+        if result["image_id"] != first
+    ]
     (tmp_path / "peer.json").write_text(json.dumps(dict(results=peer)))
     files = [str(tmp_path / "ours.json"), str(tmp_path / "peer.json")]
     assert tool.main([str(config), *files, "--score-thr", "0.5", "0"]) == 0
@@ -44,8 +48,8 @@ def test_perfect_results_against_some_of_them(tool, truth, tmp_path, capsys):
 
 def test_the_options_are_those_of_the_configs_metric(tool, truth, tiny_config, tmp_path, capsys):
     _, results = truth
-    for one in results:
-        one["score"] = 0.5
+    for result in results:
+        result["score"] = 0.5
     (tmp_path / "ours.json").write_text(json.dumps(results))
     metric = 'dict(type="CellCocoMetric", score_thr=0.6, iou_thresholds=(0.75, 0.9), outfile_prefix="no")'
     config = tiny_config(tmp_path / "own", f"test_evaluator = {metric}\n")

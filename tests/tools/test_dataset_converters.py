@@ -29,7 +29,7 @@ def convert(monkeypatch, tmp_path):
 
 
 def counts(coco: dict) -> tuple[int, int]:
-    assert [one["id"] for one in coco["annotations"]] == list(range(1, len(coco["annotations"]) + 1))
+    assert [cell["id"] for cell in coco["annotations"]] == list(range(1, len(coco["annotations"]) + 1))
     return len(coco["images"]), len(coco["annotations"])
 
 
@@ -75,7 +75,7 @@ def test_masks(convert, small, tmp_path):
 def test_label_images(convert, small):
     coco = convert("label_images_to_coco.py", small, "--pattern", "b")
     assert counts(coco) == (1, 2)
-    assert [one["area"] for one in coco["annotations"]] == [48.0, 36.0]
+    assert [cell["area"] for cell in coco["annotations"]] == [48.0, 36.0]
 
 
 def test_planes_become_file_names(convert, small):
@@ -112,7 +112,7 @@ def test_glas(convert, real_data):
         "label_images_to_coco.py", real_data("glas"), "--pattern", "testB_*", "--class-name", "gland"
     )
     assert counts(coco)[0] == 16
-    assert {one["image_id"] for one in coco["annotations"]} == set(range(1, 17))
+    assert {cell["image_id"] for cell in coco["annotations"]} == set(range(1, 17))
 
 
 def test_livecell(convert, real_data):

@@ -1,4 +1,4 @@
-"""dist_train.sh, dist_test.sh and slurm_train.sh; the last one trains on two processes without a GPU."""
+"""dist_train.sh, dist_test.sh and slurm_train.sh; two of them train on two processes without a GPU."""
 
 import os
 import subprocess
@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from torch.distributed.run import parse_args as torchrun_arguments
 
 TOOLS = Path(__file__).parents[2] / "tools"
@@ -65,6 +66,14 @@ def test_torchrun_is_asked_for_two_processes(tmp_path, script, options):
     assert asked.standalone and asked.nproc_per_node == "2"
     assert Path(asked.training_script).samefile(TOOLS / f"{script}.py")
     assert asked.training_script_args == ["tiny.py", *options, "--launcher", "pytorch"]
+
+
+def test_two_processes_train(folder):
+    """Two iterations; the simulated data are made by one of the processes."""
+    done = run(folder, TOOLS / "dist_train.sh", folder / "tiny.py", 2, "--work-dir", folder / "dist")
+    assert done.returncode == 0, done.stderr[-3000:]
+    checkpoint = torch.load(folder / "dist" / "iter_2.pth", weights_only=True)
+    assert checkpoint["meta"]["draws"] == 4  # two iterations of one image on each process
 
 
 def test_two_machines_of_slurm(folder):

@@ -20,14 +20,14 @@ def squares(*corners):
 @pytest.fixture
 def sample():
     """Two cells, one of them to be ignored; two predictions, the second with a low score."""
-    one = CellSample(metainfo=dict(img_id=3, img_path="a.tif", ori_shape=(40, 50)))
-    one.eval_instances = InstanceData(
+    packed = CellSample(metainfo=dict(img_id=3, img_path="a.tif", ori_shape=(40, 50)))
+    packed.eval_instances = InstanceData(
         masks=squares((2, 2), (20, 30)), labels=np.zeros(2, int), ignore=np.array([False, True])
     )
-    one.pred_instances = InstanceData(
+    packed.pred_instances = InstanceData(
         masks=squares((2, 2), (20, 10)), labels=torch.zeros(2), scores=torch.tensor([0.9, 0.1])
     )
-    return one
+    return packed
 
 
 def halves(path):
@@ -76,11 +76,11 @@ def test_goes_to_the_backends(sample, tmp_path):
 
 
 def test_no_cells_at_all(tmp_path):
-    one = CellSample()
-    one.eval_instances = InstanceData(masks=[], labels=np.zeros(0, int), ignore=np.zeros(0, bool))
-    one.pred_instances = InstanceData(masks=[], labels=torch.zeros(0), scores=torch.zeros(0))
+    packed = CellSample()
+    packed.eval_instances = InstanceData(masks=[], labels=np.zeros(0, int), ignore=np.zeros(0, bool))
+    packed.pred_instances = InstanceData(masks=[], labels=torch.zeros(0), scores=torch.zeros(0))
     CellVisualizer(name="none").add_datasample(
-        "a", np.zeros((40, 50)), one, out_file=tmp_path / "a.png", scale=1
+        "a", np.zeros((40, 50)), packed, out_file=tmp_path / "a.png", scale=1
     )
     assert halves(tmp_path / "a.png")[0].max() == 0
 

@@ -42,7 +42,7 @@ def test_every_channel_is_seen(channels, dtype):
     shown = to_display(image, percentiles=(0, 100))
     assert shown.shape == (4, 16, 3) and shown.dtype == np.uint8
     seen = [tuple(shown[1, 2 * channel]) for channel in range(channels)]
-    assert len(set(seen)) == channels and min(max(one) for one in seen) > 100
+    assert len(set(seen)) == channels and min(max(values) for values in seen) > 100
     assert shown[0].max() == 0
 
 

@@ -18,8 +18,8 @@ def boxes_on(shape, *boxes):
 
 def page_of(image, cells, predictions):
     scores, crowd = np.linspace(1, 0.5, len(predictions)), np.zeros(len(cells), bool)
-    one = ClassInImage(predictions, scores, cells, crowd, rle_ops.area(cells))
-    return draw_errors(image, {0: one}, {0: find_errors(one)})
+    found = ClassInImage(predictions, scores, cells, crowd, rle_ops.area(cells))
+    return draw_errors(image, {0: found}, {0: find_errors(found)})
 
 
 def has_color(picture, kind):

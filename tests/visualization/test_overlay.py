@@ -130,12 +130,12 @@ def test_what_does_not_fit():
 
 def test_real_worms(real_data):
     pipeline = [dict(type="LoadImage"), dict(type="LoadCells")]
-    pipeline = [dict(one, _scope_="cellmm") for one in pipeline]
+    pipeline = [dict(step, _scope_="cellmm") for step in pipeline]
     dataset = BBBC010Dataset(
         data_root=real_data("bbbc010"), split="test", test_mode=True, pipeline=pipeline, indices=2
     )
-    one = dataset[1]
-    image, cells = one["img"], one["gt_layers"]
+    loaded = dataset[1]
+    image, cells = loaded["img"], loaded["gt_layers"]
     plain, drawn = draw_instances(image, [], scale=1), draw_instances(image, cells, scale=1)
     changed = (plain != drawn).any(2)
     worms = cells.count() > 0

@@ -19,6 +19,9 @@ from cellmm.registry import TRANSFORMS
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # or importing it asks the network for a version
 import albumentations as A  # noqa: E402
 
+# transforms that keep every pixel of an image
+WHOLE = ("D4", "HorizontalFlip", "RandomRotate90", "SquareSymmetry", "Transpose", "VerticalFlip")
+
 
 @TRANSFORMS.register_module()
 class Albumentations(BaseTransform):
@@ -38,13 +41,14 @@ class Albumentations(BaseTransform):
 
     reads = ("img", "rng")
     moves_pixels = True
-    removes_cells = True
 
     def __init__(self, *, transforms: Sequence[dict], min_area: int = 1) -> None:
         parts = [_build(config) for config in transforms]
         self.clips = [type(part).__name__ for part in parts if isinstance(part, A.ImageOnlyTransform)]
         self.compose = A.Compose(parts)
         self.min_area = min_area
+        keeps = all(isinstance(part, A.ImageOnlyTransform) or type(part).__name__ in WHOLE for part in parts)
+        self.removes_cells = min_area > 1 or not keeps
 
     def transform(self, results: dict) -> dict:
         image = results["img"]

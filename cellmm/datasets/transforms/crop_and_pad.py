@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from mmcv.transforms import BaseTransform
 
-from cellmm.datasets.transforms.geometry import crop, pad, resize
+from cellmm.datasets.transforms.geometry import crop, end_padding, pad, resize
 from cellmm.errors import CellMMError
 from cellmm.registry import TRANSFORMS
 
@@ -32,7 +32,7 @@ class CropRegion(BaseTransform):
                 f"{results.get('img_path')} is {height}x{width} pixels, smaller than the region to crop, "
                 f"rows to {self.y1} and columns to {self.x1}: change CropRegion in the config"
             )
-        return crop(results, self.y0, self.x0, self.y1, self.x1)
+        return crop(results, self.y0, self.x0, self.y1, self.x1, step=type(self).__name__)
 
 
 @TRANSFORMS.register_module()
@@ -54,7 +54,8 @@ class Rescale(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         height, width = results["img"].shape[:2]
-        return resize(results, (max(1, round(height * self.factor)), max(1, round(width * self.factor))))
+        new = max(1, round(height * self.factor)), max(1, round(width * self.factor))
+        return resize(results, new, step=type(self).__name__)
 
 
 @TRANSFORMS.register_module()
@@ -75,11 +76,11 @@ class ResizeTo(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         new = self.size
-        if self.keep_ratio:
+        if self.keep_ratio:  # not as Resize, which compares the longer side with the larger number
             old = results["img"].shape[:2]
             factor = min(n / o for n, o in zip(new, old, strict=True))
             new = tuple(max(1, round(o * factor)) for o in old)
-        return resize(results, new)
+        return resize(results, new, step=type(self).__name__)
 
 
 @TRANSFORMS.register_module()
@@ -93,10 +94,8 @@ class PadTo(BaseTransform):
         self.size, self.divisor, self.value = tuple(size), divisor, value
 
     def transform(self, results: dict) -> dict:
-        height, width = (max(n, s) for n, s in zip(results["img"].shape[:2], self.size, strict=True))
-        bottom = height + -height % self.divisor - results["img"].shape[0]
-        right = width + -width % self.divisor - results["img"].shape[1]
-        return pad(results, (0, bottom), (0, right), constant_values=self.value)
+        bottom, right = end_padding(results["img"].shape[:2], self.size, self.divisor)
+        return pad(results, (0, bottom), (0, right), step=type(self).__name__, constant_values=self.value)
 
 
 @TRANSFORMS.register_module()
@@ -118,4 +117,4 @@ class MirrorPad(BaseTransform):
         self.how = dict(mode="reflect") if value is None else dict(mode="constant", constant_values=value)
 
     def transform(self, results: dict) -> dict:
-        return pad(results, self.pad, self.pad, ignored=True, **self.how)
+        return pad(results, self.pad, self.pad, step=type(self).__name__, ignored=True, **self.how)

@@ -1,8 +1,11 @@
 """Crop, flip, pad and resize an image with its cells, its nuclei and its ignored pixels.
 
 Each function changes ``results`` in place and returns it. It composes ``to_original``, so that predictions
-can be put back, and refuses targets that it would leave behind. Cells without a pixel are dropped.
+can be put back, and refuses targets that it would leave behind, for which messages need the name of the
+``step`` that calls it. Cells without a pixel are dropped.
 """
+
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -15,12 +18,10 @@ from cellmm.datasets.transforms.moving_cells import (
 )
 from cellmm.structures import LabelLayers
 
-STEP = "a step that crops, flips, resizes or pads"
 
-
-def crop(results: dict, y0: int, x0: int, y1: int, x1: int) -> dict:
+def crop(results: dict, y0: int, x0: int, y1: int, x1: int, *, step: str) -> dict:
     """Keep rows ``y0`` to ``y1`` and columns ``x0`` to ``x1``, px, ends excluded."""
-    refuse_moved_targets(results, STEP)
+    refuse_moved_targets(results, step)
     part = np.s_[y0:y1, x0:x1]
     results["img"] = results["img"][part]
     if "gt_layers" in results:
@@ -30,9 +31,9 @@ def crop(results: dict, y0: int, x0: int, y1: int, x1: int) -> dict:
     return _moved(results, np.array([[1, 0, x0], [0, 1, y0], [0, 0, 1]]))
 
 
-def flip(results: dict, *, horizontal: bool, vertical: bool) -> dict:
+def flip(results: dict, *, horizontal: bool, vertical: bool, step: str) -> dict:
     """Mirror left to right (``horizontal``), top to bottom (``vertical``), or both."""
-    refuse_moved_targets(results, STEP)
+    refuse_moved_targets(results, step)
     height, width = results["img"].shape[:2]
     part = np.s_[:: -1 if vertical else 1, :: -1 if horizontal else 1]
     for key in ("img", "ignore"):
@@ -46,14 +47,21 @@ def flip(results: dict, *, horizontal: bool, vertical: bool) -> dict:
     return _moved(results, np.array([[x[0], 0, x[1]], [0, y[0], y[1]], [0, 0, 1]]))
 
 
+def end_padding(shape: Sequence[int], size: Sequence[int], divisor: int) -> tuple[int, int]:
+    """px to add below and to the right, so that ``shape`` reaches ``size`` and multiples of ``divisor``."""
+    sides = [max(old, new) for old, new in zip(shape, size, strict=True)]
+    bottom, right = (side + -side % divisor - old for side, old in zip(sides, shape, strict=True))
+    return bottom, right
+
+
 def pad(
-    results: dict, rows: tuple[int, int], columns: tuple[int, int], *, ignored: bool = False, **how
+    results: dict, rows: tuple[int, int], columns: tuple[int, int], *, step: str, ignored: bool = False, **how
 ) -> dict:
     """Add ``rows`` (above, below) and ``columns`` (left, right), px, without cells.
 
     ``how``: ``mode`` and values of ``np.pad`` for the image. ``ignored``: the added pixels are in ``ignore``.
     """
-    refuse_moved_targets(results, STEP)
+    refuse_moved_targets(results, step)
     shape = results["img"].shape[:2]
     results["img"] = np.pad(results["img"], (rows, columns, (0, 0)), **how)
     if ignored or "ignore" in results:
@@ -66,7 +74,7 @@ def pad(
     return _moved(results, np.array([[1, 0, -columns[0]], [0, 1, -rows[0]], [0, 0, 1]]))
 
 
-def resize(results: dict, new: tuple[int, int], interpolation: int | None = None) -> dict:
+def resize(results: dict, new: tuple[int, int], interpolation: int | None = None, *, step: str) -> dict:
     """Give the image the size ``new``, (h, w); of the cells the nearest pixel is taken.
 
     ``interpolation``: OpenCV's flag for the image. None: averages of areas where no side grows, else linear.
@@ -74,7 +82,7 @@ def resize(results: dict, new: tuple[int, int], interpolation: int | None = None
     old = results["img"].shape[:2]
     if new == old:
         return results
-    refuse_moved_targets(results, STEP)
+    refuse_moved_targets(results, step)
     if interpolation is None:
         # averages of areas would shift the image along a side that grows
         shrinks = new[0] <= old[0] and new[1] <= old[1]

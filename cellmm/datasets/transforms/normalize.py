@@ -120,7 +120,7 @@ def _fixed(mean: Any, std: Any, to_rgb: bool) -> tuple[np.ndarray, np.ndarray] |
     if mean.ndim != 1 or mean.shape != std.shape or not (np.isfinite(mean).all() and (std > 0).all()):
         raise ValueError("mean and std need one number per channel each, those of std above 0")
     if not to_rgb and len(mean) == 3:
-        raise ValueError("to_rgb=False: channels are R, G, B here; turn mean and std round and leave it out")
+        raise ValueError("to_rgb=False: channels are R, G, B here; reverse mean and std and leave it out")
     return mean, std
 
 

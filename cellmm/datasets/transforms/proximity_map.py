@@ -102,7 +102,8 @@ def within_cells(cells: LabelLayers, nuclei: LabelLayers) -> np.ndarray:
     """p of v0, float32 (H, W); 0 outside of cells."""
     pixels, ids = cell_pixels(cells)
     cy, cx = np.vstack([np.zeros((1, 2)), centres(cells, nuclei, (pixels, ids))]).T.astype(np.float32)
-    y, x = (one.astype(np.float32) for one in np.divmod(pixels.astype(np.int32), np.int32(cells.shape[1])))
+    places = np.divmod(pixels.astype(np.int32), np.int32(cells.shape[1]))
+    y, x = (place.astype(np.float32) for place in places)
     squares = (y - cy.take(ids)) ** 2 + (x - cx.take(ids)) ** 2
     farthest = np.zeros(len(cells) + 1, np.float32)
     np.maximum.at(farthest, ids, squares)

@@ -209,7 +209,8 @@ class _Axes:
     """Each pixel's place ``u`` on the long axis of its cell, nan off the cell's largest piece.
 
     All cells are one sparse graph (edges between 8 neighbours of the same id and layer, as long as the pixels
-    are apart), in which they are not connected: one Dijkstra run from one pixel a cell serves them all.
+    are apart), in which they are not connected: a single Dijkstra run, from one pixel of each cell, serves
+    them all.
     """
 
     def __init__(self, grid: _Grid) -> None:

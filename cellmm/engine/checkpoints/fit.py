@@ -1,4 +1,4 @@
-"""Does a checkpoint fit this model and this optimizer? Load it, or say in one line why not."""
+"""Load a checkpoint into a model, or say in one line why it does not fit the model or the optimizer."""
 
 import copy
 import logging

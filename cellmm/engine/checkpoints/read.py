@@ -73,7 +73,7 @@ def _read_torch(filename: str, map_location: str | torch.device) -> Any:
         if zipfile.is_zipfile(filename):
             with zipfile.ZipFile(filename) as archive:
                 if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
-                    raise CellMMError(f"{filename}: refused, a compressed archive is no checkpoint")
+                    raise CellMMError(f"{filename}: refused, a compressed archive is not a checkpoint")
                 if archive.testzip() is not None:  # torch does not look at the checksums
                     raise zipfile.BadZipFile("a checksum is wrong")
         elif tarfile.is_tarfile(filename):
@@ -85,8 +85,8 @@ def _read_torch(filename: str, map_location: str | torch.device) -> Any:
         raise
     except pickle.UnpicklingError as error:
         raise RefusedCheckpointError(
-            f"{filename}: refused, it holds objects other than tensors and plain values (or is no "
-            "checkpoint); only load files that were saved by cellmm, or see "
+            f"{filename}: refused, it holds objects other than tensors and plain values (or is not "
+            "a checkpoint); only load files that were saved by cellmm, or see "
             "tools/model_converters/convert_pickle_checkpoint.py"
         ) from error
     except Exception as error:  # a damaged file can fail anywhere inside the reader

@@ -14,6 +14,7 @@ from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
+from cellmm.models.heads.base import HeadContract
 from cellmm.registry import HOOKS
 from cellmm.structures import CellSample
 from cellmm.structures import rle as rle_ops
@@ -167,9 +168,9 @@ def _cures(runner: Runner) -> Iterator[str]:
     yield f"a longer training (train_cfg.{'max_epochs' if by_epoch else 'max_iters'})"
     yield f"another learning rate (now {_rate(runner):.2g})"
     for name, head in getattr(model, "heads", {}).items():
-        for part in ("finder", "test_cfg"):
-            if value := getattr(getattr(head, part, None), "score_thr", None):
-                yield f"a lower model.heads.{name}.{part}.score_thr (now {value:g})"
+        for key, value in HeadContract.of(head).score_thrs.items():
+            if value > 0:
+                yield f"a lower model.heads.{name}.{key} (now {value:g})"
     if any(isinstance(hook, mmengine.hooks.EMAHook) for hook in runner.hooks):
         yield "no averaged weights (EMAHook), which lag behind in a short training"
     yield LOOK

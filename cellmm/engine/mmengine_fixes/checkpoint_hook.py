@@ -66,11 +66,13 @@ class CheckpointHook(mmengine.hooks.CheckpointHook):
         cure = -(-self.interval * length // counts) * counts  # iterations
         if self.interval * length == cure:
             return
-        key, unit = "default_hooks.checkpoint.interval", "epochs are" if self.by_epoch else "is"
+        what, by_epoch = f"{self.interval} is", ""
+        if self.by_epoch:
+            epochs = "1 epoch is" if self.interval == 1 else f"{self.interval} epochs are"
+            what, by_epoch = f"{epochs} {self.interval * length} iterations,", " and by_epoch=False"
         raise CellMMError(
-            f"{key}: {self.interval} {unit} not a multiple of optim_wrapper.accumulative_counts, {counts}; "
-            f"training could not be resumed exactly; take {cure}"
-            + (" and by_epoch=False" if self.by_epoch else "")
+            f"default_hooks.checkpoint.interval: {what} not a multiple of optim_wrapper.accumulative_counts, "
+            f"{counts}; training could not be resumed exactly; take {cure}{by_epoch}"
         )
 
     def _remove_outdated(self, runner: Runner) -> None:

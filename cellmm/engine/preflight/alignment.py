@@ -1,17 +1,15 @@
 """Whether labels lie on what their images show: outlines follow the edges of the image."""
 
-import logging
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from mmengine.dist import is_main_process
-from mmengine.logging import print_log
 from scipy import fft, ndimage
 
 from cellmm.engine.class_order import leaves
 from cellmm.engine.preflight.cell_counts import name_of
 from cellmm.engine.preflight.evaluation import load
+from cellmm.engine.ranks import warn_on_first_rank
 
 NUM_IMAGES, LEAST_IMAGES = 8, 4
 SIDE = 512  # pixels of the middle of an image that is looked at
@@ -43,9 +41,11 @@ def check_alignment(dataset: Any) -> None:
             names.append(name_of(results))
     key = "train_dataloader.dataset"
     if len(chosen) and without == len(chosen):
-        _warn(f"{key}: none of {without} training images that were looked at has a cell; annotate them")
+        warn_on_first_rank(
+            f"{key}: none of {without} training images that were looked at has a cell; annotate them"
+        )
     if len(fits) >= LEAST_IMAGES and (text := misfit(fits)):
-        _warn(f"{key}: in {len(fits)} training images, such as {names[0]}, {text}")
+        warn_on_first_rank(f"{key}: in {len(fits)} training images, such as {names[0]}, {text}")
 
 
 def outline_fit(image: np.ndarray, layers: np.ndarray) -> np.ndarray | None:
@@ -114,8 +114,3 @@ def _fine(values: np.ndarray) -> np.ndarray:
 def _middle(values: np.ndarray, reach: int) -> np.ndarray:
     half = len(values) // 2
     return values[half - reach : half + reach + 1, half - reach : half + reach + 1]
-
-
-def _warn(text: str) -> None:
-    if is_main_process():
-        print_log(text, logger="current", level=logging.WARNING)

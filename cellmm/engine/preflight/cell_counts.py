@@ -1,18 +1,16 @@
 """The annotated cells, counted: against what training can learn from, the queries and the classes."""
 
 import heapq
-import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mmengine.dist import is_main_process
-from mmengine.logging import print_log
 from torch import nn
 
 from cellmm.datasets.transforms.contract import removes_cells
 from cellmm.engine.class_order import leaves
 from cellmm.engine.preflight.building import build
+from cellmm.engine.ranks import warn_on_first_rank
 from cellmm.errors import CellMMError
 from cellmm.io.coco_segmentations import instance_rle
 from cellmm.models.heads.base import HeadContract
@@ -91,15 +89,17 @@ def check_learnable(images: Sequence[Annotated]) -> None:
             f"training would learn nothing; {cure}"
         )
     if crowds > MANY_CROWDS * (cells + crowds):
-        _warn(
+        warn_on_first_rank(
             f"{key}: {crowds} of {cells + crowds} annotations are crowd regions (iscrowd=1), which training "
             "leaves out; set iscrowd to 0 where each marks one cell"
         )
     if empty:
-        _warn(f"{key}: {empty} of {cells} cells have no pixel and are left out; export their masks again")
+        warn_on_first_rank(
+            f"{key}: {empty} of {cells} cells have no pixel and are left out; export their masks again"
+        )
     without = [image.name for image in images if len(image.labels) == image.num_empty]
     if len(without) > MANY_WITHOUT * len(images):
-        _warn(
+        warn_on_first_rank(
             f"{key}: {len(without)} of {len(images)} images have no cell, such as {without[0]}; annotate "
             "them, or leave most of them out"
         )
@@ -109,7 +109,7 @@ def check_findable(images: Sequence[Annotated], key: str) -> None:
     """A warning where there is nothing to find, so that average precision is not defined."""
     if images and all(not image.labels for image in images):
         crowds = sum(image.num_crowd for image in images)
-        _warn(
+        warn_on_first_rank(
             f"{key}: none of the {len(images)} images has an annotated cell ({crowds} crowd regions), so AP "
             "is not defined (nan); annotate some"
         )
@@ -138,7 +138,7 @@ def check_queries(images: Sequence[Annotated], model: nn.Module, key: str = "tra
 def warn_of_many_cells(images: Sequence[Annotated], model: nn.Module, key: str) -> None:
     """Images with more cells than a head has queries, counted."""
     for path, number, share, name, most in _too_many(images, model, key):
-        _warn(
+        warn_on_first_rank(
             f"{key}: {share} images have more cells than {path} ({number}), {name} {most}; the others cannot "
             "be found"
         )
@@ -150,8 +150,8 @@ def _too_many(
     """For each head with too few queries: its key, their number, "3 of 5" (images with more cells), the name
     of the image with the most, and how many it has.
 
-    Where the pipeline may remove cells, those that come out of one draw of it are counted, of the images with
-    the most cells.
+    Where the pipeline may remove cells, those that come out of one draw of it are counted, of the LOOKED_AT
+    images with the most cells: "at least 3 of 50".
     """
     for path, number in _heads(model, "num_queries").items():
         crowded = [image for image in images if len(image.labels) > number]
@@ -162,7 +162,8 @@ def _too_many(
         counts = [pair for pair in counts if pair[0] > number]
         if counts:
             most, name = max(counts, key=lambda pair: pair[0])
-            yield path, number, f"{len(counts)} of {len(images)}", name, most
+            at_least = "at least " if len(unsure) > LOOKED_AT else ""
+            yield path, number, f"{at_least}{len(counts)} of {len(images)}", name, most
 
 
 def _may_remove(image: Annotated) -> bool:
@@ -189,8 +190,3 @@ def name_of(info: dict) -> str:
     """The path of an image, or of its first file."""
     path = info.get("img_path", "?")
     return path if isinstance(path, str) else path[0]
-
-
-def _warn(text: str) -> None:
-    if is_main_process():
-        print_log(text, logger="current", level=logging.WARNING)

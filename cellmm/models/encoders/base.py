@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
-from torch import Tensor
+from torch import Tensor, nn
 
+from cellmm.errors import CellMMError
 from cellmm.models.feature_spec import FeatureSpec
 
 
@@ -50,3 +51,20 @@ def min_size(encoder: Encoder) -> tuple[int, int]:
     """The smallest input (h, w) that an encoder takes."""
     least = getattr(encoder, "min_size", 1)
     return (least, least) if isinstance(least, int) else tuple(least)
+
+
+def out_specs(part: nn.Module, where: str) -> tuple[FeatureSpec, ...] | Mapping[str, tuple[FeatureSpec, ...]]:
+    """What an encoder or a decoder publishes.
+
+    Raises:
+        CellMMError: it publishes nothing, or something else; ``where`` is its key in the config.
+    """
+    specs = getattr(part, "out_specs", None)
+    groups = list(specs.values()) if isinstance(specs, Mapping) else [specs]
+    for group in groups:
+        if not group or not all(isinstance(spec, FeatureSpec) for spec in group):
+            raise CellMMError(
+                f"{where}.type: {type(part).__name__} does not say what it gives; set self.out_specs in its "
+                "__init__ to a tuple with a FeatureSpec for each of its maps, finest first"
+            )
+    return specs

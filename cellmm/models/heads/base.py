@@ -49,7 +49,10 @@ class MapHead(Head, Protocol):
     target: str
 
     def predict_maps(self, features: list[Tensor]) -> Tensor:
-        """Probabilities (B, h, w), float in [0, 1], at the stride of ``out_spec``, see HeadContract."""
+        """Probabilities (B, h, w), float in [0, 1], at the stride of ``out_spec``, see HeadContract.
+
+        The first pixel of the map is that of the input: ``out_spec.origin`` must be 0.
+        """
 
 
 @runtime_checkable
@@ -63,6 +66,24 @@ class Postprocess(Protocol):
         """Maps by target, float32 (h, w) in [0, 1], without padding -> the instances in them."""
 
 
+class OwnsParts(Protocol):
+    """A head, or a part, that builds configurable parts of its own by ``models.derive.build_part``.
+
+    Both attributes are optional and belong to the class, so that a config can be checked before anything is
+    built. ``heads.parts`` has the contracts of the parts of cellmm's heads.
+
+    Attributes:
+        default_parts: {name of a part: type that its config has unless it states one}, such as
+            ``{"activation": "InstanceActivation"}``.
+        part_arguments: {name of a part: names of the arguments that this class gives to it}, such as
+            ``{"activation": ("in_channels", "num_queries")}``. A part gets those that its constructor names;
+            configs leave them out.
+    """
+
+    default_parts: Mapping[str, str]
+    part_arguments: Mapping[str, tuple[str, ...]]
+
+
 @dataclass(frozen=True, kw_only=True)
 class HeadContract:
     """Optional attributes of a head, with their defaults.
@@ -74,6 +95,8 @@ class HeadContract:
         num_queries: maximum number of cells per image; None: unlimited.
         out_spec: stride and origin of its output; None: those of the finest map that it takes.
         target: of a MapHead; where training samples have ``gt_semantic``, it must hold this map.
+        score_thrs: {key in the head's config: scores at or below which it finds nothing}, such as
+            ``{"test_cfg.score_thr": 0.05}``; named to a user whose training finds nothing.
     """
 
     needs: Mapping[str, str] = field(default_factory=dict)
@@ -81,6 +104,7 @@ class HeadContract:
     num_queries: int | None = None
     out_spec: FeatureSpec | None = None
     target: str | None = None
+    score_thrs: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, head: nn.Module) -> "HeadContract":

@@ -1,6 +1,5 @@
 """A limit on the work that predicting an image spends without getting a mask for it."""
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -19,7 +18,7 @@ class DecodingBudget:
 
     Args:
         num: how many gateways there are.
-        free: see above, in pixels; infinite: no limit.
+        free: see above, in pixels.
         shape: (h, w) of the feature map.
     """
 
@@ -34,7 +33,7 @@ class DecodingBudget:
         paid = float(self.spent[self.paid].sum())
         wasted = float(self.spent.sum()) - paid
         left = max(self.free + paid / 2 - wasted, 0)
-        return most if math.isinf(left) else min(int(left // pixels), most)
+        return min(int(left // pixels), most)
 
     def spend(
         self, which: Tensor, pixels: int, points: Tensor, whole: Tensor, masks: Tensor, first: Tensor

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from cellmm.models.heads.gateway_samplers import SampledGateways
 from cellmm.models.heads.gateway_targets import ImageTargets, WindowTargets
+from cellmm.models.heads.gateways import SampledGateways
 from cellmm.models.losses.functional import mean_over_ranks
 from cellmm.registry import MODELS
 

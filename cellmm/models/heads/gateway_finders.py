@@ -1,7 +1,5 @@
 """Where gateways open when predicting: in the components or at the peaks of the disk probability."""
 
-from typing import Protocol
-
 import numpy as np
 import torch
 from scipy import ndimage
@@ -12,13 +10,6 @@ from torch.nn import functional as F
 from cellmm.checks import check_share, check_whole
 from cellmm.models.heads.gateways import Gateways
 from cellmm.registry import TASK_UTILS
-
-
-class GatewayFinder(Protocol):
-    """What GatewayHead's ``finder`` offers."""
-
-    def find(self, disk_probs: Tensor) -> Gateways:
-        """The gateways of one image in its disk probabilities (h, w)."""
 
 
 @TASK_UTILS.register_module()

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from cellmm.errors import CellMMError
 from cellmm.models.derive import build_part
 from cellmm.models.feature_spec import FeatureSpec, channels_of
-from cellmm.models.heads.gateway_samplers import SampledGateways
 from cellmm.models.heads.gateway_targets import ImageTargets
 from cellmm.models.heads.gateway_windows import DecodedMasks, cut_windows
+from cellmm.models.heads.gateways import SampledGateways
 from cellmm.models.renamed_keys import rename_on_load
 from cellmm.registry import MODELS, TASK_UTILS
 from cellmm.structures import CellSample, PredictedInstances
@@ -25,7 +25,8 @@ class GatewayHead(BaseModule):
     by F x gate, which is zero except inside its disk, and DecoNet draws the mask of the object that belongs
     to it, with skips from the coarser maps. Masks may overlap.
 
-    The parts are those that were published, unless others are given. In training ``sampler`` opens gateways
+    The parts are those that were published, unless others are given; ``heads.parts`` says what they must
+    offer. In training ``sampler`` opens gateways
     by the truth and ``criterion`` judges the disks and the masks. When predicting, ``finder`` finds gateways,
     each is looked at in ``windows``, ``scoring`` scores the masks and ``test_cfg`` says which are returned.
 
@@ -50,7 +51,7 @@ class GatewayHead(BaseModule):
     # what training samples must have, and the steps that write it
     needs = {"gt_disks": "ReferencePoints and DiskTargets before PackCellInputs"}
 
-    # what the config of a part without ``type`` is a config of
+    # see heads.base.OwnsParts
     default_parts = dict(
         mask_decoder="DecoNet",
         finder="ComponentFinder",
@@ -59,6 +60,9 @@ class GatewayHead(BaseModule):
         scoring="GatewayScoring",
         windows="GrowingWindows",
         test_cfg="InstanceTestCfg",
+    )
+    part_arguments = dict(
+        mask_decoder=("in_channels", "map_channels"), scoring=("in_channels",), windows=("multiple",)
     )
 
     def __init__(
@@ -89,6 +93,8 @@ class GatewayHead(BaseModule):
         self.sampler = build_part(self, TASK_UTILS, "sampler", sampler)
         self.windows = build_part(self, TASK_UTILS, "windows", windows, multiple=multiple)
         self.test_cfg = build_part(self, TASK_UTILS, "test_cfg", test_cfg)
+        parts = {"finder": self.finder, "test_cfg": self.test_cfg}
+        self.score_thrs = {f"{k}.score_thr": p.score_thr for k, p in parts.items() if hasattr(p, "score_thr")}
         stride, origin = self.grid.stride, self.grid.origin
         self.out_spec = FeatureSpec(1, stride, origin + stride * self.mask_decoder.origin)
         self._check_parts()

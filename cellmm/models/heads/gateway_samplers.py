@@ -1,8 +1,6 @@
 """Which gateways open in training, and which cells DecoNet should draw through them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -10,65 +8,14 @@ from skimage.morphology import thin
 from torch import Tensor
 
 from cellmm.checks import check_share, check_whole
-from cellmm.models.heads.gateway_finders import GatewayFinder
 from cellmm.models.heads.gateway_targets import ImageTargets
-from cellmm.models.heads.gateway_windows import GrowingWindows
-from cellmm.models.heads.gateways import Gateways
+from cellmm.models.heads.gateways import Gateways, SampledGateways
+from cellmm.models.heads.parts import GatewayFinder, GatewayWindows
 from cellmm.registry import TASK_UTILS
 
-
-@dataclass
-class SampledGateways:
-    """K windows with open gateways on the feature map.
-
-    Attributes:
-        image: which image of the batch, int64 (K,).
-        first: first pixel of each window, int64 (K, 2).
-        gates: the open pixels, bool (K, h, w).
-        probs: disk probability at the gateway, float (K,).
-        cells: per window the ids (from 1) of the cells to draw; none where the gateway is wrong.
-        has_mask: per window whether there is a mask to learn; it may be empty.
-    """
-
-    image: Tensor
-    first: Tensor
-    gates: Tensor
-    probs: Tensor
-    cells: list[Tensor]
-    has_mask: list[bool]
-
-    @classmethod
-    def of_batch(cls, parts: Sequence["SampledGateways"]) -> "SampledGateways":
-        """Join those of each image, in the order of the batch."""
-        return cls(
-            image=torch.cat([torch.full_like(part.image, i) for i, part in enumerate(parts)]),
-            first=torch.cat([part.first for part in parts]),
-            gates=torch.cat([part.gates for part in parts]),
-            probs=torch.cat([part.probs for part in parts]),
-            cells=[cells for part in parts for cells in part.cells],
-            has_mask=[has for part in parts for has in part.has_mask],
-        )
-
-
-class GatewaySampler(Protocol):
-    """What GatewayHead's ``sampler`` offers.
-
-    ``one_per_window``: whether each window has a single gateway, so that its mask can be judged.
-    """
-
-    one_per_window: bool
-
-    def sample(
-        self, targets: ImageTargets, disk_probs: Tensor, finder: GatewayFinder, windows: GrowingWindows
-    ) -> SampledGateways:
-        """Gateways of one image.
-
-        Args:
-            targets: the truth of the image.
-            disk_probs: what the head predicts, detached, 0 where it is not learned: float (h, w).
-            finder: how the head finds gateways when predicting.
-            windows: how large windows on the feature map are.
-        """
+# earlier versions drew a radius for each disk, this at most; the numbers are still drawn, unused, so that
+# those after them are the same
+FORMER_RADIUS = 4
 
 
 @TASK_UTILS.register_module()
@@ -92,12 +39,10 @@ class UnionGatewaySampler:
         self.keep_prob, self.thinning = keep_prob, thinning
 
     def sample(
-        self, targets: ImageTargets, disk_probs: Tensor, finder: GatewayFinder, windows: GrowingWindows
+        self, targets: ImageTargets, disk_probs: Tensor, finder: GatewayFinder, windows: GatewayWindows
     ) -> SampledGateways:
         disks, ids = targets.disks, targets.ids
-        torch.randint(
-            1, 5, (len(targets.points),)
-        )  # unused; keeps the order of random numbers of earlier trainings
+        torch.randint(1, FORMER_RADIUS + 1, (len(targets.points),))
         ids = ids[~torch.isin(ids, edge_ids(disks))]
         opened = ids[(torch.rand(len(ids)) < self.keep_prob).to(ids.device)]
         passes = int(torch.randint(0, self.thinning + 1, ()))
@@ -146,7 +91,7 @@ class SingleGatewaySampler:
             )
 
     def sample(
-        self, targets: ImageTargets, disk_probs: Tensor, finder: GatewayFinder, windows: GrowingWindows
+        self, targets: ImageTargets, disk_probs: Tensor, finder: GatewayFinder, windows: GatewayWindows
     ) -> SampledGateways:
         ids, points = targets.ids, targets.points
         radius = random_radius(len(points), self.radius, points)
@@ -169,7 +114,7 @@ class SingleGatewaySampler:
 
 
 def _in_windows(
-    parts: Sequence[tuple[Gateways, Tensor, Tensor]], disk_probs: Tensor, windows: GrowingWindows
+    parts: Sequence[tuple[Gateways, Tensor, Tensor]], disk_probs: Tensor, windows: GatewayWindows
 ) -> SampledGateways:
     """Each gateway in a window of its own, from (gateways, which of them (K,), id of its cell or 0 (K,))."""
     shape = disk_probs.shape

@@ -26,7 +26,7 @@ class GatewayScoring(nn.Module):
             None: none, as published.
     """
 
-    derived_arguments = ("in_channels",)  # what the head gives
+    part_arguments = {"objectness": ("num_features",)}
 
     def __init__(self, in_channels: int, objectness: dict | None = None) -> None:
         super().__init__()

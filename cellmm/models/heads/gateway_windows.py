@@ -49,8 +49,6 @@ class GrowingWindows:
         batch_size: gateways that go through DecoNet together when predicting.
     """
 
-    derived_arguments = ("multiple",)  # what the head gives
-
     def __init__(
         self, multiple: int = 1, size: int | None = None, patience: float | None = 1.0, batch_size: int = 16
     ) -> None:
@@ -90,12 +88,14 @@ class GrowingWindows:
             scores=probs.new_zeros(len(gateways)),
             limits={},
         )
-        budget = DecodingBudget(len(gateways), self._free_pixels(shape), shape)
+        budget = self._budget(len(gateways), shape)
         todo, grow, left_out = probs.argsort(descending=True, stable=True), 1, 0
         while len(todo):
             size, done, again = self.shape_on(shape, grow), 0, [todo[:0]]
-            most = max(self.batch_size // grow**2, 1)
-            while num := budget.allowed(size[0] * size[1], min(most, len(todo) - done)):
+            most, pixels = max(self.batch_size // grow**2, 1), size[0] * size[1]
+            while num := min(most, len(todo) - done):
+                if budget is not None and not (num := budget.allowed(pixels, num)):
+                    break
                 which = todo[done : done + num]
                 first = self.first_pixels(gateways.points[which], size, shape)
                 drawn, origins, scores = decode(which, first, gateways.open(which, first, size))
@@ -105,8 +105,9 @@ class GrowingWindows:
                 masks = drawn > mask_thr
                 cut = is_cut(masks, first, size, shape)
                 again.append(which[cut])
-                passes = ~cut & (scores > score_thr)
-                budget.spend(which, size[0] * size[1], gateways.points[which], passes, masks, origins)
+                if budget is not None:
+                    passes = ~cut & (scores > score_thr)
+                    budget.spend(which, pixels, gateways.points[which], passes, masks, origins)
                 done += num
             for index in todo[done:].tolist():  # a smaller window has cut its mask
                 out.probs[index] = probs.new_zeros(0, 0)
@@ -120,11 +121,12 @@ class GrowingWindows:
             ] = left_out
         return out
 
-    def _free_pixels(self, shape: Sequence[int]) -> float:
+    def _budget(self, num: int, shape: Sequence[int]) -> DecodingBudget | None:
         if self.patience is None:
-            return float("inf")
+            return None
         height, width = self.shape_on(shape)
-        return self.patience * (FREE_WINDOWS * height * width + shape[0] * shape[1])
+        free = self.patience * (FREE_WINDOWS * height * width + shape[0] * shape[1])
+        return DecodingBudget(num, free, shape)
 
 
 def is_cut(masks: Tensor, first: Tensor, size: Sequence[int], shape: Sequence[int]) -> Tensor:

@@ -1,5 +1,6 @@
 """Gateways: the places through which DiskMask hands one object at a time to the net that draws it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -44,3 +45,36 @@ class Gateways:
         if self.labels is not None:
             gates &= self.labels[rows[:, :, None], cols[:, None, :]] == (which + 1)[:, None, None]
         return gates
+
+
+@dataclass
+class SampledGateways:
+    """K windows with open gateways on the feature map.
+
+    Attributes:
+        image: which image of the batch, int64 (K,).
+        first: first pixel of each window, int64 (K, 2).
+        gates: the open pixels, bool (K, h, w).
+        probs: disk probability at the gateway, float (K,).
+        cells: per window the ids (from 1) of the cells to draw; none where the gateway is wrong.
+        has_mask: per window whether there is a mask to learn; it may be empty.
+    """
+
+    image: Tensor
+    first: Tensor
+    gates: Tensor
+    probs: Tensor
+    cells: list[Tensor]
+    has_mask: list[bool]
+
+    @classmethod
+    def of_batch(cls, parts: Sequence["SampledGateways"]) -> "SampledGateways":
+        """Join those of each image, in the order of the batch."""
+        return cls(
+            image=torch.cat([torch.full_like(part.image, i) for i, part in enumerate(parts)]),
+            first=torch.cat([part.first for part in parts]),
+            gates=torch.cat([part.gates for part in parts]),
+            probs=torch.cat([part.probs for part in parts]),
+            cells=[cells for part in parts for cells in part.cells],
+            has_mask=[has for part in parts for has in part.has_mask],
+        )

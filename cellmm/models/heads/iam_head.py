@@ -8,6 +8,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from cellmm.checks import check_whole
+from cellmm.errors import CellMMError
 from cellmm.models.derive import build_part
 from cellmm.models.feature_spec import FeatureSpec, channels_of
 from cellmm.models.heads.class_check import check_labels
@@ -52,7 +53,7 @@ class IAMHead(BaseModule):
         coord_order: pixel positions for both branches and the activation maps: 0 none, as published, 1 x and
             y, as SparseInst, 2 also x^2, x y and y^2.
         num_refine: how often the instance features are refined by the masks that they gave, see QueryRefiner.
-        instance_branch: config of TopDownBranch.
+        instance_branch: config of TopDownBranch. What this and other parts must offer is in heads.parts.
         mask_branch: config of MaskBranch; the masks have the stride of its ``level``.
         activation: config of InstanceActivation or SoftmaxInstanceActivation.
         criterion: config of SetCriterion: matcher and losses.
@@ -60,13 +61,19 @@ class IAMHead(BaseModule):
         test_cfg: ``mask_thr``, ``score_thr`` and ``nms``, see InstanceTestCfg.
     """
 
-    # what the config of a part without ``type`` is a config of
+    # see heads.base.OwnsParts
     default_parts = dict(
         instance_branch="TopDownBranch",
         mask_branch="MaskBranch",
         activation="InstanceActivation",
         criterion="SetCriterion",
         test_cfg="InstanceTestCfg",
+    )
+    part_arguments = dict(
+        instance_branch=("in_channels", "coord_order"),
+        mask_branch=("in_channels", "coord_order"),
+        activation=("in_channels", "num_queries", "coord_order"),
+        objectness=("num_features",),
     )
 
     def __init__(
@@ -88,6 +95,7 @@ class IAMHead(BaseModule):
         super().__init__(init_cfg)
         check_whole(1, num_queries=num_queries, num_classes=num_classes, feature_dim=feature_dim)
         check_whole(0, num_refine=num_refine)
+        _check_first_pixel(in_specs)
         self.num_queries, self.num_classes = num_queries, num_classes
         inputs = dict(in_channels=channels_of(in_specs), coord_order=coord_order)
         self.instance_branch = build_part(self, MODELS, "instance_branch", instance_branch, **inputs)
@@ -113,6 +121,7 @@ class IAMHead(BaseModule):
             self.objectness = build_part(self, MODELS, "objectness", objectness, num_features=feature_dim)
         self.criterion = build_part(self, MODELS, "criterion", criterion)
         self.test_cfg = build_part(self, TASK_UTILS, "test_cfg", test_cfg)
+        self.score_thrs = {"test_cfg.score_thr": self.test_cfg.score_thr}
         self.out_spec = in_specs[self.mask_branch.level]
         self.num_unmatched = 0
         self._limits = LimitLog()
@@ -223,4 +232,13 @@ class IAMHead(BaseModule):
             stride=self.out_spec.stride,
             mask_thr=cfg.mask_thr,
             limits=limits,
+        )
+
+
+def _check_first_pixel(specs: Sequence[FeatureSpec]) -> None:
+    """Refuse maps of convolutions without padding: masks would lie off by what these take off."""
+    if any(spec.origin for spec in specs):
+        raise CellMMError(
+            f"IAMHead: its maps start at pixels {', '.join(str(spec.origin) for spec in specs)} of the "
+            "input, and they must start at 0; set padding='same' in the encoder and in the decoder"
         )

@@ -25,8 +25,6 @@ class _Activation(nn.Module):
             grid, one per query; needs ``coord_order=2``. 0: ordinary initialisation, as published.
     """
 
-    derived_arguments = ("in_channels", "num_queries", "coord_order")
-
     def __init__(
         self, in_channels: int, num_queries: int, coord_order: int = 0, spatial_prior: float = 0.0
     ) -> None:

@@ -27,8 +27,6 @@ class Objectness(nn.Module):
         in_score: False: learned only, scores are as without it.
     """
 
-    derived_arguments = ("num_features",)
-
     def __init__(self, loss: dict, in_score: bool = True) -> None:
         super().__init__()
         self.iou_loss, self.in_score = MODELS.build(loss), in_score

@@ -40,8 +40,6 @@ class DecoNet(nn.Module):
         coarsest_channels: channels of the coarsest map.
     """
 
-    derived_arguments = ("in_channels", "map_channels")  # what the head gives
-
     def __init__(
         self,
         in_channels: int,

@@ -24,12 +24,11 @@ class TopDownBranch(nn.Module):
         channels: width of the branch.
         depth: 3x3 blocks per level, 4 as published.
         level: the finest decoder map that the branch reads; 0, the finest of all, as published.
-        num_levels: decoder levels from ``level`` on, down to the coarsest at most.
+        num_levels: how many decoder maps the branch reads from ``level`` on. It stops at the coarsest, so
+            that the number of all maps means "down to the coarsest" at any ``level``; more are refused.
         coord_order: pixel positions as further channels, see ``coordinate_channels``. The head gives it.
         norm: ``'BN'`` or ``'GN'``.
     """
-
-    derived_arguments = ("in_channels", "coord_order")
 
     def __init__(
         self,

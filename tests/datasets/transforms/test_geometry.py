@@ -4,6 +4,7 @@ import albumentations as A
 import numpy as np
 import pytest
 
+from cellmm.datasets.transforms import TransformContract
 from cellmm.datasets.transforms.moving_cells import pack_layers, unpack_layers
 from cellmm.errors import CellMMError
 from cellmm.registry import TRANSFORMS
@@ -105,6 +106,20 @@ def test_min_area_drops_slivers_from_every_key():
     assert len(results["gt_ignore"]) == len(results["gt_areas"]) == 1
 
 
+@pytest.mark.parametrize(
+    ("parts", "min_area", "removes"),
+    [
+        ([], 1, False),
+        ([dict(type="HorizontalFlip"), dict(type="D4"), dict(type="GaussNoise")], 1, False),
+        ([dict(type="HorizontalFlip")], 2, True),
+        ([dict(type="VerticalFlip"), dict(type="Affine")], 1, True),
+    ],
+)
+def test_flips_remove_no_cell(parts, min_area, removes):
+    step = build(type="Albumentations", transforms=parts, min_area=min_area)
+    assert TransformContract.of(step).removes_cells == removes
+
+
 def test_refused_transforms():
     with pytest.raises(ValueError, match="mirrored border shows cells twice"):
         build(type="Albumentations", transforms=[dict(type="Affine", border_mode=4)])
@@ -201,8 +216,8 @@ def test_mirror_pad_mirrors_the_image_and_ignores_what_it_added():
     results = scene((24, 24), num=1)
     build(type="MirrorPad", top_left=5, bottom_right=0)(results)
     assert results["gt_layers"].areas().tolist() == [144], "a mirrored cell is not a second one"
-    one = dict(scene((1, 1), num=0), img=np.ones((1, 1, 1), np.float32))
-    assert build(type="MirrorPad", top_left=2, bottom_right=2)(one)["img"].tolist() == [[[1.0]] * 5] * 5
+    pixel = dict(scene((1, 1), num=0), img=np.ones((1, 1, 1), np.float32))
+    assert build(type="MirrorPad", top_left=2, bottom_right=2)(pixel)["img"].tolist() == [[[1.0]] * 5] * 5
     black = dict(scene((1, 1), num=0), img=np.ones((1, 1, 1), np.float32))
     build(type="MirrorPad", top_left=2, bottom_right=1, value=0.25)(black)
     assert black["img"][..., 0].tolist() == [[0.25] * 4] * 2 + [[0.25, 0.25, 1, 0.25]] + [[0.25] * 4]

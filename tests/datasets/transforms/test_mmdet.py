@@ -62,6 +62,7 @@ STEPS = {
     "enlarge": dict(type="Resize", scale_factor=2.0, interpolation="nearest"),
     "enlarge one axis": dict(type="Resize", scale=(180, 40), interpolation="nearest"),
     "shrink": dict(type="Resize", scale=(1000, 20), keep_ratio=True, interpolation="area"),
+    "shrink to the nearest": dict(type="Resize", scale=(17, 13), interpolation="nearest"),
     "shrink at random": dict(
         type="RandomResize", scale=(60, 40), ratio_range=(0.5, 0.5), interpolation="area", keep_ratio=True
     ),
@@ -77,6 +78,7 @@ STEPS = {
 }
 SHAPES = {"enlarge": (80, 120), "enlarge one axis": (40, 180), "shrink": (20, 30), "pad": (40, 70)}
 SHAPES |= {"shrink at random": (20, 30), "enlarge at random": (80, 120), "pad to a divisor": (64, 64)}
+SHAPES |= {"shrink to the nearest": (13, 17)}
 SHAPES |= {"pad to a square": (60, 60), "middle": (22, 31), "crop": (24, 25), "share": (12, 30)}
 
 
@@ -112,6 +114,20 @@ def test_to_original_leads_back(name):
     np.testing.assert_allclose(back[:2], results["img"][y, x].T, atol=1e-3)
 
 
+@pytest.mark.parametrize("scale", [(15, 10), (41, 27), (120, 80), (77, 99), (120, 10), (15, 80)])
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic", "area", "lanczos"])
+def test_no_interpolation_moves_the_image(interpolation, scale):
+    """Pixels come from where ``to_original`` says, or from the pixel nearest to it."""
+    results = scene(2)
+    y, x = np.mgrid[: SIZE[0], : SIZE[1]]
+    results["img"] = np.stack([x, y], axis=-1).astype(np.float32)
+    build(type="Resize", scale=scale, interpolation=interpolation)(results)
+    assert results["img"].shape == (*scale[::-1], 2)
+    y, x = np.mgrid[2 : scale[1] - 2, 2 : scale[0] - 2].reshape(2, -1)
+    back = results["to_original"] @ np.stack([x, y, np.ones_like(x)])
+    assert np.abs(back[:2] - results["img"][y, x].T).max() <= (0.501 if interpolation == "nearest" else 0.1)
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize(
     "config",
@@ -119,8 +135,8 @@ def test_to_original_leads_back(name):
         dict(type="Resize", scale=(33, 50), keep_ratio=True),
         dict(type="Resize", scale=(33, 50)),
         dict(type="Resize", scale=77, keep_ratio=True, interpolation="bicubic"),
-        dict(type="Resize", scale_factor=(0.3, 1.7), interpolation="area"),
-        dict(type="Resize", scale_factor=0.77, keep_ratio=True, interpolation="nearest"),
+        dict(type="Resize", scale_factor=(0.3, 0.7), interpolation="area"),
+        dict(type="Resize", scale_factor=0.77, keep_ratio=True, interpolation="lanczos"),
         dict(type="Pad", size=(99, 41), pad_val=7),
         dict(type="Pad", size_divisor=32, pad_to_square=True, pad_val=dict(img=(1, 2, 3))),
         dict(type="CenterCrop", crop_size=(21, 100)),
@@ -166,8 +182,8 @@ def test_random_sizes_and_places_cover_their_range_and_depend_on_the_draw_alone(
     assert set(widths(type="RandomResize", scale=[(30, 20), (33, 20)])) == {30, 31, 32, 33}
     assert set(widths(type="RandomCrop", crop_size=(10, 12), crop_type="absolute_range")) == {10, 11, 12}
     for config in STEPS.values():
-        one, other = (build(**config)(scene(seed=3)) for _ in range(2))
-        assert np.array_equal(one["img"], other["img"])
+        first, other = (build(**config)(scene(seed=3)) for _ in range(2))
+        assert np.array_equal(first["img"], other["img"])
 
 
 def test_a_crop_shows_a_cell_unless_it_may_not():
@@ -175,12 +191,12 @@ def test_a_crop_shows_a_cell_unless_it_may_not():
         results = scene(num=0)
         cell = np.zeros((1, *SIZE), bool)
         cell[0, :3, :3] = True
-        one = dict(
+        cell = dict(
             gt_layers=LabelLayers.from_masks(cell, SIZE),
             gt_nuclei=LabelLayers(np.zeros((1, *SIZE), np.int32), num=1),
         )
-        one |= dict(gt_labels=np.zeros(1, int), gt_ignore=np.zeros(1, bool), gt_areas=np.ones(1))
-        return dict(results, **one) | more
+        cell |= dict(gt_labels=np.zeros(1, int), gt_ignore=np.zeros(1, bool), gt_areas=np.ones(1))
+        return dict(results, **cell) | more
 
     def shows(allowed: bool, seed: int, **more) -> bool:
         step = build(type="RandomCrop", crop_size=(30, 20), allow_negative_crop=allowed)
@@ -194,7 +210,8 @@ def test_a_crop_shows_a_cell_unless_it_may_not():
 @pytest.mark.parametrize("name", STEPS)
 def test_targets_are_not_left_behind_and_tests_are_not_random(name):
     step = build(**STEPS[name])
-    with pytest.raises(CellMMError, match="after ReferencePoints, whose gt_points it does not move"):
+    says = f"^{STEPS[name]['type']} comes after ReferencePoints, whose gt_points it does not move"
+    with pytest.raises(CellMMError, match=says):
         step(dict(scene(), gt_points=np.zeros((5, 2), np.float32)))
     is_random = "Random" in STEPS[name]["type"]
     for results in (dict(scene(), eval_instances={}), {k: v for k, v in scene().items() if k != "rng"}):
@@ -232,9 +249,9 @@ def test_photometric_distortion_of_colours_by_hand():
     image = np.array([[[200.0, 100.0, 50.0]]], np.float32)
     step = build(type="PhotoMetricDistortion", **none, saturation_range=(0.5, 0.5), hue_delta=0)
     results = [step(dict(img=image, rng=np.random.default_rng(i)))["img"] for i in range(30)]
-    found = {tuple(sorted(one.ravel().round(3))) for one in results}
+    found = {tuple(sorted(result.ravel().round(3))) for result in results}
     assert found == {(50, 100, 200), (125, 150, 200)}
-    assert len({tuple(one.ravel().round(3)) for one in results}) > 4  # channels change places
+    assert len({tuple(result.ravel().round(3)) for result in results}) > 4  # channels change places
     step = build(type="PhotoMetricDistortion", **none, saturation_range=(1, 1), hue_delta=180)
     for seed in range(30):
         pixel = step(dict(img=image, rng=np.random.default_rng(seed)))["img"]

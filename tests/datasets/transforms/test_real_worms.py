@@ -17,7 +17,7 @@ def wells(real_data):
     dataset.pipeline = [
         step for step in dataset.pipeline if step.type not in ("RandomWarp", "RandomIntensity")
     ]
-    return [one["data_samples"] for one in DATASETS.build(dataset)]
+    return [sample["data_samples"] for sample in DATASETS.build(dataset)]
 
 
 def test_every_whole_worm_has_a_disk_on_itself(wells):

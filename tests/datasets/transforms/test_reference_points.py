@@ -71,9 +71,9 @@ def test_one_pixel_cells(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_cells_and_one_pixel(kind):
     assert find(np.zeros((0, 1, 1), bool), kind=kind).shape == (0, 2)
-    one = np.ones((1, 1, 1), bool)
-    assert np.isnan(find(one, kind=kind)).all()
-    np.testing.assert_array_equal(find(one, kind=kind, border=0), [[0, 0]])
+    pixel = np.ones((1, 1, 1), bool)
+    assert np.isnan(find(pixel, kind=kind)).all()
+    np.testing.assert_array_equal(find(pixel, kind=kind, border=0), [[0, 0]])
     assert np.isnan(find(np.zeros((1, 5, 5), bool), kind=kind, stride=2, border=0)).all()
 
 

@@ -30,7 +30,7 @@ def row(crowd=()):
 
 def test_by_hand():
     done = build(targets=SEMANTIC_NAMES, border_width=1)(row())
-    assert {name: one[0].tolist() for name, one in done["gt_semantic"].items()} == dict(
+    assert {name: target[0].tolist() for name, target in done["gt_semantic"].items()} == dict(
         cytoplasm=[1, 1, 1, 1, 1, 1, 1, 0, 1, 1],
         nuclei=[0, 1, 0, 0, 0, 0, 0, 0, 1, 0],
         border=[0, 0, 0, 1, 1, 0, 1, 0, 1, 0],
@@ -67,7 +67,7 @@ def test_crowd_regions_are_ignored_and_count_as_no_cells():
 
 def test_no_cells_at_all():
     done = build(targets=("cytoplasm", "border", "background"))(dict(gt_layers=LabelLayers.empty(3, 5)))
-    assert [int(one.sum()) for one in done["gt_semantic"].values()] == [0, 0, 15]
+    assert [int(target.sum()) for target in done["gt_semantic"].values()] == [0, 0, 15]
 
 
 def test_a_sample_carries_maps_and_nuclei():
@@ -96,7 +96,7 @@ def test_a_sample_carries_maps_and_nuclei():
 )
 def test_geometry_after_it_is_refused(writer, step):
     results = dict(TRANSFORMS.build(dict(type=writer))(row()), rng=np.random.default_rng(0))
-    with pytest.raises(CellMMError, match=writer):
+    with pytest.raises(CellMMError, match=f"^{step['type']} .*{writer}"):
         TRANSFORMS.build(step)(results)
 
 

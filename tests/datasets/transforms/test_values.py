@@ -177,9 +177,9 @@ def test_small_or_scattered_or_one_channel_or_all_constant_is_not_fill():
     bar = image.copy()
     bar[200:210, 100:200] = 0  # a scale bar
     assert find_fill(bar) is None
-    one = image.copy()
-    one[:100, :100, 0] = 0
-    assert find_fill(one) is None
+    changed = image.copy()
+    changed[:100, :100, 0] = 0
+    assert find_fill(changed) is None
     assert find_fill(np.zeros((200, 200, 1), np.float32)) is None
     halves = np.zeros((200, 200, 1), np.float32)
     halves[:100] = 1
@@ -198,11 +198,11 @@ def test_all_workers_together_name_ten_images_and_then_count(said):
     step = TRANSFORMS.build(dict(type="Normalize"))
     image = np.zeros((50, 60, 1), np.float32)
     image[10:20, 30:40] = 255
-    assert all(one.is_shared() for one in step._warned.values())  # as forked workers have it
+    assert all(flag.is_shared() for flag in step._warned.values())  # as forked workers have it
     copies = [copy.copy(step) for _ in range(3)]
     for i in range(25):
-        for one in copies:
-            one(dict(img=image.copy(), img_path=f"{i}.tif"))
+        for worker in copies:
+            worker(dict(img=image.copy(), img_path=f"{i}.tif"))
     names = [line.partition(": holds")[0] for line in said]
     assert names == [*(f"{i}.tif" for i in range(10)), "20 images so far, the last one 19.tif"]
 

@@ -161,7 +161,7 @@ def loads_that_run_code(source: str) -> list[str]:
             found.append(name)
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            names = {f"{node.module}.{one.name}" for one in node.names}
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
             unsafe = {"torch.load", "pickle.load", "pickle.loads", "mmengine.load", "mmengine.fileio.load"}
             found += sorted(names & unsafe | {name for name in names if name.startswith("joblib.")})
     return found

@@ -26,7 +26,3 @@ def test_masks_at_a_place_that_is_covered_do_not_pay():
     )
     assert budget.paid[0] and budget.spent[0] == 1280 and budget.allowed(1, 9999) == 700 + 640 + 128 - 2 * 256
     assert budget.allowed(1, 3) == 3
-
-
-def test_no_limit():
-    assert DecodingBudget(4, free=float("inf"), shape=(8, 8)).allowed(10**9, 7) == 7

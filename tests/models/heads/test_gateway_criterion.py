@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from cellmm.models.heads.gateway_samplers import SampledGateways
 from cellmm.models.heads.gateway_targets import WindowTargets
+from cellmm.models.heads.gateways import SampledGateways
 from cellmm.registry import MODELS
 
 WEIGHTED = dict(

@@ -145,6 +145,13 @@ def test_long_cells_may_grow(order):
     assert pixels == all_pixels and same(drawn.probs, everything.probs)
 
 
+def test_without_patience_no_work_is_counted(monkeypatch):
+    monkeypatch.setattr("cellmm.models.heads.gateway_windows.DecodingBudget", None)
+    points = grid((64, 64), 16)
+    drawn, _ = run(windows(patience=None), found(points), (64, 64), [(3, 4)] * len(points))
+    assert left_out(drawn) == 0 and all(prob.numel() for prob in drawn.probs)
+
+
 def test_nothing_changes_the_order_of_what_is_returned():
     """Components come by their place, and are looked at by their probability."""
     points = grid((64, 64), 16)

@@ -1,6 +1,7 @@
 """The IAM head: equations, matching per image, no cells, too many cells, scores."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -27,6 +28,11 @@ def build(**options):
     )
     head["mask_branch"] = dict(BRANCH, mask_dim=4, **options.pop("mask_branch", {}))
     return MODELS.build(head | options)
+
+
+def test_maps_that_do_not_start_at_the_first_pixel_are_refused():
+    with pytest.raises(CellMMError, match="IAMHead: .* start at pixels 92, 92 of .* padding='same'"):
+        build(in_specs=tuple(replace(spec, origin=92) for spec in feature_pyramid(CHANNELS)))
 
 
 def features(batch=2, size=(16, 24)):
@@ -233,7 +239,7 @@ def test_scores_with_objectness(kind):
     unaware.load_state_dict(head.state_dict())
     plain.load_state_dict(head.state_dict(), strict=False)
     with torch.no_grad():
-        found = [one.predict(features(batch=1), [sample(0)])[0] for one in (unaware, plain)]
+        found = [each.predict(features(batch=1), [sample(0)])[0] for each in (unaware, plain)]
     torch.testing.assert_close(found[0].scores, found[1].scores)
 
 

@@ -47,8 +47,8 @@ def test_none_and_empty_masks():
 def test_windows_of_other_batches_change_nothing():
     net, (features, logits, probs) = MaskQuality(10), inputs()
     together = net(features, logits, probs)
-    one = torch.cat([net(features[i : i + 1], logits[i : i + 1], probs[i : i + 1]) for i in range(3)])
-    torch.testing.assert_close(one, together)
+    alone = torch.cat([net(features[i : i + 1], logits[i : i + 1], probs[i : i + 1]) for i in range(3)])
+    torch.testing.assert_close(alone, together)
 
 
 def test_maskness_by_hand():

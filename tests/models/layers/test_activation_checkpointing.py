@@ -19,11 +19,11 @@ def test_result_gradients_and_statistics_are_the_same():
     x = torch.rand(3, 2, 8, 8)
     for net in (plain, again):
         net(x).square().sum().backward()
-    for one, other in zip(plain.parameters(), again.parameters(), strict=True):
-        assert one.grad.abs().sum() > 0
-        assert torch.equal(one.grad, other.grad)
-    for one, other in zip(plain.buffers(), again.buffers(), strict=True):
-        assert torch.equal(one, other)
+    for expected, other in zip(plain.parameters(), again.parameters(), strict=True):
+        assert expected.grad.abs().sum() > 0
+        assert torch.equal(expected.grad, other.grad)
+    for expected, other in zip(plain.buffers(), again.buffers(), strict=True):
+        assert torch.equal(expected, other)
     assert [m.momentum for m in again.modules() if hasattr(m, "momentum")] == [0.1, 0.1]
     assert torch.equal(plain.eval()(x), again.eval()(x))
 
@@ -64,7 +64,7 @@ def test_names_of_a_model():
     names = ["encoder.levels.0", "heads.instances.mask_branch.levels.0.0"]
     model = segmentor(names)
     assert [
-        name for name, one in model.named_modules() if getattr(one, "activation_checkpointing", False)
+        name for name, module in model.named_modules() if getattr(module, "activation_checkpointing", False)
     ] == names
     with pytest.raises(
         CellMMError,

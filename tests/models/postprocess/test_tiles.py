@@ -17,14 +17,14 @@ def test_cores_share_no_pixel_and_leave_none_out(shape, tile, share):
     overlap = int(tile * share)
     tiles = cut_into_tiles(shape, tile, overlap)
     pixels = np.indices(shape).reshape(2, -1).T
-    owners = np.sum([one.owns(pixels) for one in tiles], axis=0)
+    owners = np.sum([part.owns(pixels) for part in tiles], axis=0)
     assert (owners == 1).all()
-    for one in tiles:
-        assert 0 <= one.top < one.bottom <= shape[0] and 0 <= one.left < one.right <= shape[1]
-        assert one.bottom - one.top == min(tile, shape[0]) and one.right - one.left == min(tile, shape[1])
-        inside = pixels[one.owns(pixels)]
-        assert (inside >= (one.top, one.left)).all() and (inside < (one.bottom, one.right)).all()
-    rows = sorted({(one.top, one.bottom) for one in tiles})
+    for part in tiles:
+        assert 0 <= part.top < part.bottom <= shape[0] and 0 <= part.left < part.right <= shape[1]
+        assert part.bottom - part.top == min(tile, shape[0]) and part.right - part.left == min(tile, shape[1])
+        inside = pixels[part.owns(pixels)]
+        assert (inside >= (part.top, part.left)).all() and (inside < (part.bottom, part.right)).all()
+    rows = sorted({(part.top, part.bottom) for part in tiles})
     assert all(a[1] - b[0] >= overlap for a, b in zip(rows[:-1], rows[1:], strict=True))
 
 

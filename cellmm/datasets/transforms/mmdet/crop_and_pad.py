@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from cellmm.datasets.transforms.geometry import crop, pad
+from cellmm.datasets.transforms.geometry import crop, end_padding, pad
 from cellmm.datasets.transforms.mmdet.arguments import NO_BOXES, pair, refuse, training_rng
 from cellmm.errors import CellMMError
 from cellmm.registry import TRANSFORMS
@@ -44,7 +44,7 @@ class CenterCrop(BaseTransform):
         shape = results["img"].shape[:2]
         size = [min(new, old) for new, old in zip(self.crop_size[::-1], shape, strict=True)]
         y, x = (round((old - new) / 2) for old, new in zip(shape, size, strict=True))
-        return crop(results, y, x, y + size[0], x + size[1])
+        return crop(results, y, x, y + size[0], x + size[1], step=type(self).__name__)
 
 
 @TRANSFORMS.register_module()
@@ -97,7 +97,7 @@ class RandomCrop(BaseTransform):
         else:
             shows = _shows(learned, height, width)
             y, x = divmod(int(rng.choice(np.flatnonzero(shows))), shows.shape[1])
-        return crop(results, y, x, y + height, x + width)
+        return crop(results, y, x, y + height, x + width, step=type(self).__name__)
 
     def _size(self, shape: Sequence[int], rng: np.random.Generator) -> tuple[int, int]:
         """(h, w) of the crop, px, at most those of the image."""
@@ -152,7 +152,7 @@ class Pad(BaseTransform):
         pad_val: float | Sequence[float] | dict = 0,
         padding_mode: str = "constant",
     ) -> None:
-        mirror = "leave it out, or use MirrorPad: a mirrored cell would be a second one"
+        mirror = "leave it out, or use MirrorPad: mirrored cells would count twice"
         refuse("Pad", "padding_mode", padding_mode, ("constant",), mirror)
         if [size, size_divisor].count(None) == (2 if not pad_to_square else 0):
             raise ValueError("Pad: give one of size, size_divisor and pad_to_square")
@@ -170,12 +170,9 @@ class Pad(BaseTransform):
                 f"Pad: pad_val has {len(self.value)} numbers, {results.get('img_path')} {channels} channels: "
                 "give one per channel"
             )
-        new = [max(height, self.size[1]), max(width, self.size[0])]
-        new = [max(new)] * 2 if self.pad_to_square else new
-        bottom, right = (
-            side + -side % self.divisor - old for side, old in zip(new, (height, width), strict=True)
-        )
-        pad(results, (0, bottom), (0, right))
+        size = [max(height, width)] * 2 if self.pad_to_square else self.size[::-1]
+        bottom, right = end_padding((height, width), size, self.divisor)
+        pad(results, (0, bottom), (0, right), step=type(self).__name__)
         results["img"][height:] = self.value
         results["img"][:, width:] = self.value
         return results

@@ -38,8 +38,8 @@ class RandomFlip(BaseTransform):
             "RandomFlip", "swap_seg_labels", swap_seg_labels, (None,), "leave it out; classes have no side"
         )
         self.directions = [direction] if isinstance(direction, str) else list(direction)
-        for one in self.directions:
-            refuse("RandomFlip", "direction", one, DIRECTIONS, f"choose among {', '.join(DIRECTIONS)}")
+        for way in self.directions:
+            refuse("RandomFlip", "direction", way, DIRECTIONS, f"choose among {', '.join(DIRECTIONS)}")
         is_list = isinstance(prob, list | tuple)
         self.probs = list(prob) if is_list else [prob / len(self.directions)] * len(self.directions)
         good = len(self.probs) == len(self.directions) and all(0 <= p <= 1 for p in self.probs)
@@ -51,9 +51,9 @@ class RandomFlip(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         draw, direction = training_rng(results, "RandomFlip").random(), None
-        for prob, one in zip(self.probs, self.directions, strict=True):
+        for prob, way in zip(self.probs, self.directions, strict=True):
             if 0 <= draw < prob:
-                direction = one
+                direction = way
             draw -= prob
         results["flip"], results["flip_direction"] = direction is not None, direction
         if direction is None:
@@ -62,4 +62,5 @@ class RandomFlip(BaseTransform):
             results,
             horizontal=direction in ("horizontal", "diagonal"),
             vertical=direction in ("vertical", "diagonal"),
+            step=type(self).__name__,
         )

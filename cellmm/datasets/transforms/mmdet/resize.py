@@ -9,11 +9,13 @@ from cellmm.datasets.transforms.geometry import resize
 from cellmm.datasets.transforms.mmdet.arguments import NO_BOXES, pair, refuse, training_rng
 from cellmm.registry import TRANSFORMS
 
+# those that keep the centres of pixels in place, as the cells' does: INTER_NEAREST moves the image by up to
+# half an output pixel, and so does INTER_AREA along a side that grows
 INTERPOLATIONS = dict(
-    nearest=cv2.INTER_NEAREST,
+    nearest=cv2.INTER_NEAREST_EXACT,
     bilinear=cv2.INTER_LINEAR,
     bicubic=cv2.INTER_CUBIC,
-    area=cv2.INTER_AREA,
+    area=None,
     lanczos=cv2.INTER_LANCZOS4,
 )
 BACKEND = "leave it out; images are resized by OpenCV"
@@ -33,7 +35,8 @@ class Resize(BaseTransform):
         keep_ratio: the largest size of the same proportions whose longer side is at most the larger number
             of ``scale`` and whose shorter side is at most the smaller one.
         interpolation: 'nearest', 'bilinear', 'bicubic', 'area' or 'lanczos'. Only 'area' averages all pixels
-            when it shrinks.
+            when it shrinks; where a side grows, it is 'bilinear'. Unlike mmcv's, neither 'area' nor 'nearest'
+            moves the image against its cells.
         clip_object_border, backend: only MMDetection's defaults.
     """
 
@@ -64,10 +67,10 @@ class Resize(BaseTransform):
         self.removes_cells = scale is not None or min(factors) < 1  # those too small to keep a pixel
 
     def transform(self, results: dict) -> dict:
-        return self.resize_to(results, self.scale)
+        return self.resize_to(results, self.scale, step=type(self).__name__)
 
-    def resize_to(self, results: dict, scale: tuple[int, int] | None) -> dict:
-        """Resize to ``scale``, (width, height); None: by ``scale_factor``."""
+    def resize_to(self, results: dict, scale: tuple[int, int] | None, *, step: str) -> dict:
+        """Resize to ``scale``, (width, height); None: by ``scale_factor``. ``step``: its name in messages."""
         height, width = results["img"].shape[:2]
         if scale is None:
             scale = tuple(int(n * f + 0.5) for n, f in zip((width, height), self.scale_factor, strict=True))
@@ -77,7 +80,7 @@ class Resize(BaseTransform):
             new = int(height * factor + 0.5), int(width * factor + 0.5)
         new = max(1, new[0]), max(1, new[1])
         results["scale_factor"] = new[1] / width, new[0] / height
-        return resize(results, new, self.interpolation)
+        return resize(results, new, self.interpolation, step=step)
 
 
 @TRANSFORMS.register_module()
@@ -118,7 +121,7 @@ class RandomResize(BaseTransform):
                 "and ratio_range, or two pairs of (width, height) without ratio_range"
             )
         pairs = scale if is_range else [scale]
-        self.scales = [pair("RandomResize", "scale", one) for one in pairs]
+        self.scales = [pair("RandomResize", "scale", given) for given in pairs]
         self.ratio_range = ratio_range and sorted(
             pair("RandomResize", "ratio_range", ratio_range, (int, float))
         )
@@ -137,4 +140,4 @@ class RandomResize(BaseTransform):
             scale = tuple(int(n * ratio) for n in self.scales[0])
         else:
             scale = tuple(int(rng.integers(min(n), max(n) + 1)) for n in zip(*self.scales, strict=True))
-        return self.resize.resize_to(results, scale)
+        return self.resize.resize_to(results, scale, step=type(self).__name__)
