@@ -118,8 +118,7 @@ class ComponentChecker:
             return self.report(f"{path}.type", text)
         if key == "optim_wrapper" and value.get("constructor") is not None:  # which reads the rest
             return self.visit(dict(type=value["constructor"]), "constructor", f"{path}.constructor")
-        given = [*given, *getattr(component, "derived_arguments", ())]
-        given += schema.SUPPLIED_ARGUMENTS.get(key, ()) if registries else ()
+        given = [*given, *(schema.SUPPLIED_ARGUMENTS.get(key, ()) if registries else ())]
         self._check_arguments(value, component, key, path, strict and inspect.isclass(component), given)
         if inspect.isclass(component):
             self._check_class(value, component, key, path)

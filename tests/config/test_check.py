@@ -8,13 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmengine.config import Config
 from mmengine.hooks import Hook
+from torch import nn
 
 from cellmm.config.check import check_config
 from cellmm.config.load import load_config
 from cellmm.config.schema import TOP_LEVEL_KEYS
 from cellmm.datasets import DrawSampler
 from cellmm.errors import CellMMError
-from cellmm.registry import HOOKS
+from cellmm.registry import HOOKS, MODELS
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / "configs").glob("[!_]*/*.py"))
@@ -317,6 +318,24 @@ TOGETHER = [  # options, key and cure of what is said of them
 def test_what_does_not_go_together_is_named(options, key, cure):
     text = problems(options)
     assert f"{key}: " in text and cure in text
+
+
+class Loose(nn.Module):
+    """An activation of a plug-in; the head gives it what its constructor names."""
+
+    def __init__(self, in_channels: int, num_queries: int, width: int) -> None:
+        super().__init__()
+
+
+def test_a_part_of_a_head_gets_what_the_head_gives():
+    MODELS.register_module(module=Loose)
+    try:
+        key = "model.heads.instances.activation"
+        assert problems({key: dict(_delete_=True, type="Loose", width=3)}) == ""
+        text = problems({key: dict(_delete_=True, type="Loose")})
+    finally:
+        MODELS.module_dict.pop("Loose")
+    assert text == f"{key}.width: missing; Loose needs it"
 
 
 def test_all_problems_come_in_one_line():
