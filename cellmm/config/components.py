@@ -224,7 +224,7 @@ def _wanted(key: str, value: Any, parameter: inspect.Parameter) -> str | None:
     if (key, name) == ("optimizer", "lr") and not (type(value) in (int, float) and 0 < value < math.inf):
         return "a number above 0"
     # init_cfg may be a list of dicts, whatever is written to it
-    return None if name == "init_cfg" else wrong_kind(value, parameter)
+    return None if name == "init_cfg" and isinstance(value, list) else wrong_kind(value, parameter)
 
 
 def nearest(word: Any, words: Iterable[str]) -> str:
