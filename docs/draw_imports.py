@@ -19,7 +19,7 @@ PICTURE = ROOT / "docs/pictures/imports.svg"
 BASE = "base"  # the modules of LAYERS[0], drawn as one box; modules outside of any package count as base
 # From bottom to top: packages of one layer do not import each other.
 LAYERS: tuple[Mapping[str, str], ...] = (
-    {BASE: "errors, messages, checks, randomness, registry, plugins"},
+    {BASE: "errors, messages, checks, arguments, randomness, registry, plugins"},
     {"structures": "label layers, RLE, polygons, samples"},
     {"io": "images, TIFF, label images, COCO, safe writing"},
     {"simulation": "microscope images of overlapping cells"},

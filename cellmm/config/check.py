@@ -7,7 +7,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from cellmm.config.components import ComponentChecker, Place, short
+from cellmm.config.components import ComponentChecker, short
 from cellmm.config.foreign import CURES_BY_KEY
 from cellmm.config.lookup import component_of
 from cellmm.config.schema import DEFAULT_HOOKS, REGISTRIES_BY_KEY, TABLES, TOP_LEVEL_KEYS
@@ -36,7 +36,7 @@ def check_config(cfg: Config) -> None:
         checker.report(path, text)
     for key in TOP_LEVEL_KEYS:
         if key in top and (key in REGISTRIES_BY_KEY or key in TABLES):
-            checker.visit(top[key], Place(key, key))
+            checker.visit(top[key], key, key)
     for path, text in (*_variables(cfg, top), *_objects(top)):
         checker.report(path, text)
     _raise(checker.problems)
@@ -45,7 +45,7 @@ def check_config(cfg: Config) -> None:
 def check_pipeline(steps: Any, path: str) -> None:
     """Check a list of transforms alone, which the config has at ``path``; see ``check_config``."""
     checker = ComponentChecker()
-    checker.visit(steps, Place(path, "pipeline"))
+    checker.visit(steps, "pipeline", path)
     _raise(checker.problems)
 
 

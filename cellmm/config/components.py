@@ -6,8 +6,7 @@ import math
 import numbers
 import re
 import warnings
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
 from reprlib import repr as short
 from typing import Any
 
@@ -32,52 +31,9 @@ CLOSED = (CheckpointHook, EMAHook)
 COUNTING = (_ParamScheduler, CheckpointHook, LogProcessor)
 IN_ITERATIONS = "training counts iterations, not epochs; set"
 LOOP_CURE = "set type='IterBasedTrainLoop' with max_iters, or type='EpochBasedTrainLoop' with max_epochs"
+Names = Sequence[str]
 NEVER_NONE = ("env_cfg", "mp_cfg", "randomness")
 NOT_CONFIGS = ("on_trace_ready", "init_kwargs", "ema_type")  # dicts of other libraries, and a name
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a value stands in a config, and what is known of what builds it.
-
-    Args:
-        path: dotted key in the config.
-        key: the key of ``schema`` that says what may stand here.
-        strict: a dict is needed, with a type and all arguments.
-        free: only the component around it knows what its keys mean, unless they are of networks.
-        supplied: arguments that the component around it gives.
-    """
-
-    path: str
-    key: str
-    strict: bool = True
-    free: bool = False
-    supplied: tuple[str, ...] = ()
-
-    def below(self, name: object, key: str, **changes: Any) -> "Place":
-        return replace(self, path=f"{self.path}.{name}", key=key, **changes)
-
-    @property
-    def registries(self) -> list[str]:
-        registries = schema.REGISTRIES_BY_KEY.get(self.key, [])
-        return registries if not self.free or registries == ["MODELS"] else []
-
-    @property
-    def is_known(self) -> bool:
-        return bool(self.registries) or (self.key in TABLES and not self.free)
-
-    @property
-    def name(self) -> str:
-        return self.path.rpartition(".")[2]
-
-    @property
-    def may_be_list(self) -> bool:
-        is_part = self.name.isdigit()  # of a list
-        return not self.is_known or (self.key in schema.LISTS and (self.key == "transforms" or not is_part))
-
-    @property
-    def taken(self) -> tuple[str, ...]:
-        return ("type", "_scope_", *schema.BUILDER_KEYS.get(self.key, ()))
 
 
 class ComponentChecker:
@@ -96,109 +52,117 @@ class ComponentChecker:
     def report(self, path: str, text: str) -> None:
         self.problems.setdefault(path, text)
 
-    def visit(self, value: Any, place: Place) -> None:
-        """Check what stands at a place of the config."""
-        key, is_known = place.key, place.is_known
-        if isinstance(value, list | tuple) and place.may_be_list:
-            for i, part in enumerate(value):
-                self.visit(part, place.below(i, key))
-        elif not isinstance(value, dict):
-            needed = value is not None or key in NEVER_NONE or place.name.isdigit()
-            if is_known and place.strict and needed and not (key == "compile" and isinstance(value, bool)):
-                self.report(place.path, f"a dict is needed, got {short(value)}")
-        elif is_known and not place.registries:
-            self._visit_table(value, place)
-        elif "type" in value or (is_known and key in schema.DEFAULTS):
-            self._visit_component(value, place)
-        else:
-            self._visit_untyped(value, place)
+    def visit(
+        self, value: Any, key: str, path: str, strict: bool = True, free: bool = False, given: Names = ()
+    ) -> None:
+        """Check what stands at a key.
 
-    def _visit_table(self, value: dict, place: Place) -> None:
-        self._check_arguments(value, None, place)
+        Args:
+            strict: what builds it is known: it must be a dict with a type and all arguments.
+            free: only what builds it knows what its keys mean, unless they are of networks.
+            given: arguments that what builds it gives to it.
+        """
+        registries = schema.REGISTRIES_BY_KEY.get(key, [])
+        registries = [] if free and registries != ["MODELS"] else registries
+        known = bool(registries) or (key in TABLES and not free)
+        is_item = path.rpartition(".")[2].isdigit()
+        may_be_list = not known or (key in schema.LISTS and (key == "transforms" or not is_item))
+        if isinstance(value, list | tuple) and may_be_list:
+            for i, part in enumerate(value):
+                self.visit(part, key, f"{path}.{i}", strict, free, given)
+        elif not isinstance(value, dict):
+            needed = value is not None or key in NEVER_NONE or is_item
+            if known and strict and needed and not (key == "compile" and isinstance(value, bool)):
+                self.report(path, f"a dict is needed, got {short(value)}")
+        elif known and not registries:
+            self._visit_table(value, key, path)
+        elif "type" in value or (known and key in schema.DEFAULTS):
+            self._visit_component(value, key, path, registries, strict, given)
+        else:
+            self._visit_untyped(value, key, path, registries, strict)
+
+    def _visit_table(self, value: dict, key: str, path: str) -> None:
+        self._check_arguments(value, None, key, path)
         for name, part in value.items():
             if name in TABLES or name in schema.REGISTRIES_BY_KEY:
-                self.visit(part, Place(f"{place.path}.{name}", name))
-        if place.key in LOADERS:
-            names = [name for name in arguments_of(DataLoader).by_name if name in value]
+                self.visit(part, name, f"{path}.{name}")
+        if key in LOADERS:
+            names = arguments_of(DataLoader).by_name.keys() & value
             plain = {name: value[name] for name in names if isinstance(value[name], str | numbers.Number)}
-            self._try(DataLoader, {**plain, "dataset": [0]}, place.path)
+            self._try(DataLoader, {**plain, "dataset": [0]}, path)
 
-    def _visit_untyped(self, value: dict, place: Place) -> None:
-        key, registries = place.key, place.registries
+    def _visit_untyped(self, value: dict, key: str, path: str, registries: list[str], strict: bool) -> None:
         each = schema.GROUPS.get(key, None if registries else key)
         each = "metrics" if registries and "metrics" in value else each
         for name, part in value.items():
             if isinstance(part, str) and difflib.get_close_matches("type", [str(name)], 1, 0.7):
                 if component_of(part, *registries):
-                    self.report(f"{place.path}.{name}", f"{part} is a component; did you mean type?")
+                    self.report(f"{path}.{name}", f"{part} is a component; did you mean type?")
             if each:
-                self.visit(part, place.below(name, each, free=not registries, supplied=()))
-        if place.strict and not each:
-            near = difflib.get_close_matches(place.name, schema.DEFAULT_HOOKS, 1)
+                self.visit(part, each, f"{path}.{name}", strict, free=not registries)
+        if strict and not each:
+            near = difflib.get_close_matches(path.rpartition(".")[2], schema.DEFAULT_HOOKS, 1)
             hint = f"; did you mean {near[0]}?" if key == "hook" and near else ""
-            self.report(place.path, LOOP_CURE if key == "train_cfg" else f"has no type{hint}")
+            self.report(path, LOOP_CURE if key == "train_cfg" else f"has no type{hint}")
 
-    def _visit_component(self, value: dict, place: Place) -> None:
-        key, path, registries = place.key, place.path, place.registries
+    def _visit_component(
+        self, value: dict, key: str, path: str, registries: list[str], strict: bool, given: Names
+    ) -> None:
         kind = value.get("type", schema.DEFAULTS.get(key))
         component = component_of(dict(type=kind), *registries)
         if key in ("pipeline", "transforms") and (cure := cure_of_transform(kind, component)):
-            self.report(f"{path}.type", cure)
-        elif component is None and not isinstance(kind, str):
-            self.report(f"{path}.type", f"the name of a component is needed, got {short(kind)}")
-        elif component is None:
-            near = nearest(kind, component_names(*registries))
-            self.report(f"{path}.type", f"there is no {short(kind)}; {near}")
-        elif key == "optim_wrapper" and value.get("constructor") is not None:  # which reads the rest
-            self.visit(dict(type=value["constructor"]), Place(f"{path}.constructor", "constructor"))
-        else:
-            self._check_arguments(value, component, place)
-            if inspect.isclass(component):
-                self._check_class(value, component, place)
-            is_ours = str(getattr(component, "__module__", "")).startswith("cellmm.")
-            types, given = (getattr(component, name, {}) for name in ("default_parts", "part_arguments"))
-            inside = replace(place, strict=is_ours, free=registries in ([], ["MODELS"]))
-            for name, part in value.items():
-                if name in types and isinstance(part, dict):
-                    part = {"type": types[name], **part}
-                below = "albumentations" if name == "transforms" and component is Albumentations else name
-                if name not in NOT_CONFIGS:
-                    self.visit(part, inside.below(name, below, supplied=tuple(given.get(name, ()))))
+            return self.report(f"{path}.type", cure)
+        if component is None:
+            text = f"there is no {short(kind)}; {nearest(kind, component_names(*registries))}"
+            text = text if isinstance(kind, str) else f"the name of a component is needed, got {short(kind)}"
+            return self.report(f"{path}.type", text)
+        if key == "optim_wrapper" and value.get("constructor") is not None:  # which reads the rest
+            return self.visit(dict(type=value["constructor"]), "constructor", f"{path}.constructor")
+        given = [*given, *(schema.SUPPLIED_ARGUMENTS.get(key, ()) if registries else ())]
+        self._check_arguments(value, component, key, path, strict and inspect.isclass(component), given)
+        if inspect.isclass(component):
+            self._check_class(value, component, key, path)
+        is_ours = str(getattr(component, "__module__", "")).startswith("cellmm.")
+        types, given_to = (getattr(component, name, {}) for name in ("default_parts", "part_arguments"))
+        for name, part in value.items():
+            if name in types and isinstance(part, dict):
+                part = {"type": types[name], **part}
+            below = "albumentations" if name == "transforms" and component is Albumentations else name
+            if name not in NOT_CONFIGS:
+                free = registries in ([], ["MODELS"])
+                self.visit(part, below, f"{path}.{name}", is_ours, free, given_to.get(name, ()))
 
-    def _check_arguments(self, value: dict, component: Callable | None, place: Place) -> None:
-        """``component``: None for a table."""
-        key, path, title = place.key, place.path, getattr(component, "__name__", place.key)
-        arguments = arguments_of(component) if component else TABLES[key]
-        by_name, required, taken = dict(arguments.by_name), arguments.required, place.taken
-        is_class = inspect.isclass(component)
-        is_open = arguments.is_open and not (is_class and issubclass(component, CLOSED))
-        supplied = {*place.supplied, *getattr(component, "derived_arguments", ())}
-        supplied |= {*schema.SUPPLIED_ARGUMENTS.get(key, ())} if place.registries else set()
+    def _check_arguments(
+        self, value: dict, component: Any, key: str, path: str, strict: bool = False, given: Names = ()
+    ) -> None:
+        """``component``: a class or a function; None for a table."""
+        title = getattr(component, "__name__", key)
+        arguments, taken = (arguments_of(component), _taken(key)) if component else (TABLES[key], [])
+        by_name = dict(arguments.by_name)
+        is_closed = not arguments.is_open or (inspect.isclass(component) and issubclass(component, CLOSED))
         if "ema_type" in by_name:  # the average, which gets the other arguments
             average = value.get("ema_type", by_name["ema_type"].default)
-            self.visit(dict(type=average), Place(f"{path}.ema_type", "ema_type", strict=False))
+            self.visit(dict(type=average), "ema_type", f"{path}.ema_type", strict=False)
             if (cls := component_of(average, "MODELS")) is None:
                 return
             by_name |= {name: p for name, p in arguments_of(cls).by_name.items() if name != "model"}
-        names = [name for name in by_name if name not in supplied]
-        names += sorted(taken) if component else []
+        names = [name for name in by_name if name not in given] + sorted(taken)
         for name, part in value.items():
             if name in by_name:
                 if wanted := _wanted(key, part, by_name[name]):
                     self.report(f"{path}.{name}", f"{title} needs {wanted}, got {short(part)}")
             elif name == "_delete_":
                 self.report(f"{path}.{name}", "the bases hold nothing here to be deleted; leave it out")
-            elif component is None or name not in taken:
-                if not is_open or difflib.get_close_matches(str(name), names, 1, 0.8):
+            elif name not in taken:
+                if is_closed or difflib.get_close_matches(str(name), names, 1, 0.8):
                     self.report(f"{path}.{name}", f"{title} takes no such argument; {nearest(name, names)}")
         missing = [name for name in schema.REQUIRED.get(key, ()) if value.get(name) is None]
-        if place.strict and is_class:
-            missing += [name for name in required if name not in (*supplied, *value)]
+        if strict:
+            missing += [name for name in arguments.required if name not in (*given, *value)]
         for name in missing:
             self.report(f"{path}.{name}", f"missing; {title} needs it")
 
-    def _check_class(self, value: dict, cls: type, place: Place) -> None:
-        path = place.path
+    def _check_class(self, value: dict, cls: type, key: str, path: str) -> None:
         if packages := " ".join(missing_packages(cls)):
             text = f"{cls.__name__} needs what is not installed; pip install {packages}"
             self.report(f"{path}.type", text)
@@ -210,7 +174,7 @@ class ComponentChecker:
         if self.in_iterations:
             self._check_counting(value, cls, path)
         if issubclass(cls, CHECKED_BY_BUILDING):
-            self._try(cls, {name: part for name, part in value.items() if name not in place.taken}, path)
+            self._try(cls, {name: part for name, part in value.items() if name not in _taken(key)}, path)
         elif cls.__module__.startswith("albumentations."):
             self._try(Albumentations, dict(transforms=[value]), path)
 
@@ -222,9 +186,8 @@ class ComponentChecker:
             by_epoch = value.get("by_epoch", parameter is not None and parameter.default)
             # a schedule without end would be converted to one of a single epoch
             if by_epoch and not (value.get("convert_to_iter_based") and "end" in value):
-                self.report(
-                    f"{path}.by_epoch", f"{IN_ITERATIONS} by_epoch=False, and all its steps in iterations"
-                )
+                text = f"{IN_ITERATIONS} by_epoch=False, and all its steps in iterations"
+                self.report(f"{path}.by_epoch", text)
         begin = value.get("save_begin")
         if issubclass(cls, CheckpointHook) and type(begin) is int and begin > 0 and begin % self.counts:
             text = f"{begin} is not a multiple of optim_wrapper.accumulative_counts, {self.counts}; training"
@@ -245,6 +208,11 @@ class ComponentChecker:
             text = ": ".join(lines[1:3]) if "validation error" in lines[0] else " ".join(lines)
             named = [word for word in re.findall(r"\w+", text) if word in arguments_of(make).by_name]
             self.report(".".join([path, *named[:1]]), text)
+
+
+def _taken(key: str) -> list[str]:
+    """Keys of a component that are none of its arguments."""
+    return ["type", "_scope_", *schema.BUILDER_KEYS.get(key, ())]
 
 
 def _wanted(key: str, value: Any, parameter: inspect.Parameter) -> str | None:

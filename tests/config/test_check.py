@@ -8,13 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmengine.config import Config
 from mmengine.hooks import Hook
+from torch import nn
 
 from cellmm.config.check import check_config
 from cellmm.config.load import load_config
 from cellmm.config.schema import TOP_LEVEL_KEYS
 from cellmm.datasets import DrawSampler
 from cellmm.errors import CellMMError
-from cellmm.registry import HOOKS
+from cellmm.registry import HOOKS, MODELS
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / "configs").glob("[!_]*/*.py"))
@@ -319,6 +320,24 @@ def test_what_does_not_go_together_is_named(options, key, cure):
     assert f"{key}: " in text and cure in text
 
 
+class Loose(nn.Module):
+    """An activation of a plug-in; the head gives it what its constructor names."""
+
+    def __init__(self, in_channels: int, num_queries: int, width: int) -> None:
+        super().__init__()
+
+
+def test_a_part_of_a_head_gets_what_the_head_gives():
+    MODELS.register_module(module=Loose)
+    try:
+        key = "model.heads.instances.activation"
+        assert problems({key: dict(_delete_=True, type="Loose", width=3)}) == ""
+        text = problems({key: dict(_delete_=True, type="Loose")})
+    finally:
+        MODELS.module_dict.pop("Loose")
+    assert text == f"{key}.width: missing; Loose needs it"
+
+
 def test_all_problems_come_in_one_line():
     text = problems({"optim_wraper": {}, "train_dataloader.batch_size": 0, "model.encoder.widht": 3})
     assert text.count("\n") == 0 and text.count("; ") == 4
@@ -477,12 +496,13 @@ def test_where_a_dict_is_needed_nothing_else_passes(name):
 
 
 def is_needed_dict(config: dict, path: tuple) -> bool:
-    """Whether a component, or a table of the config, stands at ``path``."""
+    """Whether a component, or a table of the config, stands at ``path``; inside of a head only it knows."""
     value = config
     for key in path:
         value = value[key]
     is_table = path[-1] in ("train_dataloader", "env_cfg", "mp_cfg", "randomness", "heads", "default_hooks")
-    return isinstance(value, dict) and ("type" in value or is_table)
+    is_inside = path[-1] == "init_cfg" or (path[:2] == ("model", "heads") and len(path) > 3)
+    return isinstance(value, dict) and ("type" in value or is_table) and not is_inside
 
 
 WORDS = ["IAMHead", "LoadImage", "AdamW", "x", "a.b", "torch.nn.Conv2d", "type", "_delete_", "a\nb", "", "."]
