@@ -191,12 +191,12 @@ def test_a_crop_shows_a_cell_unless_it_may_not():
         results = scene(num=0)
         cell = np.zeros((1, *SIZE), bool)
         cell[0, :3, :3] = True
-        cell = dict(
+        added = dict(
             gt_layers=LabelLayers.from_masks(cell, SIZE),
             gt_nuclei=LabelLayers(np.zeros((1, *SIZE), np.int32), num=1),
         )
-        cell |= dict(gt_labels=np.zeros(1, int), gt_ignore=np.zeros(1, bool), gt_areas=np.ones(1))
-        return dict(results, **cell) | more
+        added |= dict(gt_labels=np.zeros(1, int), gt_ignore=np.zeros(1, bool), gt_areas=np.ones(1))
+        return dict(results, **added) | more
 
     def shows(allowed: bool, seed: int, **more) -> bool:
         step = build(type="RandomCrop", crop_size=(30, 20), allow_negative_crop=allowed)

@@ -8,6 +8,7 @@ from torch import nn
 
 from cellmm.models import feature_pyramid
 from cellmm.models.heads import parts
+from cellmm.models.heads.base import HeadContract
 from cellmm.registry import MODELS
 
 IAM_HEAD = dict(
@@ -130,3 +131,16 @@ def test_parts_of_your_own_get_what_their_constructors_name():
     finally:
         for cls in (Flat, Uniform):
             MODELS.module_dict.pop(cls.__name__)
+
+
+def test_a_head_says_which_thresholds_hide_cells():
+    thresholds = [
+        HeadContract.of(MODELS.build(config)).score_thrs
+        for config in (
+            IAM_HEAD,
+            GATEWAY_HEAD,
+            dict(GATEWAY_HEAD, finder=dict(type="PeakFinder", score_thr=0.2)),
+        )
+    ]
+    own = {"test_cfg.score_thr": 0.05}
+    assert thresholds == [own, own, own | {"finder.score_thr": 0.2}]
