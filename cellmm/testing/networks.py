@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from cellmm.models.derive import build_derived, from_specs
-from cellmm.models.encoders.base import min_size
+from cellmm.models.encoders.base import divisor, min_size
 from cellmm.models.feature_spec import FeatureSpec, feature_pyramid
 from cellmm.registry import MODELS
 from cellmm.testing.generated import SIDE
@@ -28,11 +28,11 @@ def check_encoder(config: dict) -> None:
     with must_work(name, "building it"):
         encoder = build_derived(MODELS, config, name, in_channels=CHANNELS)
     specs = _check_specs(name, getattr(encoder, "out_specs", None))
-    divisor = getattr(encoder, "divisor", max(spec.stride for spec in specs))
-    require(isinstance(divisor, int) and divisor >= 1, name, "divisor must be a whole number from 1")
+    multiple = divisor(encoder)
+    require(isinstance(multiple, int) and multiple >= 1, name, "divisor must be a whole number from 1")
     least = max(SIDE, *min_size(encoder))
-    for height, width in ((least, least), (least + divisor, least)):
-        size = height + -height % divisor, width + -width % divisor
+    for height, width in ((least, least), (least + multiple, least)):
+        size = height + -height % multiple, width + -width % multiple
         with must_work(name, f"a batch of {size[0]} x {size[1]} pixels"):
             features = encoder(torch.rand(2, CHANNELS, *size))
         _check_features(name, features, specs, size)
