@@ -10,6 +10,11 @@ from mmengine.registry import Registry
 SCOPE = "cellmm"
 
 
+def _own(name: str, *locations: str) -> Registry:
+    """A registry that mmengine does not have."""
+    return Registry(name, scope=SCOPE, locations=[f"cellmm.{where}" for where in locations])
+
+
 def _child(name: str, *locations: str) -> Registry:
     base = getattr(parent, name)
     return Registry(base.name, parent=base, scope=SCOPE, locations=[f"cellmm.{where}" for where in locations])
@@ -33,6 +38,7 @@ PARAM_SCHEDULERS = _child("PARAM_SCHEDULERS", "engine")
 LOG_PROCESSORS = _child("LOG_PROCESSORS", "engine")
 VISBACKENDS = _child("VISBACKENDS", "visualization")
 VISUALIZERS = _child("VISUALIZERS", "visualization")
+WRITERS = _own("writer", "results.writers")
 
 ALL = {
     name: value

@@ -19,7 +19,7 @@ PICTURE = ROOT / "docs/pictures/imports.svg"
 BASE = "base"  # the modules of LAYERS[0], drawn as one box; modules outside of any package count as base
 # From bottom to top: packages of one layer do not import each other.
 LAYERS: tuple[Mapping[str, str], ...] = (
-    {BASE: "errors, messages, checks, arguments, randomness, registry, plugins"},
+    {BASE: "errors, messages, checks, arguments, extras, randomness, registry, plugins"},
     {"structures": "label layers, RLE, polygons, samples"},
     {"io": "images, TIFF, label images, COCO, safe writing"},
     {"simulation": "microscope images of overlapping cells"},
@@ -27,9 +27,11 @@ LAYERS: tuple[Mapping[str, str], ...] = (
     {"models": "encoders, decoders, heads, losses, postprocess"},
     {"evaluation": "AP, S, PQ, errors; metrics"},
     {"visualization": "cells drawn on images"},
+    {"results": "cells of an image; the files of other programs"},
     {"config": "read, complete and check configs"},
     {"engine": "Runner, loops, hooks, checkpoints, preflight"},
     {"apis": "CellInferencer"},
+    {"tiles": "large images in pieces", "tracking": "cells through a film"},
     {"commands": "train, test, predict, config, doctor"},
     {"ablation": "grids of runs and their tables"},
     {"testing": "contract tests for parts of your own"},

@@ -2,6 +2,7 @@
 
 from cellmm.structures.cell_sample import CellSample
 from cellmm.structures.label_layers import LabelLayers
+from cellmm.structures.mask_runs import MaskRuns
 from cellmm.structures.original_frame import map_in_original_frame, masks_in_original_frame
 from cellmm.structures.polygons import rle_to_polygons
 from cellmm.structures.predicted_instances import PredictedInstances
@@ -11,6 +12,7 @@ __all__ = [
     "SEMANTIC_NAMES",
     "CellSample",
     "LabelLayers",
+    "MaskRuns",
     "PredictedInstances",
     "cell_borders",
     "map_in_original_frame",

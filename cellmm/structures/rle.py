@@ -100,6 +100,17 @@ def validate(rles: Sequence[Mapping], shape: tuple[int, int] | None = None) -> t
     return shape
 
 
+def check_size(shape: Sequence[int]) -> None:
+    """Raise CellMMError where masks of an image of ``shape`` (h, w) cannot be written as RLE."""
+    if shape[0] < 1 or shape[1] < 1:
+        raise CellMMError(f"an image of {list(shape)} pixels (h, w) cannot hold masks")
+    if shape[0] * shape[1] >= 2**31:
+        raise CellMMError(
+            f"an image of {list(shape)} pixels (h, w) has 2^31 or more, too many for COCO RLE: write another "
+            "format, or crop it"
+        )
+
+
 def to_runs(
     rles: Sequence[Mapping], shape: tuple[int, int] | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -168,8 +179,7 @@ def _common_shape(rles: Sequence[Mapping], shape: tuple[int, int] | None) -> tup
             raise CellMMError(
                 f"RLE {i} of {len(rles)} is for an image of {[h, w]} pixels (h, w), not {list(shape)}"
             )
-    if shape[0] < 1 or shape[1] < 1 or shape[0] * shape[1] >= 2**31:
-        raise CellMMError(f"an image of {list(shape)} pixels (h, w) cannot hold masks")
+    check_size(shape)
     return shape
 
 

@@ -1,0 +1,61 @@
+"""What every source of an image offers, and the choices that a user makes when images are read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """Which part of a file is the image.
+
+    Args:
+        channels: numbers from 0, or names that the file states; None: all of them.
+        channel_axis: the axis of the channels in a file that does not state its axes.
+        color: 'unchanged', 'grayscale' or 'rgb', see ``cellmm.io.images.read_image``.
+        level: of a pyramid, 0 is the finest.
+        time: number of the time point from 0; None: each is an image of its own.
+        position: number of the field of view from 0; None: each is an image of its own.
+        z: number of the focal plane from 0, or 'max' for the maximum over all; None: a file with several
+            planes is refused.
+    """
+
+    channels: Sequence[int | str] | None = None
+    channel_axis: int | None = None
+    color: str = "unchanged"
+    level: int = 0
+    time: int | None = None
+    position: int | None = None
+    z: int | str | None = None
+
+
+class ImageSource(Protocol):
+    """One image (H, W, C) of one position and time point, whose pixels are read when they are needed.
+
+    Attributes:
+        name: of the file or array, with ``_p002`` and ``_t0003`` where it holds several images.
+        path: None for arrays.
+        shape: (H, W) in pixels.
+        num_channels: C.
+        channel_names: as far as the file states them, else empty.
+        dtype: as stored.
+        pixel_size: (y, x) in micrometres; None: not known.
+        position, time: numbers from 0; None: the file has just one.
+    """
+
+    name: str
+    path: Path | None
+    shape: tuple[int, int]
+    num_channels: int
+    channel_names: tuple[str, ...]
+    dtype: np.dtype
+    pixel_size: tuple[float, float] | None
+    position: int | None
+    time: int | None
+
+    def read(self, top: int, left: int, bottom: int, right: int) -> np.ndarray:
+        """Pixels (bottom - top, right - left, C) in the ``dtype``; ends excluded, inside the image."""
+        ...

@@ -1,0 +1,1 @@
+"""The formats of results: registered classes that write the cells of an image."""
