@@ -19,6 +19,7 @@ from cellmm.models.feature_spec import FeatureSpec
 from cellmm.models.head_inputs import Features, HeadInputs
 from cellmm.models.heads.base import HeadContract
 from cellmm.models.layers import CheckpointedSequential
+from cellmm.models.layers.fused import fold_norms
 from cellmm.models.limits import LimitLog
 from cellmm.models.predicted_maps import (
     check_postprocess,
@@ -130,7 +131,7 @@ class CellSegmentor(BaseModel):
         self.margin = 0 if self.instance_head is None else self._out_spec(self.instance_head).origin
         check_tiles(tile, tile_overlap, step=self.tile_step, margin=self.margin)
         self.tile, self.tile_overlap = tile, tile_overlap
-        self._limits = LimitLog()
+        self._limits, self._fused = LimitLog(), False
         self._checkpoint_activations(activation_checkpointing)
         if channels_last is None:
             channels_last = specs[0].channels in CHANNELS_LAST
@@ -139,9 +140,25 @@ class CellSegmentor(BaseModel):
 
     def train(self, mode: bool = True) -> "CellSegmentor":
         """As of nn.Module; each validation names its images with warnings anew."""
+        if mode and self._fused:
+            raise CellMMError("a model that is fused for inference cannot be trained; build it anew")
         if mode:
             self._limits.reset()
         return super().train(mode)
+
+    def fuse_for_inference(self) -> "CellSegmentor":
+        """Take the form that predicts fastest, in place: the same results up to rounding.
+
+        Batch norms become part of their convolutions, and every part that has a ``fuse_for_inference()`` of
+        its own is asked to call it. Afterwards the model can neither learn nor load weights.
+        """
+        self.eval().requires_grad_(False)
+        fold_norms(self)
+        for part in list(self.modules()):
+            if part is not self and hasattr(part, "fuse_for_inference"):
+                part.fuse_for_inference()
+        self._fused = True
+        return self.to(memory_format=self.memory_format)
 
     def _out_spec(self, name: str) -> FeatureSpec:
         """Where the pixels of what a head gives lie."""
