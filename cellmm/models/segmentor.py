@@ -1,5 +1,6 @@
 """The one model: an encoder, a decoder and a dict of heads."""
 
+import contextlib
 import difflib
 import logging
 import math
@@ -73,6 +74,9 @@ class CellSegmentor(BaseModel):
             most half of ``tile``. Both are rounded up to multiples of ``tile_step``.
         activation_checkpointing: names of convolution stacks (``encoder.levels.0``, say) whose activations
             are computed again with the gradients: less memory, up to a third more time.
+        inference_dtype: ``'bfloat16'`` or ``'float16'``: predict with convolutions of this precision (autocast),
+            about twice as fast on processors that compute in it and slower on others; scores differ by about
+            a hundredth. None: as the weights are.
         postprocess: config of what finds instances in the maps of an image, such as SeededWatershed.
 
     Attributes:
@@ -92,8 +96,14 @@ class CellSegmentor(BaseModel):
         tile_overlap: int = 0,
         postprocess: dict | None = None,
         activation_checkpointing: Sequence[str] = (),
+        inference_dtype: str | None = None,
         init_cfg: dict | None = None,
     ) -> None:
+        if inference_dtype not in (None, "bfloat16", "float16"):
+            raise CellMMError(
+                f"model.inference_dtype: {inference_dtype!r} is not a precision to predict in; set it to "
+                "'bfloat16', 'float16' or None"
+            )
         if postprocess is None and instance_head is not None and instance_head not in heads:
             raise CellMMError(
                 f"instance_head {instance_head!r} is not among the heads {sorted(heads)}; set it to one of "
@@ -132,6 +142,7 @@ class CellSegmentor(BaseModel):
         check_tiles(tile, tile_overlap, step=self.tile_step, margin=self.margin)
         self.tile, self.tile_overlap = tile, tile_overlap
         self._limits, self._fused = LimitLog(), False
+        self.inference_dtype = inference_dtype
         self._checkpoint_activations(activation_checkpointing)
         if channels_last is None:
             channels_last = specs[0].channels in CHANNELS_LAST
@@ -204,7 +215,8 @@ class CellSegmentor(BaseModel):
         self, inputs: Tensor, data_samples: list[CellSample] | None = None, mode: str = "tensor"
     ) -> dict | list[CellSample]:
         if mode == "predict":
-            return self._predict(inputs, data_samples)
+            with self._precision(inputs.device.type):
+                return self._predict(inputs, data_samples)
         features = self.extract(inputs)
         if mode == "loss":
             losses = {
@@ -219,6 +231,12 @@ class CellSegmentor(BaseModel):
                 name: head(self.head_inputs.features(name, features)) for name, head in self.heads.items()
             }
         raise ValueError(f"mode must be 'loss', 'predict' or 'tensor', got {mode!r}")
+
+    def _precision(self, device: str) -> contextlib.AbstractContextManager:
+        """Autocast where ``inference_dtype`` is set; else what is around stays as it is."""
+        if self.inference_dtype is None:
+            return contextlib.nullcontext()
+        return torch.autocast(device, getattr(torch, self.inference_dtype))
 
     def _predict(self, inputs: Tensor, samples: list[CellSample]) -> list[CellSample]:
         shape = inputs.shape[-2:]

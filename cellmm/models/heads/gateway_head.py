@@ -148,7 +148,7 @@ class GatewayHead(BaseModule):
         if FusedDecoNet.fits(self.mask_decoder):
             self.fused = FusedDecoNet(self.mask_decoder)
 
-    def _predict_windows(
+    def draw_windows(
         self, features: list[Tensor], f: Tensor, image: Tensor, first: Tensor, gates: Tensor
     ) -> tuple[Tensor, Tensor]:
         """As ``decode_windows``, the fastest way; pixels that surely do not belong to a mask may be -30."""
@@ -202,9 +202,12 @@ class GatewayHead(BaseModule):
     def predict(self, features: list[Tensor], samples: list[CellSample]) -> list[PredictedInstances]:
         """The instances of each image, in windows, with the gateways as ``points``, best first."""
         outputs = self(features)
-        class_probs = outputs["disk_logits"].softmax(1)
+        class_probs, f = outputs["disk_logits"].softmax(1), outputs["features"]
+        if self.fused is not None:  # it cuts patches out of them
+            features = [x.contiguous(memory_format=torch.channels_last) for x in features]
+            f = f.contiguous(memory_format=torch.channels_last)
         return [
-            self._predict_image(features, outputs["features"], image, probs)
+            self._predict_image(features, f, image, probs)
             for image, probs in enumerate(class_probs)
         ]
 
@@ -219,7 +222,7 @@ class GatewayHead(BaseModule):
 
         def decode(which: Tensor, first: Tensor, gates: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             images = torch.full_like(which, image)
-            logits, coarsest = self._predict_windows(features, f, images, first, gates)
+            logits, coarsest = self.draw_windows(features, f, images, first, gates)
             scores = self.scoring(logits, coarsest, probs[which], mask_thr)
             return logits.sigmoid(), first + self.mask_decoder.origin, scores
 

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from cellmm.models.layers.deco_net import DecoNet
 from cellmm.models.layers.fused import UpsampledConv, tail_of
-from cellmm.models.layers.patches import cut_patches, put_patches
+from cellmm.models.layers.patches import add_patches, cut_patches, write_patches
 
 BLOCK = 16  # side of the pieces in which the last level is computed
 DOUBT = 0.2  # a mask goes on where its probability is higher: MaskQuality counts pixels down to this one
@@ -110,11 +110,11 @@ class FusedDecoNet(nn.Module):
         constant = closed.expand(-1, -1, height // 2, width // 2)
         background = F.conv2d(constant, self.own_weight, self.entry_bias, padding=1)
         if skips:
-            out = F.conv2d(skips[0], self.skip_weight, padding=1) + background
+            out = F.conv2d(skips[0], self.skip_weight, padding=1).add_(background)
         else:
-            out = background.repeat(num, 1, 1, 1)
+            out = background.repeat(num, 1, 1, 1).contiguous(memory_format=torch.channels_last)
         change = F.conv2d(change, self.own_weight, padding=2)
-        put_patches(out, change, low - 1)
+        add_patches(out, change, low - 1)
         return self.entry_tail(out)
 
     def _draw(
@@ -140,7 +140,7 @@ class FusedDecoNet(nn.Module):
             drawn = cut_patches(
                 drawn, torch.arange(len(window), device=x.device), start - part, block
             )
-            put_patches(logits, drawn, start, window, add=False)
+            write_patches(logits, drawn, window, start)
             done |= todo
             todo = _blocks((logits > threshold).float()) & ~done
         return logits[:, 0]
