@@ -49,7 +49,7 @@ from cellmm.models.segmentor import CellSegmentor
 from cellmm.registry import MODELS, TRANSFORMS
 
 STAGES = ("read", "encoder and decoder", "gateways", "postprocess", "write")
-NETWORK = ("encoder and decoder", "gateways")
+PEERS = ("cellpose3", "stardist", "instanseg")  # those of peers.py
 FORMS = {
     "as trained": dict(fused=False, dtype=None),
     "fused": dict(fused=True, dtype=None),
@@ -128,7 +128,9 @@ def draw_whole_windows(model: CellSegmentor, cells: int) -> None:
         rows = max(round((cells * height / width) ** 0.5), 1)
         row, col = np.divmod(np.arange(cells), -(-cells // rows))
         row, col = row / max(row.max(), 1), col / max(col.max(), 1)
-        points = torch.tensor(np.stack([row * (height - 1), col * (width - 1)], 1).round(), dtype=torch.float32)
+        points = torch.tensor(
+            np.stack([row * (height - 1), col * (width - 1)], 1).round(), dtype=torch.float32
+        )
         return Gateways(points, torch.full((cells,), 3.0), torch.ones(cells))
 
     head.finder.find = find
@@ -178,10 +180,11 @@ def follow(model: CellSegmentor, clock: Clock) -> CellSegmentor:
     return model
 
 
-def measure(models: dict[str, CellSegmentor], steps: Sequence[Callable], paths: Sequence[Path], rounds: int) -> dict:
-    """{form: {stage: dict(seconds, memory)}} per megapixel, the least of the rounds, forms in turns."""
+def measure(
+    models: dict[str, CellSegmentor], steps: Sequence[Callable], paths: Sequence[Path], rounds: int
+) -> dict:
+    """{form: {stage: seconds per megapixel}}, the least of the rounds, forms in turns."""
     best: dict[str, dict[str, float]] = {name: {} for name in models}
-    rows: dict[str, dict] = {}
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(rounds):
             for name, model in models.items():
@@ -189,17 +192,19 @@ def measure(models: dict[str, CellSegmentor], steps: Sequence[Callable], paths: 
                 megapixels = predict_once(follow(model, clock), steps, paths, Path(folder), clock)
                 for stage, seconds in clock.seconds.items():
                     best[name][stage] = min(best[name].get(stage, np.inf), seconds / megapixels)
-        for name, model in models.items():
-            clock = Clock(with_memory=True)
-            megapixels = predict_once(follow(model, clock), steps, paths[:1], Path(folder), clock)
-            rows[name] = {
-                stage: dict(
-                    seconds=round(best[name][stage], 3), memory=round(clock.memory[stage] / megapixels)
-                )
-                for stage in STAGES
-                if stage in best[name]
-            }
-    return rows
+    return {
+        name: {stage: round(best[name][stage], 3) for stage in STAGES if stage in best[name]}
+        for name in models
+    }
+
+
+def memory_of(form: str, argv: Sequence[str]) -> dict[str, int]:
+    """MiB per megapixel of each stage of the first image, in a process that did nothing else."""
+    command = [sys.executable, "-W", "ignore", __file__, *argv, "--forms", form, "--only-memory"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        sys.exit(done.returncode)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def measure_peers(folder: Path, image: np.ndarray, rounds: int) -> dict:
@@ -208,8 +213,11 @@ def measure_peers(folder: Path, image: np.ndarray, rounds: int) -> dict:
     with tempfile.TemporaryDirectory() as temporary:
         path = Path(temporary, "image.npy")
         np.save(path, image)
-        for python in sorted(folder.glob("*/bin/python")):
-            name = python.parents[1].name
+        for name in PEERS:
+            python = folder / name / "bin/python"
+            if not python.is_file():
+                print(f"{name}: {folder / name} is not an environment; it is left out", file=sys.stderr)
+                continue
             command = [str(python), str(Path(__file__).with_name("peers.py")), name, str(path), str(rounds)]
             environment = dict(os.environ, OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", CUDA_VISIBLE_DEVICES="")
             environment.pop("PYTHONPATH", None)
@@ -234,11 +242,13 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--peers", type=Path, help="folder of environments")
     parser.add_argument("--cpu", type=int, help="run on this core")
+    parser.add_argument("--only-memory", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, help="write the numbers to this YAML too")
     return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    argv = sys.argv[1:] if argv is None else list(argv)
     args = parse_args(argv)
     if args.cpu is not None:
         os.sched_setaffinity(0, {args.cpu})
@@ -257,7 +267,18 @@ def main(argv: Sequence[str] | None = None) -> int:
             paths = [Path(folder, "noise.png")]
             noise = np.random.default_rng(0).integers(0, 256, (args.side, args.side), dtype=np.uint8)
             Image.fromarray(noise).save(paths[0])
-        rows = measure(forms_of(model, args.forms), steps, paths, args.rounds)
+        models = forms_of(model, args.forms)
+        if args.only_memory:
+            clock = Clock(with_memory=True)
+            model = follow(models[args.forms[0]], clock)
+            megapixels = predict_once(model, steps, paths[:1], Path(folder), clock)
+            print(json.dumps({stage: round(most / megapixels) for stage, most in clock.memory.items()}))
+            return 0
+        seconds = measure(models, steps, paths, args.rounds)
+        rows = {}
+        for name, stages in seconds.items():
+            memory = memory_of(name, argv)
+            rows[name] = {stage: dict(seconds=spent, memory=memory[stage]) for stage, spent in stages.items()}
         first = dict(img_path=str(paths[0]), img_id=1)
         for step in steps:
             first = step(first)

@@ -146,12 +146,15 @@ class GatewayHead(BaseModule):
     def fuse_for_inference(self) -> None:
         """Decode with a FusedDecoNet where DecoNet has that form, once the norms are folded."""
         if FusedDecoNet.fits(self.mask_decoder):
-            self.fused = FusedDecoNet(self.mask_decoder)
+            self.fused = FusedDecoNet(self.features, self.mask_decoder)
 
     def draw_windows(
         self, features: list[Tensor], f: Tensor, image: Tensor, first: Tensor, gates: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """As ``decode_windows``, the fastest way; pixels that surely do not belong to a mask may be -30."""
+        """As ``decode_windows``, the fastest way; pixels that surely do not belong to a mask may be -30.
+
+        Fused, ``f`` is the finest of the maps, of which F is made where it is needed.
+        """
         if self.fused is None:
             return self.decode_windows(features, f, image, first, gates)
         height, width = gates.shape[-2:]
@@ -159,9 +162,7 @@ class GatewayHead(BaseModule):
         skips = [
             cut_patches(features[i], image, first // 2**i, (height // 2**i, width // 2**i)) for i in levels
         ]
-        fine = features[0] if self.mask_decoder.fine_skip else None
-        least = min(DOUBT, self.test_cfg.mask_thr)
-        return self.fused(f, fine, skips, image, first, gates, least)
+        return self.fused(f, skips, image, first, gates, least=min(DOUBT, self.test_cfg.mask_thr))
 
     def loss(self, features: list[Tensor], samples: list[CellSample]) -> dict[str, Tensor]:
         """The losses of ``criterion`` and of ``scoring``."""
@@ -201,15 +202,14 @@ class GatewayHead(BaseModule):
     @torch.no_grad()
     def predict(self, features: list[Tensor], samples: list[CellSample]) -> list[PredictedInstances]:
         """The instances of each image, in windows, with the gateways as ``points``, best first."""
-        outputs = self(features)
-        class_probs, f = outputs["disk_logits"].softmax(1), outputs["features"]
-        if self.fused is not None:  # it cuts patches out of them
+        if self.fused is None:
+            outputs = self(features)
+            f, disk_logits = outputs["features"], outputs["disk_logits"]
+        else:  # it cuts patches out of the maps, and makes F of them
             features = [x.contiguous(memory_format=torch.channels_last) for x in features]
-            f = f.contiguous(memory_format=torch.channels_last)
-        return [
-            self._predict_image(features, f, image, probs)
-            for image, probs in enumerate(class_probs)
-        ]
+            f, disk_logits = features[0], self.disk_logits(features[0]).float()
+        class_probs = disk_logits.softmax(1)
+        return [self._predict_image(features, f, image, probs) for image, probs in enumerate(class_probs)]
 
     def _predict_image(
         self, features: list[Tensor], f: Tensor, image: int, class_probs: Tensor

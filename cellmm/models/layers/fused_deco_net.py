@@ -18,18 +18,20 @@ EMPTY = -30.0  # logit of pixels that no block holds
 class FusedDecoNet(nn.Module):
     """A DecoNet with ``padding='same'`` and ``upsample='nearest'``, its norms folded, that cannot learn.
 
-    - The stem looks only at the gateway: everywhere else F x gate is zero and the stem gives a constant.
+    - F and the stem look only at the gateway: everywhere else F x gate is zero and the stem gives a constant.
     - What is upsampled is convolved before (UpsampledConv).
     - The last level, nearly half of all products, is computed in blocks, from those of the gateway on and
       wherever the mask goes on beyond a block. A piece of the mask that no chain of blocks joins to the
       gateway is not drawn.
 
     Args:
+        features: the 1x1 convolution that makes F of the finest map.
         net: as ``fits`` says; its layers become part of this one.
     """
 
-    def __init__(self, net: DecoNet) -> None:
+    def __init__(self, features: nn.Conv2d, net: DecoNet) -> None:
         super().__init__()
+        self.features, self.fine_skip = features, net.fine_skip
         self.pool, self.logits = net.pool, net.logits
         self.stem, self.stem_tail = net.stem[0], tail_of(net.stem)
         entry = net.down[0][0]
@@ -59,8 +61,7 @@ class FusedDecoNet(nn.Module):
 
     def forward(
         self,
-        f: Tensor,
-        fine: Tensor | None,
+        fine: Tensor,
         skips: list[Tensor],
         image: Tensor,
         first: Tensor,
@@ -70,8 +71,7 @@ class FusedDecoNet(nn.Module):
         """K windows.
 
         Args:
-            f: F of the batch, (B, C, H, W).
-            fine: the finest map of the batch, (B, C', H, W); None: DecoNet does not take it.
+            fine: the finest map of the batch, (B, C, H, W).
             skips: windows of the coarser maps, as ``DecoNet.forward`` takes them; may be empty.
             image: the image of each window, int64 (K,).
             first: first pixel of each window on F, int64 (K, 2).
@@ -81,7 +81,7 @@ class FusedDecoNet(nn.Module):
         Returns:
             mask logits (K, h, w), float32, and the coarsest maps.
         """
-        x = self._enter(f, skips, image, first, gates)
+        x = self._enter(fine, skips, image, first, gates)
         own = []
         for i, level in enumerate(self.down):
             if i:
@@ -95,16 +95,16 @@ class FusedDecoNet(nn.Module):
         return self._draw(x, fine, image, first, gates, least), coarsest
 
     def _enter(
-        self, f: Tensor, skips: list[Tensor], image: Tensor, first: Tensor, gates: Tensor
+        self, fine: Tensor, skips: list[Tensor], image: Tensor, first: Tensor, gates: Tensor
     ) -> Tensor:
         """The stem and the first convolution of the way down: (K, C, h / 2, w / 2)."""
         num, height, width = gates.shape
         low, side = _around_gates(gates)
         patch = torch.stack([2 * low[:, 0] - 2, 2 * low[:, 1] - 2], 1)
         size = (2 * side[0] + 3, 2 * side[1] + 3)
-        which = torch.arange(num, device=f.device)
+        which = torch.arange(num, device=fine.device)
         opened = cut_patches(gates[:, None], which, patch, size)
-        x = cut_patches(f, image, first + patch, size) * opened.to(f.dtype)
+        x = self.features(cut_patches(fine, image, first + patch, size)) * opened
         closed = self.stem_tail(self.stem.bias[None, :, None, None].clone())
         change = self.stem_tail(F.conv2d(x, self.stem.weight, self.stem.bias, stride=2)) - closed
         constant = closed.expand(-1, -1, height // 2, width // 2)
@@ -118,7 +118,7 @@ class FusedDecoNet(nn.Module):
         return self.entry_tail(out)
 
     def _draw(
-        self, x: Tensor, fine: Tensor | None, image: Tensor, first: Tensor, gates: Tensor, least: float
+        self, x: Tensor, fine: Tensor, image: Tensor, first: Tensor, gates: Tensor, least: float
     ) -> Tensor:
         """The last level and the logits, block by block: (K, h, w)."""
         num, height, width = gates.shape
@@ -135,11 +135,11 @@ class FusedDecoNet(nn.Module):
             start = torch.minimum(BLOCK * torch.stack([row, col], 1), start_max)
             part = torch.minimum((start - self.halo).clamp(min=0), part_max)
             low = cut_patches(x, window, part // 2, [side // 2 for side in size])
-            skip = None if fine is None else cut_patches(fine, image[window], first[window] + part, size)
+            skip = None
+            if self.fine_skip:
+                skip = cut_patches(fine, image[window], first[window] + part, size)
             drawn = self.logits(self.up_tails[-1](self.up[-1](low, skip))).float()
-            drawn = cut_patches(
-                drawn, torch.arange(len(window), device=x.device), start - part, block
-            )
+            drawn = cut_patches(drawn, torch.arange(len(window), device=x.device), start - part, block)
             write_patches(logits, drawn, window, start)
             done |= todo
             todo = _blocks((logits > threshold).float()) & ~done

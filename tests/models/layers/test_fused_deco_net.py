@@ -25,23 +25,21 @@ def build(**options):
 def open_gates(size, *places):
     """A disk of radius 2 in each window, cut by its border."""
     rows, cols = (torch.arange(side) for side in size)
-    return torch.stack(
-        [(rows[:, None] - row) ** 2 + (cols - col) ** 2 <= 4 for row, col in places]
-    )
+    return torch.stack([(rows[:, None] - row) ** 2 + (cols - col) ** 2 <= 4 for row, col in places])
 
 
 def both(net, size, gates, first, image, least):
     """Logits and coarsest maps of DecoNet and of its fused form, windows of two images."""
     maps = [torch.randn(2, c, 80 // 2**i, 96 // 2**i) for i, c in enumerate(CHANNELS)]
-    f = torch.randn(2, 3, 80, 96)
+    features = torch.nn.Conv2d(CHANNELS[0], 3, 1)
+    f = features(maps[0])
     windows = [cut_patches(maps[i], image, first // 2**i, [n // 2**i for n in size]) for i in net.levels]
     x = cut_patches(f, image, first, size) * gates[:, None]
     expected = net(x, windows)
     fold_norms(net)
-    fused = FusedDecoNet(net)
-    fine = maps[0] if net.fine_skip else None
+    fused = FusedDecoNet(features, net)
     skips = windows[1:] if net.fine_skip else windows
-    return expected, fused(f, fine, skips, image, first, gates, least)
+    return expected, fused(maps[0], skips, image, first, gates, least)
 
 
 FORMS = dict(
