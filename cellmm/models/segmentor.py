@@ -74,9 +74,9 @@ class CellSegmentor(BaseModel):
             most half of ``tile``. Both are rounded up to multiples of ``tile_step``.
         activation_checkpointing: names of convolution stacks (``encoder.levels.0``, say) whose activations
             are computed again with the gradients: less memory, up to a third more time.
-        inference_dtype: ``'bfloat16'`` or ``'float16'``: predict with convolutions of this precision (autocast),
-            about twice as fast on processors that compute in it and slower on others; scores differ by about
-            a hundredth. None: as the weights are.
+        inference_dtype: ``'bfloat16'`` or ``'float16'``: predict with convolutions of this precision
+            (autocast), faster on processors that compute in it and slower on others; scores differ by about a
+            hundredth. None: as the weights are.
         postprocess: config of what finds instances in the maps of an image, such as SeededWatershed.
 
     Attributes:

@@ -2,10 +2,10 @@
 
     python tools/benchmarks/predict.py CONFIG [--checkpoint FILE] [--image FILE ...] [--peers FOLDER]
 
-One core, CPU time, the least of several rounds. Stages: `read` (file to network input), `encoder and decoder`,
-`gateways` (the masks of DiskMask), `postprocess` (the rest of the model: finding gateways, scores, repeated
-masks, runs in the pixels of the file) and `write` (a COCO file). The forms of a model are measured in turns: as
-trained, fused (what `predict` uses), fused in bfloat16.
+One core, CPU time, the least of several rounds. Stages: `read` (file to network input), `encoder and
+decoder`, `gateways` (the masks of DiskMask), `postprocess` (the rest of the model: finding gateways, scores,
+repeated masks, runs in the pixels of the file) and `write` (a COCO file). The forms of a model are measured
+in turns: as trained, fused (what `predict` uses), fused in bfloat16.
 
 Without a checkpoint, weights are random: `--cells` gateways lie on a grid, every window is drawn whole, which
 is the most that they can cost, and there are no masks to postprocess and to write.
@@ -117,7 +117,7 @@ def build_pipeline(cfg: dict, model: CellSegmentor) -> list[Callable[[dict], dic
 
 
 def draw_whole_windows(model: CellSegmentor, cells: int) -> None:
-    """Random weights: ``cells`` gateways on a grid, each drawn to the end of its window, none gives a mask."""
+    """Random weights: ``cells`` gateways on a grid, drawn to the end of their windows, without a mask."""
     head = model.heads[model.instance_head]
     head.windows.patience = None
     head.mask_decoder.logits.weight.data.zero_()
@@ -158,7 +158,7 @@ def predict_once(
             item = dict(img_path=str(path), img_id=1)
             for step in steps:
                 item = step(item)
-        megapixels += np.prod(item["inputs"].shape[-2:]) / 1e6
+        megapixels += item["inputs"][0].numel() / 1e6
         with clock.stage("postprocess"):
             sample = model.test_step(dict(inputs=[item["inputs"]], data_samples=[item["data_samples"]]))[0]
         if "pred_instances" in sample:

@@ -32,9 +32,10 @@ def add_patches(x: Tensor, patches: Tensor, first: Tensor) -> None:
 
 
 def write_patches(x: Tensor, patches: Tensor, image: Tensor, first: Tensor) -> None:
-    """Write ``patches`` (K, C, h, w) into images ``image`` (K,) of ``x`` (B, C, H, W) from ``first`` (K, 2) on.
+    """Write ``patches`` (K, C, h, w) into images ``image`` (K,) of ``x`` (B, C, H, W), in place.
 
-    They lie inside the images. The channels of ``x`` have to be last in memory.
+    They start at pixels ``first`` (K, 2) and lie inside the images. The channels of ``x`` have to be last in
+    memory.
     """
     index, _ = _pixels(x, image, first, patches.shape[-2:])
     values = patches.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
