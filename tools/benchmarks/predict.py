@@ -17,8 +17,9 @@ FOLDER holds an environment for each method, made by
     FOLDER/stardist/bin/pip install stardist tensorflow-cpu
     FOLDER/instanseg/bin/pip install instanseg-torch
 
-Their networks are untrained, of their default size, and see the first image (see peers.py): no more than the
-network is measured, since what comes after it depends on the weights.
+Their networks are untrained, of their default size, and see the first four images as one mosaic, since they
+cut small images less well (see peers.py): no more than the network is measured, since what comes after it
+depends on the weights.
 """
 
 import argparse
@@ -116,6 +117,20 @@ def build_pipeline(cfg: dict, model: CellSegmentor) -> list[Callable[[dict], dic
     return steps
 
 
+def through(steps: Sequence[Callable[[dict], dict]], path: Path) -> dict:
+    """What the network gets of a file."""
+    results = dict(img_path=str(path), img_id=1)
+    for step in steps:
+        results = step(results)
+    return results
+
+
+def mosaic(images: Sequence[torch.Tensor]) -> np.ndarray:
+    """The first channel of four images as one, or of the first if they are fewer: float32 (H, W)."""
+    first = [image[0].float().numpy() for image in images]
+    return np.block([first[:2], first[2:]]) if len(first) == 4 else first[0]
+
+
 def draw_whole_windows(model: CellSegmentor, cells: int) -> None:
     """Random weights: ``cells`` gateways on a grid, drawn to the end of their windows, without a mask."""
     head = model.heads[model.instance_head]
@@ -155,9 +170,7 @@ def predict_once(
     megapixels = 0.0
     for path in paths:
         with clock.stage("read"):
-            item = dict(img_path=str(path), img_id=1)
-            for step in steps:
-                item = step(item)
+            item = through(steps, path)
         megapixels += item["inputs"][0].numel() / 1e6
         with clock.stage("postprocess"):
             sample = model.test_step(dict(inputs=[item["inputs"]], data_samples=[item["data_samples"]]))[0]
@@ -279,17 +292,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         for name, stages in seconds.items():
             memory = memory_of(name, argv)
             rows[name] = {stage: dict(seconds=spent, memory=memory[stage]) for stage, spent in stages.items()}
-        first = dict(img_path=str(paths[0]), img_id=1)
-        for step in steps:
-            first = step(first)
+        images = [through(steps, path)["inputs"] for path in paths[:4]]
     content = dict(
         Config=args.config,
         Weights="trained" if args.checkpoint else f"random, {args.cells} cells",
-        Side=list(first["inputs"].shape[-2:]),
+        Side=list(images[0].shape[-2:]),
         Forms=rows,
     )
     if args.peers:
-        content["Peers"] = measure_peers(args.peers, first["inputs"][0].float().numpy(), args.rounds)
+        content["Peers"] = measure_peers(args.peers, mosaic(images), args.rounds)
     for name, stages in rows.items():
         total = sum(stage["seconds"] for stage in stages.values())
         print(f"{name}: {total:.2f} s/Mpx")
