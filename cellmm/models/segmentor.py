@@ -1,7 +1,6 @@
 """The one model: an encoder, a decoder and a dict of heads."""
 
 import contextlib
-import difflib
 import logging
 import math
 from collections.abc import Mapping, Sequence
@@ -19,7 +18,7 @@ from cellmm.models.encoders.base import divisor, out_specs
 from cellmm.models.feature_spec import FeatureSpec
 from cellmm.models.head_inputs import Features, HeadInputs
 from cellmm.models.heads.base import HeadContract
-from cellmm.models.layers import CheckpointedSequential
+from cellmm.models.layers.activation_checkpointing import recompute_activations
 from cellmm.models.layers.fused import fold_norms
 from cellmm.models.limits import LimitLog
 from cellmm.models.predicted_maps import (
@@ -143,7 +142,7 @@ class CellSegmentor(BaseModel):
         self.tile, self.tile_overlap = tile, tile_overlap
         self._limits, self._fused = LimitLog(), False
         self.inference_dtype = inference_dtype
-        self._checkpoint_activations(activation_checkpointing)
+        recompute_activations(self, activation_checkpointing)
         if channels_last is None:
             channels_last = specs[0].channels in CHANNELS_LAST
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
@@ -190,22 +189,6 @@ class CellSegmentor(BaseModel):
             )
         check_postprocess(self.postprocess, self.map_strides)
         return None
-
-    def _checkpoint_activations(self, names: Sequence[str]) -> None:
-        stacks = {name: m for name, m in self.named_modules() if isinstance(m, CheckpointedSequential)}
-        for name in names:
-            if not stacks:
-                raise CellMMError(
-                    "model.activation_checkpointing: the model has no stack of convolutions that can be "
-                    "computed again; leave it out"
-                )
-            if name not in stacks:
-                near = difflib.get_close_matches(name, stacks, 1, 0)
-                raise CellMMError(
-                    f"model.activation_checkpointing: there is no stack of convolutions {name!r}; did you "
-                    f"mean {near[0]}?"
-                )
-            stacks[name].activation_checkpointing = True
 
     def extract(self, inputs: Tensor) -> Features:
         """(B, C, H, W) -> the decoder's maps, finest first; by name with ParallelDecoders."""
