@@ -1,5 +1,6 @@
 """Instances through gateways: the head of DiskMask."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -17,6 +18,8 @@ from cellmm.models.layers.patches import cut_patches
 from cellmm.models.renamed_keys import rename_on_load
 from cellmm.registry import MODELS, TASK_UTILS
 from cellmm.structures import CellSample, PredictedInstances
+
+SHARED = 1.5  # times the map: of so many pixels of windows on, what they share is computed once
 
 
 @MODELS.register_module()
@@ -149,11 +152,18 @@ class GatewayHead(BaseModule):
             self.fused = FusedDecoNet(self.features, self.mask_decoder)
 
     def draw_windows(
-        self, features: list[Tensor], f: Tensor, image: Tensor, first: Tensor, gates: Tensor
+        self,
+        features: list[Tensor],
+        f: Tensor,
+        image: Tensor,
+        first: Tensor,
+        gates: Tensor,
+        shared: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """As ``decode_windows``, the fastest way; pixels that surely do not belong to a mask may be -30.
 
-        Fused, ``f`` is the finest of the maps, of which F is made where it is needed.
+        Fused, ``f`` is the finest of the maps, of which F is made where it is needed; ``shared``: see
+        FusedDecoNet.
         """
         if self.fused is None:
             return self.decode_windows(features, f, image, first, gates)
@@ -162,7 +172,8 @@ class GatewayHead(BaseModule):
         skips = [
             cut_patches(features[i], image, first // 2**i, (height // 2**i, width // 2**i)) for i in levels
         ]
-        return self.fused(f, skips, image, first, gates, least=min(DOUBT, self.test_cfg.mask_thr))
+        least = min(DOUBT, self.test_cfg.mask_thr)
+        return self.fused(f, skips, image, first, gates, least, shared)
 
     def loss(self, features: list[Tensor], samples: list[CellSample]) -> dict[str, Tensor]:
         """The losses of ``criterion`` and of ``scoring``."""
@@ -219,10 +230,14 @@ class GatewayHead(BaseModule):
         gateways = self.finder.find(disk_probs)
         row, col = gateways.pixels()
         probs = disk_probs[row, col]
+        shared = None
+        windows = len(gateways) * math.prod(self.windows.shape_on(f.shape[-2:]))
+        if self.fused is not None and self.mask_decoder.levels and windows > SHARED * math.prod(f.shape[-2:]):
+            shared = self.fused.share(features[1][image : image + 1])
 
         def decode(which: Tensor, first: Tensor, gates: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             images = torch.full_like(which, image)
-            logits, coarsest = self.draw_windows(features, f, images, first, gates)
+            logits, coarsest = self.draw_windows(features, f, images, first, gates, shared)
             scores = self.scoring(logits, coarsest, probs[which], mask_thr)
             return logits.sigmoid(), first + self.mask_decoder.origin, scores
 

@@ -67,6 +67,7 @@ class FusedDecoNet(nn.Module):
         first: Tensor,
         gates: Tensor,
         least: float,
+        shared: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """K windows.
 
@@ -77,11 +78,17 @@ class FusedDecoNet(nn.Module):
             first: first pixel of each window on F, int64 (K, 2).
             gates: open pixels, bool (K, h, w).
             least: probability down to which masks are drawn.
+            shared: ``share`` of map 1 of the only image of these windows; None: each is convolved apart.
 
         Returns:
             mask logits (K, h, w), float32, and the coarsest maps.
         """
-        x = self._enter(fine, skips, image, first, gates)
+        background = None
+        if shared is not None:
+            background = self._cut_shared(shared, skips[0], first // 2)
+        elif skips:
+            background = F.conv2d(skips[0], self.skip_weight, padding=1)
+        x = self._enter(fine, background, image, first, gates)
         own = []
         for i, level in enumerate(self.down):
             if i:
@@ -94,8 +101,23 @@ class FusedDecoNet(nn.Module):
             x = tail(joined(x, own.pop()))
         return self._draw(x, fine, image, first, gates, least), coarsest
 
+    def share(self, coarse: Tensor) -> Tensor:
+        """What map 1 of an image, (1, C, H, W), gives to the first convolution, for all windows at once. It
+        pays where the windows together are larger than the map."""
+        return F.conv2d(coarse, self.skip_weight, padding=1)
+
+    def _cut_shared(self, shared: Tensor, skip: Tensor, first: Tensor) -> Tensor:
+        """Windows of ``shared``; their outermost pixels anew, since a window is padded where it ends."""
+        height, width = skip.shape[-2:]
+        out = cut_patches(shared, torch.zeros_like(first[:, 0]), first, (height, width))
+        for axis, side in ((2, height), (3, width)):
+            for start, last in ((0, 0), (side - 2, 1)):
+                edge = F.conv2d(skip.narrow(axis, start, 2), self.skip_weight, padding=1)
+                out.narrow(axis, start + last, 1).copy_(edge.narrow(axis, last, 1))
+        return out
+
     def _enter(
-        self, fine: Tensor, skips: list[Tensor], image: Tensor, first: Tensor, gates: Tensor
+        self, fine: Tensor, background: Tensor | None, image: Tensor, first: Tensor, gates: Tensor
     ) -> Tensor:
         """The stem and the first convolution of the way down: (K, C, h / 2, w / 2)."""
         num, height, width = gates.shape
@@ -108,11 +130,11 @@ class FusedDecoNet(nn.Module):
         closed = self.stem_tail(self.stem.bias[None, :, None, None].clone())
         change = self.stem_tail(F.conv2d(x, self.stem.weight, self.stem.bias, stride=2)) - closed
         constant = closed.expand(-1, -1, height // 2, width // 2)
-        background = F.conv2d(constant, self.own_weight, self.entry_bias, padding=1)
-        if skips:
-            out = F.conv2d(skips[0], self.skip_weight, padding=1).add_(background)
+        out = F.conv2d(constant, self.own_weight, self.entry_bias, padding=1)
+        if background is None:
+            out = out.repeat(num, 1, 1, 1).contiguous(memory_format=torch.channels_last)
         else:
-            out = background.repeat(num, 1, 1, 1).contiguous(memory_format=torch.channels_last)
+            out = background.add_(out)
         change = F.conv2d(change, self.own_weight, padding=2)
         add_patches(out, change, low - 1)
         return self.entry_tail(out)

@@ -42,6 +42,23 @@ def both(net, size, gates, first, image, least):
     return expected, fused(maps[0], skips, image, first, gates, least)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("size", [(16, 16), (48, 32), (80, 96), (4, 8)])
+def test_windows_that_share_a_convolution_are_padded_where_they_end(size):
+    net = build(map_channels=CHANNELS)
+    fold_norms(net)
+    fused = FusedDecoNet(torch.nn.Conv2d(CHANNELS[0], 3, 1), net)
+    maps = [torch.randn(1, c, 80 // 2**i, 96 // 2**i) for i, c in enumerate(CHANNELS)]
+    first = torch.tensor([[0, 0], [80 - size[0], 96 - size[1]], [(80 - size[0]) // 8 * 4, 0]])
+    image = torch.zeros(3, dtype=torch.long)
+    gates = open_gates(size, *[(side // 2, size[1] // 2) for side in (size[0],) * 3])
+    skips = [cut_patches(maps[i], image, first // 2**i, [n // 2**i for n in size]) for i in (1, 2)]
+    apart = fused(maps[0], skips, image, first, gates, 1e-9)
+    together = fused(maps[0], skips, image, first, gates, 1e-9, fused.share(maps[1]))
+    for expected, found in zip(apart, together, strict=True):
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+
 FORMS = dict(
     ours={},
     no_fine_skip=dict(fine_skip=False),
