@@ -82,9 +82,8 @@ def build_writers(names: str | Sequence[str]) -> list[Writer]:
             key, _, value = argument.partition("=")
             taken = arguments_of(known[name]).by_name
             if key not in taken or not value:
-                raise CellMMError(
-                    f"--save {text}: not an argument; {name} takes {', '.join(taken) or 'none'}, as {name}:key=value"
-                )
+                keys = ", ".join(f"{name}:{key}=..." for key in taken) or "no arguments"
+                raise CellMMError(f"--save {text}: {argument!r} is not an argument; {name} takes {keys}")
             values[key] = yaml.safe_load(value)
         writers[name] = known[name](**values)
     return list(writers.values())
