@@ -51,8 +51,8 @@ def mask_outlines(mask: np.ndarray) -> list[list[np.ndarray]]:
     for start in starts.tolist():
         rings += _simple_rings(_walk(x, y, following.tolist(), start))
     outer = [ring for ring in rings if _is_outer(ring)]
-    if len(outer) == 1:
-        return [[*outer, *(ring for ring in rings if not _is_outer(ring))]]
+    if len(outer) <= 1:
+        return [sorted(rings, key=_is_outer, reverse=True)] if outer else []
     _, part_of = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
     parts: dict[int, list[np.ndarray]] = {}
     for ring in outer:
@@ -63,6 +63,12 @@ def mask_outlines(mask: np.ndarray) -> list[list[np.ndarray]]:
             column, row = _first_corner(ring)
             parts[int(part_of[row - 1, column])].append(ring)
     return list(parts.values())
+
+
+def outlines_of(masks: MaskRuns, index: int) -> list[list[np.ndarray]]:
+    """``mask_outlines`` of mask ``index`` in the pixels of the image; an empty mask has no part."""
+    mask, (top, left) = masks.crop(index)
+    return [[ring + (left, top) for ring in part] for part in mask_outlines(mask)]
 
 
 def _outlines(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
