@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from cellmm.errors import CellMMError
-from cellmm.io.image_file import read_pixels
+from cellmm.io.image_axes import MAX_CHANNELS, channel_numbers, choose_planes, find_channel_axis
+from cellmm.io.image_file import ImageFile
 
-MAX_CHANNELS = 8
 EXACT_IN_FLOAT32 = 2**24
 
 
@@ -19,36 +19,53 @@ def read_image(
     path: str | Path,
     *,
     channel_axis: int | None = None,
-    channels: Sequence[int] | None = None,
+    channels: Sequence[int | str] | None = None,
     color: str = "unchanged",
     grey: bool = False,
+    level: int = 0,
+    time: int | None = None,
+    position: int | None = None,
+    z: int | str | None = None,
 ) -> np.ndarray:
     """One image as float32 (H, W, C), its values unscaled.
 
     ``channel_axis``: the axis of the channels in a TIFF with three axes; None: the one that the file states,
     else the only axis of size 8 or less.
-    ``channels``: keep these, in this order.
-    ``color``: 'unchanged' keeps the channels that the file has (an opaque alpha channel of a PNG is dropped);
+    ``channels``: keep these, in this order, by number or by a name that the file states.
+    ``color``: 'unchanged' keeps the channels that the file has (alpha is dropped where it is opaque);
     'grayscale' and 'rgb' turn an RGB, RGBA or grey image into 1 (luma 0.299 R + 0.587 G + 0.114 B) or 3; the
     planes and channels of a TIFF are not a colour and are refused.
     ``grey``: one channel is wanted: an RGB image with three equal samples at each pixel becomes grey.
+    ``level``: of a pyramid, 0 is the finest.
+    ``time``, ``position``, ``z``: numbers from 0, ``z`` also 'max', the maximum over the focal planes. A file
+    with several needs them; the pages of a file without a statement are time points or planes if asked for.
     """
-    image, axes = read_pixels(path)
-    image, is_color = _channels_last(image, axes, channel_axis, path)
-    is_png = Path(path).suffix.lower() == ".png"
+    with ImageFile(path, level=level, position=position) as file:
+        numbers, largest = choose_planes(
+            path, file.axes, file.shape, time=time, z=z, channel_axis=channel_axis
+        )
+        if largest is None:
+            image = file.read(**numbers)
+        else:
+            image = file.read(**numbers, **{largest: 0})
+            for number in range(1, file.shape[file.axes.index(largest)]):
+                np.maximum(image, file.read(**numbers, **{largest: number}), out=image)
+        axes = "".join(axis for axis in file.axes if axis not in numbers and axis != largest)
+        axis = find_channel_axis(path, axes, image.shape, channel_axis)
+        image = image[..., None] if axis is None else np.moveaxis(image, axis, -1)
+        is_color = axis is not None and axes[axis] == "S"
+        if file.alpha and is_color and (color != "unchanged" or _is_opaque(image)):
+            image = image[..., :-1]
+        if channels is not None and any(isinstance(channel, str) for channel in channels):
+            names = file.layout().channel_names
+        else:
+            names = ()
     if color != "unchanged":
         image = _recolor(image, color, is_color, path)
-    elif is_png and image.shape[2] == 4 and image.dtype in (np.uint8, np.uint16):
-        if (image[..., 3] == np.iinfo(image.dtype).max).all():
-            image = image[..., :3]
     if grey and channels is None and is_color and _is_grey(image):
         image = image[..., :1]
     if channels is not None:
-        if max(channels) >= image.shape[2] or min(channels) < 0:
-            raise CellMMError(
-                f"{path} has {image.shape[2]} channels, 0 to {image.shape[2] - 1}; asked for {channels}"
-            )
-        image = image[..., list(channels)]
+        image = image[..., channel_numbers(path, channels, image.shape[2], names)]
     if image.shape[2] > MAX_CHANNELS:
         raise CellMMError(
             f"{path} has {image.shape[2]} channels (shape {image.shape}), more than {MAX_CHANNELS}: "
@@ -79,7 +96,13 @@ def read_images(paths: str | Sequence[str], **options) -> np.ndarray:
 
 def read_mask(path: str | Path) -> np.ndarray:
     """The mask of one cell, bool (H, W), from a file of 0 and one other value."""
-    mask, axes = read_pixels(path)
+    with ImageFile(path, stored=True) as file:
+        if file.white_is_zero:
+            raise CellMMError(
+                f"{path} is a TIFF in which white is zero, which leaves open what the cell is: save the mask "
+                "as PNG, with 0 outside of the cell"
+            )
+        mask, axes = file.read(), file.axes
     if mask.ndim == 3 and axes.endswith("S") and (mask[..., :3] == mask[..., :1]).all():
         mask = mask[..., 0]
     if mask.ndim != 2:
@@ -93,30 +116,8 @@ def read_mask(path: str | Path) -> np.ndarray:
     return cell
 
 
-def _channels_last(
-    image: np.ndarray, axes: str, channel_axis: int | None, path: str | Path
-) -> tuple[np.ndarray, bool]:
-    """(H, W, C), and whether the channels are the samples of a colour."""
-    if image.ndim == 2:
-        return image[..., None], False
-    if image.ndim != 3:
-        raise CellMMError(f"{path} has {image.ndim} axes {axes} of {image.shape}: save one image per file")
-    if channel_axis is None:
-        if "T" in axes:
-            raise CellMMError(
-                f"{path} has {image.shape[axes.index('T')]} time points: save one image per file, or set "
-                f"channel_axis={axes.index('T')} to take them as channels"
-            )
-        stated = [i for i, name in enumerate(axes) if name in "CS"]
-        small = [i for i, size in enumerate(image.shape) if size <= MAX_CHANNELS]
-        if len(stated) != 1 and len(small) != 1:
-            raise CellMMError(
-                f"{path} has shape {image.shape}: say with channel_axis which axis holds the channels"
-            )
-        channel_axis = stated[0] if len(stated) == 1 else small[0]
-    if not -3 <= channel_axis < 3:
-        raise CellMMError(f"channel_axis is {channel_axis}, but {path} has the axes 0 to 2")
-    return np.moveaxis(image, channel_axis, -1), axes[channel_axis] == "S"
+def _is_opaque(image: np.ndarray) -> bool:
+    return image.dtype.kind == "u" and bool((image[..., -1] == np.iinfo(image.dtype).max).all())
 
 
 def _is_grey(image: np.ndarray) -> bool:
@@ -163,6 +164,6 @@ def _to_float32(image: np.ndarray, path: str | Path) -> np.ndarray:
             raise CellMMError(
                 f"{path}: {image.dtype} values above 2^24 are not exact in float32; save as 16 bit"
             )
-    else:
+    elif image.dtype != bool:
         raise CellMMError(f"{path} has type {image.dtype}: save it as 8 or 16 bit integers, or as float")
     return np.ascontiguousarray(image, dtype=np.float32)
