@@ -214,7 +214,7 @@ def _squeezed(names: str, shape: tuple[int, ...], numbers: dict) -> tuple[str, t
 def _is_white_zero(tiff: tifffile.TiffFile, page: tifffile.TiffPage, stored: bool) -> bool:
     """Whether white is zero, and this says something about the numbers that are wanted.
 
-    tifffile writes so all images of 1 bit, in which True is 1. In ImageJ it is a look-up table for the screen:
+    tifffile writes so all images of 1 bit, in which True is 1. In ImageJ it is a look-up table of the screen:
     what is selected in a mask is stored as 255, also where it is shown black.
     """
     if page.photometric != 0 or "PhotometricInterpretation" not in page.tags:
