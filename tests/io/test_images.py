@@ -36,7 +36,9 @@ def test_16_bit_png(tmp_path):
 
 
 @pytest.mark.parametrize("count", range(1, 9))
-@pytest.mark.parametrize("options", [{}, {"metadata": {"axes": "CYX"}}, {"imagej": True}])
+@pytest.mark.parametrize(
+    "options", [{}, {"metadata": {"axes": "CYX"}}, {"imagej": True, "metadata": {"axes": "CYX"}}]
+)
 def test_channels_first_of_1_to_8(tmp_path, count, options):
     image = np.stack([GRADIENT + 1000 * i for i in range(count)])
     options = options | {"photometric": "minisblack"}

@@ -68,7 +68,7 @@ def open_image_file(path: Path, options: ReadOptions, name: str) -> list[Stack]:
         opaque = False
         if own is layout:
             array.take(file)
-            opaque = own.kind == "PNG" and own.alpha and _is_opaque(array)
+            opaque = own.alpha and _is_opaque(array)
         stacks.append(Stack(array, own.axes, name, path, own.pixel_size, own.channel_names, opaque=opaque))
     return stacks
 
