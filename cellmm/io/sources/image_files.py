@@ -9,6 +9,8 @@ from cellmm.io.image_file import ImageFile, describe
 from cellmm.io.sources.base import ReadOptions
 from cellmm.io.sources.stack import Stack
 
+ROWS = 2048  # that are looked at once
+
 
 class FileArray:
     """One field of view of a file, read as it is sliced: whole axes or numbers, and parts of Y and X.
@@ -37,6 +39,8 @@ class FileArray:
             self.take(ImageFile(self.path, level=self.level, position=self.position))
         part = dict(zip(self.axes, index, strict=True))
         size = dict(zip(self.axes, self.shape, strict=True))
+        if not all(isinstance(part[name], slice) for name in "YX"):  # Y or X of the file holds the channels
+            return self._file.read()[index]
         rows, columns = (range(size[name])[part.pop(name)] for name in "YX")
         region = (rows.start, columns.start, rows.stop, columns.stop)
         whole = region == (0, 0, size["Y"], size["X"])
@@ -58,16 +62,24 @@ def open_image_file(path: Path, options: ReadOptions, name: str) -> list[Stack]:
     count = len(layout.positions)
     stacks = []
     for position in range(count):
-        own = layout if position == layout.position else describe(path, level=options.level, position=position)
+        own = (
+            layout if position == layout.position else describe(path, level=options.level, position=position)
+        )
         array = FileArray(path, own.axes, own.shape, own.dtype, level=options.level, position=position)
         opaque = False
         if own is layout:
             array.take(file)
-            opaque = own.alpha and _is_opaque(array)
+            opaque = own.alpha and own.dtype.kind == "u" and _is_opaque(array)
         stacks.append(Stack(array, own.axes, name, path, own.pixel_size, own.channel_names, opaque=opaque))
     return stacks
 
 
 def _is_opaque(image: FileArray) -> bool:
-    alpha = image[(slice(None),) * 3][..., -1]
-    return bool((alpha == np.iinfo(alpha.dtype).max).all())
+    full, rows = np.iinfo(image.dtype).max, image.axes.index("Y")
+    index: list = [slice(None)] * len(image.axes)
+    index[image.axes.index("S")] = image.shape[image.axes.index("S")] - 1
+    for top in range(0, image.shape[rows], ROWS):
+        index[rows] = slice(top, min(top + ROWS, image.shape[rows]))
+        if (image[tuple(index)] != full).any():
+            return False
+    return True

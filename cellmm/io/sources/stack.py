@@ -204,7 +204,9 @@ class StackImage:
         """Pixels (bottom - top, right - left, C) in the ``dtype``; ends excluded, inside the image."""
         height, width = self.shape
         if not (0 <= top < bottom <= height and 0 <= left < right <= width):
-            raise ValueError(f"{self.name}: rows {top} to {bottom}, columns {left} to {right} of {self.shape}")
+            raise ValueError(
+                f"{self.name}: rows {top} to {bottom}, columns {left} to {right} of {self.shape}"
+            )
         part = {"Y": slice(top, bottom), "X": slice(left, right), **self.fixed}
         image = self._read_plane(part, self.planes[0])
         for plane in self.planes[1:]:
