@@ -81,7 +81,7 @@ class ImageFile:
             count = self.shape[self.axes.index(name)] if name in self.axes else 1
             if not 0 <= number < count:
                 raise CellMMError(
-                    f"{self.path} has {count} entries on axis {name}, asked for number {number}"
+                    f"{self.path} has {count} entries on axis {name}, counted from 0; asked for {number}"
                 )
         numbers = {name: number for name, number in numbers.items() if name in self.axes}
         with _in_one_line(self.path):

@@ -47,8 +47,8 @@ class PictureFile:
         self.axes = "YX" if samples == 1 else "YXS"
         self.shape = (height, width, samples)[: len(self.axes)]
 
-    def read(self, region: tuple[int, int, int, int] | None = None) -> np.ndarray:
-        """The pixels as ``axes`` says; ``region``: (top, left, bottom, right)."""
+    def read(self, region: tuple[int, int, int, int] | None = None, **numbers: int) -> np.ndarray:
+        """The pixels of the region (top, left, bottom, right), without the axes in ``numbers``."""
         if self._pixels is None:
             check_size(self.path, self.shape)
             image = self._decode()
@@ -59,11 +59,12 @@ class PictureFile:
                 raise CellMMError(
                     f"{self.path} gives pixels of shape {image.shape}, its header says {self.shape}: {AGAIN}"
                 )
-            self._pixels = image
+            self._pixels, self._data = image, None
+        image = self._pixels[..., numbers["S"]] if "S" in numbers else self._pixels
         if region is None:
-            return self._pixels
+            return image
         top, left, bottom, right = region
-        return self._pixels[top:bottom, left:right]
+        return image[top:bottom, left:right]
 
     def layout(self) -> FileLayout:
         return FileLayout(
@@ -78,7 +79,7 @@ class PictureFile:
         )
 
     def close(self) -> None:
-        self._pixels = self._data = None
+        self._pixels = self._data = None  # memory, where the object lives on
 
     def _decode(self) -> np.ndarray:
         with stderr_complaints(self.path):

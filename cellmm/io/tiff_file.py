@@ -92,6 +92,7 @@ class TiffFile:
         Only the pages, tiles or strips that this takes are read and decoded.
         """
         numbers = {**numbers, **self._numbers}
+        sample = numbers.pop("S", None)  # of the colours, which are made from the numbers below
         inside = region if self._orientation == 1 else None
         index = [numbers.get(name, slice(None)) for name in self._names]
         if inside is not None:
@@ -113,7 +114,11 @@ class TiffFile:
             if region is not None:
                 cut = {"Y": slice(region[0], region[2]), "X": slice(region[1], region[3])}
                 image = image[tuple(cut.get(name, slice(None)) for name in axes)]
-        return image
+        return image if sample is None else np.take(image, sample, axis=self._sample_axis(axes))
+
+    def _sample_axis(self, axes: str) -> int:
+        """Where the samples are; the colours of a palette come last."""
+        return axes.index("S") if self._palette is None else -1
 
     def _pixels(self, index: list, region: Region | None) -> np.ndarray:
         level, file = self._level, self._tiff.filehandle
