@@ -10,7 +10,7 @@ from mmengine.logging import print_log
 
 from cellmm.errors import CellMMError
 from cellmm.io.coco_segmentations import check_instances, instance_rle
-from cellmm.io.images import read_image, read_mask
+from cellmm.io.images import read_image, read_mask, to_float32
 from cellmm.io.layered_tiff import read_label_layers
 from cellmm.io.sources import ImageSource, ReadOptions, open_image, open_images
 from cellmm.io.sources.grey import as_grey, count_files
@@ -24,7 +24,8 @@ class LoadImage(BaseTransform):
     """Read an image into ``img``, float32 (H, W, C) with the raw values of the file, C from 1 to 8.
 
     The image is that of ``img_path``, a file or files whose channels are joined; where the results hold an
-    ``img_source`` (an ImageSource) or an array ``img`` already, it is that one. Also sets ``img_shape`` and
+    ``img_source`` (an ImageSource) or an array ``img`` already, it is that one, and ``img_path`` is its name
+    unless it is set. Also sets ``img_shape`` and
     ``ori_shape``, (h, w), ``to_original``, the identity, ``pixel_size`` and ``read_options``.
 
     Args:
@@ -38,7 +39,7 @@ class LoadImage(BaseTransform):
         options: the ReadOptions; ``cellmm predict`` replaces what the user asks for.
     """
 
-    reads = ()
+    reads = ("img_path",)
     writes = ("img", "img_path", "img_shape", "ori_shape", "to_original", "pixel_size", "read_options")
 
     def __init__(
@@ -78,6 +79,11 @@ class LoadImage(BaseTransform):
         for source in images:
             self._check_channels(source.num_channels, source)
         return images
+
+    @staticmethod
+    def to_float32(pixels: np.ndarray, source: ImageSource) -> np.ndarray:
+        """What ``source.read`` gave as float32; CellMMError where values do not fit."""
+        return to_float32(pixels, source.path or source.name)
 
     def transform(self, results: dict) -> dict:
         source = results.pop("img_source", None)

@@ -13,7 +13,8 @@ ROWS = 2048  # that are looked at once
 
 
 class FileArray:
-    """One field of view of a file, read as it is sliced: whole axes or numbers, and parts of Y and X.
+    """One field of view of a file, read as it is sliced: whole axes or numbers, and parts of Y and X
+    alone.
 
     The file is opened at the first slice, and closed when the array is no longer used. A copy in another
     process opens it anew.
@@ -39,13 +40,13 @@ class FileArray:
             self.take(ImageFile(self.path, level=self.level, position=self.position))
         part = dict(zip(self.axes, index, strict=True))
         size = dict(zip(self.axes, self.shape, strict=True))
-        if not all(isinstance(part[name], slice) for name in "YX"):  # Y or X of the file holds the channels
-            return self._file.read()[index]
-        rows, columns = (range(size[name])[part.pop(name)] for name in "YX")
+        rows, columns = (_range(part[name], size[name]) for name in "YX")
         region = (rows.start, columns.start, rows.stop, columns.stop)
         whole = region == (0, 0, size["Y"], size["X"])
-        numbers = {name: number for name, number in part.items() if isinstance(number, int)}
-        return self._file.read(None if whole else region, **numbers)
+        numbers = {name: of for name, of in part.items() if name not in "YX" and isinstance(of, int)}
+        image = self._file.read(None if whole else region, **numbers)
+        left = [name for name in self.axes if name not in numbers]
+        return image[tuple(0 if isinstance(part[name], int) else slice(None) for name in left)]
 
     def __getstate__(self) -> dict:
         return {**self.__dict__, "_file": None}
@@ -66,20 +67,22 @@ def open_image_file(path: Path, options: ReadOptions, name: str) -> list[Stack]:
             layout if position == layout.position else describe(path, level=options.level, position=position)
         )
         array = FileArray(path, own.axes, own.shape, own.dtype, level=options.level, position=position)
-        opaque = False
         if own is layout:
             array.take(file)
-            opaque = own.alpha and own.dtype.kind == "u" and _is_opaque(array)
+        opaque = own.alpha and own.dtype.kind == "u" and _is_opaque(array)
         stacks.append(Stack(array, own.axes, name, path, own.pixel_size, own.channel_names, opaque=opaque))
     return stacks
 
 
 def _is_opaque(image: FileArray) -> bool:
-    full, rows = np.iinfo(image.dtype).max, image.axes.index("Y")
-    index: list = [slice(None)] * len(image.axes)
-    index[image.axes.index("S")] = image.shape[image.axes.index("S")] - 1
+    full, rows, samples = np.iinfo(image.dtype).max, image.axes.index("Y"), image.axes.index("S")
+    index = [slice(None)] * len(image.axes)
     for top in range(0, image.shape[rows], ROWS):
         index[rows] = slice(top, min(top + ROWS, image.shape[rows]))
-        if (image[tuple(index)] != full).any():
+        if (np.take(image[tuple(index)], -1, axis=samples) != full).any():
             return False
     return True
+
+
+def _range(part: int | slice, size: int) -> range:
+    return range(part, part + 1) if isinstance(part, int) else range(size)[part]

@@ -28,7 +28,8 @@ class Stack:
 
     Args:
         array: of any number of axes.
-        axes: a letter per axis: Y, X, C channels, S samples of a colour, Z, T, R positions, others not stated.
+        axes: a letter per axis: Y, X, C channels, S samples of a colour, Z, T, R positions; other letters are
+            axes that are not stated.
         name: for the results.
         path: None for arrays.
         pixel_size: (y, x) in micrometres; None: not known.
@@ -235,7 +236,13 @@ class StackImage:
         """Pixels (h, w, c) of ``channels``."""
         axes = self.stack.axes
         index = tuple(channels if name == letter else part.get(name, 0) for name in axes)
-        image = np.asarray(self.stack.array[index])
+        try:
+            image = np.asarray(self.stack.array[index])
+        except (CellMMError, MemoryError):
+            raise
+        except Exception as error:  # zarr, bioio and their codecs fail in many ways
+            text = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            raise CellMMError(f"{self.stack.what} cannot be read ({text}): copy it again") from error
         image = image.astype(image.dtype.newbyteorder("="), copy=False)
         left = [name for name, of_axis in zip(axes, index, strict=True) if isinstance(of_axis, slice)]
         if letter not in left:
