@@ -28,8 +28,8 @@ class ImageFile:
         path: of a TIFF, PNG, JPEG or BMP file.
         level: of a pyramid, 0 is the finest.
         position: number of the field of view; None: the file has to hold just one.
-        stored: the numbers of a TIFF as stored, for label images: white is zero and palettes of colours are
-            not taken into account.
+        stored: the numbers as stored, for label images: white is zero, and palettes of a TIFF or PNG, are not
+            taken into account.
 
     Attributes:
         axes: a letter per axis, see ``FileLayout``.
@@ -58,7 +58,7 @@ class ImageFile:
             if head in TIFF_MAGIC:
                 self._file = TiffFile(self.path, level=level, position=position, stored=stored)
             elif kind is not None:
-                self._file = PictureFile(self.path, kind, level=level, position=position)
+                self._file = PictureFile(self.path, kind, level=level, position=position, stored=stored)
             else:
                 raise CellMMError(
                     f"{self.path} cannot be read as an image, it is no TIFF, PNG, JPEG or BMP file: {AGAIN}"

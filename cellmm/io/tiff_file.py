@@ -13,7 +13,7 @@ from cellmm.io.memory import check_size
 from cellmm.io.tiff_check import check_description, check_meaning, check_pages
 from cellmm.io.tiff_images import TiffImage, absent_files, find_images
 from cellmm.io.tiff_metadata import channel_names, pixel_size
-from cellmm.io.tiff_pages import Region, native, read_page
+from cellmm.io.tiff_pages import Region, check_end, native, read_page
 
 _LUMA = np.array([0.299, 0.587, 0.114])
 
@@ -58,6 +58,8 @@ class TiffFile:
         self._level = self._image.levels[level]
         key = self._key = self._level.key
         check_meaning(path, key)
+        if key.parent is tiff:  # said before tifffile's complaint about a directory after that end
+            check_end(path, key, tiff.filehandle.size)
         tag = key.tags.get("Orientation")
         self._orientation = int(tag.value) if tag is not None and 1 <= int(tag.value) <= 8 else 1
         self._palette = None if self._stored else _colors(tiff, key)

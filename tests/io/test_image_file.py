@@ -8,7 +8,7 @@ import tifffile
 
 from cellmm.errors import CellMMError
 from cellmm.io.image_file import ImageFile, describe, read_pixels
-from cellmm.io.images import read_image
+from cellmm.io.images import read_image, read_mask
 from cellmm.io.layered_tiff import read_label_layers
 from tests.io.written_files import hand, pages, png, positions, pyramid, tif
 
@@ -189,6 +189,28 @@ def test_ids_are_the_numbers_as_stored(tmp_path, how):
     assert read_label_layers(path).areas().tolist() == [9, 18]
     assert read_pixels(path, stored=True)[0].max() == 2
     assert read_pixels(path)[0].max() > 2
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_ids_are_the_numbers_of_a_palette_in_a_png(tmp_path, bits):
+    label = (np.arange(8 * 16).reshape(8, 16) // 5 % 2**bits).astype(np.uint8)
+    places = np.unpackbits(label[..., None], axis=2)[..., -bits:].reshape(8, -1)
+    colors = np.random.default_rng(0).integers(0, 255, (2**bits, 3), np.uint8).tobytes()
+    path = tmp_path / "a.png"
+    png(np.packbits(places, axis=1), 3, (b"PLTE", colors), (b"tRNS", b"\0"), bits=bits)(path)
+    pixels, axes = read_pixels(path, stored=True)
+    assert axes == "YX"
+    np.testing.assert_array_equal(pixels, label)
+    assert read_pixels(path)[0].shape == (8, 16, 4)
+    np.testing.assert_array_equal(read_label_layers(path).areas(), np.bincount(label.ravel())[1:])
+
+
+def test_a_mask_of_a_palette_is_what_its_colours_show(tmp_path):
+    mask = np.zeros((H, W), np.uint8)
+    mask[5:9, 5:20] = 1
+    for colors, expected in ((b"\0\0\0\xff\xff\xff", mask > 0), (b"\xff\xff\xff\0\0\0", mask == 0)):
+        png(mask, 3, (b"PLTE", colors))(tmp_path / "a.png")
+        np.testing.assert_array_equal(read_mask(tmp_path / "a.png"), expected)
 
 
 def test_describe_reads_no_pixels(tmp_path, monkeypatch):
