@@ -163,6 +163,15 @@ def test_planes_of_one_channel_become_channels(tmp_path, opened):
         open_images(tmp_path / "c.tif")
 
 
+def test_planes_that_are_stored_as_a_colour_with_alpha_are_planes(tmp_path, opened):
+    """tifffile writes four planes like that where it is not told the photometric interpretation."""
+    image = np.arange(4 * 40 * 30, dtype=np.uint16).reshape(4, 40, 30)
+    options = dict(photometric="rgb", planarconfig="separate", extrasamples=["unassalpha"])
+    tifffile.imwrite(tmp_path / "a.tif", image, metadata={"axes": "ZYX"}, **options)
+    (source,) = opened(tmp_path / "a.tif", z="max")
+    np.testing.assert_array_equal(source.read_all()[..., 0], image.max(axis=0))
+
+
 def test_color(tmp_path, opened):
     """Luma is the same in a part as in the whole, and exact where the samples are equal."""
     image = np.random.default_rng(0).integers(0, 60_000, (40, 31, 3), dtype=np.uint16)
