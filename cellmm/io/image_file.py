@@ -18,6 +18,7 @@ from cellmm.io.file_layout import FileLayout
 from cellmm.io.picture_file import KINDS, PictureFile
 from cellmm.io.tiff_file import TiffFile
 
+_UNPACK = "save it with Deflate or LZW, or pip install --upgrade imagecodecs"
 TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
@@ -130,7 +131,8 @@ def _in_one_line(path: Path) -> Iterator[None]:
         raise CellMMError(f"{path} does not fit into memory ({error}): crop or tile it") from error
     except Exception as error:  # a damaged file can fail anywhere inside the decoder
         text = " ".join(str(error).split())[:200]
-        raise CellMMError(f"{path} cannot be read as an image ({text}): {AGAIN}") from error
+        cure = _UNPACK if "imagecodecs" in text else AGAIN
+        raise CellMMError(f"{path} cannot be read as an image ({text}): {cure}") from error
 
 
 def _why_absent(path: Path) -> str:

@@ -14,6 +14,7 @@ from tests.io.written_files import (
     exif,
     hand,
     jpeg,
+    lsm,
     pages,
     per_metre,
     png,
@@ -262,6 +263,7 @@ GOOD = {
         "a.ome.tif", pyramid(GREY, ome=True, tile=(16, 16)), GREY, "YX", (0.25, 0.5)
     ),
     "OME RGB": File("a.ome.tif", tif(RGB, ome=True, photometric="rgb", metadata={"axes": "YXS"}), RGB, "YXS"),
+    "LSM": File("a.lsm", lsm(RGB, (0.2, 0.1)), RGB.transpose(2, 0, 1), "CYX", (0.2, 0.1)),
     # PNG
     "PNG, 8 bit": File("a.png", png(BYTE, 0), BYTE, "YX"),
     "PNG, 16 bit": File("a.png", png(GREY, 0), GREY, "YX"),

@@ -84,6 +84,11 @@ BAD = {
     ),
     "complex": ("a.tif", tif(GREY.astype(np.complex64)), "complex64: save it as"),
     "unknown compression": ("a.tif", hand(BYTE, extra={259: ("H", [99])}), "JPEG_99.*Deflate or LZW"),
+    "a decoder that imagecodecs lacks": (
+        "a.tif",
+        hand(BYTE, extra={259: ("H", [48124])}),
+        "jetraw_decode.*save it with Deflate or LZW",
+    ),
     "channels of colours": (
         "a.ome.tif",
         tif(np.stack([RGB, RGB]), ome=True, photometric="rgb", metadata={"axes": "CYXS"}),

@@ -60,6 +60,18 @@ def positions(*images: np.ndarray) -> Write:
     return write
 
 
+def lsm(image: np.ndarray, pixel_size: tuple[float, float]) -> Write:
+    """A Zeiss LSM of channels (H, W, C), three or more, with a second page in place of the thumbnail."""
+    info = np.zeros(1, np.dtype([(name, kind) for name, kind in tifffile.TIFF.CZ_LSMINFO]))
+    height, width, channels = image.shape
+    stated = dict(MagicNumber=0x400494C, StructureSize=info.itemsize, DimensionZ=1, DimensionTime=1)
+    stated |= dict(DimensionX=width, DimensionY=height, DimensionChannels=channels)
+    stated |= dict(VoxelSizeY=pixel_size[0] / 1e6, VoxelSizeX=pixel_size[1] / 1e6)
+    for name, value in stated.items():
+        info[name] = value
+    return hand(image, image, planar=2, extra={34412: ("B", list(info.tobytes()))})
+
+
 def png(image: np.ndarray, color: int, *more: tuple[bytes, bytes], bits: int | None = None) -> Write:
     """``color``: PNG's type of colour; ``more``: chunks before the pixels; ``bits``: of packed rows."""
 
