@@ -13,7 +13,7 @@ from cellmm.io.memory import check_size
 from cellmm.io.tiff_check import check_description, check_meaning, check_pages
 from cellmm.io.tiff_images import TiffImage, absent_files, find_images
 from cellmm.io.tiff_metadata import channel_names, pixel_size
-from cellmm.io.tiff_pages import Region, check_end, native, read_page
+from cellmm.io.tiff_pages import Region, SegmentCache, check_end, native, read_page
 
 _LUMA = np.array([0.299, 0.587, 0.114])
 
@@ -30,6 +30,8 @@ class TiffFile:
 
     def __init__(self, path: Path, *, level: int, position: int | None, stored: bool) -> None:
         self.path, self._stored = path, stored
+        self._cache = SegmentCache()
+        self._turned: tuple[dict, np.ndarray] | None = None
         check_pages(path)
         with tiff_complaints(path):
             self._tiff = tifffile.TiffFile(path)
@@ -92,13 +94,14 @@ class TiffFile:
 
         Only the pages, tiles or strips that this takes are read and decoded.
         """
+        if region is not None and self._orientation != 1:
+            return self._read_turned(region, numbers)
         numbers = {**numbers, **self._numbers}
         sample = numbers.pop("S", None)  # of the colours, which are made from the numbers below
-        inside = region if self._orientation == 1 else None
         index = [numbers.get(name, slice(None)) for name in self._names]
-        if inside is not None:
-            index[self._names.index("Y")] = slice(inside[0], inside[2])
-            index[self._names.index("X")] = slice(inside[1], inside[3])
+        if region is not None:
+            index[self._names.index("Y")] = slice(region[0], region[2])
+            index[self._names.index("X")] = slice(region[1], region[3])
         left = [
             (name, len(range(size)[part]))
             for name, size, part in zip(self._names, self._level.shape, index, strict=True)
@@ -108,14 +111,19 @@ class TiffFile:
         axes, shape = "".join(name for name, _ in left), [size for _, size in left]
         check_size(self.path, shape)
         with tiff_complaints(self.path):
-            image = self._pixels(index, inside).reshape(shape)
+            image = self._pixels(index, region).reshape(shape)
         image = self._as_meant(image, axes)
         if self._orientation != 1:
             image = upright(image, axes, self._orientation)
-            if region is not None:
-                cut = {"Y": slice(region[0], region[2]), "X": slice(region[1], region[3])}
-                image = image[tuple(cut.get(name, slice(None)) for name in axes)]
         return image if sample is None else np.take(image, sample, axis=self._sample_axis(axes))
+
+    def _read_turned(self, region: Region, numbers: dict) -> np.ndarray:
+        """A region of an image that is not stored upright, which is read as a whole, once."""
+        if self._turned is None or self._turned[0] != numbers:
+            self._turned = dict(numbers), self.read(**numbers)
+        cut = {"Y": slice(region[0], region[2]), "X": slice(region[1], region[3])}
+        axes = [name for name in self.axes if name not in numbers]
+        return self._turned[1][tuple(cut.get(name, slice(None)) for name in axes)]
 
     def _sample_axis(self, axes: str) -> int:
         """Where the samples are; the colours of a palette come last."""
@@ -144,7 +152,7 @@ class TiffFile:
         shape, names = list(level.shape[lead:]), self._names[lead:]
         if region is not None:
             shape[names.index("Y")], shape[names.index("X")] = region[2] - region[0], region[3] - region[1]
-        image = np.stack([read_page(self.path, page, region).reshape(shape) for page in wanted])
+        image = np.stack([read_page(self.path, page, region, self._cache).reshape(shape) for page in wanted])
         rest = [part if isinstance(part, int) else slice(None) for part in index[lead:]]
         return image[(slice(None), *rest)]
 
