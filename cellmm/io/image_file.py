@@ -38,8 +38,8 @@ class ImageFile:
         dtype: of the pixels.
         kind: 'TIFF', 'PNG', 'JPEG' or 'BMP'.
         alpha: the last of the samples S is the opacity.
-        white_is_zero: the tags of a TIFF say so, and it matters for the numbers that are read; in ImageJ files
-            it does not matter for those that are ``stored``.
+        white_is_zero: a TIFF states it, and it matters for the numbers that are read; in ImageJ files it does
+            not matter for those that are ``stored``.
 
     Raises:
         CellMMError: the file is absent, not an image, cut off or damaged, or has no pixels or too many.
