@@ -119,11 +119,12 @@ class TiffFile:
 
     def _read_turned(self, region: Region, numbers: dict) -> np.ndarray:
         """A region of an image that is not stored upright, which is read as a whole, once."""
-        if self._turned is None or self._turned[0] != numbers:
-            self._turned = dict(numbers), self.read(**numbers)
+        turned = self._turned  # another thread may replace it
+        if turned is None or turned[0] != numbers:
+            turned = self._turned = dict(numbers), self.read(**numbers)
         cut = {"Y": slice(region[0], region[2]), "X": slice(region[1], region[3])}
         axes = [name for name in self.axes if name not in numbers]
-        return self._turned[1][tuple(cut.get(name, slice(None)) for name in axes)]
+        return turned[1][tuple(cut.get(name, slice(None)) for name in axes)]
 
     def _sample_axis(self, axes: str) -> int:
         """Where the samples are; the colours of a palette come last."""
