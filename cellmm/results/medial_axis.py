@@ -6,16 +6,18 @@ from itertools import pairwise
 import cv2
 import numpy as np
 from scipy.interpolate import splev, splprep
-from scipy.ndimage import distance_transform_edt, map_coordinates
+from scipy.ndimage import distance_transform_edt, uniform_filter1d
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import dijkstra, minimum_spanning_tree
 from skimage.morphology import skeletonize
 
 HOLE = 0.1  # of the cell's area; smaller holes are filled
 END = 1.5  # radii of the skeleton's ends that are replaced: it may turn into a corner there
-NOISE = 0.4  # pixels that the pixels of a skeleton lie beside the axis
+NOISE = 0.4  # pixels, or ROUGH radii, that the pixels of a skeleton lie beside the axis
+ROUGH = 0.12
+LONG = 3  # radii that are left of an axis that may bend
 STEP = 0.25  # pixels between the places where a mask or a distance is looked up
-RIDGE = np.arange(-1.5, 1.5 + STEP, STEP)  # pixels across the axis where the ridge of the distances is sought
+FAR = 1.5  # times the distance to the nearest border that a cell may reach from its axis: no other arm of it
 NAMES = ("length", "width_mean", "width_max", "curvature")
 
 
@@ -45,8 +47,8 @@ def measure_axes(labels: np.ndarray, num: int) -> dict[str, np.ndarray]:
         labels: int (H, W), the cells 1 to ``num``, each in one piece.
 
     Returns:
-        ``length`` from tip to tip; ``width_mean`` and ``width_max``, twice the distance from the axis to the
-        cell's border, along the axis without its ends; ``curvature``, the mean of 1 / radius along the axis.
+        ``length`` from tip to tip; ``width_mean`` and ``width_max`` at right angles to the axis, without its
+        ends; ``curvature``, the mean of 1 / radius along the axis.
         All float64 (num,), in pixels, NaN for an absent label.
     """
     inside = labels > 0
@@ -110,15 +112,17 @@ def _measure(pixels: np.ndarray, path: np.ndarray | None, distance: np.ndarray) 
         closed = len(path) > 8 and np.abs(path[0] - path[-1]).max() <= 1
         trim = 0.0 if closed else END * radius
         core = path[(steps >= trim) & (steps <= steps[-1] - trim)]
-        if len(core) > 3 and steps[-1] - 2 * trim >= 2 * (widest - 0.5):
-            return _along_spline(core, closed, distance)
+        if len(core) > 3 and steps[-1] - 2 * trim >= LONG * (widest - 0.5):
+            return _along_spline(core, closed, distance, max(NOISE, ROUGH * radius))
     return _along_line(pixels, distance)
 
 
-def _along_spline(core: np.ndarray, closed: bool, distance: np.ndarray) -> tuple[float, ...]:
+def _along_spline(
+    core: np.ndarray, closed: bool, distance: np.ndarray, noise: float
+) -> tuple[float, ...]:
     """The values of a cell with an axis through the pixels ``core``, (n, 2)."""
     points = np.concatenate([core, core[:1]]) if closed else core
-    spline, _ = splprep(points.T.astype(np.float64), s=NOISE**2 * len(points), per=int(closed), quiet=2)
+    spline, _ = splprep(points.T.astype(np.float64), s=noise**2 * len(points), per=int(closed), quiet=2)
     place = np.linspace(0, 1, 2 * len(points))
     axis, speed, turn = (np.stack(splev(place, spline, der=order), axis=1) for order in (0, 1, 2))
     step = np.hypot(*speed.T)
@@ -141,7 +145,7 @@ def _along_line(pixels: np.ndarray, distance: np.ndarray) -> tuple[float, ...]:
         center = pixels[np.argmax(distance[tuple(pixels.T)])].astype(np.float64)
     back, forth = _way_out(center, -direction, distance), _way_out(center, direction, distance)
     radius = float(distance[tuple(pixels.T)].max()) - 0.5
-    places = np.arange(min(radius - back, 0.0), max(forth - radius, 0.0) + STEP, STEP)
+    places = np.arange(min(radius - back, 0.0), max(forth - radius, 0.0) + 0.25, 0.5)
     axis = center + places[:, None] * direction
     widths = _widths(axis, np.broadcast_to(direction, axis.shape), distance)
     return back + forth, float(widths.mean()), float(widths.max()), 0.0
@@ -161,13 +165,19 @@ def _way_out(start: np.ndarray, direction: np.ndarray, distance: np.ndarray) -> 
 
 
 def _widths(axis: np.ndarray, direction: np.ndarray, distance: np.ndarray) -> np.ndarray:
-    """Widths (n,) at the points ``axis``: the distances half a pixel left and right of the ridge, added up.
+    """Widths (n,) at the points ``axis``, (n, 2) and 0.5 pixels apart: from border to border, at right angles.
 
-    So a bar of any whole number of pixels has just this width, whether its middle lies on pixels or between
-    them.
+    Each is the mean over about a radius of the axis, which evens out the steps of the pixels.
     """
     normal = direction[:, ::-1] * [1, -1]
-    places = axis[:, None] + RIDGE[None, :, None] * normal[:, None]
-    values = map_coordinates(distance, places.reshape(-1, 2).T, order=1).reshape(places.shape[:2])
-    apart = round(1 / STEP)
-    return (values[:, apart:] + values[:, :-apart]).max(1)
+    nearest = distance[tuple(np.floor(axis + 0.5).astype(int).T)]
+    reach = FAR * nearest + 1
+    ways = (np.arange(int(np.ceil(reach.max() / STEP))) + 0.5) * STEP
+    total = np.zeros(len(axis))
+    for side in (-1, 1):
+        places = np.floor(axis[:, None] + side * ways[:, None] * normal[:, None] + 0.5).astype(int)
+        places = np.clip(places, 0, np.array(distance.shape) - 1)
+        out = distance[places[..., 0], places[..., 1]] == 0
+        first = np.where(out.any(1), out.argmax(1), len(ways)) * STEP
+        total += np.minimum(first, reach)
+    return uniform_filter1d(total, 1 + 2 * round(float(np.median(nearest))), mode="nearest")
