@@ -1,5 +1,6 @@
 """The columns of measurements: their names, units and meanings."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -77,3 +78,17 @@ INTENSITY = (
     Column("intensity_std", "standard deviation"),
 )
 COLUMNS = IDENTITY + BOX + SHAPE + AXIS + OVERLAP
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Names of columns, each once, in the order of tables; intensities last, channel by channel.
+
+    Examples:
+        >>> in_order(["intensity_mean-0", "length_um", "length", "score"])
+        ['score', 'length', 'length_um', 'intensity_mean-0']
+    """
+    names = set(names)
+    order = [name for c in COLUMNS for name in (c.name, c.in_micrometres) if name in names]
+    channels = sorted({int(name.rsplit("-", 1)[1]) for name in names if name.startswith("intensity_")})
+    kinds = [column.name for column in INTENSITY]
+    return order + [f"{kind}-{channel}" for channel in channels for kind in kinds]

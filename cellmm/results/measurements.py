@@ -8,7 +8,7 @@ from skimage.measure import regionprops_table
 
 from cellmm.io.sources import ImageSource
 from cellmm.results.instances import Instances
-from cellmm.results.measurement_columns import AXIS, COLUMNS, INTENSITY, OVERLAP, SHAPE
+from cellmm.results.measurement_columns import AXIS, INTENSITY, OVERLAP, SHAPE, in_order
 from cellmm.results.medial_axis import measure_axes, solid
 from cellmm.structures import MaskRuns
 
@@ -62,15 +62,7 @@ def measure(
     columns |= {f"bbox-{axis}": boxes[:, axis] for axis in range(4)} | _overlaps(masks)
     if instances.pixel_size is not None:
         columns |= _in_micrometres(columns, instances.pixel_size)
-    return {name: columns[name] for name in [*_order(columns)]}
-
-
-def _order(columns: dict[str, np.ndarray]) -> Iterator[str]:
-    for column in COLUMNS:
-        yield column.name
-        if column.in_micrometres in columns:
-            yield column.in_micrometres
-    yield from (name for name in columns if name.startswith("intensity_"))
+    return {name: columns[name] for name in in_order(columns)}
 
 
 def _groups(masks: MaskRuns) -> Iterator[np.ndarray]:
