@@ -110,7 +110,7 @@ class Figure:
             if start <= tick <= end:
                 x = LEFT + (tick - start) * across
                 parts.append(f'<text x="{x:.1f}" y="{base + 16}" text-anchor="middle">{shown(tick)}</text>')
-        axis = (self.unit or self.things) if not hidden else f"{self.unit} ({hidden:,} larger, not drawn)".strip()
+        axis = (self.unit or self.title.lower()) + (f" ({hidden:,} larger, not drawn)" if hidden else "")
         x = (LEFT + WIDTH) / 2
         parts.append(f'<text x="{x}" y="{HEIGHT - 4}" text-anchor="middle">{escape(axis)}</text></svg>')
         return Markup("".join(parts))

@@ -192,6 +192,11 @@ class _Summary:
         """Cells without a pixel size where others have it."""
         return self._cells["area"].num - self._cells["area_um2"].num if self._cells["area_um2"].num else 0
 
+    @property
+    def sizes_differ(self) -> bool:
+        """Whether images have different pixel sizes."""
+        return len(self._sizes) > 1
+
     def about(self) -> dict[str, str]:
         """The pixel sizes."""
         if not self._sizes:
