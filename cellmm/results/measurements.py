@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+import cv2
 import numpy as np
 from scipy.ndimage import affine_transform
 from skimage.measure import regionprops_table
@@ -109,8 +110,7 @@ def _measure_group(
         yield from ((units[name], table[name]) for name in FROM_SPACING)
         side = min(pixel_size)
         squared = [_resampled(crop, pixel_size) for crop in crops]
-        perimeter = regionprops_table(_sheet(squared)[0], properties=["perimeter"])["perimeter"]
-        yield units["perimeter"], perimeter * side
+        yield units["perimeter"], np.array([_perimeter(crop, pixel_size) for crop in crops])
         for name, values in measure_axes(_sheet([solid(crop) for crop in squared])[0], len(crops)).items():
             yield units[name], values / side if name == "curvature" else values * side
 
@@ -147,6 +147,13 @@ def _pixels(
         height, width = crop.shape
         sheet[top : top + height, left : left + width] = block[y : y + height, x : x + width]
     return sheet
+
+
+def _perimeter(crop: np.ndarray, pixel_size: tuple[float, float]) -> float:
+    """The way around the cell and its holes, through the middles of the pixels at the border."""
+    borders, _ = cv2.findContours(crop.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    steps = [np.diff(border[:, 0], axis=0, append=border[:1, 0]) for border in borders]
+    return float(sum(np.hypot(step[:, 0] * pixel_size[1], step[:, 1] * pixel_size[0]).sum() for step in steps))
 
 
 def _resampled(crop: np.ndarray, pixel_size: tuple[float, float]) -> np.ndarray:

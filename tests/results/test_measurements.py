@@ -106,10 +106,11 @@ def test_pixels_that_are_not_square(angle):
         found.append(measure(cells_of([mask], [(0, 0)], mask.shape, (height, 0.25))))
     square, other = found
     assert square["length_um"] == pytest.approx(40, abs=0.5)
-    for name in ("length_um", "width_mean_um", "area_um2", "area_convex_um2", "perimeter_um", "axis_major_length_um"):
-        assert other[name] == pytest.approx(square[name], rel=0.03, abs=0.2), name
-    for name in ("axis_minor_length_um", "feret_diameter_max_um", "centroid-0_um", "centroid-1_um"):
-        assert other[name] == pytest.approx(square[name], rel=0.03, abs=0.25), name
+    for name in ("length", "width_mean", "axis_major_length", "axis_minor_length", "feret_diameter_max", "centroid-0"):
+        assert other[f"{name}_um"] == pytest.approx(square[f"{name}_um"], rel=0.02, abs=0.3), name
+    for name in ("area_um2", "area_convex_um2"):
+        assert other[name] == pytest.approx(square[name], rel=0.03), name
+    assert other["perimeter_um"] == pytest.approx(square["perimeter_um"], rel=0.08)
     assert other["eccentricity"] == pytest.approx(square["eccentricity"], abs=0.005)
     assert np.cos(2 * (other["orientation"] - square["orientation"])) == pytest.approx(1, abs=0.002)
     assert other["curvature_per_um"] == pytest.approx(0, abs=0.03)
