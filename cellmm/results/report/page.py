@@ -72,7 +72,6 @@ def _write_page(
         script=text["page.js"],
         script_hash=base64.b64encode(digest).decode(),
     )
-    page.enable_buffering(64)
     page.dump(file)
 
 
