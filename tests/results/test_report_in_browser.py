@@ -195,9 +195,14 @@ def test_a_thumbnail_opens_large(opened):
     opened.press("ArrowLeft", 37)
     opened.wait("document.getElementById('large-name').textContent === 'b10.tif'")
     assert opened.run("document.getElementById('previous').disabled")
+    opened.click("#next")
+    opened.wait("document.getElementById('large-name').textContent === 'b9.tif'")
+    opened.click("#previous")  # which is disabled from now on
+    opened.press("ArrowRight", 39)
+    opened.wait("document.getElementById('large-name').textContent === 'b9.tif'")
     opened.press("Escape", 27)
     opened.wait("!document.getElementById('large').open")
-    assert opened.run("document.activeElement.closest('tr').dataset.name") == "b10.tif"
+    opened.wait("document.activeElement.closest('tr')?.dataset.name === 'b9.tif'")
 
 
 def test_a_picture_beside_the_page_opens_large(opened):
