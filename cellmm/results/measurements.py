@@ -35,7 +35,7 @@ def measure(
             are read; None: no intensities.
 
     Returns:
-        N values for each column. ``class`` and ``overlap_*s`` are text.
+        N values for each column. ``class`` is text; ``overlap_labels`` and ``overlap_areas`` hold str objects.
 
     Raises:
         ValueError: an image of another size than that of the cells.
@@ -193,7 +193,7 @@ def _overlaps(masks: MaskRuns) -> dict[str, np.ndarray]:
         if pairs.stop - pairs.start > 1:  # pixels that several others share count once
             covered[cell] = _covered(masks, cell, theirs[pairs].tolist())
     area = masks.areas()
-    values = (np.array(labels, dtype=str), np.array(areas, dtype=str), covered, covered / np.maximum(area, 1))
+    values = (np.array(labels, object), np.array(areas, object), covered, covered / np.maximum(area, 1))
     return dict(zip((column.name for column in OVERLAP), values, strict=True))
 
 
