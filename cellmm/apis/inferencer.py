@@ -2,14 +2,17 @@
 
 import contextlib
 import copy
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from cellmm.apis.in_order import in_order
 from cellmm.config.check import check_pipeline
 from cellmm.config.load import load_config
 from cellmm.config.lookup import component_of
@@ -20,17 +23,50 @@ from cellmm.engine.preflight import build, tell_channels
 from cellmm.engine.trained_on import TrainedOn
 from cellmm.errors import CellMMError, explain
 from cellmm.io.coco_categories import category_ids
+from cellmm.io.sources import ImageSource
 from cellmm.plugins import load_plugins
 from cellmm.registry import MODELS, TRANSFORMS
+from cellmm.results import Instances
 from cellmm.structures import CellSample
+
+T = TypeVar("T")
+LARGE = 2**28  # pixels times channels: what is read whole takes 24 bytes for each
+AHEAD = 2  # images that are read while the model works on others, besides those of a batch
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An image as the model takes it: ``inputs`` and ``data_samples``; None: it is too large to be read whole."""
+
+    source: ImageSource
+    item: dict | None
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        return None if self.item is None else tuple(self.item["inputs"].shape)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model gives for one image.
+
+    Args:
+        instances: None: the model gives no cells.
+        maps: {target: probabilities, float32 (H, W)} in the pixels of the file; empty: the model gives none.
+        tiled: whether it was predicted in tiles.
+    """
+
+    instances: Instances | None
+    maps: Mapping[str, np.ndarray]
+    tiled: bool
 
 
 class CellInferencer:
-    """Find the cells in image files, as a test with the same config would.
+    """Find the cells in images, as a test with the same config would.
 
-    The steps are those of ``test_dataloader.dataset.pipeline``, except those that load annotations or make
-    targets from them: transforms with ``annotation_only = True``. Images have one file each;
-    several focal planes are the pages of one TIFF.
+    An image is a file, an array (H, W) or (H, W, C) of NumPy, dask or zarr, or an ImageSource. The steps are
+    those of ``test_dataloader.dataset.pipeline``, except those that load annotations or make targets from
+    them: transforms with ``annotation_only = True``.
 
     If the checkpoint describes the images of training, an image with cells at another scale is refused, and a
     clearly larger image is predicted in tiles of the training size.
@@ -41,18 +77,27 @@ class CellInferencer:
         device: ``'cpu'``, ``'cuda'``, ``'cuda:1'`` ...; ``'auto'``: a GPU if available.
         cfg_options: changes of the config, as {'key.subkey': value}.
         whole: predict large images whole where the config sets no ``model.tile``.
+        score_thr: leave out cells that score less.
+        read_options: fields of ReadOptions that replace those of the config, such as ``dict(z="max")``.
 
     Attributes:
+        cfg: the config with the changes.
         classes: the names of the labels.
         category_ids: their ids in the annotation that was trained on.
         trained_on: what the checkpoint says about the images of training; None if it says nothing.
         own_tile: (tile, overlap) for those larger images, in pixels; None: they are not tiled.
-        num_tiled: how many images were predicted in tiles so far.
-        num_whole: how many were predicted whole.
+        predict_large: what predicts images that are too large to be read whole, set by who has such a
+            function; None: they are read whole.
 
     Raises:
         CellMMError: an absent or damaged file, weights of another model, a device that does not exist.
+
+    Examples:
+        >>> inferencer = CellInferencer("config.py", "weights.pth")  # doctest: +SKIP
+        >>> inferencer.predict(image).to_labels()  # doctest: +SKIP
     """
+
+    predict_large: Callable[[ImageSource], Prediction] | None = None
 
     def __init__(
         self,
@@ -62,6 +107,8 @@ class CellInferencer:
         cfg_options: dict | None = None,
         *,
         whole: bool = False,
+        score_thr: float = 0.0,
+        read_options: Mapping[str, Any] | None = None,
     ) -> None:
         if isinstance(config, Config):
             cfg = copy.deepcopy(config)
@@ -80,7 +127,9 @@ class CellInferencer:
         check_pipeline(dataset.pipeline, key)
         steps = build(key, lambda: [TRANSFORMS.build(step) for step in dataset.pipeline], dataset.pipeline)
         steps = [step for step in steps if not TransformContract.of(step).annotation_only]
+        self.cfg, self.score_thr = cfg, score_thr
         self._load_image, self._steps = steps[0], steps[1:]
+        self._load_image.options = replace(self._load_image.options, **(read_options or {}))
         self.model = build("model", lambda: MODELS.build(cfg.model), cfg.model)
         tell_channels(steps, self.model)
         content = load_checkpoint(checkpoint)
@@ -90,90 +139,178 @@ class CellInferencer:
         cls = component_of(dataset, "DATASETS")
         metainfo = dataset.get("metainfo") or getattr(cls, "METAINFO", CellDataset.METAINFO)
         self.trained_on = TrainedOn.from_meta(meta, checkpoint)
-        self.num_tiled = self.num_whole = 0
         self.own_tile = None
         if not whole and self.trained_on and getattr(self.model, "tile", 0) is None:
             self.own_tile = self.trained_on.tile_for(self.model)
         named = trained if trained.get("classes") else metainfo
-        self.classes, self.category_ids = tuple(named["classes"]), category_ids(named)
+        self.classes, self.category_ids = tuple(named["classes"]), tuple(category_ids(named))
         _move(self.model, device)
         self.model.eval()
 
-    def read_image(self, path: str | Path) -> np.ndarray:
-        """The image as the config reads it, before any other step: float32 (H, W, C)."""
-        return self._load_image(dict(img_path=str(path)))["img"]
+    def predict(self, image: Any) -> Instances:
+        """The cells of one image.
 
-    def predict(self, path: str | Path, img_id: int = 1) -> CellSample:
-        """Predict one image file: a sample with ``pred_instances`` and ``pred_semantic``, as far as the model
-        gives them, in the frame of the file.
+        Raises:
+            CellMMError: it cannot be read, holds several images, or the model gives no cells.
         """
-        return self._predict([self._prepare(path, img_id)])[0]
+        found = self._predict_one(image)
+        if found.instances is None:
+            raise CellMMError("the model gives no cells; take predict_maps, or set model.instance_head")
+        return found.instances
+
+    def predict_maps(self, image: Any) -> Mapping[str, np.ndarray]:
+        """The maps of one image: {target: probabilities, float32 (H, W)}, in the pixels of the file.
+
+        Raises:
+            CellMMError: it cannot be read, holds several images, or the model gives no maps.
+        """
+        maps = self._predict_one(image).maps
+        if not maps:
+            raise CellMMError("the model gives no maps, it has no SemanticHead; take predict")
+        return maps
 
     def __call__(
-        self, paths: Iterable[str | Path], batch_size: int = 1
-    ) -> Iterator[tuple[Path, CellSample | CellMMError]]:
-        """Yield each path, in order, with its sample, or with the error if its file cannot be used.
+        self, images: Iterable[Any], batch_size: int = 1
+    ) -> Iterator[tuple[ImageSource | Any, Instances | CellMMError]]:
+        """Yield the source of each image, in order, with its cells, or with the error if it cannot be used.
 
-        ``img_id`` counts the paths from 1. Only images that come to the model in the same shape share a
-        batch, so that no image is padded to fit another.
+        An image that cannot be opened is yielded as it was given. A file of several positions or time points
+        gives as many images. A few images are read ahead, and no more than these are in memory. Only images
+        that come to the model in the same shape share a batch, so that no image is padded to fit another.
         """
-        if batch_size < 1:
-            raise CellMMError(f"batch_size is {batch_size}: 1 or more is needed")
-        batch: list[tuple[Path, dict]] = []
-        for img_id, path in enumerate(map(Path, paths), start=1):
-            try:
-                item = self._prepare(path, img_id)
-            except CellMMError as error:
-                yield from self._run(batch)
-                batch = []
-                yield path, error
-                continue
-            if batch and batch[0][1]["inputs"].shape != item["inputs"].shape:
-                yield from self._run(batch)
-                batch = []
-            batch.append((path, item))
-            if len(batch) == batch_size:
-                yield from self._run(batch)
-                batch = []
-        yield from self._run(batch)
+        sources = (source for some in in_order(self._try_to_open, images, ahead=1) for source in some)
+        prepared = in_order(self._try_to_prepare, sources, ahead=batch_size + AHEAD)
+        for source, found in self.predict_batches(prepared, batch_size):
+            if isinstance(found, Prediction):
+                found = found.instances
+                if found is None:
+                    found = CellMMError(f"{source.name}: the model gives no cells; take predict_maps")
+            yield source, found
 
-    def _run(self, batch: list[tuple[Path, dict]]) -> Iterator[tuple[Path, CellSample | CellMMError]]:
-        if not batch:
-            return
-        paths, items = zip(*batch, strict=True)
-        try:
-            results: list[CellSample | CellMMError] = list(self._predict(items))
-        except CellMMError as error:
-            if len(batch) > 1:  # which of them is it?
-                for sample in batch:
-                    yield from self._run([sample])
-                return
-            results = [error]
-        yield from zip(paths, results, strict=True)
+    def open(self, image: Any, name: str | None = None) -> list[ImageSource]:
+        """The images of a file or an array, one per position and time point, as the config reads them.
 
-    def _prepare(self, path: str | Path, img_id: int) -> dict:
-        with _named_after(path):
-            results = self._load_image(dict(img_path=str(path), img_id=img_id))
+        ``name``: what the results are called; None: as the file.
+
+        Raises:
+            CellMMError: it cannot be opened.
+        """
+        if hasattr(image, "read") and hasattr(image, "num_channels"):
+            return [image]
+        return self._load_image.open(image, name=name)
+
+    def prepare(self, source: ImageSource, img_id: int = 1) -> Prepared:
+        """Read an image and take it through the steps of the config.
+
+        Raises:
+            CellMMError: it cannot be read, or its cells come in another scale than in training.
+        """
+        if self.predict_large is not None and self.is_large(source):
+            return Prepared(source, None)
+        with _named_after(source):
+            results = self._load_image(dict(img_source=source, img_id=img_id))
             for step in self._steps:
                 results = step(results)
             if self.trained_on:
                 self.trained_on.check_scale(results["data_samples"], results["inputs"].shape[-2:])
-            return results
+            return Prepared(source, results)
+
+    def is_large(self, source: ImageSource) -> bool:
+        """Whether an image is too large to be read whole."""
+        return source.shape[0] * source.shape[1] * source.num_channels > LARGE
+
+    def predict_batches(
+        self, images: Iterable[tuple[T, Prepared | CellMMError | None]], batch_size: int = 1
+    ) -> Iterator[tuple[T, Prediction | CellMMError | None]]:
+        """Yield what the model gives for each prepared image, in order, with whatever came with it.
+
+        An error or None in the place of an image is handed on, and ends a batch.
+        """
+        if batch_size < 1:
+            raise CellMMError(f"batch_size is {batch_size}: 1 or more is needed")
+        batch: list[tuple[T, Prepared]] = []
+        for key, item in images:
+            if batch and not (isinstance(item, Prepared) and item.shape == batch[0][1].shape):
+                yield from self._run(batch)
+                batch = []
+            if not isinstance(item, Prepared):
+                yield key, item
+                continue
+            batch.append((key, item))
+            if len(batch) == batch_size or item.item is None:
+                yield from self._run(batch)
+                batch = []
+        yield from self._run(batch)
+
+    def _run(self, batch: list[tuple[T, Prepared]]) -> Iterator[tuple[T, Prediction | CellMMError]]:
+        if not batch:
+            return
+        keys, items = zip(*batch, strict=True)
+        try:
+            results: list[Prediction | CellMMError] = self._predict(items)
+        except CellMMError as error:
+            if len(batch) > 1:  # which of them is it?
+                for single in batch:
+                    yield from self._run([single])
+                return
+            results = [error]
+        yield from zip(keys, results, strict=True)
+
+    def _predict_one(self, image: Any) -> Prediction:
+        sources = self.open(image)
+        if len(sources) != 1:
+            raise CellMMError(
+                f"{sources[0].name} and {len(sources) - 1} more images are in one file: give its time point or "
+                "position in read_options, or call the inferencer with [the file]"
+            )
+        return self._predict([self.prepare(sources[0])])[0]
+
+    def _try_to_open(self, image: Any) -> list[ImageSource | tuple[Any, CellMMError]]:
+        try:
+            return self.open(image)
+        except CellMMError as error:
+            return [(image, error)]
+
+    def _try_to_prepare(
+        self, source: ImageSource | tuple[Any, CellMMError]
+    ) -> tuple[ImageSource | Any, Prepared | CellMMError]:
+        if isinstance(source, tuple):
+            return source
+        try:
+            return source, self.prepare(source)
+        except CellMMError as error:
+            return source, error
 
     @torch.inference_mode()
-    def _predict(self, items: Sequence[dict]) -> list[CellSample]:
-        path, shape = items[0]["data_samples"].img_path, items[0]["inputs"].shape[-2:]
+    def _predict(self, items: Sequence[Prepared]) -> list[Prediction]:
+        if items[0].item is None:
+            with _named_after(items[0].source):
+                return [self.predict_large(item.source) for item in items]
+        shape = items[0].shape[-2:]
         batch = dict(
-            inputs=[item["inputs"] for item in items],
-            data_samples=[item["data_samples"] for item in items],
+            inputs=[image.item["inputs"] for image in items],
+            data_samples=[image.item["data_samples"] for image in items],
         )
-        with _named_after(path), self._tiles(shape) as tile:
+        with _named_after(items[0].source), self._tiles(shape) as tile:
             found = self.model.test_step(batch)
-        if tile is not None and max(shape) > tile:
-            self.num_tiled += len(items)
-        else:
-            self.num_whole += len(items)
-        return found
+        tiled = tile is not None and max(shape) > tile
+        return [
+            self._prediction(sample, image.source, tiled) for sample, image in zip(found, items, strict=True)
+        ]
+
+    def _prediction(self, sample: CellSample, source: ImageSource, tiled: bool) -> Prediction:
+        maps = {name: probs.numpy() for name, probs in sample.get("pred_semantic", {}).items()}
+        instances = None
+        if "pred_instances" in sample:
+            instances = Instances.of_sample(
+                sample,
+                classes=self.classes,
+                category_ids=self.category_ids,
+                pixel_size=source.pixel_size,
+                name=source.name,
+            )
+            instances = instances.select(instances.scores >= np.float32(self.score_thr))
+        return Prediction(instances, maps, tiled)
 
     @contextlib.contextmanager
     def _tiles(self, shape: Sequence[int]) -> Iterator[int | None]:
@@ -189,7 +326,7 @@ class CellInferencer:
 
 
 @contextlib.contextmanager
-def _named_after(path: str | Path) -> Iterator[None]:
+def _named_after(source: ImageSource) -> Iterator[None]:
     """Where memory runs out, name the image."""
     try:
         yield
@@ -197,7 +334,7 @@ def _named_after(path: str | Path) -> Iterator[None]:
         line = explain(error)
         if line is None:
             raise
-        raise CellMMError(f"{path}: {line}") from error
+        raise CellMMError(f"{source.path or source.name}: {line}") from error
 
 
 def _move(model: torch.nn.Module, device: str) -> None:
