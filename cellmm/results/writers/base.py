@@ -37,8 +37,7 @@ class Writer(Protocol):
             source: for formats that hold the image or measure its intensities; None: not known.
 
         Returns:
-            What the format cannot hold: the kind of loss, such as 'pixels where cells overlap', and how many.
-            Empty if nothing was lost.
+            What the format cannot hold: the kind of loss, such as 'cells without a pixel', and how many.
 
         Raises:
             CellMMError: the image is too large for the format, or a library is not installed.
@@ -82,11 +81,13 @@ def build_writers(names: str | Sequence[str]) -> list[Writer]:
             key, _, value = argument.partition("=")
             taken = arguments_of(known[name]).by_name
             if key not in taken or not value:
-                raise CellMMError(
-                    f"--save {text}: not an argument; {name} takes {', '.join(taken) or 'none'}, as {name}:key=value"
-                )
+                keys = ", ".join(f"{name}:{key}=..." for key in taken) or "no arguments"
+                raise CellMMError(f"--save {text}: {argument!r} is not an argument; {name} takes {keys}")
             values[key] = yaml.safe_load(value)
-        writers[name] = known[name](**values)
+        try:
+            writers[name] = known[name](**values)
+        except ValueError as error:
+            raise CellMMError(f"--save {text}: {error}") from error
     return list(writers.values())
 
 
@@ -100,10 +101,8 @@ def tell_losses(option: str, losses: Counter[str]) -> str | None:
     """One line for the losses of a run, summed over its images; None if there are none.
 
     Examples:
-        >>> tell_losses("labels", Counter({"pixels where cells overlap": 3}))
-        'labels: not kept are 3 pixels where cells overlap; the formats coco, layers and rois keep overlap'
+        >>> tell_losses("rois", Counter({"cells without a pixel": 3}))
+        'rois: not kept are 3 cells without a pixel'
     """
     some = [f"{number} {kind}" for kind, number in sorted(losses.items()) if number]
-    if not some:
-        return None
-    return f"{option}: not kept are {', '.join(some)}; the formats coco, layers and rois keep overlap"
+    return f"{option}: not kept are {', '.join(some)}" if some else None
