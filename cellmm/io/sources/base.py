@@ -7,6 +7,9 @@ from typing import Protocol
 
 import numpy as np
 
+MAX_CHANNELS = 8
+COLORS = ("unchanged", "grayscale", "rgb")
+
 
 @dataclass(frozen=True)
 class ReadOptions:
@@ -14,13 +17,20 @@ class ReadOptions:
 
     Args:
         channels: numbers from 0, or names that the file states; None: all of them.
-        channel_axis: the axis of the channels in a file that does not state its axes.
-        color: 'unchanged', 'grayscale' or 'rgb', see ``cellmm.io.images.read_image``.
+        channel_axis: the axis of the channels, counted without axes of size 1, in a file that does not state
+            its axes; None: the axis that the file states, else the only axis of size 8 or less.
+        color: 'unchanged' keeps the channels of the file (an opaque alpha channel of a PNG is dropped);
+            'grayscale' and 'rgb' turn an RGB, RGBA or grey image into 1 (luma 0.299 R + 0.587 G + 0.114 B) or
+            3; channels that are not a colour are refused.
         level: of a pyramid, 0 is the finest.
         time: number of the time point from 0; None: each is an image of its own.
         position: number of the field of view from 0; None: each is an image of its own.
-        z: number of the focal plane from 0, or 'max' for the maximum over all; None: a file with several
-            planes is refused.
+        z: number of the focal plane from 0; 'max' for the maximum over all planes; 'channels' to take the
+            planes as channels; None: a file with several planes is refused.
+        pixel_size: (y, x) in micrometres of the pixels that are read, in place of what the file states.
+
+    An axis that a file does not name counts as focal planes where ``z`` is given, else as time points where
+    ``time`` is given, else as channels.
     """
 
     channels: Sequence[int | str] | None = None
@@ -30,6 +40,7 @@ class ReadOptions:
     time: int | None = None
     position: int | None = None
     z: int | str | None = None
+    pixel_size: tuple[float, float] | None = None
 
 
 class ImageSource(Protocol):
@@ -58,4 +69,8 @@ class ImageSource(Protocol):
 
     def read(self, top: int, left: int, bottom: int, right: int) -> np.ndarray:
         """Pixels (bottom - top, right - left, C) in the ``dtype``; ends excluded, inside the image."""
+        ...
+
+    def read_all(self) -> np.ndarray:
+        """All pixels (H, W, C)."""
         ...
