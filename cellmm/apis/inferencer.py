@@ -2,8 +2,8 @@
 
 import contextlib
 import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +13,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from cellmm.apis.in_order import in_order
+from cellmm.apis.prediction import Prediction, Prepared
 from cellmm.config.check import check_pipeline
 from cellmm.config.load import load_config
 from cellmm.config.lookup import component_of
@@ -30,35 +31,7 @@ from cellmm.results import Instances
 from cellmm.structures import CellSample
 
 T = TypeVar("T")
-LARGE = 2**28  # pixels times channels: what is read whole takes 24 bytes for each
 AHEAD = 2  # images that are read while the model works on others, besides those of a batch
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """An image as the model takes it: ``inputs`` and ``data_samples``; None: it is too large to be read whole."""
-
-    source: ImageSource
-    item: dict | None
-
-    @property
-    def shape(self) -> tuple[int, ...] | None:
-        return None if self.item is None else tuple(self.item["inputs"].shape)
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a model gives for one image.
-
-    Args:
-        instances: None: the model gives no cells.
-        maps: {target: probabilities, float32 (H, W)} in the pixels of the file; empty: the model gives none.
-        tiled: whether it was predicted in tiles.
-    """
-
-    instances: Instances | None
-    maps: Mapping[str, np.ndarray]
-    tiled: bool
 
 
 class CellInferencer:
@@ -86,8 +59,8 @@ class CellInferencer:
         category_ids: their ids in the annotation that was trained on.
         trained_on: what the checkpoint says about the images of training; None if it says nothing.
         own_tile: (tile, overlap) for those larger images, in pixels; None: they are not tiled.
-        predict_large: what predicts images that are too large to be read whole, set by who has such a
-            function; None: they are read whole.
+        steps: the transforms after ``load_image``.
+        large: what predicts images in tiles; None: nothing does.
 
     Raises:
         CellMMError: an absent or damaged file, weights of another model, a device that does not exist.
@@ -96,8 +69,6 @@ class CellInferencer:
         >>> inferencer = CellInferencer("config.py", "weights.pth")  # doctest: +SKIP
         >>> inferencer.predict(image).to_labels()  # doctest: +SKIP
     """
-
-    predict_large: Callable[[ImageSource], Prediction] | None = None
 
     def __init__(
         self,
@@ -128,8 +99,8 @@ class CellInferencer:
         steps = build(key, lambda: [TRANSFORMS.build(step) for step in dataset.pipeline], dataset.pipeline)
         steps = [step for step in steps if not TransformContract.of(step).annotation_only]
         self.cfg, self.score_thr = cfg, score_thr
-        self._load_image, self._steps = steps[0], steps[1:]
-        self._load_image.options = replace(self._load_image.options, **(read_options or {}))
+        self.load_image, self.steps = steps[0], steps[1:]
+        self.load_image.options = replace(self.load_image.options, **(read_options or {}))
         self.model = build("model", lambda: MODELS.build(cfg.model), cfg.model)
         tell_channels(steps, self.model)
         content = load_checkpoint(checkpoint)
@@ -144,6 +115,7 @@ class CellInferencer:
             self.own_tile = self.trained_on.tile_for(self.model)
         named = trained if trained.get("classes") else metainfo
         self.classes, self.category_ids = tuple(named["classes"]), tuple(category_ids(named))
+        self.large = None
         _move(self.model, device)
         self.model.eval()
 
@@ -195,29 +167,31 @@ class CellInferencer:
         Raises:
             CellMMError: it cannot be opened.
         """
-        if hasattr(image, "read") and hasattr(image, "num_channels"):
+        if hasattr(image, "num_channels"):
             return [image]
-        return self._load_image.open(image, name=name)
+        return self.load_image.open(image, name=name)
 
-    def prepare(self, source: ImageSource, img_id: int = 1) -> Prepared:
-        """Read an image and take it through the steps of the config.
+    def prepare(
+        self, source: ImageSource, img_id: int = 1, more: Mapping[str, Any] = {}, *, tiles: bool = True
+    ) -> Prepared:
+        """Read an image and take it through the steps of the config; one that needs tiles is not read yet.
+
+        Args:
+            more: what the steps find in ``results`` besides the image.
+            tiles: False: read it, as a tile of a larger image whose scale is checked.
 
         Raises:
             CellMMError: it cannot be read, or its cells come in another scale than in training.
         """
-        if self.predict_large is not None and self.is_large(source):
-            return Prepared(source, None)
+        if tiles and self.large is not None and (plan := self.large.plan(source)) is not None:
+            return Prepared(source, None, plan)
         with _named_after(source):
-            results = self._load_image(dict(img_source=source, img_id=img_id))
-            for step in self._steps:
+            results = self.load_image(dict(img_source=source, img_id=img_id, **more))
+            for step in self.steps:
                 results = step(results)
-            if self.trained_on:
+            if tiles and self.trained_on:
                 self.trained_on.check_scale(results["data_samples"], results["inputs"].shape[-2:])
             return Prepared(source, results)
-
-    def is_large(self, source: ImageSource) -> bool:
-        """Whether an image is too large to be read whole."""
-        return source.shape[0] * source.shape[1] * source.num_channels > LARGE
 
     def predict_batches(
         self, images: Iterable[tuple[T, Prepared | CellMMError | None]], batch_size: int = 1
@@ -247,7 +221,7 @@ class CellInferencer:
             return
         keys, items = zip(*batch, strict=True)
         try:
-            results: list[Prediction | CellMMError] = self._predict(items)
+            results: list[Prediction | CellMMError] = self.predict_prepared(items)
         except CellMMError as error:
             if len(batch) > 1:  # which of them is it?
                 for single in batch:
@@ -260,10 +234,10 @@ class CellInferencer:
         sources = self.open(image)
         if len(sources) != 1:
             raise CellMMError(
-                f"{sources[0].name} and {len(sources) - 1} more images are in one file: give its time point or "
+                f"{sources[0].name} and {len(sources) - 1} more images are in one file: give its time or "
                 "position in read_options, or call the inferencer with [the file]"
             )
-        return self._predict([self.prepare(sources[0])])[0]
+        return self.predict_prepared([self.prepare(sources[0])])[0]
 
     def _try_to_open(self, image: Any) -> list[ImageSource | tuple[Any, CellMMError]]:
         try:
@@ -282,23 +256,35 @@ class CellInferencer:
             return source, error
 
     @torch.inference_mode()
-    def _predict(self, items: Sequence[Prepared]) -> list[Prediction]:
+    def predict_prepared(self, items: Sequence[Prepared], *, whole: bool = False) -> list[Prediction]:
+        """What the model gives for images that come to it in one shape.
+
+        Args:
+            whole: these are tiles: the model cuts no further, and cells of every score are given.
+
+        Raises:
+            CellMMError: not enough memory.
+        """
         if items[0].item is None:
             with _named_after(items[0].source):
-                return [self.predict_large(item.source) for item in items]
+                return [self.large.predict(image.source, image.plan) for image in items]
         shape = items[0].shape[-2:]
         batch = dict(
             inputs=[image.item["inputs"] for image in items],
             data_samples=[image.item["data_samples"] for image in items],
         )
-        with _named_after(items[0].source), self._tiles(shape) as tile:
+        with _named_after(items[0].source), self._tiles(shape, whole) as tile:
             found = self.model.test_step(batch)
         tiled = tile is not None and max(shape) > tile
+        threshold = 0.0 if whole else self.score_thr
         return [
-            self._prediction(sample, image.source, tiled) for sample, image in zip(found, items, strict=True)
+            self._prediction(sample, image.source, tiled, threshold)
+            for sample, image in zip(found, items, strict=True)
         ]
 
-    def _prediction(self, sample: CellSample, source: ImageSource, tiled: bool) -> Prediction:
+    def _prediction(
+        self, sample: CellSample, source: ImageSource, tiled: bool, threshold: float
+    ) -> Prediction:
         maps = {name: probs.numpy() for name, probs in sample.get("pred_semantic", {}).items()}
         instances = None
         if "pred_instances" in sample:
@@ -309,20 +295,20 @@ class CellInferencer:
                 pixel_size=source.pixel_size,
                 name=source.name,
             )
-            instances = instances.select(instances.scores >= np.float32(self.score_thr))
+            instances = instances.select(instances.scores >= np.float32(threshold))
         return Prediction(instances, maps, tiled)
 
     @contextlib.contextmanager
-    def _tiles(self, shape: Sequence[int]) -> Iterator[int | None]:
-        """The side (px) of tiles for inputs of ``shape``; own tiles are set in this block."""
-        if self.own_tile is None or not self.trained_on.is_exceeded_by(shape):
-            yield getattr(self.model, "tile", None)
-            return
-        self.model.tile, self.model.tile_overlap = self.own_tile
+    def _tiles(self, shape: Sequence[int], whole: bool) -> Iterator[int | None]:
+        """The side (px) of tiles for inputs of ``shape``, set in this block; None: they are not cut."""
+        earlier = getattr(self.model, "tile", None), getattr(self.model, "tile_overlap", 0)
+        own = self.own_tile is not None and self.trained_on.is_exceeded_by(shape)
+        tile, overlap = (None, 0) if whole else self.own_tile if own else earlier
+        self.model.tile, self.model.tile_overlap = tile, overlap
         try:
-            yield self.model.tile
+            yield tile
         finally:
-            self.model.tile, self.model.tile_overlap = None, 0
+            self.model.tile, self.model.tile_overlap = earlier
 
 
 @contextlib.contextmanager

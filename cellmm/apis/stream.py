@@ -1,4 +1,4 @@
-"""Images to files of results: reading, the network and writing run side by side, an image's files before the next."""
+"""From images to files of results: reading, the network and writing run side by side."""
 
 import contextlib
 import errno
@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from cellmm.apis.in_order import in_order
-from cellmm.apis.inferencer import AHEAD, CellInferencer, Prediction, Prepared
+from cellmm.apis.inferencer import AHEAD, CellInferencer
+from cellmm.apis.prediction import Prediction, Prepared
 from cellmm.errors import CellMMError
 from cellmm.io.maps import write_map
 from cellmm.io.sources import ImageSource

@@ -86,8 +86,8 @@ def run_in_processes(plan: StreamPlan, files: Sequence[InputFile], workers: int)
                 yield from outcomes
     except BrokenProcessPool as error:
         raise CellMMError(
-            f"a process of --workers {workers} was killed, most likely for want of memory: take fewer, and go "
-            "on with --resume"
+            f"a process of --workers {workers} was killed, most likely for want of memory: take "
+            "fewer, and go on with --resume"
         ) from error
     finally:
         stop.set()

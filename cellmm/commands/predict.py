@@ -163,7 +163,7 @@ def _progress(outcomes: Iterable[Outcome], files: int) -> Iterator[Outcome]:
 
 @contextlib.contextmanager
 def _stderr() -> Iterator[TextIO]:
-    """Standard error by a file of its own, so that nothing is lost while readers redirect that of libraries."""
+    """Standard error as a file of its own: while a file is decoded, that of the process is redirected."""
     try:
         number = os.dup(sys.stderr.fileno())
     except (OSError, ValueError, io.UnsupportedOperation):

@@ -9,7 +9,8 @@ from mmengine.config import DictAction
 
 from cellmm.errors import CellMMError
 
-DEFAULT = "coco,overlays"
+OVERLAYS = "png"
+DEFAULT = f"coco,{OVERLAYS}"
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -116,7 +117,7 @@ def formats_of(args: argparse.Namespace) -> str:
     """The formats that ``--save`` and ``--no-overlays`` leave, for ``build_writers``."""
     names = [name.strip() for name in args.save.split(",") if name.strip()]
     if args.no_overlays:
-        names = [name for name in names if name.partition(":")[0] != "overlays"]
+        names = [name for name in names if name.partition(":")[0] != OVERLAYS]
     return ",".join(names)
 
 
