@@ -53,7 +53,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         resumes=args.resume and RunFolder(args.out).exists,
     )
     places = Places(args.out, build_writers(plan.save) if plan.save else [])
-    places.check()
     files = _find(args, places)
     run, summary = _Run(args, plan, places, files), RunSummary()
     with contextlib.closing(run.outcomes()) as outcomes:
@@ -63,7 +62,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _find(args: Namespace, places: Places) -> list[InputFile]:
+    places.check_writable()
     places.refuse_results(name for name in args.inputs if name != "-")
+    places.refuse_other_folders()
     paths, labels, old = find_images(args.inputs, leave_out=places.left_out())
     places.refuse_results(paths)
     if labels:

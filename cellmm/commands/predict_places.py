@@ -56,10 +56,13 @@ class Places:
         put_away = [path for path in (self.out / EARLIER).glob("*") if re.match(r"\d{8}_\d{6}", path.name)]
         return [*self.folders, *(path for path in self.earlier() if path.is_dir()), *put_away]
 
-    def check(self) -> None:
-        """Raise CellMMError where the run could not write, or would write into folders of the user's."""
+    def check_writable(self) -> None:
+        """Raise CellMMError where the files of the whole run could not be written."""
         for path in self.collections:
             check_writable(path)
+
+    def refuse_other_folders(self) -> None:
+        """Raise CellMMError where a folder for results holds files that no earlier run wrote."""
         ours = (self.out / RUN).exists() or (self.out / CELLS).exists()
         for folder in self._used:
             if not ours and not (folder / MARK).exists() and folder.is_dir() and any(folder.iterdir()):

@@ -16,7 +16,7 @@ import torch
 
 from cellmm.apis.inferencer import CellInferencer
 from cellmm.commands import cli
-from cellmm.commands.predict import MARK
+from cellmm.results.run_folder import MARK
 
 H, W = 20, 30
 NOISE = np.random.default_rng(0).integers(0, 255, (H, W), np.uint8)

@@ -11,7 +11,7 @@ import torch
 
 from cellmm.apis.inferencer import CellInferencer
 from cellmm.commands import cli
-from cellmm.commands.predict import MARK
+from cellmm.results.run_folder import MARK, PARTS, RUN
 from cellmm.config.load import load_config
 from cellmm.io.coco_results import samples_to_coco
 from cellmm.io.maps import write_map
@@ -62,8 +62,9 @@ def predict(files, out, *arguments):
 
 
 def written(out):
-    files = (path for path in out.rglob("*") if path.is_file() and path.name != MARK)
-    return sorted(path.relative_to(out).as_posix() for path in files)
+    """What a user looks for: not the records of the run."""
+    files = (path for path in out.rglob("*") if path.is_file() and path.name not in (MARK, RUN))
+    return sorted(path.relative_to(out).as_posix() for path in files if PARTS not in path.parts)
 
 
 def test_cells_of_maps_on_plain_images(model, images, tmp_path):
