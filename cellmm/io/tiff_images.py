@@ -67,6 +67,7 @@ def find_images(path: Path, tiff: tifffile.TiffFile) -> list[TiffImage]:
     if found[0].kind == "ome":
         own = [part for part in found if any(page is not None and page.parent is tiff for page in part.pages)]
         found = own or found
+    numbers = {id(part): number for number, part in enumerate(tiff.series)}
     levels = []
     for part in found:
         parts = list(part.levels)
@@ -90,7 +91,7 @@ def find_images(path: Path, tiff: tifffile.TiffFile) -> list[TiffImage]:
                 _level(one.pages, one.get_axes(False), one.get_shape(False), one.dataoffset, one.keyframe)
                 for one in group
             ],
-            group[0].index,
+            numbers[id(group[0])],
             group[0].kind,
         )
         for group in levels

@@ -1,11 +1,15 @@
 """What every source of an image offers, and the choices that a user makes when images are read."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+
+from cellmm.errors import CellMMError
 
 MAX_CHANNELS = 8
 COLORS = ("unchanged", "grayscale", "rgb")
@@ -27,7 +31,8 @@ class ReadOptions:
         position: number of the field of view from 0; None: each is an image of its own.
         z: number of the focal plane from 0; 'max' for the maximum over all planes; 'channels' to take the
             planes as channels; None: a file with several planes is refused.
-        pixel_size: (y, x) in micrometres of the pixels that are read, in place of what the file states.
+        pixel_size: of the pixels that are read, micrometres, in place of what the file states: (y, x), or one
+            number for both.
 
     An axis that a file does not name counts as focal planes where ``z`` is given, else as time points where
     ``time`` is given, else as channels.
@@ -40,7 +45,17 @@ class ReadOptions:
     time: int | None = None
     position: int | None = None
     z: int | str | None = None
-    pixel_size: tuple[float, float] | None = None
+    pixel_size: float | tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.pixel_size is None:
+            return
+        size = (self.pixel_size,) * 2 if isinstance(self.pixel_size, Real) else tuple(self.pixel_size)
+        if len(size) != 2 or not all(0 < side < math.inf for side in size):
+            raise CellMMError(
+                f"pixel_size is {self.pixel_size}: give micrometres above 0, one number or (y, x)"
+            )
+        object.__setattr__(self, "pixel_size", (float(size[0]), float(size[1])))
 
 
 class ImageSource(Protocol):

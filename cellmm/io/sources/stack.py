@@ -194,6 +194,12 @@ class StackImage:
     channels: tuple[int, ...] = field(repr=False)
     color: str = field(repr=False)
 
+    @property
+    def is_color(self) -> bool:
+        """Whether the channels are all samples of a colour."""
+        whole = self.channels == tuple(range(len(self.channels))) and len(self.channels) >= 3
+        return whole and "S" in self.stack.axes
+
     def read(self, top: int, left: int, bottom: int, right: int) -> np.ndarray:
         """Pixels (bottom - top, right - left, C) in the ``dtype``; ends excluded, inside the image."""
         height, width = self.shape
