@@ -21,6 +21,10 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 WRITING = 2  # images whose files are being written while the model works on others
 
 
+class DiskFull(CellMMError):
+    """No other file can be written either."""
+
+
 @dataclass(frozen=True)
 class Job:
     """What is to be done for one image.
@@ -31,7 +35,6 @@ class Job:
         predicts: the model has to look at it.
         keeps: what the model gives is written; else it is finished, and completes a batch.
         formats: the options of the writers whose files are missing.
-        maps: the maps are to be written.
     """
 
     record: Record
@@ -39,7 +42,6 @@ class Job:
     predicts: bool
     keeps: bool
     formats: frozenset[str] = frozenset()
-    maps: bool = False
 
 
 @dataclass(frozen=True)
@@ -124,13 +126,15 @@ class PredictionStream:
             or old.error is not None
             or replace(new, cells=0) != replace(old, cells=0, files={}, losses={}, failures={})
         ):
-            return Job(new, source, True, True, formats, self.maps)
-        there = {option for option, file in old.files.items() if (self.folder.path / file).exists()}
-        gives_maps = old.cells is None or self.maps
-        if gives_maps and not any(option.startswith(MAPS) for option in there):
-            return Job(new, source, True, True, formats, self.maps)
-        missing = formats - there if old.cells is not None else frozenset()
-        return Job(old, source, predicts=False, keeps=bool(missing), formats=missing)
+            return Job(new, source, True, True, formats)
+        missing = frozenset(
+            option for option, file in old.files.items() if not (self.folder.path / file).exists()
+        )
+        if old.cells is not None:
+            formats = formats - old.files.keys() | formats & missing
+        maps = [option for option in old.files if option.startswith(f"{MAPS}:")]
+        wants_maps = (self.maps or old.cells is None) and not (maps and missing.isdisjoint(maps))
+        return Job(old, source, wants_maps, wants_maps or bool(formats), formats)
 
     def _prepare(self, job: Job | None) -> tuple[Job | None, Prepared | CellMMError | None]:
         if job is None or not job.predicts:
@@ -167,6 +171,8 @@ class PredictionStream:
         try:
             record = self._write_files(job, found)
             self.folder.write_record(record)
+        except DiskFull:
+            raise
         except (CellMMError, OSError, MemoryError) as error:
             _end_if_full(error)
             record = replace(job.record, cells=None, files={}, error=failure_of(error))
@@ -195,7 +201,7 @@ class PredictionStream:
                 continue
             files[writer.option] = path.relative_to(self.folder.path).as_posix()
             losses[writer.option] = dict(sorted(lost.items()))
-        if found is not None and (job.maps or instances is None):
+        if found is not None and (self.maps or instances is None):
             for target, probs in found.maps.items():
                 path = mark(self.folder.path / MAPS) / f"{record.stem}_{target}.tif"
                 write_map(path, probs)
@@ -238,4 +244,4 @@ def collect(folder: RunFolder, writer: CollectingWriter, stems: Iterable[str]) -
 def _end_if_full(error: BaseException) -> None:
     """End the run if no other file can be written either."""
     if isinstance(error, OSError) and error.errno in DISK_FULL:
-        raise CellMMError(f"{failure_of(error)}; then go on with --resume") from error
+        raise DiskFull(f"{failure_of(error)}; then go on with --resume") from error

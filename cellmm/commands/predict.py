@@ -146,7 +146,7 @@ class _Run:
 
 def _choices(args: Namespace, inferencer: CellInferencer) -> dict[str, object]:
     """The options on which the results depend, besides the config and the checkpoint."""
-    names = ("score_thr", "batch_size", "tile", "tile_overlap", "maps")
+    names = ("score_thr", "batch_size", "tile", "tile_overlap")
     given = {f"--{name.replace('_', '-')}": getattr(args, name) for name in names}
     reading = {f"--{name.replace('_', '-')}": value for name, value in read_options(args).items()}
     return {**given, **reading, "--device": next(inferencer.model.parameters()).device.type}
