@@ -15,7 +15,7 @@ from mmengine.logging import print_log
 from cellmm.errors import CellMMError
 
 AGAIN = "copy or export it again"
-_DAMAGE = re.compile(r"offset|\[ERROR|libpng error|Premature end|shaped series")
+_DAMAGE = re.compile(r"offset|\[ERROR|libpng error|Premature end")
 _ORIGIN = re.compile(r"^\[ERROR\S* global \S+ \S+ |^<tifffile[^>]*> ")
 _DOUBT = re.compile(r"Corrupt")
 _STDERR = threading.Lock()

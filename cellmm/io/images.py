@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cellmm.errors import CellMMError
-from cellmm.io.image_file import read_pixels
+from cellmm.io.image_file import ImageFile
 from cellmm.io.sources import ImageSource, ReadOptions, open_image
 from cellmm.io.sources.grey import read_grey
 
@@ -42,7 +42,13 @@ def read_image(
 
 def read_mask(path: str | Path) -> np.ndarray:
     """The mask of one cell, bool (H, W), from a file of 0 and one other value."""
-    mask, axes = read_pixels(path)
+    with ImageFile(path, stored=True) as file:
+        if file.white_is_zero:
+            raise CellMMError(
+                f"{path} is a TIFF in which white is zero, which leaves open what the cell is: save the mask "
+                "as PNG, with 0 outside of the cell"
+            )
+        mask, axes = file.read(), file.axes
     if mask.ndim == 3 and axes.endswith("S") and (mask[..., :3] == mask[..., :1]).all():
         mask = mask[..., 0]
     if mask.ndim != 2:
@@ -79,6 +85,6 @@ def to_float32(image: np.ndarray, path: str | Path) -> np.ndarray:
             raise CellMMError(
                 f"{path}: {image.dtype} values above 2^24 are not exact in float32; save as 16 bit"
             )
-    else:
+    elif image.dtype != bool:
         raise CellMMError(f"{path} has type {image.dtype}: save it as 8 or 16 bit integers, or as float")
     return np.ascontiguousarray(image, dtype=np.float32)

@@ -62,7 +62,7 @@ class TiffFile:
         self._orientation = int(tag.value) if tag is not None and 1 <= int(tag.value) <= 8 else 1
         self._palette = None if self._stored else _colors(tiff, key)
         self._names = self._letters()
-        self.white_is_zero = key.photometric == 0 and "PhotometricInterpretation" in key.tags
+        self.white_is_zero = _is_white_zero(tiff, key, self._stored)
         self.alpha = bool(key.extrasamples) and int(key.extrasamples[-1]) in (1, 2)
         self.dtype = np.dtype(np.uint8 if self._palette is not None else key.dtype)
         self.axes, self.shape = _squeezed(self._names, self._level.shape, self._numbers)
@@ -209,6 +209,19 @@ def _squeezed(names: str, shape: tuple[int, ...], numbers: dict) -> tuple[str, t
     """Axes and shape without axes of size 1, except Y and X, and without those that have a number."""
     keep = [i for i, name in enumerate(names) if name in "YX" or (shape[i] > 1 and name not in numbers)]
     return "".join(names[i] for i in keep), tuple(shape[i] for i in keep)
+
+
+def _is_white_zero(tiff: tifffile.TiffFile, page: tifffile.TiffPage, stored: bool) -> bool:
+    """Whether white is zero, and this says something about the numbers that are wanted.
+
+    tifffile writes so all images of 1 bit, in which True is 1. In ImageJ it is a look-up table of the screen:
+    what is selected in a mask is stored as 255, also where it is shown black.
+    """
+    if page.photometric != 0 or "PhotometricInterpretation" not in page.tags:
+        return False
+    if stored and tiff.is_imagej:
+        return False
+    return not (page.dtype == bool and tiff.is_shaped)
 
 
 def _colors(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> np.ndarray | None:

@@ -114,8 +114,8 @@ def write_page(
 
     Args:
         tables: rows of text each, the first row its head, with the text below it.
-        images: path or paths that it is read from with which options, instances and errors by label, and the row of its numbers
-            (``image``, ``S`` and counts).
+        images: (path or paths that it is read from, with which options), instances and errors by label, and
+            the row of its numbers (``image``, ``S`` and counts).
     """
     body = [f"<h1>{escape(title)}</h1>"]
     body += [f"{_table(rows)}<p>{escape(text)}</p>" for rows, text in tables]

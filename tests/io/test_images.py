@@ -36,7 +36,9 @@ def test_16_bit_png(tmp_path):
 
 
 @pytest.mark.parametrize("count", range(1, 9))
-@pytest.mark.parametrize("options", [{}, {"metadata": {"axes": "CYX"}}, {"imagej": True}])
+@pytest.mark.parametrize(
+    "options", [{}, {"metadata": {"axes": "CYX"}}, {"imagej": True, "metadata": {"axes": "CYX"}}]
+)
 def test_channels_first_of_1_to_8(tmp_path, count, options):
     image = np.stack([GRADIENT + 1000 * i for i in range(count)])
     options = options | {"photometric": "minisblack"}
@@ -138,7 +140,9 @@ def test_planes_are_never_mixed_as_a_colour(tmp_path, count, axes):
         for how in (dict(z="channels"), dict(channel_axis=0)):
             with pytest.raises(CellMMError, match=rf"a\.tif has {count} planes or channels, .*channels="):
                 read_image(tmp_path / "a.tif", color=color, **how)
-    np.testing.assert_array_equal(read_image(tmp_path / "a.tif", z="channels", channels=[1])[..., 0], image[1])
+    np.testing.assert_array_equal(
+        read_image(tmp_path / "a.tif", z="channels", channels=[1])[..., 0], image[1]
+    )
 
 
 def test_alpha_that_says_something_is_kept(tmp_path):

@@ -24,7 +24,8 @@ class LoadImage(BaseTransform):
     """Read an image into ``img``, float32 (H, W, C) with the raw values of the file, C from 1 to 8.
 
     The image is that of ``img_path``, a file or files whose channels are joined; where the results hold an
-    ``img_source`` (an ImageSource) or an array ``img`` already, it is that one. Also sets ``img_shape`` and
+    ``img_source`` (an ImageSource) or an array ``img`` already, it is that one, and ``img_path`` is its name
+    unless it is set. Also sets ``img_shape`` and
     ``ori_shape``, (h, w), ``to_original``, the identity, ``pixel_size`` and ``read_options``.
 
     Args:
@@ -38,7 +39,7 @@ class LoadImage(BaseTransform):
         options: the ReadOptions; ``cellmm predict`` replaces what the user asks for.
     """
 
-    reads = ()
+    reads = ("img_path",)
     writes = ("img", "img_path", "img_shape", "ori_shape", "to_original", "pixel_size", "read_options")
 
     def __init__(

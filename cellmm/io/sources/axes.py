@@ -70,7 +70,7 @@ def _with_channels(names: list[str], axis: int, what: str) -> list[str]:
         raise CellMMError(f"channel_axis is {axis}, but that axis of {what} is {names[axis]}: choose another")
     if any(name in "CS" for i, name in enumerate(names) if i != axis):
         raise CellMMError(
-            f"channel_axis is {axis}, but {what} has the axes {''.join(names)}, with channels in another axis: "
+            f"channel_axis is {axis}, but {what} has the axes {''.join(names)}, and its channels in another: "
             "leave channel_axis out"
         )
     return [letter if i == axis else name for i, name in enumerate(names)]

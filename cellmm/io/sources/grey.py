@@ -18,10 +18,9 @@ def count_files(source: ImageSource) -> int:
 
 
 def as_grey(source: ImageSource) -> ImageSource:
-    """The image with one channel per file that holds RGB with three equal samples at each pixel; the same image
-    where no file does.
+    """The image with a single channel of each file that holds RGB with three equal samples at each pixel.
 
-    Each such file is read up to its first pixel in colour.
+    Files in RGB are read up to the first pixel that has a colour.
     """
     if isinstance(source, JoinedChannels):
         return JoinedChannels.of([as_grey(part) for part in source.parts])

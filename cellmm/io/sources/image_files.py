@@ -11,7 +11,8 @@ from cellmm.io.sources.stack import Stack
 
 
 class FileArray:
-    """One field of view of a file, read as it is sliced: whole axes or numbers, and parts of Y and X.
+    """One field of view of a file, read as it is sliced: whole axes or numbers, and parts of Y and X
+    alone.
 
     The file is opened at the first slice, and closed when the array is no longer used. A copy in another
     process opens it anew.
@@ -37,11 +38,13 @@ class FileArray:
             self.take(ImageFile(self.path, level=self.level, position=self.position))
         part = dict(zip(self.axes, index, strict=True))
         size = dict(zip(self.axes, self.shape, strict=True))
-        rows, columns = (range(size[name])[part.pop(name)] for name in "YX")
+        rows, columns = (_range(part[name], size[name]) for name in "YX")
         region = (rows.start, columns.start, rows.stop, columns.stop)
         whole = region == (0, 0, size["Y"], size["X"])
-        numbers = {name: number for name, number in part.items() if isinstance(number, int)}
-        return self._file.read(None if whole else region, **numbers)
+        numbers = {name: of for name, of in part.items() if name not in "YX" and isinstance(of, int)}
+        image = self._file.read(None if whole else region, **numbers)
+        left = [name for name in self.axes if name not in numbers]
+        return image[tuple(0 if isinstance(part[name], int) else slice(None) for name in left)]
 
     def __getstate__(self) -> dict:
         return {**self.__dict__, "_file": None}
@@ -58,12 +61,14 @@ def open_image_file(path: Path, options: ReadOptions, name: str) -> list[Stack]:
     count = len(layout.positions)
     stacks = []
     for position in range(count):
-        own = layout if position == layout.position else describe(path, level=options.level, position=position)
+        own = (
+            layout if position == layout.position else describe(path, level=options.level, position=position)
+        )
         array = FileArray(path, own.axes, own.shape, own.dtype, level=options.level, position=position)
         opaque = False
         if own is layout:
             array.take(file)
-            opaque = own.kind == "PNG" and own.alpha and _is_opaque(array)
+            opaque = own.alpha and _is_opaque(array)
         stacks.append(Stack(array, own.axes, name, path, own.pixel_size, own.channel_names, opaque=opaque))
     return stacks
 
@@ -71,3 +76,7 @@ def open_image_file(path: Path, options: ReadOptions, name: str) -> list[Stack]:
 def _is_opaque(image: FileArray) -> bool:
     alpha = image[(slice(None),) * 3][..., -1]
     return bool((alpha == np.iinfo(alpha.dtype).max).all())
+
+
+def _range(part: int | slice, size: int) -> range:
+    return range(part, part + 1) if isinstance(part, int) else range(size)[part]

@@ -7,7 +7,7 @@ from cellmm.errors import CellMMError
 from cellmm.io.sources.base import ReadOptions
 from cellmm.io.sources.stack import Stack
 
-READERS = {  # what bioio needs for each; some have a licence other than cellmm's, and none is installed with it
+READERS = {  # the plugins of bioio; cellmm requires none of them, as some are under the GPL
     ".nd2": "bioio-nd2",
     ".czi": "bioio-czi",
     ".lif": "bioio-lif",

@@ -25,7 +25,9 @@ MICROMETRES = {
 
 def is_zarr(path: Path) -> bool:
     """Whether ``path`` is a zarr group or array, or a folder that is named as one."""
-    return path.is_dir() and (path.suffix.lower() == ".zarr" or any((path / mark).is_file() for mark in MARKS))
+    return path.is_dir() and (
+        path.suffix.lower() == ".zarr" or any((path / mark).is_file() for mark in MARKS)
+    )
 
 
 def open_ome_zarr(path: Path, options: ReadOptions, name: str) -> list[Stack]:
@@ -96,7 +98,9 @@ def _stack(group: Any, path: Path, options: ReadOptions, name: str, key: str) ->
     array = group[level["path"]]
     axes = [axis if isinstance(axis, Mapping) else {"name": axis} for axis in scales["axes"]]
     if len(axes) != len(array.shape):
-        raise CellMMError(f"{where} states {len(axes)} axes of an array of shape {tuple(array.shape)}: export it again")
+        raise CellMMError(
+            f"{where} states {len(axes)} axes of an array of shape {tuple(array.shape)}: export it again"
+        )
     letters = "".join(AXES.get(str(axis["name"]).lower(), "Q") for axis in axes)
     channels = attributes.get("omero", {}).get("channels", ())
     return Stack(

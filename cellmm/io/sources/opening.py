@@ -69,7 +69,7 @@ def open_image(image: Any, options: ReadOptions | None = None, *, name: str | No
         times = len({source.time for source in images})
         raise CellMMError(
             f"{what} holds {len(images)} images ({positions} positions, {times} time points): choose with "
-            f"{' and '.join(f'{key}=N' for key, n in (('position', positions), ('time', times)) if n > 1)}"
+            f"{' and '.join(f'--{key} N ({key}=N)' for key, n in (('position', positions), ('time', times)) if n > 1)}"
         )
     return images[0]
 

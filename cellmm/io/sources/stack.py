@@ -28,7 +28,8 @@ class Stack:
 
     Args:
         array: of any number of axes.
-        axes: a letter per axis: Y, X, C channels, S samples of a colour, Z, T, R positions, others not stated.
+        axes: a letter per axis: Y, X, C channels, S samples of a colour, Z, T, R positions; other letters are
+            axes that are not stated.
         name: for the results.
         path: None for arrays.
         pixel_size: (y, x) in micrometres; None: not known.
@@ -204,7 +205,9 @@ class StackImage:
         """Pixels (bottom - top, right - left, C) in the ``dtype``; ends excluded, inside the image."""
         height, width = self.shape
         if not (0 <= top < bottom <= height and 0 <= left < right <= width):
-            raise ValueError(f"{self.name}: rows {top} to {bottom}, columns {left} to {right} of {self.shape}")
+            raise ValueError(
+                f"{self.name}: rows {top} to {bottom}, columns {left} to {right} of {self.shape}"
+            )
         part = {"Y": slice(top, bottom), "X": slice(left, right), **self.fixed}
         image = self._read_plane(part, self.planes[0])
         for plane in self.planes[1:]:
