@@ -63,6 +63,9 @@ ARGUMENTS: dict[str, dict | list[dict]] = dict(
     LabelImageDataset=FOLDERS,
     RepeatDataset=dict(dataset=SIMULATED, times=2),
     SimulatedDataset=dict(split="train", nuclei=True),
+    # formats of results
+    GeoJSONWriter=[dict(object_type=kind) for kind in ("detection", "cell", "annotation")],
+    OmeZarrWriter=[dict(), dict(version="0.4"), dict(image=True), dict(version=0.4, image=True)],
     # metrics, hooks
     SemanticMetric=dict(targets=["cytoplasm", "nuclei"]),
     EarlyStoppingHook=dict(monitor="AP", rule="greater"),
