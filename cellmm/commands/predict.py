@@ -45,6 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             whole=args.tile == 0,
             score_thr=args.score_thr,
             read_options=read_options(args),
+            diameter=args.diameter,
         ),
         out=args.out,
         save=formats_of(args),
@@ -146,7 +147,7 @@ class _Run:
 
 def _choices(args: Namespace, inferencer: CellInferencer) -> dict[str, object]:
     """The options on which the results depend, besides the config and the checkpoint."""
-    names = ("score_thr", "batch_size", "tile", "tile_overlap")
+    names = ("score_thr", "batch_size", "tile", "tile_overlap", "diameter")
     given = {f"--{name.replace('_', '-')}": getattr(args, name) for name in names}
     reading = {f"--{name.replace('_', '-')}": value for name, value in read_options(args).items()}
     return {**given, **reading, "--device": next(inferencer.model.parameters()).device.type}
