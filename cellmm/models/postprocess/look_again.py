@@ -122,13 +122,16 @@ def best_first(cells: TileCells) -> np.ndarray:
 
 
 def _grown(window: Box, box: np.ndarray, rule: WindowRule, shape: Sequence[int]) -> Box:
-    """A window that goes on where ``box`` reaches its border, by half of the box's longer side."""
-    more = max(box[2:] - box[:2]) // 2
+    """A window that goes on where ``box`` reaches its border, by half of the box's longer side, or less."""
     inner = np.array(window) + [REACH, REACH, -REACH, -REACH]
-    low = np.where(box[:2] <= inner[:2], box[:2] - more, box[:2])
-    high = np.where(box[2:] >= inner[2:], box[2:] + more, box[2:])
-    around = rule.around(np.concatenate([low, np.minimum(high, shape)]), shape)
-    return tuple(_hull(np.array([window, around])).tolist())
+    for more in (max(box[2:] - box[:2]) // 2, 0):
+        low = np.where(box[:2] <= inner[:2], box[:2] - more, box[:2])
+        high = np.where(box[2:] >= inner[2:], box[2:] + more, box[2:])
+        around = rule.around(np.concatenate([low, np.minimum(high, shape)]), shape)
+        grown = tuple(_hull(np.array([window, around])).tolist())
+        if rule.allows(grown):
+            break
+    return grown
 
 
 def _hull(boxes: np.ndarray) -> np.ndarray:
