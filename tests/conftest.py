@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from mmengine.dataset import base_dataset
@@ -83,6 +84,27 @@ def real_data() -> Callable[[str], Path]:
         return _ROOT / name
 
     return folder
+
+
+@pytest.fixture(scope="session")
+def raster() -> Callable[..., np.ndarray]:
+    """``raster(rings, shape)``: the pixels, bool (H, W), whose centres an odd number of outlines encloses.
+
+    The outlines, (K, 2) of x and y, run along the edges of pixels.
+    """
+
+    def fill(rings: Sequence[np.ndarray], shape: Sequence[int]) -> np.ndarray:
+        crossings = np.zeros((shape[0], shape[1] + 1), int)
+        for ring in rings:
+            corners = np.asarray(ring)
+            assert (corners == np.rint(corners)).all()
+            corners = corners.astype(int)
+            for (x0, y0), (x1, y1) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+                assert x0 == x1 or y0 == y1
+                crossings[min(y0, y1) : max(y0, y1), x0] += x0 == x1
+        return (np.cumsum(crossings, axis=1) % 2 == 1)[:, :-1]
+
+    return fill
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,47 @@
+"""Pictures of the cells on their image."""
+
+import base64
+import xml.etree.ElementTree as ET
+
+import cv2
+import numpy as np
+import pytest
+
+from cellmm.errors import CellMMError
+from cellmm.results.writers import build_writers
+from cellmm.testing.writers import ArraySource
+from cellmm.visualization import draw_instances, to_display
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def test_png(odd, source, tmp_path):
+    (writer,) = build_writers("png")
+    writer.write(tmp_path / "a.png", odd, source)
+    picture = cv2.imread(str(tmp_path / "a.png"))[..., ::-1]
+    expected = draw_instances(source.image, odd.masks.to_rles(), odd.scores.tolist())
+    np.testing.assert_array_equal(picture, expected)
+
+
+def test_svg(odd, source, tmp_path):
+    (writer,) = build_writers("svg")
+    writer.write(tmp_path / "a.svg", odd, source)
+    root = ET.parse(tmp_path / "a.svg").getroot()
+    assert root.get("viewBox") == "0 0 40 30"
+    assert root.find(f"{SVG}title").text == odd.name
+    kind, data = root.find(f"{SVG}image").get("href").split(",")
+    assert kind == "data:image/png;base64"
+    image = cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+    np.testing.assert_array_equal(image, to_display(source.image))
+    paths = list(root.iter(f"{SVG}path"))
+    assert [path.find(f"{SVG}title").text for path in paths][1] == "2 größe/2 & <b> 0.500"
+    assert len({path.get("fill") for path in paths}) == len(odd)
+
+
+@pytest.mark.parametrize("name", ["png", "svg"])
+def test_images_that_cannot_be_shown(name, odd, tmp_path):
+    (writer,) = build_writers(name)
+    image = np.full((30, 40, 1), np.nan, np.float32)
+    with pytest.raises(CellMMError, match=f"plate .*cannot be drawn .*NaN.*leave out {name}"):
+        writer.write(tmp_path / f"a.{name}", odd, ArraySource(image))
+    assert not list(tmp_path.iterdir())
