@@ -5,6 +5,7 @@ import importlib.util
 import logging
 import multiprocessing
 import os
+import shutil
 import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -52,6 +53,38 @@ if status == 0 and torch.distributed.is_initialized():
     sys.exit("the process group was not left")
 sys.exit(status)
 """
+
+
+def find_browser() -> str | None:
+    """The program of a browser that shows the report of results in its tests."""
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    return next(filter(None, map(shutil.which, names)), None)
+
+
+def _leaves_out_browser() -> bool:
+    return find_browser() is None and os.environ.get("CI") != "true"
+
+
+def pytest_report_header() -> str | None:
+    """Say that the tests in a browser are left out; where CI is true they fail instead."""
+    return "no browser: tests/**/*_in_browser.py are left out; install chromium" if _leaves_out_browser() else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests in a browser where there is none."""
+    if _leaves_out_browser():
+        left = [item for item in items if item.path.stem.endswith("_in_browser")]
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in left]
+
+
+@pytest.fixture(scope="session")
+def browser_program() -> str:
+    """The program of the browser; an error where CI is true and there is none."""
+    program = find_browser()
+    if program is None:
+        pytest.fail("CI is true and no browser was found: apt-get install chromium")
+    return program
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:

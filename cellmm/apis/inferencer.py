@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from mmengine.config import Config
+from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 
 from cellmm.apis.in_order import in_order
@@ -20,6 +21,7 @@ from cellmm.config.load import load_config
 from cellmm.config.lookup import component_of
 from cellmm.datasets import CellDataset
 from cellmm.datasets.transforms import TransformContract
+from cellmm.engine.cell_size import rescale_to_diameter
 from cellmm.engine.checkpoints import load_checkpoint, load_fitting
 from cellmm.engine.preflight import build, tell_channels
 from cellmm.engine.trained_on import TrainedOn
@@ -53,6 +55,8 @@ class CellInferencer:
         whole: predict large images whole where the config sets no ``model.tile``.
         score_thr: leave out cells that score less.
         read_options: fields of ReadOptions that replace those of the config, such as ``dict(z="max")``.
+        diameter: of the cells in the images, in pixels; images are scaled so that cells are as large as in
+            training. None: the config says how images are scaled.
 
     Attributes:
         cfg: the config with the changes.
@@ -81,6 +85,7 @@ class CellInferencer:
         whole: bool = False,
         score_thr: float = 0.0,
         read_options: Mapping[str, Any] | None = None,
+        diameter: float | None = None,
     ) -> None:
         if isinstance(config, Config):
             cfg = copy.deepcopy(config)
@@ -111,6 +116,10 @@ class CellInferencer:
         cls = component_of(dataset, "DATASETS")
         metainfo = dataset.get("metainfo") or getattr(cls, "METAINFO", CellDataset.METAINFO)
         self.trained_on = TrainedOn.from_meta(meta, checkpoint)
+        self._checks_scale = self.trained_on is not None and diameter is None
+        if diameter is not None:
+            self.steps, line = rescale_to_diameter(self.steps, self.trained_on, diameter)
+            print_log(line, logger="current")
         self.own_tile = None
         if not whole and self.trained_on and getattr(self.model, "tile", 0) is None:
             self.own_tile = self.trained_on.tile_for(self.model)
@@ -190,7 +199,7 @@ class CellInferencer:
             results = self.load_image(dict(img_source=source, img_id=img_id, **more))
             for step in self.steps:
                 results = step(results)
-            if tiles and self.trained_on:
+            if tiles and self._checks_scale:
                 self.trained_on.check_scale(results["data_samples"], results["inputs"].shape[-2:])
             return Prepared(source, results)
 

@@ -15,7 +15,7 @@ class RunSummary:
         cells, images: the cells found, and the images that they were looked for in.
         maps: images of which only maps were written.
         tiled, whole: images that this run predicted in tiles, and as a whole.
-        failed: images that could not be used.
+        failed: {name: why it could not be used}, of images.
         failures: a line for each image or file that could not be used or written.
         losses: {format: {what it could not hold: how often}}.
         parts: {format: the stems of the images that it was written for}.
@@ -27,7 +27,7 @@ class RunSummary:
     maps: int = 0
     tiled: int = 0
     whole: int = 0
-    failed: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     losses: dict[str, Counter] = field(default_factory=dict)
     parts: dict[str, list[str]] = field(default_factory=dict)
@@ -40,7 +40,7 @@ class RunSummary:
             self.tiled += outcome.tiled
             self.whole += not outcome.tiled
         if record.error is not None:
-            self.failed += 1
+            self.failed[record.name] = record.error
             self.failures.append(record.error)
             return
         if record.cells is None:

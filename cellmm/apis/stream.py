@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import inspect
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -234,10 +235,15 @@ def file_of(folder: RunFolder, writer: Writer, stem: str) -> Path:
     return mark(folder.path / writer.folder) / f"{stem}{writer.suffix}"
 
 
-def collect(folder: RunFolder, writer: CollectingWriter, stems: Iterable[str]) -> Path:
-    """Make the file of the whole run from the parts of these images, one part after another."""
+def collect(folder: RunFolder, writer: CollectingWriter, stems: Iterable[str], **known: object) -> Path:
+    """Make the file of the whole run from the parts of these images, one part after another.
+
+    ``known``: what else is known about the run; a writer gets what its ``collect`` names.
+    """
     path = folder.path / writer.collection
-    writer.collect(path, (file_of(folder, writer, stem) for stem in stems))
+    taken = inspect.signature(writer.collect).parameters
+    more = {name: value for name, value in known.items() if name in taken}
+    writer.collect(path, (file_of(folder, writer, stem) for stem in stems), **more)
     return path
 
 

@@ -7,10 +7,12 @@ import sys
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TextIO
 
 from tqdm import tqdm
 
+from cellmm import __version__
 from cellmm.apis.inferencer import CellInferencer
 from cellmm.apis.run_summary import RunSummary
 from cellmm.apis.settings import settings_of
@@ -21,6 +23,7 @@ from cellmm.commands.predict_places import Places, check_resumed, input_files
 from cellmm.errors import CellMMError
 from cellmm.io.image_folders import find_images
 from cellmm.messages import name_some
+from cellmm.results.report import ReportRow
 from cellmm.results.run_folder import InputFile, RunFolder, failure_of
 from cellmm.results.writers import CollectingWriter, build_writers, tell_losses
 
@@ -45,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             whole=args.tile == 0,
             score_thr=args.score_thr,
             read_options=read_options(args),
+            diameter=args.diameter,
         ),
         out=args.out,
         save=formats_of(args),
@@ -106,10 +110,17 @@ class _Run:
         if self.plan.resumes and (removed := self.folder.remove_others(set(summary.stems))):
             say(f"results of images that are no longer among the inputs are removed, {name_some(removed)}")
         failures = list(summary.failures)
+        rows = [ReportRow(name, error=line) for name, line in summary.failed.items()]
+        about = {
+            "Config": Path(self.args.config).name,
+            "Checkpoint": Path(self.args.checkpoint).name,
+            "Least score": f"{self.args.score_thr:g}",
+            "cellmm": __version__,
+        }
         for writer in self.places.writers:
             if isinstance(writer, CollectingWriter) and (stems := summary.parts.get(writer.option)):
                 try:
-                    collect(self.folder, writer, stems)
+                    collect(self.folder, writer, stems, failures=rows, about=about)
                 except (CellMMError, OSError, MemoryError) as error:
                     failures.append(failure_of(error))
             if line := tell_losses(writer.option, summary.losses.get(writer.option, Counter())):
@@ -122,7 +133,7 @@ class _Run:
     def _tell(self, summary: RunSummary) -> None:
         out = self.args.out
         if summary.images:
-            failed = f", {summary.failed} more could not be used" if summary.failed else ""
+            failed = f", {len(summary.failed)} more could not be used" if summary.failed else ""
             print(
                 f"{summary.cells} cells with a score of {self.args.score_thr:g} or more in {summary.images} "
                 f"images{failed}: {out}"
@@ -146,7 +157,7 @@ class _Run:
 
 def _choices(args: Namespace, inferencer: CellInferencer) -> dict[str, object]:
     """The options on which the results depend, besides the config and the checkpoint."""
-    names = ("score_thr", "batch_size", "tile", "tile_overlap")
+    names = ("score_thr", "batch_size", "tile", "tile_overlap", "diameter")
     given = {f"--{name.replace('_', '-')}": getattr(args, name) for name in names}
     reading = {f"--{name.replace('_', '-')}": value for name, value in read_options(args).items()}
     return {**given, **reading, "--device": next(inferencer.model.parameters()).device.type}

@@ -107,6 +107,12 @@ def _add_reading(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--pixel-size", type=float, metavar="UM", help="micrometres per pixel, in place of what files state"
     )
+    parser.add_argument(
+        "--diameter",
+        type=float,
+        metavar="PX",
+        help="how many pixels a cell is across in these images; they are scaled to the cells of training",
+    )
 
 
 def _number_or_name(text: str) -> int | str:

@@ -14,10 +14,10 @@ from torch import nn
 
 from cellmm.commands import cli
 from cellmm.commands.predict_options import parse_args, tile_options
-from cellmm.results.run_folder import MARK, PARTS, RUN
 from cellmm.datasets import CellCocoDataset
 from cellmm.errors import CellMMError
 from cellmm.registry import MODELS
+from cellmm.results.run_folder import MARK, PARTS, RUN
 from cellmm.structures import rle
 
 CONFIG = """

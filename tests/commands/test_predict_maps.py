@@ -11,10 +11,10 @@ import torch
 
 from cellmm.apis.inferencer import CellInferencer
 from cellmm.commands import cli
-from cellmm.results.run_folder import MARK, PARTS, RUN
 from cellmm.config.load import load_config
 from cellmm.io.maps import write_map
 from cellmm.registry import MODELS
+from cellmm.results.run_folder import MARK, PARTS, RUN
 from cellmm.simulation import make_dataset
 
 SEUNET = Path(__file__).parents[2] / "configs/seunet"
