@@ -14,6 +14,7 @@ from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 
 from cellmm.apis.in_order import in_order
+from cellmm.apis.large_images import LargeImages
 from cellmm.apis.prediction import Prediction, Prepared
 from cellmm.config.check import check_pipeline
 from cellmm.config.load import load_config
@@ -124,7 +125,7 @@ class CellInferencer:
             self.own_tile = self.trained_on.tile_for(self.model)
         named = trained if trained.get("classes") else metainfo
         self.classes, self.category_ids = tuple(named["classes"]), tuple(category_ids(named))
-        self.large = None
+        self.large = None if whole else LargeImages(self)
         _move(self.model, device)
         self.model.eval()
 
