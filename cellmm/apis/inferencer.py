@@ -116,7 +116,7 @@ class CellInferencer:
         cls = component_of(dataset, "DATASETS")
         metainfo = dataset.get("metainfo") or getattr(cls, "METAINFO", CellDataset.METAINFO)
         self.trained_on = TrainedOn.from_meta(meta, checkpoint)
-        self._checks_scale = self.trained_on is not None and diameter is None
+        self.checks_scale = self.trained_on is not None and diameter is None
         if diameter is not None:
             self.steps, line = rescale_to_diameter(self.steps, self.trained_on, diameter)
             print_log(line, logger="current")
@@ -199,7 +199,7 @@ class CellInferencer:
             results = self.load_image(dict(img_source=source, img_id=img_id, **more))
             for step in self.steps:
                 results = step(results)
-            if tiles and self._checks_scale:
+            if tiles and self.checks_scale:
                 self.trained_on.check_scale(results["data_samples"], results["inputs"].shape[-2:])
             return Prepared(source, results)
 
