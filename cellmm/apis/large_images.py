@@ -12,7 +12,6 @@ from mmengine.logging import print_log
 from cellmm.apis.in_order import in_order
 from cellmm.apis.prediction import Prediction, Prepared
 from cellmm.apis.tile_plan import TilePlan
-from cellmm.datasets.transforms.norm_statistics import NormStatistics
 from cellmm.engine.trained_on import scales_of
 from cellmm.io.sources import ImageSource
 from cellmm.io.sources.region import Region
@@ -160,8 +159,8 @@ class LargeImages:
 
     def _prepare(self, source: ImageSource, plan: TilePlan, box: Box) -> Prepared:
         more = {}
-        if plan.statistics is not None:
-            more["norm_statistics"] = NormStatistics.from_dict(plan.statistics).part(*box)
+        if plan.norm_statistics is not None:
+            more["norm_statistics"] = plan.norm_statistics.part(*box)
         return self.inferencer.prepare(Region(source, box), more=more, tiles=False)
 
     def _run(self, plan: TilePlan, tile: Tile, prepared: Prepared) -> TileResult:

@@ -5,8 +5,8 @@
     python tools/benchmarks/large_images.py merge --cells 1000000           # cells of synthetic pieces joined
 
 The model reads the cells off the image, whose 16 bit channels are the layers of labels of simulated scenes,
-so that cells overlap, and what is measured is reading, joining and writing, not a network. Each measurement is
-made in a process of its own.
+so that cells overlap, and what is measured is reading, joining and writing, not a network. Each measurement
+is made in a process of its own.
 """
 
 import argparse
@@ -146,9 +146,9 @@ def write_mosaic(path: Path, side: int, some: Sequence[np.ndarray]) -> int:
                 top = int(scene.max())
                 if first + top >= 2**16:
                     first = 0  # values are distinct within what a tile sees
+                total += sum(len(np.unique(layer)) - 1 for layer in scene.transpose(2, 0, 1))
                 yield np.where(scene > 0, scene + np.uint16(first), 0).astype(np.uint16)
                 first += top
-                total += sum(len(np.unique(layer)) - 1 for layer in scene.transpose(2, 0, 1))
 
     shape = (num * SCENE, num * SCENE, LAYERS)
     tifffile.imwrite(
@@ -185,7 +185,7 @@ def measure_area(side: int, tile: int, overlap: int) -> dict:
         inferencer = build(folder, tile, overlap)
         base = resident("VmRSS")
         (source,) = inferencer.open(folder / "a.tif")
-        begin = time.perf_counter()
+        begin, used = time.perf_counter(), time.process_time()
         blocks = inferencer.large.blocks(source, [])
         Normalize(mode="percentile").statistics(source.shape, blocks, "a.tif")
         read = time.perf_counter() - begin
@@ -200,6 +200,7 @@ def measure_area(side: int, tile: int, overlap: int) -> dict:
         cells=cells,
         found=len(found),
         seconds=round(total, 2),
+        processor=round(time.process_time() - used, 2),
         statistics=round(read, 2),
         predict=round(predicted, 2),
         per_megapixel=round(total / (source.shape[0] * source.shape[1] / 1e6), 4),
@@ -257,7 +258,7 @@ def measure_merge(cells: int, tile: int, overlap: int) -> dict:
             write_piece(folder, number, mark, units)
         base = resident("VmRSS")
         source = InMemory((side, side))
-        begin = time.perf_counter()
+        begin, used = time.perf_counter(), time.process_time()
         reader = FromPieces(inferencer, folder)
         found: Instances = reader.predict(source, 0).instances
         joined = time.perf_counter() - begin
@@ -269,6 +270,7 @@ def measure_merge(cells: int, tile: int, overlap: int) -> dict:
         tiles=len(plan.grid),
         join_seconds=round(joined, 1),
         with_saving=round(total, 1),
+        processor=round(time.process_time() - used, 1),
         peak_MiB=round(resident("VmHWM")),
         before_MiB=round(base),
     )
