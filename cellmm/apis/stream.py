@@ -198,7 +198,8 @@ class PredictionStream:
                 lost = writer.write(path, instances, job.source)
             except (CellMMError, OSError, MemoryError) as error:
                 _end_if_full(error)
-                failures[writer.option] = failure_of(error)
+                where = f"{path}: " if isinstance(error, MemoryError) else ""
+                failures[writer.option] = f"{where}{failure_of(error)}"
                 continue
             files[writer.option] = path.relative_to(self.folder.path).as_posix()
             losses[writer.option] = dict(sorted(lost.items()))

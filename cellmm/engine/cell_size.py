@@ -31,8 +31,8 @@ def rescale_to_diameter(
 ) -> tuple[list[Callable], str]:
     """Scale images whose cells are ``diameter`` pixels across so that cells are as large as in training.
 
-    As with the ``diameter`` of Cellpose (Stringer et al., 2021), the factor is the diameter of training over that
-    of the image.
+    As with the ``diameter`` of Cellpose (Stringer et al., 2021), the factor is the diameter of training over
+    that of the image.
 
     Args:
         steps: of a pipeline, after LoadImage.

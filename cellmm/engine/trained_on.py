@@ -82,7 +82,7 @@ class TrainedOn:
             y, x = self.pixel_size
             raise CellMMError(
                 f"{sample.get('img_path')}: the network was trained on pixels of {y:g} x {x:g} micrometres; "
-                f"add dict(type='RescaleToPixelSize', pixel_size=({y:g}, {x:g})) to the pipeline, as in training"
+                f"add dict(type='RescaleToPixelSize', pixel_size=({y:g}, {x:g})) to the pipeline"
             )
         scales = scales_of(sample)
         least, most = min(scales), max(scales)

@@ -185,11 +185,11 @@ class RunFolder:
             if stem in stems:
                 continue
             record = self.record(stem)
-            self._record_path(stem).unlink()
             (self._records / f"{stem}.npz").unlink(missing_ok=True)
             for name in record.files.values():
                 target = self.path / name
                 shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
+            self._record_path(stem).unlink()
             removed.append(record.name)
         return removed
 

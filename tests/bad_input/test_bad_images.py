@@ -152,24 +152,24 @@ BAD = {
     "OME of 5 axes": (
         "a.ome.tif",
         tif(np.zeros((3, 4, 2, H, W), np.uint8), ome=True, metadata={"axes": "TZCYX"}),
-        "3 time points: choose one with --time",
+        "4 focal planes: choose --z max",
     ),
     "OME time series": (
         "a.ome.tif",
         tif(channels(3), ome=True, metadata={"axes": "TYX"}, photometric="minisblack"),
-        "3 time points: choose one with --time",
+        "3 time points.*choose with --time",
     ),
     "OME of two focal planes": (
         "a.ome.tif",
         tif(channels(2), ome=True, metadata={"axes": "ZYX"}),
-        "2 focal planes: choose one with --z N .* or take them as channels with channel_axis=0",
+        "2 focal planes: choose --z max or --z 0 to 1; to take them as channels",
     ),
     "ImageJ time series": (
         "a.tif",
         tif(np.zeros((20, H, W), np.uint8), imagej=True, metadata={"axes": "TYX"}),
-        "20 time points: choose one with --time",
+        "20 time points.*choose with --time",
     ),
-    "pages of two sizes": ("a.tif", several(GREY, GREY[:5]), "sizes .*save one image per file"),
+    "pages of two sizes": ("a.tif", several(GREY, GREY[:5]), "2 positions.*choose with --position"),
     "TIFF of a million squared": ("a.tif", huge_tif(10**6), "more than 2\\^30.*crop or tile"),
     "PNG of a million squared": (
         "a.png",

@@ -134,7 +134,9 @@ def test_a_disk_that_fails(call, number, predict, images, tmp_path, monkeypatch,
 
 
 @pytest.mark.parametrize("number", DISK_ERRORS)
-@pytest.mark.parametrize("name", ["overlays/a.png", "parts/records/a.npz", "parts/records/a.json", "cells.json"])
+@pytest.mark.parametrize(
+    "name", ["overlays/a.png", "parts/records/a.npz", "parts/records/a.json", "cells.json"]
+)
 def test_a_file_that_cannot_be_written(name, number, predict, images, tmp_path, monkeypatch, check_line):
     """It costs that file alone, unless the disk takes no others; --resume then comes to the same end."""
     whole = tmp_path / "whole"
@@ -234,11 +236,13 @@ def test_memory_runs_out(error, predict, images, monkeypatch, tmp_path, check_li
 
 
 def test_memory_runs_out_for_a_picture(predict, images, monkeypatch, tmp_path, check_line):
-    monkeypatch.setattr("cellmm.io.memory.LARGE_IMAGE", 500)
-    monkeypatch.setattr("cellmm.io.memory.free_memory", lambda: 30 * H * W)
+    def fail(*args, **options):
+        raise MemoryError
+
+    monkeypatch.setattr("cellmm.results.writers.pictures.draw_instances", fail)
     status, lines = predict(images / "a.tif")
     assert status == 1 and len(lines) == 1
-    check_line(lines[0], r"picture of a\.tif of shape .*: crop or tile it")
+    check_line(lines[0], r"out/overlays/a\.png: not enough memory: crop or tile")
     assert (tmp_path / "out/cells.json").exists() and not (tmp_path / "out/overlays/a.png").exists()
 
 

@@ -10,7 +10,7 @@ from mmengine.logging import print_log
 
 from cellmm.errors import CellMMError
 from cellmm.io.coco_segmentations import check_instances, instance_rle
-from cellmm.io.images import read_image, read_mask
+from cellmm.io.images import read_image, read_mask, to_float32
 from cellmm.io.layered_tiff import read_label_layers
 from cellmm.io.sources import ImageSource, ReadOptions, open_image, open_images
 from cellmm.io.sources.grey import as_grey, count_files
@@ -79,6 +79,11 @@ class LoadImage(BaseTransform):
         for source in images:
             self._check_channels(source.num_channels, source)
         return images
+
+    @staticmethod
+    def to_float32(pixels: np.ndarray, source: ImageSource) -> np.ndarray:
+        """What ``source.read`` gave as float32; CellMMError where values do not fit."""
+        return to_float32(pixels, source.path or source.name)
 
     def transform(self, results: dict) -> dict:
         source = results.pop("img_source", None)

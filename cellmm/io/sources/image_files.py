@@ -9,6 +9,8 @@ from cellmm.io.image_file import ImageFile, describe
 from cellmm.io.sources.base import ReadOptions
 from cellmm.io.sources.stack import Stack
 
+ROWS = 2048  # that are looked at once
+
 
 class FileArray:
     """One field of view of a file, read as it is sliced: whole axes or numbers, and parts of Y and X
@@ -65,17 +67,21 @@ def open_image_file(path: Path, options: ReadOptions, name: str) -> list[Stack]:
             layout if position == layout.position else describe(path, level=options.level, position=position)
         )
         array = FileArray(path, own.axes, own.shape, own.dtype, level=options.level, position=position)
-        opaque = False
         if own is layout:
             array.take(file)
-            opaque = own.alpha and _is_opaque(array)
+        opaque = own.alpha and own.dtype.kind == "u" and _is_opaque(array)
         stacks.append(Stack(array, own.axes, name, path, own.pixel_size, own.channel_names, opaque=opaque))
     return stacks
 
 
 def _is_opaque(image: FileArray) -> bool:
-    alpha = image[(slice(None),) * 3][..., -1]
-    return bool((alpha == np.iinfo(alpha.dtype).max).all())
+    full, rows, samples = np.iinfo(image.dtype).max, image.axes.index("Y"), image.axes.index("S")
+    index = [slice(None)] * len(image.axes)
+    for top in range(0, image.shape[rows], ROWS):
+        index[rows] = slice(top, min(top + ROWS, image.shape[rows]))
+        if (np.take(image[tuple(index)], -1, axis=samples) != full).any():
+            return False
+    return True
 
 
 def _range(part: int | slice, size: int) -> range:

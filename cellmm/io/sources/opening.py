@@ -64,12 +64,11 @@ def open_image(image: Any, options: ReadOptions | None = None, *, name: str | No
     """
     images = open_images(image, options, name=name)
     if len(images) > 1:
-        what = images[0].path or images[0].name
-        positions = len({source.position for source in images})
-        times = len({source.time for source in images})
+        number = {key: len({getattr(source, key) for source in images}) for key in ("position", "time")}
+        choices = " and ".join(f"--{key} N ({key}=N)" for key, count in number.items() if count > 1)
         raise CellMMError(
-            f"{what} holds {len(images)} images ({positions} positions, {times} time points): choose with "
-            f"{' and '.join(f'--{key} N ({key}=N)' for key, n in (('position', positions), ('time', times)) if n > 1)}"
+            f"{images[0].path or images[0].name} holds {len(images)} images, {number['position']} positions "
+            f"and {number['time']} time points: choose with {choices}"
         )
     return images[0]
 

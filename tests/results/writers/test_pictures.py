@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from cellmm.errors import CellMMError
-from cellmm.results.writers import build_writers
+from cellmm.results import Instances
+from cellmm.results.writers import build_writers, tell_losses
+from cellmm.structures import MaskRuns
 from cellmm.testing.writers import ArraySource
 from cellmm.visualization import draw_instances, to_display
 
@@ -45,3 +47,24 @@ def test_images_that_cannot_be_shown(name, odd, tmp_path):
     with pytest.raises(CellMMError, match=f"plate .*cannot be drawn .*NaN.*leave out {name}"):
         writer.write(tmp_path / f"a.{name}", odd, ArraySource(image))
     assert not list(tmp_path.iterdir())
+
+
+def test_pictures_of_large_images_are_smaller(tmp_path):
+    image = np.arange(3, dtype=np.uint8)[:, None, None] * 90 + np.zeros((3, 9000, 1), np.uint8)
+    image[:, 6000:] += 60
+    masks = MaskRuns.from_crops([np.ones((3, 3000), bool)], [(0, 3000)], (3, 9000))
+    cells = Instances(masks, np.ones(1, np.float32), np.zeros(1, np.int64), name="a")
+    for writer in build_writers("png,svg"):
+        losses = writer.write(tmp_path / f"a.{writer.option}", cells, ArraySource(image))
+        assert tell_losses(writer.option, losses).startswith(
+            f"{writer.option}: not kept are 1 pictures in full"
+        )
+    picture = cv2.imread(str(tmp_path / "a.png"))
+    assert picture.shape[1] == 3000
+    root = ET.parse(tmp_path / "a.svg").getroot()
+    assert root.get("viewBox") == "0 0 9000 3"  # the paths are in full size
+    (path,) = root.iter(f"{SVG}path")
+    assert path.get("d") == "M3000,0 6000,0 6000,3 3000,3Z"
+    data = base64.b64decode(root.find(f"{SVG}image").get("href").split(",")[1])
+    embedded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    np.testing.assert_array_equal(embedded, to_display(image[::3, ::3]))
