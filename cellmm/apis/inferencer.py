@@ -87,7 +87,7 @@ class CellInferencer:
                     f"{next(iter(read_options))}: leave them out, or load with LoadImage"
                 )
             self.load_image.options = replace(self.load_image.options, **read_options)
-        self._checks_scale = self.trained_on is not None and diameter is None
+        self.checks_scale = self.trained_on is not None and diameter is None
         if diameter is not None:
             self.steps, line = rescale_to_diameter(self.steps, self.trained_on, diameter)
             print_log(line, logger="current")
@@ -168,7 +168,7 @@ class CellInferencer:
             results = self.load_image(dict(img_path=path, img_source=source, img_id=img_id, **more))
             for step in self.steps:
                 results = step(results)
-            if tiles and self._checks_scale:
+            if tiles and self.checks_scale:
                 self.trained_on.check_scale(results["data_samples"], results["inputs"].shape[-2:])
             return Prepared(source, results)
 

@@ -1,17 +1,17 @@
 """Images that are predicted tile by tile: their pixels are read as they are needed, never all at once."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from mmcv.transforms import BaseTransform
 from mmengine.logging import print_log
 
 from cellmm.apis.in_order import in_order
 from cellmm.apis.prediction import Prediction, Prepared
 from cellmm.apis.tile_plan import TilePlan
-from cellmm.datasets.transforms.norm_statistics import NormStatistics
 from cellmm.engine.trained_on import scales_of
 from cellmm.io.sources import ImageSource
 from cellmm.io.sources.region import Region
@@ -159,8 +159,8 @@ class LargeImages:
 
     def _prepare(self, source: ImageSource, plan: TilePlan, box: Box) -> Prepared:
         more = {}
-        if plan.statistics is not None:
-            more["norm_statistics"] = NormStatistics.from_dict(plan.statistics).part(*box)
+        if plan.norm_statistics is not None:
+            more["norm_statistics"] = plan.norm_statistics.part(*box)
         return self.inferencer.prepare(Region(source, box), more=more, tiles=False)
 
     def _run(self, plan: TilePlan, tile: Tile, prepared: Prepared) -> TileResult:
@@ -198,9 +198,8 @@ class LargeImages:
         scale = float(np.median(scales))
         if max(scales) - min(scales) > scale * 2 / min(min(PROBES)):
             return None
-        trained_on = self.inferencer.trained_on
-        if trained_on is not None:
-            trained_on.check_scale(sample, item["inputs"].shape[-2:])
+        if self.inferencer.checks_scale:
+            self.inferencer.trained_on.check_scale(sample, item["inputs"].shape[-2:])
         return scale
 
     def _statistics(self, source: ImageSource) -> dict | None:
@@ -211,11 +210,14 @@ class LargeImages:
             return None
         before = [step for step in steps[:place] if not getattr(step, "moves_pixels", False)]
         found = steps[place].statistics(
-            source.shape, self._blocks(source, before), str(source.path or source.name)
+            source.shape, self.blocks(source, before), str(source.path or source.name)
         )
         return found.to_dict()
 
-    def _blocks(self, source: ImageSource, steps: list) -> Iterator[tuple[int, int, np.ndarray]]:
+    def blocks(
+        self, source: ImageSource, steps: Sequence[BaseTransform]
+    ) -> Iterator[tuple[int, int, np.ndarray]]:
+        """(top, left, pixels (h, w, C)) of parts that cover the image, after ``steps``."""
         height, width = source.shape
         for top in range(0, height, BLOCK):
             for left in range(0, width, BLOCK):

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from fractions import Fraction
 from functools import cached_property
 
+from cellmm.datasets.transforms.norm_statistics import NormStatistics
 from cellmm.models.postprocess.look_again import WindowRule
 from cellmm.models.postprocess.tiles import TileGrid
 
@@ -51,6 +52,11 @@ class TilePlan:
     @cached_property
     def grid(self) -> TileGrid:
         return TileGrid.cut(self.shape, self.tile, self.overlap, self.step)
+
+    @cached_property
+    def norm_statistics(self) -> NormStatistics | None:
+        """``statistics`` as Normalize takes them."""
+        return None if self.statistics is None else NormStatistics.from_dict(self.statistics)
 
     @property
     def rule(self) -> WindowRule:

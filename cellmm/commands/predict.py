@@ -6,7 +6,7 @@ import os
 import sys
 from argparse import Namespace
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -36,10 +36,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     without it, what an earlier run wrote into ``--out`` goes to ``earlier/<time>`` there.
     """
     args = parse_args(argv)
+    return predict(args, stream_plan(args))
+
+
+def stream_plan(args: Namespace, set_up: Callable[[CellInferencer], None] | None = None) -> StreamPlan:
+    """What the options ask for; ``set_up``: see StreamPlan.
+
+    Raises:
+        CellMMError: options that do not go together, or a number that is too small.
+    """
     for name in ("batch_size", "workers"):
         if getattr(args, name) < 1:
             raise CellMMError(f"{name} is {getattr(args, name)}: 1 or more is needed")
-    plan = StreamPlan(
+    return StreamPlan(
         inferencer=dict(
             config=args.config,
             checkpoint=args.checkpoint,
@@ -55,9 +64,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         maps=args.maps,
         batch_size=args.batch_size,
         resumes=args.resume and RunFolder(args.out).exists,
+        set_up=set_up,
     )
+
+
+def predict(args: Namespace, plan: StreamPlan, files: list[InputFile] | None = None) -> int:
+    """Predict ``files``, or those that ``args.inputs`` name, and sum up; the exit status."""
     places = Places(args.out, build_writers(plan.save) if plan.save else [])
-    files = _find(args, places)
+    places.check_writable()
+    if files is None:
+        places.refuse_results(name for name in args.inputs if name != "-")
+    places.refuse_other_folders()
+    if files is None:
+        files = find_files(args, places)
+    places.refuse_results(file.path for file in files)
     run, summary = _Run(args, plan, places, files), RunSummary()
     with contextlib.closing(run.outcomes()) as outcomes:
         for outcome in _progress(outcomes, len(files)):
@@ -65,12 +85,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run.finish(summary)
 
 
-def _find(args: Namespace, places: Places) -> list[InputFile]:
-    places.check_writable()
-    places.refuse_results(name for name in args.inputs if name != "-")
-    places.refuse_other_folders()
+def find_files(args: Namespace, places: Places) -> list[InputFile]:
+    """The images that ``args.inputs`` name, with their names in the results; what is left out is told."""
     paths, labels, old = find_images(args.inputs, leave_out=places.left_out())
-    places.refuse_results(paths)
     if labels:
         say(f"label files beside their images are left out, {name_some(label.name for label in labels)}")
     if old:
@@ -88,7 +105,7 @@ class _Run:
         self.args, self.plan, self.places, self.files = args, plan, places, files
         self.folder = RunFolder(args.out)
         self.inferencer = plan.build_inferencer()
-        self.settings = settings_of(self.inferencer, args.checkpoint, _choices(args, self.inferencer))
+        self.settings = settings_of(self.inferencer, args.checkpoint, choices(args, self.inferencer))
         if plan.resumes and (removed := check_resumed(self.folder, self.settings)):
             say(f"half written files of the run that was stopped are removed, {name_some(removed)}")
 
@@ -155,7 +172,7 @@ class _Run:
             )
 
 
-def _choices(args: Namespace, inferencer: CellInferencer) -> dict[str, object]:
+def choices(args: Namespace, inferencer: CellInferencer) -> dict[str, object]:
     """The options on which the results depend, besides the config and the checkpoint."""
     names = ("score_thr", "batch_size", "tile", "tile_overlap", "diameter")
     given = {f"--{name.replace('_', '-')}": getattr(args, name) for name in names}

@@ -1,36 +1,14 @@
-"""Images that are predicted tile by tile, with a model that finds every bright spot, against the whole image."""
+"""Images that are predicted tile by tile find what the whole image shows, with a model of bright spots."""
 
 import numpy as np
 import pytest
 import tifffile
-import torch
 
-import tests.fuzz.exact_model  # noqa: F401 (registers the model)
 from cellmm.apis.inferencer import CellInferencer
 from cellmm.apis.tile_plan import TilePlan, step_in_file
 from cellmm.errors import CellMMError
+from tests.fuzz.exact_model import write_exact_model
 
-CONFIG = """
-default_scope = 'cellmm'
-model = dict(
-    type='CellSegmentor',
-    encoder=dict(type='SamePixels'),
-    decoder=dict(type='SamePixels'),
-    heads=dict(instances=dict(type='BrightSpots')),
-    data_preprocessor=dict(type='CellDataPreprocessor', in_channels=1),
-)
-test_dataloader = dict(
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='CellCocoDataset',
-        ann_file='cells.json',
-        metainfo=dict(classes=('small', 'large')),
-        pipeline=[dict(type='LoadImage'), *STEPS, dict(type='PackCellInputs')],
-    ),
-)
-test_cfg = dict()
-test_evaluator = dict(type='CellCocoMetric')
-"""
 DIVIDE = "[dict(type='Normalize', mode='divide', divisor=1000)]"
 
 
@@ -51,20 +29,17 @@ def spots(shape, seed=0, level=900):
 @pytest.fixture
 def inferencer(tmp_path):
     def build(tile, overlap=0, steps=DIVIDE, **more):
-        (tmp_path / "config.py").write_text(CONFIG.replace("*STEPS", f"*{steps}"))
-        state = {"heads.instances.threshold": torch.tensor(0.5)}
-        torch.save(dict(state_dict=state, meta=more.pop("meta", {})), tmp_path / "w.pth")
+        config, weights = write_exact_model(tmp_path, f"*{steps}", more.pop("meta", {}))
         options = {"model.tile": tile, "model.tile_overlap": overlap}
-        return CellInferencer(tmp_path / "config.py", tmp_path / "w.pth", "cpu", options, **more)
+        return CellInferencer(config, weights, "cpu", options, **more)
 
     return build
 
 
 def same(found, whole):
     assert len(found) == len(whole) > 5
-    assert sorted(m["counts"] for m in found.masks.to_rles()) == sorted(
-        m["counts"] for m in whole.masks.to_rles()
-    )
+    masks = [sorted(mask["counts"] for mask in cells.masks.to_rles()) for cells in (found, whole)]
+    assert masks[0] == masks[1]
     assert np.array_equal(np.sort(found.labels), np.sort(whole.labels))
 
 
