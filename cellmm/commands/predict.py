@@ -79,9 +79,13 @@ def predict(args: Namespace, plan: StreamPlan, files: list[InputFile] | None = N
         files = find_files(args, places)
     places.refuse_results(file.path for file in files)
     run, summary = _Run(args, plan, places, files), RunSummary()
-    with contextlib.closing(run.outcomes()) as outcomes:
-        for outcome in _progress(outcomes, len(files)):
-            summary.add(outcome)
+    try:
+        with contextlib.closing(run.outcomes()) as outcomes:
+            for outcome in _progress(outcomes, len(files)):
+                summary.add(outcome)
+    finally:  # not before: while a file is decoded, stderr is redirected
+        if run.earlier is not None:
+            say(f"what {args.out} held of an earlier run is now in {run.earlier}")
     return run.finish(summary)
 
 
@@ -104,6 +108,7 @@ class _Run:
     def __init__(self, args: Namespace, plan: StreamPlan, places: Places, files: list[InputFile]) -> None:
         self.args, self.plan, self.places, self.files = args, plan, places, files
         self.folder = RunFolder(args.out)
+        self.earlier: Path | None = None
         self.inferencer = plan.build_inferencer()
         self.settings = settings_of(self.inferencer, args.checkpoint, choices(args, self.inferencer))
         if plan.resumes and (removed := check_resumed(self.folder, self.settings)):
@@ -111,8 +116,8 @@ class _Run:
 
     def begin(self) -> None:
         """Put earlier results away, unless this run goes on with them, and state what is asked for."""
-        if not self.plan.resumes and (folder := self.places.put_away()):
-            say(f"what {self.args.out} held of an earlier run is now in {folder}")
+        if not self.plan.resumes:
+            self.earlier = self.places.put_away()
         formats = [writer.option for writer in self.places.writers]
         self.folder.begin(self.settings, self.files, formats)
 

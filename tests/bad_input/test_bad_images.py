@@ -264,10 +264,11 @@ def test_a_data_set_refuses(row, tmp_path, refused):
     refused(lambda: dataset(tmp_path)[0], rf"{name}\b", message)
 
 
-FILMS = {"OME time series": 3, "ImageJ time series": 20}  # images, each of which can be predicted
+# how many images they hold, each of which can be predicted
+SEVERAL = {"OME time series": 3, "ImageJ time series": 20, "pages of two sizes": 2}
 
 
-@pytest.mark.parametrize("row", [row for row in BAD if row not in FILMS])
+@pytest.mark.parametrize("row", [row for row in BAD if row not in SEVERAL])
 def test_prediction_refuses(row, tmp_path, inferencer, check_line, capfd):
     name, write, message = BAD[row]
     write(tmp_path / name)
@@ -277,8 +278,8 @@ def test_prediction_refuses(row, tmp_path, inferencer, check_line, capfd):
     assert capfd.readouterr().err == ""  # nor do the decoders write anything themselves
 
 
-@pytest.mark.parametrize(("row", "number"), FILMS.items())
-def test_the_frames_of_a_film_are_predicted(row, number, tmp_path, inferencer):
+@pytest.mark.parametrize(("row", "number"), SEVERAL.items())
+def test_each_image_of_a_file_is_predicted(row, number, tmp_path, inferencer):
     name, write, _ = BAD[row]
     write(tmp_path / name)
     assert [len(found) for _, found in inferencer([tmp_path / name])] == [9] * number
