@@ -132,7 +132,9 @@ class LargeImages:
             return self._run(plan, Tile(*box), self._prepare(source, plan, box)).cells
 
         again = look_again(kept, pieces, orphans[:, 2], look, plan.rule)
-        every = TileCells.concatenate([kept, again.cells, again.united])
+        every = kept
+        if len(again.cells) or len(again.united):
+            every = TileCells.concatenate([kept, again.cells, again.united])
         if len(again.united):
             print_log(
                 f"{source.path or source.name}: {len(again.united)} cells are too long to be looked at in "
@@ -145,8 +147,8 @@ class LargeImages:
 
     def _instances(self, source: ImageSource, cells: TileCells) -> Instances:
         inferencer = self.inferencer
-        cells = cells.select(cells.scores >= np.float32(inferencer.score_thr))
-        cells = cells.select(best_first(cells))
+        order = best_first(cells)
+        cells = cells.select(order[cells.scores[order] >= np.float32(inferencer.score_thr)])
         return Instances(
             masks=cells.masks,
             scores=cells.scores,
@@ -231,6 +233,10 @@ class LargeImages:
 @dataclass(frozen=True)
 class _Blank(Region):
     """An image of zeros like ``source``, of another shape."""
+
+    @property
+    def name(self) -> str:
+        return str(self.source.path or self.source.name)
 
     def __init__(self, source: ImageSource, shape: tuple[int, int]) -> None:
         super().__init__(source, (0, 0, *shape))

@@ -72,6 +72,7 @@ def predict(args: Namespace, plan: StreamPlan, files: list[InputFile] | None = N
     """Predict ``files``, or those that ``args.inputs`` name, and sum up; the exit status."""
     places = Places(args.out, build_writers(plan.save) if plan.save else [])
     places.check_writable()
+    places.refuse_results(name for name in args.inputs if name != "-")
     places.refuse_other_folders()
     if files is None:
         files = find_files(args, places)
@@ -85,7 +86,6 @@ def predict(args: Namespace, plan: StreamPlan, files: list[InputFile] | None = N
 
 def find_files(args: Namespace, places: Places) -> list[InputFile]:
     """The images that ``args.inputs`` name, with their names in the results; what is left out is told."""
-    places.refuse_results(name for name in args.inputs if name != "-")
     paths, labels, old = find_images(args.inputs, leave_out=places.left_out())
     if labels:
         say(f"label files beside their images are left out, {name_some(label.name for label in labels)}")

@@ -225,7 +225,8 @@ def test_images_larger_than_those_of_training_go_in_tiles(trained, tmp_path, mon
     paths = [write_image(tmp_path / f"{i}.tif", (2, 3), shape=shape) for i, shape in enumerate(shapes)]
     inferencer = CellInferencer(*trained, "cpu", whole=whole)
     assert all(len(found) == 1 for _, found in inferencer(paths))
-    assert tiles[:3] == [(None, 0), (None, 0) if whole else (20, 6), (None, 0)]
+    assert set(tiles) == {(None, 0)}  # a tile is an image of its own
+    assert len(tiles) == 3 if whole else len(tiles) > 4
     prepared = [inferencer.prepare(*inferencer.open(path)) for path in paths]
     tiled = [inferencer.predict_prepared([image])[0].tiled for image in prepared]
     assert tiled == [False, not whole, False]
