@@ -15,7 +15,7 @@ from cellmm.apis.tile_plan import TilePlan
 from cellmm.engine.trained_on import scales_of
 from cellmm.io.sources import ImageSource
 from cellmm.io.sources.region import Region
-from cellmm.models.postprocess.join_tiles import TileCells, join_tiles
+from cellmm.models.postprocess.join_tiles import REACH, TileCells, join_tiles
 from cellmm.models.postprocess.look_again import Box, best_first, look_again
 from cellmm.models.postprocess.map_average import MapAverage
 from cellmm.models.postprocess.tiles import Tile
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 BLOCK = 2048  # px: side of the parts that are read for the statistics of an image
 PROBES = ((256, 256), (192, 320))  # px: sizes by which a pipeline shows how it scales images
+MANY_TILES = 16  # from here on the overlap follows the cells
+SAMPLED = 4  # tiles that are looked at for that
+ENOUGH_CELLS = 20  # in these
 AHEAD = 2  # tiles that are read while the model works on another
 
 Maps = Mapping[str, np.ndarray]
@@ -80,7 +83,10 @@ class LargeImages:
         plan = TilePlan.of(source.shape, scale, tile, overlap, step=step, margin=margin)
         if len(plan.grid) == 1:
             return None
-        return replace(plan, statistics=self._statistics(source))
+        plan = replace(plan, statistics=self._statistics(source))
+        if getattr(model, "tile", None) is None and len(plan.grid) >= MANY_TILES:
+            return self._with_overlap_by_cells(source, plan)
+        return plan
 
     def predict(self, source: ImageSource, plan: TilePlan) -> Prediction:
         """The cells and maps of an image. In memory are the cells of all tiles, as runs."""
@@ -144,6 +150,26 @@ class LargeImages:
                 level=logging.WARNING,
             )
         return self._instances(source, every)
+
+    def _with_overlap_by_cells(self, source: ImageSource, plan: TilePlan) -> TilePlan:
+        """Less overlap, where the cells of a few tiles are short.
+
+        Nineteen of twenty cells that those tiles hold whole are then whole in some tile, and longer ones get
+        a window of their own.
+        """
+        places = np.linspace(0, len(plan.grid) - 1, SAMPLED + 2).round().astype(int)[1:-1]
+        lengths = [np.zeros(0)]
+        for _, result in self.predict_tiles(source, plan, sorted(set(places.tolist()))):
+            if result.cells is None:
+                return plan
+            boxes = result.cells.masks.boxes()[~result.cells.cut]
+            lengths.append((boxes[:, 2:] - boxes[:, :2]).max(1, initial=0))
+        lengths = np.concatenate(lengths)
+        if len(lengths) < ENOUGH_CELLS:
+            return plan
+        length = np.percentile(lengths, 95) + 2 * (REACH + 1) + 2 * plan.margin
+        overlap = max(int(np.ceil(length / plan.step)), 1) * plan.step
+        return replace(plan, overlap=min(overlap, plan.overlap))
 
     def _instances(self, source: ImageSource, cells: TileCells) -> Instances:
         inferencer = self.inferencer

@@ -167,7 +167,7 @@ class _Run:
             say(
                 f"{tiled} of {tiled + whole} images are clearly larger than those of training "
                 f"({'x'.join(map(str, self.inferencer.trained_on.size))} px) and were predicted in tiles of "
-                f"{size} px that share {overlap}; for others: --tile N, for none: --tile 0"
+                f"{size} px that share up to {overlap}; for others: --tile N, for none: --tile 0"
             )
 
 

@@ -50,15 +50,13 @@ def write_piece(folder: Path, number: int, mark: str, units: Mapping[tuple[int, 
     """
     results = list(units.values())
     found = [result for result in results if result.masks is not None]
+    cells = [-1 if result.masks is None else len(result.masks) for result in results]
+    runs = [0 if result.masks is None else len(result.masks.x) for result in results]
     arrays = {
         "plan": np.array(mark, dtype=np.str_),
         "units": np.array(list(units), dtype=np.int64).reshape(-1, 2),
-        "cells": np.array(
-            [-1 if result.masks is None else len(result.masks) for result in results], np.int64
-        ),
-        "runs": np.array(
-            [0 if result.masks is None else len(result.masks.x) for result in results], np.int64
-        ),
+        "cells": np.array(cells, np.int64),
+        "runs": np.array(runs, np.int64),
         "errors": np.array([result.error or "" for result in results], dtype=np.str_),
         "scores": _joined([result.scores for result in found], np.float32),
         "labels": _joined([result.labels for result in found], np.int64),
