@@ -15,7 +15,7 @@ from cellmm.apis.tile_plan import TilePlan
 from cellmm.engine.trained_on import scales_of
 from cellmm.io.sources import ImageSource
 from cellmm.io.sources.region import Region
-from cellmm.models.postprocess.join_tiles import TileCells, join_tiles
+from cellmm.models.postprocess.join_tiles import REACH, TileCells, join_tiles
 from cellmm.models.postprocess.look_again import Box, best_first, look_again
 from cellmm.models.postprocess.map_average import MapAverage
 from cellmm.models.postprocess.tiles import Tile
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 BLOCK = 2048  # px: side of the parts that are read for the statistics of an image
 PROBES = ((256, 256), (192, 320))  # px: sizes by which a pipeline shows how it scales images
+MANY_TILES = 16  # from here on the overlap follows the cells
+SAMPLED = 4  # tiles that are looked at for that
+ENOUGH_CELLS = 20  # in these
 AHEAD = 2  # tiles that are read while the model works on another
 
 Maps = Mapping[str, np.ndarray]
@@ -80,7 +83,10 @@ class LargeImages:
         plan = TilePlan.of(source.shape, scale, tile, overlap, step=step, margin=margin)
         if len(plan.grid) == 1:
             return None
-        return replace(plan, statistics=self._statistics(source))
+        plan = replace(plan, statistics=self._statistics(source))
+        if getattr(model, "tile", None) is None and len(plan.grid) >= MANY_TILES:
+            return self._with_overlap_by_cells(source, plan)
+        return plan
 
     def predict(self, source: ImageSource, plan: TilePlan) -> Prediction:
         """The cells and maps of an image. In memory are the cells of all tiles, as runs."""
@@ -132,7 +138,9 @@ class LargeImages:
             return self._run(plan, Tile(*box), self._prepare(source, plan, box)).cells
 
         again = look_again(kept, pieces, orphans[:, 2], look, plan.rule)
-        every = TileCells.concatenate([kept, again.cells, again.united])
+        every = kept
+        if len(again.cells) or len(again.united):
+            every = TileCells.concatenate([kept, again.cells, again.united])
         if len(again.united):
             print_log(
                 f"{source.path or source.name}: {len(again.united)} cells are too long to be looked at in "
@@ -143,10 +151,30 @@ class LargeImages:
             )
         return self._instances(source, every)
 
+    def _with_overlap_by_cells(self, source: ImageSource, plan: TilePlan) -> TilePlan:
+        """Less overlap, where the cells of a few tiles are short.
+
+        Nineteen of twenty cells that those tiles hold whole are then whole in some tile, and longer ones get
+        a window of their own.
+        """
+        places = np.linspace(0, len(plan.grid) - 1, SAMPLED + 2).round().astype(int)[1:-1]
+        lengths = [np.zeros(0)]
+        for _, result in self.predict_tiles(source, plan, sorted(set(places.tolist()))):
+            if result.cells is None:
+                return plan
+            boxes = result.cells.masks.boxes()[~result.cells.cut]
+            lengths.append((boxes[:, 2:] - boxes[:, :2]).max(1, initial=0))
+        lengths = np.concatenate(lengths)
+        if len(lengths) < ENOUGH_CELLS:
+            return plan
+        length = np.percentile(lengths, 95) + 2 * (REACH + 1) + 2 * plan.margin
+        overlap = max(int(np.ceil(length / plan.step)), 1) * plan.step
+        return replace(plan, overlap=min(overlap, plan.overlap))
+
     def _instances(self, source: ImageSource, cells: TileCells) -> Instances:
         inferencer = self.inferencer
-        cells = cells.select(cells.scores >= np.float32(inferencer.score_thr))
-        cells = cells.select(best_first(cells))
+        order = best_first(cells)
+        cells = cells.select(order[cells.scores[order] >= np.float32(inferencer.score_thr)])
         return Instances(
             masks=cells.masks,
             scores=cells.scores,
@@ -199,6 +227,7 @@ class LargeImages:
         if max(scales) - min(scales) > scale * 2 / min(min(PROBES)):
             return None
         if self.inferencer.checks_scale:
+            sample.set_metainfo(dict(img_path=str(source.path or source.name)))  # what the error names
             self.inferencer.trained_on.check_scale(sample, item["inputs"].shape[-2:])
         return scale
 
@@ -231,6 +260,10 @@ class LargeImages:
 @dataclass(frozen=True)
 class _Blank(Region):
     """An image of zeros like ``source``, of another shape."""
+
+    @property
+    def name(self) -> str:
+        return str(self.source.path or self.source.name)
 
     def __init__(self, source: ImageSource, shape: tuple[int, int]) -> None:
         super().__init__(source, (0, 0, *shape))

@@ -72,8 +72,7 @@ def predict(args: Namespace, plan: StreamPlan, files: list[InputFile] | None = N
     """Predict ``files``, or those that ``args.inputs`` name, and sum up; the exit status."""
     places = Places(args.out, build_writers(plan.save) if plan.save else [])
     places.check_writable()
-    if files is None:
-        places.refuse_results(name for name in args.inputs if name != "-")
+    places.refuse_results(name for name in args.inputs if name != "-")
     places.refuse_other_folders()
     if files is None:
         files = find_files(args, places)
@@ -173,7 +172,7 @@ class _Run:
             say(
                 f"{tiled} of {tiled + whole} images are clearly larger than those of training "
                 f"({'x'.join(map(str, self.inferencer.trained_on.size))} px) and were predicted in tiles of "
-                f"{size} px that share {overlap}; for others: --tile N, for none: --tile 0"
+                f"{size} px that share up to {overlap}; for others: --tile N, for none: --tile 0"
             )
 
 

@@ -2,7 +2,7 @@
 
 import zipfile
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from cellmm.io.files import atomic_path
 from cellmm.structures import MaskRuns
 from cellmm.tiles.plan import piece_path
 
-OPEN = 8  # files that are kept open
+IN_MEMORY = 8  # pieces
 
 
 @dataclass(frozen=True)
@@ -39,30 +39,40 @@ class UnitResult:
         """A unit that could not be predicted."""
         return cls(None, np.zeros(0, np.float32), np.zeros(0, np.int64), {}, error)
 
-    def arrays(self, prefix: str) -> dict[str, np.ndarray]:
-        """What is kept, each name after ``prefix``."""
-        if self.error is not None:
-            return {f"{prefix}error": np.array(self.error, dtype=np.str_)}
-        found = {f"{prefix}map_{name}": np.asarray(probs) for name, probs in self.maps.items()}
-        found[f"{prefix}maps"] = np.array(sorted(self.maps), dtype=np.str_)
-        if self.masks is not None:
-            names = ("first", "x", "y", "length")
-            found.update({f"{prefix}{name}": getattr(self.masks, name) for name in names})
-            found.update({f"{prefix}scores": self.scores, f"{prefix}labels": self.labels})
-        return found
-
 
 def write_piece(folder: Path, number: int, mark: str, units: Mapping[tuple[int, int], UnitResult]) -> None:
     """Write the results of the units, by image and unit; the same results give the same bytes.
 
+    The runs of all units are in one array each, so that thousands of small tiles cost little to read.
+
     Args:
         mark: ``plan_hash`` of the plan.
     """
-    arrays = {"plan": np.array(mark, dtype=np.str_)}
+    results = list(units.values())
+    found = [result for result in results if result.masks is not None]
+    cells = [-1 if result.masks is None else len(result.masks) for result in results]
+    runs = [0 if result.masks is None else len(result.masks.x) for result in results]
+    arrays = {
+        "plan": np.array(mark, dtype=np.str_),
+        "units": np.array(list(units), dtype=np.int64).reshape(-1, 2),
+        "cells": np.array(cells, np.int64),
+        "runs": np.array(runs, np.int64),
+        "errors": np.array([result.error or "" for result in results], dtype=np.str_),
+        "scores": _joined([result.scores for result in found], np.float32),
+        "labels": _joined([result.labels for result in found], np.int64),
+        "num": _joined([np.diff(result.masks.first) for result in found], np.int32),
+    }
+    for name in ("x", "y", "length"):
+        arrays[name] = _joined([getattr(result.masks, name) for result in found], np.int32)
     for (image, unit), result in units.items():
-        arrays.update(result.arrays(f"{image}_{unit}_"))
+        for name, probs in result.maps.items():
+            arrays[f"map_{image}_{unit}_{name}"] = np.asarray(probs)
     with atomic_path(piece_path(folder, number)) as tmp:
         np.savez(tmp, **arrays)
+
+
+def _joined(parts: Sequence[np.ndarray], dtype: type) -> np.ndarray:
+    return np.concatenate([np.zeros(0, dtype), *parts]).astype(dtype)
 
 
 def is_finished(folder: Path, number: int, mark: str) -> bool:
@@ -74,8 +84,39 @@ def is_finished(folder: Path, number: int, mark: str) -> bool:
         return False
 
 
+class _Piece:
+    """The content of a file: cells in memory, maps as they are asked for."""
+
+    def __init__(self, path: Path) -> None:
+        self.file = np.load(path)
+        names = ("units", "cells", "runs", "errors", "scores", "labels", "num", "x", "y", "length")
+        self.arrays = {name: self.file[name] for name in names}
+        self.place = {tuple(unit): place for place, unit in enumerate(self.arrays["units"].tolist())}
+        self.first_cell = np.concatenate([[0], np.cumsum(np.maximum(self.arrays["cells"], 0))])
+        self.first_run = np.concatenate([[0], np.cumsum(self.arrays["runs"])])
+        self.maps: dict[tuple[int, int], list[str]] = {}
+        for name in self.file.files:
+            if name.startswith("map_"):
+                _, image, unit, target = name.split("_", 3)
+                self.maps.setdefault((int(image), int(unit)), []).append(target)
+
+    def unit(self, image: int, unit: int, shape: tuple[int, int], with_maps: bool) -> UnitResult:
+        place = self.place[image, unit]
+        if error := self.arrays["errors"][place].item():
+            return UnitResult.failed(error)
+        names = self.maps.get((image, unit), []) if with_maps else []
+        maps = {name: self.file[f"map_{image}_{unit}_{name}"] for name in names}
+        cells = slice(self.first_cell[place], self.first_cell[place + 1])
+        masks = None
+        if self.arrays["cells"][place] >= 0:
+            first = np.concatenate([[0], np.cumsum(self.arrays["num"][cells], dtype=np.int64)])
+            runs = slice(self.first_run[place], self.first_run[place + 1])
+            masks = MaskRuns(shape, first, *(self.arrays[name][runs] for name in ("x", "y", "length")))
+        return UnitResult(masks, self.arrays["scores"][cells], self.arrays["labels"][cells], maps)
+
+
 class PieceReader:
-    """Reads units from the files of pieces, a few of which are open at a time.
+    """Reads units from the files of pieces, a few of which are in memory at a time.
 
     Args:
         where: {(image, unit): number of the piece}.
@@ -83,7 +124,7 @@ class PieceReader:
 
     def __init__(self, folder: Path, where: Mapping[tuple[int, int], int]) -> None:
         self.folder, self.where = folder, where
-        self._open: OrderedDict[int, np.lib.npyio.NpzFile] = OrderedDict()
+        self._pieces: OrderedDict[int, _Piece] = OrderedDict()
 
     def read(self, image: int, unit: int, shape: tuple[int, int], *, maps: bool = True) -> UnitResult:
         """The result of a unit of an image of ``shape``; ``maps`` False: without its maps.
@@ -91,32 +132,15 @@ class PieceReader:
         Raises:
             CellMMError: the piece is damaged.
         """
-        number, prefix = self.where[image, unit], f"{image}_{unit}_"
+        number = self.where[image, unit]
         try:
-            content = self._file(number)
-            if f"{prefix}error" in content.files:
-                return UnitResult.failed(content[f"{prefix}error"].item())
-            names = content[f"{prefix}maps"].tolist() if maps else []
-            found = {name: content[f"{prefix}map_{name}"] for name in names}
-            if f"{prefix}first" not in content.files:
-                return UnitResult(None, np.zeros(0, np.float32), np.zeros(0, np.int64), found)
-            runs = (content[f"{prefix}{name}"] for name in ("first", "x", "y", "length"))
-            scores, labels = content[f"{prefix}scores"], content[f"{prefix}labels"]
-            return UnitResult(MaskRuns(shape, *runs), scores, labels, found)
+            if number not in self._pieces:
+                self._pieces[number] = _Piece(piece_path(self.folder, number))
+                if len(self._pieces) > IN_MEMORY:
+                    self._pieces.popitem(last=False)[1].file.close()
+            self._pieces.move_to_end(number)
+            return self._pieces[number].unit(image, unit, shape, maps)
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise CellMMError(
                 f"{piece_path(self.folder, number)} is damaged: remove it and run the piece again"
             ) from error
-
-    def close(self) -> None:
-        """Close all files."""
-        while self._open:
-            self._open.popitem()[1].close()
-
-    def _file(self, number: int) -> np.lib.npyio.NpzFile:
-        if number not in self._open:
-            self._open[number] = np.load(piece_path(self.folder, number))
-            if len(self._open) > OPEN:
-                self._open.popitem(last=False)[1].close()
-        self._open.move_to_end(number)
-        return self._open[number]

@@ -107,6 +107,19 @@ def test_images_larger_than_those_of_training(inferencer):
         half.predict(image)
 
 
+def test_the_overlap_follows_the_cells(inferencer):
+    """In an image of many tiles: most cells have 7 px, the bars are found in windows."""
+    meta = dict(trained_on=dict(size=[96, 96], scale=[1.0, 1.0]))
+    image = spots((500, 520))
+    own = inferencer(None, meta=meta)
+    plan = own.large.plan(own.open(image)[0])
+    assert plan.tile == 96 and plan.overlap == 7 + 6 < own.own_tile[1]
+    same(own.predict(image), inferencer(None).predict(image))
+    few = np.zeros((500, 520), np.uint16)
+    few[50:55, 50:55] = 900
+    assert own.large.plan(own.open(few)[0]).overlap == 24
+
+
 def test_scores_are_cut_after_the_tiles_are_joined(inferencer):
     assert len(inferencer(64, 16, score_thr=0.95).predict(spots((131, 170)))) == 0
 

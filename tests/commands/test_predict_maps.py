@@ -149,7 +149,7 @@ def test_images_larger_than_those_of_training_are_tiled(model, images, tmp_path,
     files = model("four_heads")
     weights = torch.load(files[1])["state_dict"]
     for size, options, expected in (
-        ([32, 32], [], "(32x32 px) and were predicted in tiles of 32 px that share 8; for others: --til"),
+        ([32, 32], [], "and were predicted in tiles of 32 px that share up to 8; for others: --til"),
         ([32, 32], ["--tile", 0], None),
         ([48, 48], [], None),
         (None, [], None),
