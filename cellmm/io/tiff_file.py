@@ -13,7 +13,7 @@ from cellmm.io.memory import check_size
 from cellmm.io.tiff_check import check_description, check_meaning, check_pages
 from cellmm.io.tiff_images import TiffImage, absent_files, find_images
 from cellmm.io.tiff_metadata import channel_names, pixel_size
-from cellmm.io.tiff_pages import Region, native, read_page
+from cellmm.io.tiff_pages import Region, check_end, native, read_page
 
 _LUMA = np.array([0.299, 0.587, 0.114])
 
@@ -58,6 +58,8 @@ class TiffFile:
         self._level = self._image.levels[level]
         key = self._key = self._level.key
         check_meaning(path, key)
+        if key.parent is tiff:  # said before tifffile's complaint about a directory after that end
+            check_end(path, key, tiff.filehandle.size)
         tag = key.tags.get("Orientation")
         self._orientation = int(tag.value) if tag is not None and 1 <= int(tag.value) <= 8 else 1
         self._palette = None if self._stored else _colors(tiff, key)
@@ -92,6 +94,7 @@ class TiffFile:
         Only the pages, tiles or strips that this takes are read and decoded.
         """
         numbers = {**numbers, **self._numbers}
+        sample = numbers.pop("S", None)  # of the colours, which are made from the numbers below
         inside = region if self._orientation == 1 else None
         index = [numbers.get(name, slice(None)) for name in self._names]
         if inside is not None:
@@ -113,7 +116,11 @@ class TiffFile:
             if region is not None:
                 cut = {"Y": slice(region[0], region[2]), "X": slice(region[1], region[3])}
                 image = image[tuple(cut.get(name, slice(None)) for name in axes)]
-        return image
+        return image if sample is None else np.take(image, sample, axis=self._sample_axis(axes))
+
+    def _sample_axis(self, axes: str) -> int:
+        """Where the samples are; the colours of a palette come last."""
+        return axes.index("S") if self._palette is None else -1
 
     def _pixels(self, index: list, region: Region | None) -> np.ndarray:
         level, file = self._level, self._tiff.filehandle

@@ -79,7 +79,7 @@ def find_images(path: Path, tiff: tifffile.TiffFile) -> list[TiffImage]:
             levels.append(parts)
     if len(levels) > 1 and all(group[0].kind in _PLAIN for group in levels):
         first = levels[0][0]
-        if all(group[0].shape == first.shape and group[0].dtype == first.dtype for group in levels):
+        if len({(group[0].shape, group[0].dtype, group[0].keyframe.photometric) for group in levels}) == 1:
             pages = [page for group in levels for page in group[0].pages]
             axes, shape = first.get_axes(False), (len(levels), *first.get_shape(False))
             letter = "Q" if "I" in axes else "I"
@@ -91,7 +91,7 @@ def find_images(path: Path, tiff: tifffile.TiffFile) -> list[TiffImage]:
                 _level(one.pages, one.get_axes(False), one.get_shape(False), one.dataoffset, one.keyframe)
                 for one in group
             ],
-            numbers[id(group[0])],
+            numbers.get(id(group[0]), 0),
             group[0].kind,
         )
         for group in levels

@@ -81,13 +81,19 @@ def _segments(page: tifffile.TiffPage, region: Region) -> np.ndarray:
     return out
 
 
+def check_end(path: Path, page: tifffile.TiffPage, size: int) -> None:
+    """Raise CellMMError where the pixels of a page end after the ``size`` of its file."""
+    parts = zip(page.dataoffsets, page.databytecounts, strict=False)
+    if max((start + count for start, count in parts), default=0) > size:
+        raise CellMMError(f"{path} is cut off after {size} bytes: {AGAIN}")
+
+
 def _check_segments(path: Path, page: tifffile.TiffPage, size: int) -> None:
     starts, counts = page.dataoffsets, page.databytecounts
     number = 1 if page.keyframe.is_contiguous else math.prod(page.keyframe.chunked)
     if not starts or min(len(starts), len(counts)) < number:
         raise CellMMError(f"{path} is damaged, it holds {len(starts)} of {number} strips or tiles: {AGAIN}")
-    if max(start + count for start, count in zip(starts, counts, strict=False)) > size:
-        raise CellMMError(f"{path} is cut off after {size} bytes: {AGAIN}")
+    check_end(path, page, size)
     empty = sum(not (start and count) for start, count in zip(starts, counts, strict=False))
     if empty == len(starts):
         raise CellMMError(f"{path} is damaged, its strips or tiles are empty: {AGAIN}")

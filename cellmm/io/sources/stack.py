@@ -236,7 +236,13 @@ class StackImage:
         """Pixels (h, w, c) of ``channels``."""
         axes = self.stack.axes
         index = tuple(channels if name == letter else part.get(name, 0) for name in axes)
-        image = np.asarray(self.stack.array[index])
+        try:
+            image = np.asarray(self.stack.array[index])
+        except (CellMMError, MemoryError):
+            raise
+        except Exception as error:  # zarr, bioio and their codecs fail in many ways
+            text = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            raise CellMMError(f"{self.stack.what} cannot be read ({text}): copy it again") from error
         image = image.astype(image.dtype.newbyteorder("="), copy=False)
         left = [name for name, of_axis in zip(axes, index, strict=True) if isinstance(of_axis, slice)]
         if letter not in left:

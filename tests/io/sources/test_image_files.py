@@ -115,7 +115,9 @@ def test_choices_that_do_not_fit_are_one_line(ome_tiff, options, message):
 
 
 def test_the_only_image_is_asked_for(ome_tiff):
-    with pytest.raises(CellMMError, match=r"3 images, 1 positions and 3 time points: choose with --time N \("):
+    with pytest.raises(
+        CellMMError, match=r"3 images, 1 positions and 3 time points: choose with --time N \("
+    ):
         open_image(ome_tiff, ReadOptions(z=0))
     assert open_image(ome_tiff, ReadOptions(z=0, time=1)).name == "a_t0001"
 
@@ -159,6 +161,15 @@ def test_planes_of_one_channel_become_channels(tmp_path, opened):
     tifffile.imwrite(tmp_path / "c.tif", np.zeros((20, 40, 30), np.uint8), metadata=None)
     with pytest.raises(CellMMError, match=r"c\.tif has shape \(20, 40, 30\): say with channel_axis"):
         open_images(tmp_path / "c.tif")
+
+
+def test_planes_that_are_stored_as_a_colour_with_alpha_are_planes(tmp_path, opened):
+    """tifffile writes four planes like that where it is not told the photometric interpretation."""
+    image = np.arange(4 * 40 * 30, dtype=np.uint16).reshape(4, 40, 30)
+    options = dict(photometric="rgb", planarconfig="separate", extrasamples=["unassalpha"])
+    tifffile.imwrite(tmp_path / "a.tif", image, metadata={"axes": "ZYX"}, **options)
+    (source,) = opened(tmp_path / "a.tif", z="max")
+    np.testing.assert_array_equal(source.read_all()[..., 0], image.max(axis=0))
 
 
 def test_color(tmp_path, opened):
