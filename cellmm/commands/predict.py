@@ -72,7 +72,8 @@ def predict(args: Namespace, plan: StreamPlan, files: list[InputFile] | None = N
     """Predict ``files``, or those that ``args.inputs`` name, and sum up; the exit status."""
     places = Places(args.out, build_writers(plan.save) if plan.save else [])
     places.check_writable()
-    places.refuse_results(name for name in args.inputs if name != "-")
+    if files is None:
+        places.refuse_results(name for name in args.inputs if name != "-")
     places.refuse_other_folders()
     if files is None:
         files = find_files(args, places)
