@@ -1,6 +1,8 @@
 """TIFFs of any kind that tifffile reads: the image asked for, whole or in part, as its tags mean it."""
 
 import math
+import threading
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +33,7 @@ class TiffFile:
     def __init__(self, path: Path, *, level: int, position: int | None, stored: bool) -> None:
         self.path, self._stored = path, stored
         self._cache = SegmentCache()
+        self._beside = threading.Lock()  # other files of a set, which are opened and closed for each read
         self._turned: tuple[dict, np.ndarray] | None = None
         check_pages(path)
         with tiff_complaints(path):
@@ -153,7 +156,10 @@ class TiffFile:
         shape, names = list(level.shape[lead:]), self._names[lead:]
         if region is not None:
             shape[names.index("Y")], shape[names.index("X")] = region[2] - region[0], region[3] - region[1]
-        image = np.stack([read_page(self.path, page, region, self._cache).reshape(shape) for page in wanted])
+        beside = any(page.parent is not self._tiff for page in wanted)
+        with self._beside if beside else nullcontext():
+            pages = [read_page(self.path, page, region, self._cache).reshape(shape) for page in wanted]
+        image = np.stack(pages)
         rest = [part if isinstance(part, int) else slice(None) for part in index[lead:]]
         return image[(slice(None), *rest)]
 

@@ -27,18 +27,18 @@ class SegmentCache:
 
     def __init__(self) -> None:
         self.checked: set[tuple[str, int]] = set()  # pages, by file and offset
-        self._parts: OrderedDict[tuple[str, int], tuple[np.ndarray | None, tuple]] = OrderedDict()
+        self._parts: OrderedDict[tuple[str, int, int], tuple[np.ndarray | None, tuple]] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
 
-    def get(self, key: tuple[str, int]) -> tuple[np.ndarray | None, tuple] | None:
-        """Pixels and place of the segment; None if it is not there."""
+    def get(self, key: tuple[str, int, int]) -> tuple[np.ndarray | None, tuple] | None:
+        """Pixels and place of a segment, by its file, the offset of its page and its number; or None."""
         with self._lock:
             if key in self._parts:
                 self._parts.move_to_end(key)
             return self._parts.get(key)
 
-    def put(self, key: tuple[str, int], pixels: np.ndarray | None, place: tuple) -> None:
+    def put(self, key: tuple[str, int, int], pixels: np.ndarray | None, place: tuple) -> None:
         with self._lock:
             if key in self._parts:
                 return
@@ -103,14 +103,13 @@ def _segments(page: tifffile.TiffPage, region: Region, cache: SegmentCache) -> n
     options = dict(jpegtables=page.jpegtables, jpegheader=key.jpegheader) if key.compression in _JPEG else {}
     out = np.full((planes, 1, bottom - top, right - left, samples), key.nodata, key.dtype)
     file = page.parent.filehandle
-    known = {i: cache.get((file.path, page.dataoffsets[i])) for i in indices if page.databytecounts[i]}
+    known = {i: cache.get((file.path, page.offset, i)) for i in indices}
     new = [i for i in indices if known.get(i) is None]
     found = file.read_segments([page.dataoffsets[i] for i in new], [page.databytecounts[i] for i in new], new)
     for data, i in found:
         pixels, place, _ = key.decode(data, i, **options)
         known[i] = pixels, place
-        if page.databytecounts[i]:
-            cache.put((file.path, page.dataoffsets[i]), pixels, place)
+        cache.put((file.path, page.offset, i), pixels, place)
     for i in indices:
         pixels, (plane, _, y, x, _) = known[i]
         if pixels is None:
