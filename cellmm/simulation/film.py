@@ -154,7 +154,7 @@ def moved(shape: CellShape, centre: Sequence[float], angle: float, scale: float 
 
 
 def _axis(mask: np.ndarray) -> tuple[float, float, float]:
-    """Of the ellipse of the same moments: direction of its long axis (rad), length over width, length (px)."""
+    """Of the ellipse with its moments: direction of the long axis (rad), length over width, length (px)."""
     y, x = np.nonzero(mask)
     values, vectors = np.linalg.eigh(np.cov(np.stack([y, x])) + np.eye(2) / 12)
     return (

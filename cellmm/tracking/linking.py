@@ -48,8 +48,8 @@ class LinkOptions:
             raise CellMMError(f"max_distance must be positive, got {self.max_distance!r}")
         if self.max_gap > LONGEST_GAP or not 0 <= self.gap_cost < np.inf:
             raise CellMMError(
-                f"max_gap {self.max_gap}, gap_cost {self.gap_cost:g}: a gap has up to {LONGEST_GAP} frames and a "
-                "cost of at least 0"
+                f"max_gap {self.max_gap}, gap_cost {self.gap_cost:g}: up to {LONGEST_GAP} frames, and a cost of at "
+                "least 0, are allowed"
             )
 
 
@@ -103,8 +103,8 @@ def track_cells(frames: Sequence[Instances], options: LinkOptions | None = None)
     options = options or LinkOptions()
     if other := next((cells for cells in frames if cells.shape != frames[0].shape), None):
         raise CellMMError(
-            f"{frames[0].name} has {frames[0].shape} pixels and {other.name} has {other.shape}: the frames of a "
-            "film have one size, track films apart"
+            f"{frames[0].name} has {frames[0].shape} pixels, {other.name} has {other.shape}: the frames of a "
+            "film must have one size"
         )
     kept = [np.flatnonzero(cells.masks.areas()) for cells in frames]
     if empty := sum(map(len, frames)) - sum(map(len, kept)):
