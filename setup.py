@@ -23,8 +23,11 @@ def read_version() -> str:
     return re.search(r'^__version__ = "([^"]+)"$', text, re.MULTILINE).group(1)
 
 
-extras = {name: read_requirements(name) for name in ("tests", "docs", "optional")}
-extras["tests"] += extras["docs"]  # the tests build the documentation
+names = sorted(path.stem for path in (ROOT / "requirements").glob("*.txt"))
+extras = {name: read_requirements(name) for name in names if name != "runtime"}
+# The tests build the documentation and use every extra.
+for name in sorted(extras.keys() - {"tests", "optional"}):
+    extras["tests"] += extras[name]
 extras["all"] = [line for lines in extras.values() for line in lines]
 
 setup(

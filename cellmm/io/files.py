@@ -45,6 +45,27 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             tmp.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def atomic_folder(path: str | Path) -> Iterator[Path]:
+    """Yield a new folder beside ``path`` and move it into place, instead of what is there, on success.
+
+    It is removed when the block raises. Missing parent folders are made.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{path.stem[:40]}{UNFINISHED}", dir=path.parent) as name:
+        new, old = Path(name) / "new", Path(name) / "old"
+        new.mkdir()
+        yield new
+        for file in new.rglob("*"):
+            if file.is_file():
+                with open(file, "rb") as opened:
+                    os.fsync(opened.fileno())
+        if os.path.lexists(path):
+            os.replace(path, old)
+        os.replace(new, path)
+
+
 def put_away(paths: Sequence[Path], folder: Path) -> Path | None:
     """Move ``paths`` into ``<folder>/earlier/<time of the newest of them>`` and return that folder.
 

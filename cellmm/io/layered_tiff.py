@@ -1,6 +1,7 @@
 """LabelLayers in files: label images, and multi-page TIFFs with one layer per page, which keep overlap."""
 
-import json
+import html
+import re
 from pathlib import Path
 
 import numpy as np
@@ -71,13 +72,10 @@ def read_ids(path: str | Path) -> tuple[np.ndarray, LabelLayers]:
 
 
 def _num_cells(path: Path) -> int | None:
-    """The number of cells, with empty ones, as ``write_layered_tiff`` noted it; None in other files."""
+    """The number of cells, with empty ones, as cellmm's writers note it; None in other files."""
     if path.suffix.lower() not in (".tif", ".tiff"):
         return None
     with tifffile.TiffFile(path) as tiff:
         description = tiff.pages[0].description
-    try:
-        num = json.loads(description)["num_cells"]
-    except (ValueError, TypeError, KeyError):
-        return None
-    return num if isinstance(num, int) else None
+    found = re.search(r'"num_cells": (\d+)', html.unescape(description))
+    return int(found[1]) if found else None

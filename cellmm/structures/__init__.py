@@ -4,7 +4,8 @@ from cellmm.structures.cell_sample import CellSample
 from cellmm.structures.label_layers import LabelLayers
 from cellmm.structures.mask_runs import MaskRuns
 from cellmm.structures.original_frame import map_in_original_frame, masks_in_original_frame
-from cellmm.structures.polygons import rle_to_polygons
+from cellmm.structures.painting import assign_layers, paint_bands
+from cellmm.structures.polygons import mask_outlines, outlines_of, rle_to_polygons
 from cellmm.structures.predicted_instances import PredictedInstances
 from cellmm.structures.semantic_maps import SEMANTIC_NAMES, cell_borders, semantic_maps
 
@@ -14,9 +15,13 @@ __all__ = [
     "LabelLayers",
     "MaskRuns",
     "PredictedInstances",
+    "assign_layers",
     "cell_borders",
     "map_in_original_frame",
+    "mask_outlines",
     "masks_in_original_frame",
+    "outlines_of",
+    "paint_bands",
     "rle_to_polygons",
     "semantic_maps",
 ]

@@ -1,6 +1,5 @@
 """Instances as a small stack of label images: what ground truth and augmentation use."""
 
-import heapq
 from collections.abc import Mapping, Sequence
 
 import cv2
@@ -9,6 +8,7 @@ from scipy.sparse import csr_array
 
 from cellmm.errors import CellMMError
 from cellmm.structures import rle as rle_ops
+from cellmm.structures.painting import smallest_last
 
 MAX_GRAPH = 3e7  # pairs of instances, counted on every pixel that they share
 
@@ -292,9 +292,8 @@ def _paint(owner: np.ndarray, pixel: np.ndarray, num: int, size: int) -> np.ndar
 def _smallest_last(owners: np.ndarray, places: np.ndarray, num: int) -> list[int]:
     """The order in which greedy colouring needs few layers, of the instances that share pixels.
 
-    Last comes the instance that overlaps the fewest others, before it the one that overlaps the fewest of the
-    rest, and so on (Matula and Beck 1983). On LIVECell this takes 2 to 4 layers, the file's order 2 to 5.
-    Piles of so many instances that their graph would cost more than it saves keep their order.
+    On LIVECell it takes 2 to 4 layers, the file's order 2 to 5. Piles of so many instances that their graph
+    would cost more than it saves keep their order.
     """
     if len(owners) == 0:
         return []
@@ -302,20 +301,4 @@ def _smallest_last(owners: np.ndarray, places: np.ndarray, num: int) -> list[int
         return np.unique(owners).tolist()
     ones = np.ones(len(owners), dtype=np.int32)
     covers = csr_array((ones, (owners, places)), shape=(num, int(places.max()) + 1))
-    graph = covers @ covers.T
-    neighbours = np.split(graph.indices, graph.indptr[1:-1])
-    degree = np.diff(graph.indptr).tolist()
-    heap = [(degree[i], i) for i in np.unique(owners).tolist()]
-    heapq.heapify(heap)
-    order, done = [], [False] * num
-    while heap:
-        _, i = heapq.heappop(heap)
-        if done[i]:
-            continue
-        done[i] = True
-        order.append(i)
-        for j in neighbours[i].tolist():
-            if not done[j]:
-                degree[j] -= 1
-                heapq.heappush(heap, (degree[j], j))
-    return order[::-1]
+    return smallest_last(covers @ covers.T)

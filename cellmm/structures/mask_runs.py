@@ -173,6 +173,17 @@ class MaskRuns:
             raise ValueError(f"masks of {self.shape} moved by {(top, left)} leave an image of {tuple(shape)}")
         return MaskRuns((int(shape[0]), int(shape[1])), self.first, x, y, self.length)
 
+    def thinned(self, step: int) -> "MaskRuns":
+        """The same masks where just every ``step``-th row and column of the image is kept, from the first."""
+        y, end = -(-self.y // step), -(-(self.y + self.length) // step)
+        kept = (self.x % step == 0) & (end > y)
+        owner, x, y, end = self.owners()[kept], self.x[kept] // step, y[kept], end[kept]
+        begins = np.ones(len(y), dtype=bool)  # what was between two runs may be gone
+        begins[1:] = (owner[1:] != owner[:-1]) | (x[1:] != x[:-1]) | (y[1:] != end[:-1])
+        length = end[np.append(begins, True)[1:]] - y[begins]
+        shape = (-(-self.shape[0] // step), -(-self.shape[1] // step))
+        return MaskRuns._of_owners(owner[begins], x[begins], y[begins], length, len(self), shape)
+
     def to_rles(self) -> list[rle_ops.RLE]:
         """COCO RLEs of the whole image, which must have less than 2^31 pixels.
 

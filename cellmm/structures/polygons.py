@@ -1,10 +1,11 @@
 """Masks as the polygons of COCO files, without the loss of a pixel."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import cv2
 import numpy as np
 
-from cellmm.structures.rle import run_pixels, to_runs
+from cellmm.structures.mask_runs import MaskRuns
 
 
 def rle_to_polygons(rle: Mapping) -> list[list[float]]:
@@ -21,37 +22,107 @@ def rle_to_polygons(rle: Mapping) -> list[list[float]]:
         >>> rle_to_polygons(rle.encode_one(np.array([[0, 0, 0], [0, 1, 1]])))
         [[1.0, 1.0, 3.0, 1.0, 3.0, 2.0, 1.0, 2.0]]
     """
-    mask, left = _cropped(rle)
-    x, y, upright = _corners(mask)
-    following = _loops(upright)
-    starts, loop = _first_of_each_loop(following)
-    outer = mask[np.minimum(y[starts], mask.shape[0] - 1), x[starts]] & (y[starts] < mask.shape[0])
-    backwards = np.empty_like(following)
-    backwards[following] = np.arange(len(following))
-    following = np.where(outer[loop], following, backwards)
+    mask, (top, left) = MaskRuns.from_rles([rle], rle["size"]).crop(0)
+    x, y, following, starts, outer = _outlines(mask)
     x, y, following = _cut_to_holes(mask, x, y, following, starts[~outer])
     polygons = []
     for start in starts[outer].tolist():
-        path, node = [start], following[start]
-        while node != start:
-            path.append(node)
-            node = following[node]
-        points = np.stack([x[path] + left, y[path]], axis=1)
-        points = points[(points != np.roll(points, 1, axis=0)).any(1)]
+        points = _walk(x, y, following, start)
+        points = points[(points != np.roll(points, 1, axis=0)).any(1)] + (left, top)
         polygons.append(points.astype(float).ravel().tolist())
     return polygons
 
 
-def _cropped(rle: Mapping) -> tuple[np.ndarray, int]:
-    """The columns of the mask that hold the cell, bool (h, w'), and the first of them."""
-    _, start, length = to_runs([rle])
-    h = int(rle["size"][0])
-    if len(start) == 0:
-        return np.zeros((h, 1), dtype=bool), 0
-    left, right = int(start[0]) // h, int(start[-1] + length[-1] - 1) // h + 1
-    mask = np.zeros((right - left) * h, dtype=bool)
-    mask[run_pixels(start - left * h, length)] = True
-    return np.ascontiguousarray(mask.reshape(right - left, h).T), left
+def mask_outlines(mask: np.ndarray) -> list[list[np.ndarray]]:
+    """The outlines of each 4-connected part of a mask, bool (h, w), along the edges of its pixels.
+
+    Pixel (y, x) is the square from (x, y) to (x + 1, y + 1). A part has its outer outline first, then one
+    for each hole. An outline is int64 (K, 2), the (x, y) of its corners, not closed; the shoelace formula
+    gives the area, negative for holes. No outline touches itself: where the outer one would, at the tips of
+    two pixels, it encloses a hole that touches it, as the OGC's simple features demand.
+
+    Examples:
+        >>> ((outer, hole),) = mask_outlines(np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], bool))
+        >>> outer.tolist(), hole.tolist()
+        ([[0, 0], [3, 0], [3, 3], [0, 3]], [[1, 1], [1, 2], [2, 2], [2, 1]])
+    """
+    x, y, following, starts, _ = _outlines(mask)
+    rings = []
+    for start in starts.tolist():
+        rings += _simple_rings(_walk(x, y, following.tolist(), start))
+    outer = [ring for ring in rings if _is_outer(ring)]
+    if len(outer) <= 1:
+        return [sorted(rings, key=_is_outer, reverse=True)] if outer else []
+    _, part_of = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
+    parts: dict[int, list[np.ndarray]] = {}
+    for ring in outer:
+        column, row = _first_corner(ring)
+        parts[int(part_of[row, column])] = [ring]
+    for ring in rings:
+        if not _is_outer(ring):
+            column, row = _first_corner(ring)
+            parts[int(part_of[row - 1, column])].append(ring)
+    return list(parts.values())
+
+
+def outlines_of(masks: MaskRuns, index: int) -> list[list[np.ndarray]]:
+    """``mask_outlines`` of mask ``index`` in the pixels of the image; an empty mask has no part."""
+    mask, (top, left) = masks.crop(index)
+    return [[ring + (left, top) for ring in part] for part in mask_outlines(mask)]
+
+
+def _outlines(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """All outlines, holes the other way round: x, y and the next corner of each corner, (K,).
+
+    Also the first corner by rows of each outline, and whether it is the outer one of its part.
+    """
+    x, y, upright = _corners(mask)
+    following = _loops(upright)
+    starts, loop = _first_of_each_loop(following)
+    if not len(starts):
+        return x, y, following, starts, np.zeros(0, dtype=bool)
+    outer = mask[np.minimum(y[starts], mask.shape[0] - 1), x[starts]] & (y[starts] < mask.shape[0])
+    backwards = np.empty_like(following)
+    backwards[following] = np.arange(len(following))
+    return x, y, np.where(outer[loop], following, backwards), starts, outer
+
+
+def _walk(x: np.ndarray, y: np.ndarray, following: Sequence[int], start: int) -> np.ndarray:
+    """The corners of the outline from ``start`` on, (K, 2)."""
+    path, node = [start], following[start]
+    while node != start:
+        path.append(node)
+        node = following[node]
+    return np.stack([x[path], y[path]], axis=1)
+
+
+def _simple_rings(points: np.ndarray) -> list[np.ndarray]:
+    """An outline cut where it passes a corner twice: the inner ones first, what is left last."""
+    corners = list(map(tuple, points.tolist()))
+    if len(set(corners)) == len(corners):
+        return [points]
+    rings, path, place = [], [], {}
+    for corner in corners:
+        if corner in place:
+            begin = place[corner]
+            rings.append(np.array(path[begin:]))
+            for passed in path[begin:]:
+                del place[passed]
+            del path[begin:]
+        place[corner] = len(path)
+        path.append(corner)
+    return [*rings, np.array(path)]
+
+
+def _is_outer(ring: np.ndarray) -> bool:
+    x, y = ring.T
+    return bool((x * np.roll(y, -1) - y * np.roll(x, -1)).sum() > 0)
+
+
+def _first_corner(ring: np.ndarray) -> tuple[int, int]:
+    """The upper corner, of several the left one: (x, y)."""
+    x, y = ring[np.lexsort((ring[:, 0], ring[:, 1]))[0]].tolist()
+    return x, y
 
 
 def _corners(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

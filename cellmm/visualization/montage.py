@@ -43,10 +43,23 @@ def grid(pictures: Sequence[np.ndarray], columns: int) -> np.ndarray:
     return page
 
 
+def encode_picture(picture: np.ndarray, suffix: str = ".png") -> bytes:
+    """An RGB uint8 picture (H, W, 3) as a file in the format of ``suffix``.
+
+    Raises:
+        ValueError: the format cannot hold it.
+    """
+    written, data = cv2.imencode(suffix, picture[..., ::-1])
+    if not written:
+        raise ValueError(f"a picture of shape {picture.shape} cannot be written as {suffix or 'no format'}")
+    return data.tobytes()
+
+
 def save_picture(path: str | Path, picture: np.ndarray) -> None:
     """Write an RGB uint8 picture (H, W, 3), as PNG or what the suffix says, whole or not at all."""
-    written, data = cv2.imencode(Path(path).suffix, picture[..., ::-1])
-    if not written:
-        raise ValueError(f"{path}: a picture of shape {picture.shape} cannot be written in this format")
+    try:
+        data = encode_picture(picture, Path(path).suffix)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
     with atomic_path(path) as tmp:
         tmp.write_bytes(data)

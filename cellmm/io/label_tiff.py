@@ -1,0 +1,82 @@
+"""Label images as tiled OME-TIFF, written in bands, so that the image need not fit in memory."""
+
+import json
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import tifffile
+
+from cellmm.io.files import atomic_path
+from cellmm.structures.mask_runs import MaskRuns
+from cellmm.structures.painting import BAND, paint_bands
+
+BIG = 2**31  # bytes without compression from which on the file is a BigTIFF
+Page = tuple[MaskRuns, np.ndarray]  # masks in the order of painting, and their ids
+
+
+def write_label_tiff(
+    path: str | Path,
+    pages: Sequence[Page],
+    *,
+    num_cells: int,
+    pixel_size: tuple[float, float] | None = None,
+    name: str = "",
+) -> int:
+    """Write one label image, or several as the channels of one file; 16 bit, or 32 for many cells.
+
+    The description holds the number of cells for ``read_label_layers``, as some may have no pixel.
+
+    Args:
+        pages: masks of one image with ids from 1 to ``num_cells``; the last one counts where they overlap.
+        pixel_size: (y, x) in micrometres.
+        name: of the image.
+
+    Returns:
+        How many pixels of all pages hold an id.
+    """
+    height, width = pages[0][0].shape
+    dtype = np.dtype(np.uint16 if num_cells < 2**16 else np.uint32)
+    tile = min(BAND, -(-max(height, width) // 16) * 16)
+    painted = 0
+
+    def tiles() -> Iterator[np.ndarray]:
+        nonlocal painted
+        for masks, ids in pages:
+            for _, band in paint_bands(masks, ids, tile):
+                painted += int(np.count_nonzero(band))
+                filled = np.zeros((tile, -(-width // tile) * tile), dtype=dtype)
+                filled[: band.shape[0], :width] = band
+                yield from np.split(filled, filled.shape[1] // tile, axis=1)
+
+    layered = len(pages) > 1
+    metadata = {
+        "axes": "CYX" if layered else "YX",
+        "Name": name or "cells",
+        "Description": json.dumps({"num_cells": num_cells}),
+        "UUID": str(uuid.uuid5(uuid.NAMESPACE_OID, f"cellmm {len(pages)} label images of {name}")),
+    }
+    if layered:
+        metadata["Channel"] = {"Name": [f"layer {i + 1}" for i in range(len(pages))]}
+    resolution: dict = {}
+    if pixel_size is not None:
+        for axis, size in zip("YX", pixel_size, strict=True):
+            metadata |= {f"PhysicalSize{axis}": float(size), f"PhysicalSize{axis}Unit": "µm"}
+        per_cm = tuple(1e4 / size for size in reversed(pixel_size))
+        resolution = dict(resolution=per_cm, resolutionunit="CENTIMETER")
+    with atomic_path(path) as tmp:
+        tifffile.imwrite(
+            tmp,
+            tiles(),
+            shape=(len(pages), height, width) if layered else (height, width),
+            dtype=dtype,
+            tile=(tile, tile),
+            ome=True,
+            bigtiff=len(pages) * height * width * dtype.itemsize >= BIG,
+            photometric="minisblack",
+            compression="zlib",
+            metadata=metadata,
+            **resolution,
+        )
+    return painted

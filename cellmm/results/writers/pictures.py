@@ -1,0 +1,89 @@
+"""Pictures of the cells on their image."""
+
+import base64
+from collections import Counter
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+import numpy as np
+
+from cellmm.errors import CellMMError
+from cellmm.io.files import atomic_path
+from cellmm.io.memory import check_memory
+from cellmm.io.sources import ImageSource
+from cellmm.registry import WRITERS
+from cellmm.results.instances import Instances
+from cellmm.results.writers.rois import EMPTY
+from cellmm.structures import outlines_of
+from cellmm.visualization import cell_colors, draw_instances, encode_picture, save_picture, to_display
+
+BYTES_A_PIXEL = 60  # that a picture takes while it is drawn
+
+
+@WRITERS.register_module()
+class PngWriter:
+    """The image with its cells outlined and overlaps hatched, for the eye."""
+
+    option = "png"
+    folder = "overlays"
+    suffix = ".png"
+
+    def write(self, path: Path, instances: Instances, source: ImageSource | None) -> Counter[str]:
+        image = _pixels(instances, source)
+        try:
+            drawn = draw_instances(image, instances.masks.to_rles(), instances.scores.tolist())
+        except ValueError as error:
+            raise CellMMError(f"{instances.name}: it cannot be drawn ({error}): leave out png") from error
+        save_picture(path, drawn)
+        return Counter()
+
+
+@WRITERS.register_module()
+class SvgWriter:
+    """The image with a path per cell, for browsers and Inkscape; overlap, holes and parts are kept.
+
+    A path's title, which browsers show under the pointer, is the number, the class and the score of the cell.
+    """
+
+    option = "svg"
+    folder = "svg"
+    suffix = ".svg"
+
+    def write(self, path: Path, instances: Instances, source: ImageSource | None) -> Counter[str]:
+        image = _pixels(instances, source)
+        try:
+            png = base64.b64encode(encode_picture(to_display(image))).decode("ascii")
+        except ValueError as error:
+            raise CellMMError(f"{instances.name}: it cannot be drawn ({error}): leave out svg") from error
+        height, width = instances.shape
+        colors = cell_colors(instances.masks.boxes()[:, [1, 0, 3, 2]]).tolist()
+        scores, written = instances.scores.tolist(), 0
+        with atomic_path(path) as tmp, open(tmp, "w", encoding="utf-8") as file:
+            file.write(
+                f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}">\n'
+                f"<title>{escape(instances.name)}</title>\n"
+                f'<image width="{width}" height="{height}" href="data:image/png;base64,{png}"/>\n'
+                '<g fill-opacity="0.2" fill-rule="evenodd">\n'
+            )
+            for i, name in enumerate(instances.class_names()):
+                rings = [ring for part in outlines_of(instances.masks, i) for ring in part]
+                if not rings:
+                    continue
+                written += 1
+                red, green, blue = colors[i]
+                lines = " ".join(f"M{' '.join(f'{x},{y}' for x, y in ring.tolist())}Z" for ring in rings)
+                file.write(
+                    f'<path id="cell{i + 1}" fill="#{red:02x}{green:02x}{blue:02x}" '
+                    f'stroke="#{red:02x}{green:02x}{blue:02x}" vector-effect="non-scaling-stroke" '
+                    f'd="{lines}"><title>{i + 1} {escape(name)} {scores[i]:.3f}</title></path>\n'
+                )
+            file.write("</g>\n</svg>\n")
+        return Counter({EMPTY: len(instances) - written})
+
+
+def _pixels(instances: Instances, source: ImageSource | None) -> np.ndarray:
+    """The image, (H, W, C); black without a source."""
+    check_memory(f"the picture of {instances.name}", instances.shape, BYTES_A_PIXEL)
+    if source is None:
+        return np.zeros(instances.shape, dtype=np.uint8)
+    return source.read(0, 0, *source.shape)
