@@ -1,5 +1,6 @@
 """Masks as the ellipses of their moments, and how far one ellipse is from another."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,6 +54,13 @@ class Ellipses:
     def select(self, index: np.ndarray) -> "Ellipses":
         """Those of ``index``, in its order."""
         return Ellipses(self.area[index], self.centroid[index], self.moments[index])
+
+    def concatenate(self, others: Sequence["Ellipses"]) -> "Ellipses":
+        """These and others, one after another."""
+        names = ("area", "centroid", "moments")
+        return Ellipses(
+            *(np.concatenate([getattr(part, name) for part in (self, *others)]) for name in names)
+        )
 
     def moved(self, shift: np.ndarray) -> "Ellipses":
         """The same ellipses shifted by (N, 2) pixels."""

@@ -8,7 +8,6 @@ import numpy as np
 from mmengine.logging import print_log
 from scipy.spatial import cKDTree
 
-from cellmm.checks import check_share, check_whole
 from cellmm.errors import CellMMError
 from cellmm.extras import need
 from cellmm.results import Instances
@@ -31,7 +30,7 @@ class LinkOptions:
         gap_cost: what each missing frame adds to the cost of a link, which is below 2.
         inertia: share of the velocity so far that is kept in each frame; 1: a cell is expected where it was.
         divisions: whether cells divide.
-        daughter_area: the most that a daughter's area may be of her mother's, share.
+        daughter_area: the most that a daughter's area may be of her mother's, share from .5 on.
     """
 
     max_distance: float | None = None
@@ -42,15 +41,18 @@ class LinkOptions:
     daughter_area: float = 0.8
 
     def __post_init__(self) -> None:
-        check_whole(0, max_gap=self.max_gap)
-        check_share(inertia=self.inertia, daughter_area=self.daughter_area)
-        if self.max_distance is not None and not 0 < self.max_distance < np.inf:
-            raise CellMMError(f"max_distance must be positive, got {self.max_distance!r}")
-        if self.max_gap > LONGEST_GAP or not 0 <= self.gap_cost < np.inf:
-            raise CellMMError(
-                f"max_gap {self.max_gap}, gap_cost {self.gap_cost:g}: up to {LONGEST_GAP} frames, and a cost of at "
-                "least 0, are allowed"
-            )
+        ranges = {
+            "max_distance": (0 if self.max_distance is None else self.max_distance, 0, np.inf),
+            "max_gap": (self.max_gap, 0, LONGEST_GAP),
+            "gap_cost": (self.gap_cost, 0, np.inf),
+            "inertia": (self.inertia, 0, 1),
+            "daughter_area": (self.daughter_area, 0.5, 1),
+        }
+        for name, (value, least, most) in ranges.items():
+            if not least <= value <= most:
+                raise CellMMError(f"{name} is {value:g}: give a number from {least:g} to {most:g}")
+        if self.max_distance == 0 or self.max_distance == np.inf:
+            raise CellMMError(f"max_distance is {self.max_distance:g}: give a positive number of pixels")
 
 
 @dataclass(frozen=True)
@@ -68,13 +70,11 @@ class _Ends:
         return _Ends(self.masks.select(index), self.ellipses.select(index), *rest)
 
     def with_others(self, other: "_Ends") -> "_Ends":
-        def both(mine: object, theirs: object, *names: str) -> list[np.ndarray]:
-            return [np.concatenate([getattr(mine, name), getattr(theirs, name)]) for name in names]
-
+        names = ("frame", "velocity", "track")
         return _Ends(
             MaskRuns.concatenate([self.masks, other.masks]),
-            Ellipses(*both(self.ellipses, other.ellipses, "area", "centroid", "moments")),
-            *both(self, other, "frame", "velocity", "track"),
+            self.ellipses.concatenate([other.ellipses]),
+            *(np.concatenate([getattr(self, name), getattr(other, name)]) for name in names),
         )
 
 
@@ -101,7 +101,8 @@ def track_cells(frames: Sequence[Instances], options: LinkOptions | None = None)
         CellMMError: frames of different sizes; laptrack is not installed.
     """
     options = options or LinkOptions()
-    if other := next((cells for cells in frames if cells.shape != frames[0].shape), None):
+    other = next((cells for cells in frames if cells.shape != frames[0].shape), None)
+    if other is not None:
         raise CellMMError(
             f"{frames[0].name} has {frames[0].shape} pixels, {other.name} has {other.shape}: the frames of a "
             "film must have one size"
@@ -233,7 +234,7 @@ def _assign(i: np.ndarray, j: np.ndarray, cost: np.ndarray, limit: float) -> tup
     from laptrack._optimization import lap_optimization
 
     costs = coo_matrix_builder((len(rows), len(columns)), i, j, cost[allowed])
-    alone = limit / 2
+    alone = (limit + cost[allowed].min()) / 2  # laptrack adds the lowest cost to each link
     partner, _ = lap_optimization(
         build_frame_cost_matrix(costs, track_start_cost=alone, track_end_cost=alone)
     )

@@ -48,8 +48,8 @@ class Tracks:
             Ellipses.of_masks(cells.masks.select(self.cell[self.rows(t)]))
             for t, cells in enumerate(self.frames)
         ]
-        fields = ("area", "centroid", "moments")
-        return Ellipses(*(np.concatenate([getattr(part, name) for part in parts]) for name in fields))
+        none = Ellipses(np.zeros(0), np.zeros((0, 2)), np.zeros((0, 2, 2)))
+        return none.concatenate(parts)
 
     def edges(self) -> np.ndarray:
         """Pairs of rows, int64 (E, 2): each cell and the next of its track, each mother and her daughters.
@@ -59,9 +59,9 @@ class Tracks:
         order = np.lexsort((self.frame, self.track_id))
         follows = self.track_id[order][1:] == self.track_id[order][:-1]
         edges = np.stack([order[:-1][follows], order[1:][follows]], 1)
-        ids, starts = np.unique(self.track_id[order], return_index=True)
-        first = dict(zip(ids.tolist(), order[starts].tolist(), strict=True))
-        last = dict(zip(ids.tolist(), order[np.append(starts[1:], len(order)) - 1].tolist(), strict=True))
+        ids = self.track_id.tolist()
+        last = {track: row for row, track in enumerate(ids)}
+        first = {track: row for row, track in reversed(list(enumerate(ids)))}
         births = [(last[parent], first[child]) for child, parent in self.parents.items()]
         edges = np.concatenate([edges, np.array(births, dtype=np.int64).reshape(-1, 2)])
         return edges[np.lexsort((edges[:, 0], edges[:, 1]))]
@@ -86,9 +86,7 @@ class Tracks:
         pandas = need("pandas", "tracking", "tables of tracks")
         founders, ellipses = self.founders(), self.ellipses()
         chosen = [cells.select(self.cell[self.rows(t)]) for t, cells in enumerate(self.frames)]
-        labels = np.concatenate([np.zeros(0, np.int64), *(cells.labels for cells in chosen)])
         scores = np.concatenate([np.zeros(0, np.float32), *(cells.scores for cells in chosen)])
-        classes = self.frames[0].classes if self.frames else ()
         table = {
             "track_id": self.track_id,
             "parent_track_id": [self.parents.get(track, 0) for track in self.track_id.tolist()],
@@ -96,7 +94,7 @@ class Tracks:
             "frame": self.frame,
             "image": [self.frames[t].name for t in self.frame.tolist()],
             "cell": self.cell + 1,
-            "class": [classes[label] for label in labels.tolist()],
+            "class": [name for cells in chosen for name in cells.class_names()],
             "score": scores,
             "y": ellipses.centroid[:, 0],
             "x": ellipses.centroid[:, 1],
