@@ -38,7 +38,7 @@ class LinkOptions:
     gap_cost: float = 0.2
     inertia: float = 0.5
     divisions: bool = True
-    daughter_area: float = 0.8
+    daughter_area: float = 0.75
 
     def __post_init__(self) -> None:
         ranges = {
