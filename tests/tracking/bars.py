@@ -24,9 +24,10 @@ def cells(
 
 
 def crossing_bars(num_frames: int = 9) -> list[Instances]:
-    """Two bars of equal shape on one line, which pass through each other; in frame 4 they share all columns but one.
+    """Two bars of equal shape on one line, which pass through each other.
 
-    The first moves right and the second left, by 4 pixels per frame. Odd frames list them in reverse.
+    In frame 4 they share all columns but one. The first moves right and the second left, by 4
+    pixels per frame. Odd frames list them in reverse.
     """
     frames = []
     for t in range(num_frames):

@@ -177,9 +177,9 @@ def _tracks(tracks: Tracks) -> Iterator[str]:
     yield "</FilteredTracks>"
 
 
-def _element(name: str, **attributes: object) -> str:
+def _element(tag: str, /, **attributes: object) -> str:
     text = " ".join(f"{key}={quoteattr(str(value))}" for key, value in attributes.items())
-    return f"<{name} {text}/>"
+    return f"<{tag} {text}/>"
 
 
 def _area(ring: np.ndarray) -> float:
