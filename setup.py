@@ -38,6 +38,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["cellmm", "cellmm.*"]),
+    package_data={"cellmm.results.report": ["page.html", "page.css", "page.js"]},
     python_requires=">=3.11",
     install_requires=read_requirements("runtime"),
     extras_require=extras,

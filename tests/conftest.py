@@ -5,12 +5,14 @@ import importlib.util
 import logging
 import multiprocessing
 import os
+import shutil
 import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from mmengine.dataset import base_dataset
@@ -53,6 +55,42 @@ sys.exit(status)
 """
 
 
+def find_browser() -> str | None:
+    """The program of a browser that shows the report of results in its tests."""
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    return next(filter(None, map(shutil.which, names)), None)
+
+
+def _leaves_out_browser() -> bool:
+    return find_browser() is None and os.environ.get("CI") != "true"
+
+
+def pytest_report_header() -> str | None:
+    """Say that the tests in a browser are left out; where CI is true they fail instead."""
+    return (
+        "no browser: tests/**/*_in_browser.py are left out; install chromium"
+        if _leaves_out_browser()
+        else None
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests in a browser where there is none."""
+    if _leaves_out_browser():
+        left = [item for item in items if item.path.stem.endswith("_in_browser")]
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in left]
+
+
+@pytest.fixture(scope="session")
+def browser_program() -> str:
+    """The program of the browser; an error where CI is true and there is none."""
+    program = find_browser()
+    if program is None:
+        pytest.fail("CI is true and no browser was found: apt-get install chromium")
+    return program
+
+
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """How many processes ``-n auto`` means: none for a few files, which would wait longer for the imports."""
     few = len(config.args) <= 3 and all(".py" in argument for argument in config.args)
@@ -83,6 +121,27 @@ def real_data() -> Callable[[str], Path]:
         return _ROOT / name
 
     return folder
+
+
+@pytest.fixture(scope="session")
+def raster() -> Callable[..., np.ndarray]:
+    """``raster(rings, shape)``: the pixels, bool (H, W), whose centres an odd number of outlines encloses.
+
+    The outlines, (K, 2) of x and y, run along the edges of pixels.
+    """
+
+    def fill(rings: Sequence[np.ndarray], shape: Sequence[int]) -> np.ndarray:
+        crossings = np.zeros((shape[0], shape[1] + 1), int)
+        for ring in rings:
+            corners = np.asarray(ring)
+            assert (corners == np.rint(corners)).all()
+            corners = corners.astype(int)
+            for (x0, y0), (x1, y1) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+                assert x0 == x1 or y0 == y1
+                crossings[min(y0, y1) : max(y0, y1), x0] += x0 == x1
+        return (np.cumsum(crossings, axis=1) % 2 == 1)[:, :-1]
+
+    return fill
 
 
 @pytest.fixture(autouse=True)

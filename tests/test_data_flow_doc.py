@@ -19,9 +19,10 @@ def documented(heading: str) -> set[str]:
     return {key for row in rows for key in re.findall(r"`(\w+)`", row)}
 
 
-LOAD = [dict(type="LoadImage"), dict(type="LoadCells"), dict(type="LoadNuclei")]
+LOAD = [dict(type="LoadImage", pixel_size=0.5), dict(type="LoadCells"), dict(type="LoadNuclei")]
 TRAINING = [
     *LOAD,
+    dict(type="RescaleToPixelSize", pixel_size=0.5),
     dict(type="SamplingDensity"),
     dict(type="Normalize"),
     dict(type="RandomWarp", centre="density"),
@@ -38,6 +39,7 @@ TESTING = [
     LOAD[0],
     dict(LOAD[1], keep_original=True),
     dict(LOAD[2], keep_original=True),
+    dict(type="RescaleToPixelSize", pixel_size=0.6),
     dict(type="ResizeTo", size=(32, 32)),
     dict(type="PackCellInputs"),
 ]

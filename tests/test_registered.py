@@ -51,6 +51,7 @@ ARGUMENTS: dict[str, dict | list[dict]] = dict(
     RandomWarp=[dict(), dict(size=(40, 90), scale=(0.5, 2), shift=10, elastic_magnitude=2)],
     ReferencePoints=[dict(kind=kind) for kind in ("centroid", "inside", "medial")],
     Rescale=[dict(factor=0.5), dict(factor=1.7)],
+    RescaleToPixelSize=[dict(pixel_size=0.8), dict(pixel_size=(0.4, 0.7))],
     Resize=[dict(scale=(40, 90)), dict(scale_factor=0.5), dict(scale=(50, 100), keep_ratio=True)],
     ResizeTo=[dict(size=(96, 40)), dict(size=(30, 40), keep_ratio=True)],
     SemanticTargets=dict(targets=("cytoplasm", "nuclei", "border")),
@@ -62,6 +63,9 @@ ARGUMENTS: dict[str, dict | list[dict]] = dict(
     LabelImageDataset=FOLDERS,
     RepeatDataset=dict(dataset=SIMULATED, times=2),
     SimulatedDataset=dict(split="train", nuclei=True),
+    # formats of results
+    GeoJSONWriter=[dict(object_type=kind) for kind in ("detection", "cell", "annotation")],
+    OmeZarrWriter=[dict(), dict(version="0.4"), dict(image=True), dict(version=0.4, image=True)],
     # metrics, hooks
     SemanticMetric=dict(targets=["cytoplasm", "nuclei"]),
     EarlyStoppingHook=dict(monitor="AP", rule="greater"),

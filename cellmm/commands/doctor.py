@@ -36,6 +36,7 @@ LIBRARIES = {
     "scipy": "scipy",
     "skimage": "scikit-image",
     "tifffile": "tifffile",
+    "imagecodecs": "imagecodecs",
     "pycocotools.mask": "pycocotools",
     "matplotlib": "matplotlib",
     "tqdm": "tqdm",

@@ -19,11 +19,16 @@ class TrainedOn:
 
     ``size``: the largest shorter and the largest longer side of the inputs, pixels.
     ``scale``: the least and the most pixels of an input per pixel of its file; random changes by RandomWarp
-    and Albumentations do not count, those by RandomResize do.
+    and Albumentations do not count, those by RandomResize do. Where RescaleToPixelSize made the pixels alike,
+    these count as the pixels of the file.
+    ``pixel_size``: (y, x) in micrometres, of RescaleToPixelSize; None: the pipeline has no such step.
+    ``diameter``: the median of the cells, pixels of the input; None: not known.
     """
 
     size: tuple[int, int]
     scale: tuple[float, float]
+    pixel_size: tuple[float, float] | None = None
+    diameter: float | None = None
 
     @classmethod
     def from_meta(cls, meta: dict, name: object) -> "TrainedOn | None":
@@ -35,17 +40,31 @@ class TrainedOn:
         if meta.get("trained_on") is None:
             return None
         try:
-            (short, long), (least, most) = meta["trained_on"]["size"], meta["trained_on"]["scale"]
-            found = cls((int(short), int(long)), (float(least), float(most)))
-        except (TypeError, ValueError, KeyError, OverflowError) as error:
+            stated = meta["trained_on"]
+            (short, long), (least, most) = stated["size"], stated["scale"]
+            pixel, diameter = stated.get("pixel_size"), stated.get("diameter")
+            found = cls(
+                (int(short), int(long)),
+                (float(least), float(most)),
+                None if pixel is None else (float(pixel[0]), float(pixel[1])),
+                None if diameter is None else float(diameter),
+            )
+        except (TypeError, ValueError, KeyError, IndexError, OverflowError) as error:
             raise CellMMError(f"{name}: its meta.trained_on is damaged; use an earlier checkpoint") from error
-        if not (0 < found.size[0] <= found.size[1] and 0 < found.scale[0] <= found.scale[1] < np.inf):
+        lengths = [*(found.pixel_size or ()), *([] if found.diameter is None else [found.diameter])]
+        right = 0 < found.size[0] <= found.size[1] and 0 < found.scale[0] <= found.scale[1] < np.inf
+        if not right or not all(0 < length < np.inf for length in lengths):
             raise CellMMError(f"{name}: its meta.trained_on is damaged; use an earlier checkpoint")
         return found
 
     def to_meta(self) -> dict:
-        """As plain lists, for ``meta.trained_on``."""
-        return dict(size=list(self.size), scale=list(self.scale))
+        """As plain numbers and lists, for ``meta.trained_on``."""
+        meta: dict = dict(size=list(self.size), scale=list(self.scale))
+        if self.pixel_size is not None:
+            meta["pixel_size"] = list(self.pixel_size)
+        if self.diameter is not None:
+            meta["diameter"] = self.diameter
+        return meta
 
     def is_exceeded_by(self, shape: Sequence[int]) -> bool:
         """Whether an input of ``shape`` (h, w) is clearly larger, by half or more, than those of training."""
@@ -56,6 +75,15 @@ class TrainedOn:
 
         ``shape``: (h, w) of the input.
         """
+        own_size = sample.get("model_pixel_size")
+        if self.pixel_size is not None and (
+            own_size is None or not np.allclose(own_size, self.pixel_size, rtol=SLACK)
+        ):
+            y, x = self.pixel_size
+            raise CellMMError(
+                f"{sample.get('img_path')}: the network was trained on pixels of {y:g} x {x:g} micrometres; "
+                f"add dict(type='RescaleToPixelSize', pixel_size=({y:g}, {x:g})) to the pipeline"
+            )
         scales = scales_of(sample)
         least, most = min(scales), max(scales)
         slack = SLACK + 1 / min(shape)  # sizes are whole pixels
@@ -79,6 +107,12 @@ class TrainedOn:
 
 
 def scales_of(sample: CellSample) -> tuple[float, float]:
-    """Pixels of the network input per pixel of the file, along x and along y."""
+    """Pixels of the network input per pixel of the file, along x and along y.
+
+    Where RescaleToPixelSize made the pixels of all files alike, these count as the pixels of the file.
+    """
     matrix = np.asarray(sample.get("to_original", np.eye(3)), dtype=np.float64)[:2, :2]
-    return tuple(float(1 / length) for length in np.hypot(*matrix))
+    lengths = np.hypot(*matrix)
+    if (model := sample.get("model_pixel_size")) is not None:
+        lengths = lengths * np.array(sample.pixel_size)[::-1] / np.array(model)[::-1]
+    return tuple(float(1 / length) for length in lengths)

@@ -19,7 +19,7 @@ from cellmm.io.coco_categories import category_ids
 from cellmm.registry import DATASETS
 from cellmm.structures import rle as rle_ops
 
-KEPT = ("img_id", "img_path", "ori_shape", "eval_instances")
+KEPT = ("img_id", "img_path", "read_options", "ori_shape", "eval_instances")
 
 
 def read_results(path: Path) -> list[dict]:

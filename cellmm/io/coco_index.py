@@ -13,7 +13,7 @@ from mmengine.logging import print_log
 from cellmm.errors import CellMMError
 from cellmm.io.coco_segmentations import check_segmentations, instance_rle, short
 from cellmm.io.files import atomic_path
-from cellmm.io.image_file import MAX_VALUES
+from cellmm.io.memory import MAX_VALUES
 from cellmm.messages import name_some
 
 VERSION = 4

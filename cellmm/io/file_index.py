@@ -19,7 +19,7 @@ def list_files(folder: Path) -> list[str]:
     if not os.path.isdir(folder):
         raise CellMMError(f"{folder} is not a folder: check data_root and the folder names of the dataset")
     files = []
-    for root, folders, names in os.walk(folder, followlinks=True, onerror=_refuse):
+    for root, folders, names in os.walk(folder, followlinks=True, onerror=refuse_unreadable):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in folders:
             link = Path(root, name)
@@ -31,7 +31,8 @@ def list_files(folder: Path) -> list[str]:
     return sorted(files)
 
 
-def _refuse(error: OSError) -> None:
+def refuse_unreadable(error: OSError) -> None:
+    """Raise the CellMMError of a folder that may not be read, for ``os.walk``."""
     raise CellMMError(f"{error.filename} cannot be read ({error.strerror}): get the right to") from error
 
 

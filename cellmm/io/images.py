@@ -5,81 +5,50 @@ A file that is absent, cut off, of an unusable type or not finite raises a ``Cel
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from cellmm.errors import CellMMError
-from cellmm.io.image_file import read_pixels
+from cellmm.io.image_file import ImageFile
+from cellmm.io.sources import ImageSource, ReadOptions, open_image
+from cellmm.io.sources.grey import read_grey
 
-MAX_CHANNELS = 8
 EXACT_IN_FLOAT32 = 2**24
 
 
 def read_image(
-    path: str | Path,
+    image: str | Path | Sequence[str | Path] | np.ndarray | ImageSource,
+    options: ReadOptions | None = None,
     *,
-    channel_axis: int | None = None,
-    channels: Sequence[int] | None = None,
-    color: str = "unchanged",
     grey: bool = False,
+    **fields: Any,
 ) -> np.ndarray:
     """One image as float32 (H, W, C), its values unscaled.
 
-    ``channel_axis``: the axis of the channels in a TIFF with three axes; None: the one that the file states,
-    else the only axis of size 8 or less.
-    ``channels``: keep these, in this order.
-    ``color``: 'unchanged' keeps the channels that the file has (an opaque alpha channel of a PNG is dropped);
-    'grayscale' and 'rgb' turn an RGB, RGBA or grey image into 1 (luma 0.299 R + 0.587 G + 0.114 B) or 3; the
-    planes and channels of a TIFF are not a colour and are refused.
-    ``grey``: one channel is wanted: an RGB image with three equal samples at each pixel becomes grey.
+    Args:
+        image: a file, several files whose channels are joined, an array or a source.
+        options: which part of the file; a file with several time points or positions needs a choice.
+        fields: those of ReadOptions, in place of ``options``.
+        grey: one channel per file is wanted: RGB with three equal samples at each pixel becomes grey.
+
+    Raises:
+        CellMMError: it cannot be read, or its values do not fit float32.
     """
-    image, axes = read_pixels(path)
-    image, is_color = _channels_last(image, axes, channel_axis, path)
-    is_png = Path(path).suffix.lower() == ".png"
-    if color != "unchanged":
-        image = _recolor(image, color, is_color, path)
-    elif is_png and image.shape[2] == 4 and image.dtype in (np.uint8, np.uint16):
-        if (image[..., 3] == np.iinfo(image.dtype).max).all():
-            image = image[..., :3]
-    if grey and channels is None and is_color and _is_grey(image):
-        image = image[..., :1]
-    if channels is not None:
-        if max(channels) >= image.shape[2] or min(channels) < 0:
-            raise CellMMError(
-                f"{path} has {image.shape[2]} channels, 0 to {image.shape[2] - 1}; asked for {channels}"
-            )
-        image = image[..., list(channels)]
-    if image.shape[2] > MAX_CHANNELS:
-        raise CellMMError(
-            f"{path} has {image.shape[2]} channels (shape {image.shape}), more than {MAX_CHANNELS}: "
-            "choose with channels=[...], or set channel_axis if another axis holds them"
-        )
-    return _to_float32(image, path)
-
-
-def read_images(paths: str | Sequence[str], **options) -> np.ndarray:
-    """Several files (two focal planes, say) as the channels of one image, each read by ``read_image``."""
-    if isinstance(paths, str | Path):
-        return read_image(paths, **options)
-    images = [read_image(path, **options) for path in paths]
-    for path, image in zip(paths, images, strict=True):
-        if image.shape[:2] != images[0].shape[:2]:
-            raise CellMMError(
-                f"{path} is {image.shape[:2]} pixels, but {paths[0]} of the same image "
-                f"{images[0].shape[:2]}: export them in one size"
-            )
-    image = np.concatenate(images, axis=2)
-    if image.shape[2] > MAX_CHANNELS:
-        raise CellMMError(
-            f"{', '.join(map(str, paths))} make {image.shape[2]} channels, more than {MAX_CHANNELS}: "
-            "leave some out"
-        )
-    return image
+    source = image if hasattr(image, "read_all") else open_image(image, options or ReadOptions(**fields))
+    pixels = read_grey(source) if grey else source.read_all()
+    return to_float32(pixels, source.path or source.name)
 
 
 def read_mask(path: str | Path) -> np.ndarray:
     """The mask of one cell, bool (H, W), from a file of 0 and one other value."""
-    mask, axes = read_pixels(path)
+    with ImageFile(path, stored=True) as file:
+        if file.white_is_zero:
+            raise CellMMError(
+                f"{path} is a TIFF in which white is zero, which leaves open what the cell is: save the mask "
+                "as PNG, with 0 outside of the cell"
+            )
+        mask, axes = file.read(), file.axes
     if mask.ndim == 3 and axes.endswith("S") and (mask[..., :3] == mask[..., :1]).all():
         mask = mask[..., 0]
     if mask.ndim != 2:
@@ -93,62 +62,15 @@ def read_mask(path: str | Path) -> np.ndarray:
     return cell
 
 
-def _channels_last(
-    image: np.ndarray, axes: str, channel_axis: int | None, path: str | Path
-) -> tuple[np.ndarray, bool]:
-    """(H, W, C), and whether the channels are the samples of a colour."""
-    if image.ndim == 2:
-        return image[..., None], False
-    if image.ndim != 3:
-        raise CellMMError(f"{path} has {image.ndim} axes {axes} of {image.shape}: save one image per file")
-    if channel_axis is None:
-        if "T" in axes:
-            raise CellMMError(
-                f"{path} has {image.shape[axes.index('T')]} time points: save one image per file, or set "
-                f"channel_axis={axes.index('T')} to take them as channels"
-            )
-        stated = [i for i, name in enumerate(axes) if name in "CS"]
-        small = [i for i, size in enumerate(image.shape) if size <= MAX_CHANNELS]
-        if len(stated) != 1 and len(small) != 1:
-            raise CellMMError(
-                f"{path} has shape {image.shape}: say with channel_axis which axis holds the channels"
-            )
-        channel_axis = stated[0] if len(stated) == 1 else small[0]
-    if not -3 <= channel_axis < 3:
-        raise CellMMError(f"channel_axis is {channel_axis}, but {path} has the axes 0 to 2")
-    return np.moveaxis(image, channel_axis, -1), axes[channel_axis] == "S"
+def to_float32(image: np.ndarray, path: str | Path) -> np.ndarray:
+    """The values of ``image`` as float32, unscaled.
 
+    Args:
+        path: what messages call the image.
 
-def _is_grey(image: np.ndarray) -> bool:
-    return image.shape[2] == 3 and bool((image == image[..., :1]).all())
-
-
-def _recolor(image: np.ndarray, color: str, is_color: bool, path: str | Path) -> np.ndarray:
-    count = image.shape[2]
-    if color not in ("grayscale", "rgb"):
-        raise CellMMError(f"color is {color!r}: 'unchanged', 'grayscale' or 'rgb'")
-    if count not in (1, 3, 4):
-        raise CellMMError(
-            f"{path} has {count} channels: color={color!r} takes grey, RGB and RGBA images; leave it out, or "
-            "set color_type='unchanged' of LoadImageFromFile"
-        )
-    if count == 1:
-        return image if color == "grayscale" else np.repeat(image, 3, axis=2)
-    if not is_color:
-        raise CellMMError(
-            f"{path} has {count} planes or channels, which is not an RGB image: leave out color={color!r} "
-            "and choose with channels=[...], set color_type='unchanged' of LoadImageFromFile, or save it as "
-            "RGB"
-        )
-    image = image[..., :3]
-    if color == "rgb":
-        return image
-    if _is_grey(image):
-        return image[..., :1]
-    return image.astype(np.float32) @ np.array([[0.299], [0.587], [0.114]], np.float32)
-
-
-def _to_float32(image: np.ndarray, path: str | Path) -> np.ndarray:
+    Raises:
+        CellMMError: a value is not finite, or not exact in float32.
+    """
     if np.issubdtype(image.dtype, np.floating):
         if bad := int(np.count_nonzero(~np.isfinite(image))):
             raise CellMMError(
@@ -163,6 +85,6 @@ def _to_float32(image: np.ndarray, path: str | Path) -> np.ndarray:
             raise CellMMError(
                 f"{path}: {image.dtype} values above 2^24 are not exact in float32; save as 16 bit"
             )
-    else:
+    elif image.dtype != bool:
         raise CellMMError(f"{path} has type {image.dtype}: save it as 8 or 16 bit integers, or as float")
     return np.ascontiguousarray(image, dtype=np.float32)

@@ -9,7 +9,7 @@ import tifffile
 
 from cellmm.errors import CellMMError
 from cellmm.io.files import atomic_path
-from cellmm.io.image_file import read_pixels
+from cellmm.io.image_file import ImageFile
 from cellmm.structures.label_layers import LabelLayers
 
 
@@ -43,8 +43,9 @@ def read_label_layers(path: str | Path) -> LabelLayers:
     """A label image (PNG, TIFF, BMP), or a TIFF whose pages are layers with ids counted over all of them.
 
     A file of ``write_layered_tiff`` gives the same layers and ids. In others the ids, any positive whole
-    numbers, are renumbered 1..N in ascending order. A file that is not a label image raises a
-    CellMMError that names it.
+    numbers, are renumbered 1..N in ascending order. Ids of a TIFF are the numbers as stored, also where white
+    is zero or a palette gives them colours. A file that is not a label image raises a CellMMError that names
+    it.
     """
     path = Path(path)
     label, layers = read_ids(path)
@@ -58,10 +59,20 @@ def read_ids(path: str | Path) -> tuple[np.ndarray, LabelLayers]:
     A file that is not a label image raises a CellMMError that names it.
     """
     path = Path(path)
-    if path.suffix.lower() in (".jpg", ".jpeg"):
-        raise CellMMError(f"{path}: JPEG changes the numbers of cells; save label images as PNG or TIFF")
-    label, axes = read_pixels(path)
-    if axes.endswith("S"):
+    with ImageFile(path, stored=True) as file:
+        if file.kind == "JPEG":
+            raise CellMMError(f"{path}: JPEG changes the numbers of cells; save label images as PNG or TIFF")
+        if "T" in file.axes:
+            raise CellMMError(
+                f"{path} has {file.shape[file.axes.index('T')]} time points: save one label image per file"
+            )
+        if file.white_is_zero and file.dtype == bool:
+            raise CellMMError(
+                f"{path} has 1 bit and white is zero, which leaves open what the cells are: save the ids as "
+                "16 bit"
+            )
+        label, axes = file.read(), file.axes
+    if "S" in axes:
         raise CellMMError(
             f"{path} is a colour image of shape {label.shape}, not a label image: save the ids as 16 bit"
         )

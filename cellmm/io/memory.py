@@ -8,6 +8,15 @@ from pathlib import Path
 from cellmm.errors import CellMMError
 
 LARGE_IMAGE = 2**26  # pixels times channels
+MAX_VALUES = 2**30  # that are read at once; OpenCV's limit for pixels, too
+BYTES_A_VALUE = 24  # as stored, as float32, and as float64 while it is normalised
+
+
+def check_size(path: str | Path, shape: Sequence[int]) -> None:
+    """Raise CellMMError if an image of this shape is too large to be read at once."""
+    if math.prod(shape) > MAX_VALUES:
+        raise CellMMError(f"{path} has the shape {tuple(shape)}, more than 2^30 values: crop or tile it")
+    check_memory(path, shape, BYTES_A_VALUE)
 
 
 def check_memory(path: str | Path, shape: Sequence[int], bytes_a_value: int) -> None:

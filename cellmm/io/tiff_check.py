@@ -5,9 +5,13 @@ import re
 import struct
 from pathlib import Path
 
+import tifffile
+
 from cellmm.errors import CellMMError
 
 MAX_PAGES = 10_000
+_MEANINGS = (0, 1, 2, 3, 34892)  # white is zero, black is zero, RGB, palette, linear numbers of a sensor
+_JPEG = (6, 7, 33007, 34892)  # compressions whose YCbCr tifffile turns into RGB
 MAX_PLANES = 2**20  # that a header may state
 _OME = re.compile(rb"<(?:\w+:)?Pixels\b[^>]*>")
 _OME_SIZE = re.compile(rb'\bSize[CZT]\s*=\s*["\']\s*(\d+)')
@@ -74,3 +78,21 @@ def _is_number(text: bytes) -> bool:
         return math.isfinite(float(text))
     except ValueError:
         return False
+
+
+def check_meaning(path: Path, page: tifffile.TiffPage) -> None:
+    """Raise CellMMError where the pixels of a page mean something else than grey, RGB or channels."""
+    photometric, compression = int(page.photometric), int(page.compression)
+    if compression != 1 and compression not in tifffile.TIFF.DECOMPRESSORS:
+        name = getattr(page.compression, "name", compression)
+        raise CellMMError(
+            f"{path} is compressed by a method that is not read ({name}): save it with Deflate or LZW"
+        )
+    if page.dtype is None:
+        raise CellMMError(
+            f"{path} holds numbers of {page.bitspersample} bit in format {page.sampleformat}, which are not "
+            "read: save it as 8 or 16 bit integers, or as float"
+        )
+    if photometric not in _MEANINGS and not (photometric == 6 and compression in _JPEG):
+        name = getattr(page.photometric, "name", photometric)
+        raise CellMMError(f"{path} holds colours as {name}, which are not read: save it as grey or RGB")

@@ -47,21 +47,20 @@ def mask_outlines(mask: np.ndarray) -> list[list[np.ndarray]]:
         ([[0, 0], [3, 0], [3, 3], [0, 3]], [[1, 1], [1, 2], [2, 2], [2, 1]])
     """
     x, y, following, starts, _ = _outlines(mask)
-    rings = []
+    following, outer, holes = following.tolist(), [], []
     for start in starts.tolist():
-        rings += _simple_rings(_walk(x, y, following.tolist(), start))
-    outer = [ring for ring in rings if _is_outer(ring)]
+        for ring in _simple_rings(_walk(x, y, following, start)):
+            (outer if _is_outer(ring) else holes).append(ring)
     if len(outer) <= 1:
-        return [sorted(rings, key=_is_outer, reverse=True)] if outer else []
+        return [[*outer, *holes]] if outer else []
     _, part_of = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
     parts: dict[int, list[np.ndarray]] = {}
     for ring in outer:
         column, row = _first_corner(ring)
         parts[int(part_of[row, column])] = [ring]
-    for ring in rings:
-        if not _is_outer(ring):
-            column, row = _first_corner(ring)
-            parts[int(part_of[row - 1, column])].append(ring)
+    for ring in holes:
+        column, row = _first_corner(ring)
+        parts[int(part_of[row - 1, column])].append(ring)
     return list(parts.values())
 
 
@@ -116,7 +115,7 @@ def _simple_rings(points: np.ndarray) -> list[np.ndarray]:
 
 def _is_outer(ring: np.ndarray) -> bool:
     x, y = ring.T
-    return bool((x * np.roll(y, -1) - y * np.roll(x, -1)).sum() > 0)
+    return bool(x[:-1] @ y[1:] - y[:-1] @ x[1:] + x[-1] * y[0] - y[-1] * x[0] > 0)
 
 
 def _first_corner(ring: np.ndarray) -> tuple[int, int]:

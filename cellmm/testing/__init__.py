@@ -16,6 +16,7 @@ from cellmm.testing.metrics import check_metric
 from cellmm.testing.model_parts import check_matcher, check_model, check_nms
 from cellmm.testing.networks import check_decoder, check_encoder
 from cellmm.testing.transforms import check_transform
+from cellmm.testing.writers import check_writer
 
 __all__ = [
     "check_component",
@@ -33,4 +34,5 @@ __all__ = [
     "check_postprocess",
     "check_sampler",
     "check_transform",
+    "check_writer",
 ]

@@ -17,6 +17,7 @@ from cellmm.testing.metrics import check_metric
 from cellmm.testing.model_parts import check_matcher, check_model, check_nms
 from cellmm.testing.rules import name_of
 from cellmm.testing.transforms import check_transform
+from cellmm.testing.writers import check_writer
 
 BY_REGISTRY: dict[str, Callable[..., None]] = dict(
     DATASETS=check_dataset,
@@ -24,6 +25,7 @@ BY_REGISTRY: dict[str, Callable[..., None]] = dict(
     TRANSFORMS=check_transform,
     METRICS=check_metric,
     HOOKS=check_hook,
+    WRITERS=check_writer,
 )
 # by the arguments that a call takes, of what TASK_UTILS builds
 BY_ARGUMENTS: dict[str, Callable[..., None]] = dict(

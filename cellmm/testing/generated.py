@@ -53,6 +53,7 @@ def results(shape: Sequence[int] = (SIDE, SIDE), *, cells: bool = True, seed: in
         img_shape=(height, width),
         ori_shape=(height, width),
         to_original=np.eye(3),
+        pixel_size=(0.5, 0.5),
         gt_layers=layers,
         gt_nuclei=nuclei,
         gt_labels=np.arange(len(layers), dtype=np.int64),

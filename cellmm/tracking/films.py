@@ -15,6 +15,7 @@ from cellmm.io.coco_segmentations import instance_rle
 from cellmm.io.file_index import IMAGE_SUFFIXES
 from cellmm.messages import name_some
 from cellmm.results import Instances
+from cellmm.results.run_folder import read_run
 from cellmm.structures import MaskRuns
 
 _TIME = re.compile(r"(?:^|(?<=[/_.\- ]))t(?P<time>\d+)(?=$|[/_.\- ])", re.IGNORECASE)
@@ -37,18 +38,17 @@ class ResultFilm:
 
 
 def read_results(path: str | Path) -> list[Instances]:
-    """The cells of each image in a COCO json, or in the ``cells.json`` of a folder.
+    """The cells of each image in a folder that ``cellmm predict`` wrote, or in a COCO json.
 
-    Annotations without a score get 1. Regions of many cells (``iscrowd``) are left out, with a warning.
+    Annotations of a json without a score get 1. Its regions of many cells (``iscrowd``) are left out, with a
+    warning.
 
     Raises:
-        CellMMError: neither such a file nor such a folder, or a damaged file.
+        CellMMError: neither such a file nor such a folder, a run that is not finished, or a damaged file.
     """
     path = Path(path)
     if path.is_dir():
-        if not (path / "cells.json").is_file():
-            raise CellMMError(f"{path} holds no cells.json: name a folder that `cellmm predict` wrote")
-        path = path / "cells.json"
+        return list(read_run(path))
     index = read_coco_index(path)
     ids = sorted(index["categories"])
     found, num_crowds = [], 0

@@ -10,7 +10,7 @@ from mmengine.structures import InstanceData
 from mmengine.visualization import Visualizer
 from torch import Tensor
 
-from cellmm.io.images import read_images
+from cellmm.io.images import read_image
 from cellmm.registry import VISUALIZERS
 from cellmm.structures import CellSample, LabelLayers
 from cellmm.visualization.colors import cell_colors
@@ -48,13 +48,15 @@ class CellVisualizer(Visualizer):
 
         Args:
             name: of the picture in the backends.
-            image: (H, W, C) in the original frame, or the path or paths that it is read from.
+            image: (H, W, C) in the original frame, or the path or paths that it is read from, with the
+                ``read_options`` of ``data_sample``.
             pred_score_thr: predictions that score less are left out.
             out_file: a PNG, written at once; without it the picture goes to the visualizer's backends.
             step: of the training, for the backends.
             scale: enlarge by this whole number; None: see ``draw_instances``.
         """
-        image = image if isinstance(image, np.ndarray) else read_images(image)
+        if not isinstance(image, np.ndarray):
+            image = read_image(image, data_sample.get("read_options"))
         parts = []
         if draw_gt and "eval_instances" in data_sample:
             parts.append(_draw_truth(image, data_sample.eval_instances, scale))

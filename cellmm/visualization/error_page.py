@@ -10,7 +10,8 @@ import numpy as np
 
 from cellmm.evaluation.functional import ClassInImage, Errors
 from cellmm.io.files import atomic_path
-from cellmm.io.images import read_images
+from cellmm.io.images import read_image
+from cellmm.io.sources import ReadOptions
 from cellmm.structures import rle as rle_ops
 from cellmm.visualization.montage import caption, grid, save_picture
 from cellmm.visualization.overlay import draw_instances
@@ -100,14 +101,21 @@ def write_page(
     *,
     title: str,
     tables: Sequence[tuple[Sequence[Sequence[str]], str]],
-    images: Sequence[tuple[str | Sequence[str], Mapping[int, ClassInImage], Mapping[int, Errors], Mapping]],
+    images: Sequence[
+        tuple[
+            tuple[str | Sequence[str], ReadOptions | None],
+            Mapping[int, ClassInImage],
+            Mapping[int, Errors],
+            Mapping,
+        ]
+    ],
 ) -> None:
     """Write ``path`` (HTML) and, in ``images`` beside it, a JPEG of each image.
 
     Args:
         tables: rows of text each, the first row its head, with the text below it.
-        images: path or paths that it is read from, instances and errors by label, and the row of its numbers
-            (``image``, ``S`` and counts).
+        images: (path or paths that it is read from, with which options), instances and errors by label, and
+            the row of its numbers (``image``, ``S`` and counts).
     """
     body = [f"<h1>{escape(title)}</h1>"]
     body += [f"{_table(rows)}<p>{escape(text)}</p>" for rows, text in tables]
@@ -120,9 +128,9 @@ def write_page(
         "</ul><p>Left the ground truth, right the predictions. A cell that is not found has the colour of "
         "what happened to it.</p>"
     )
-    for rank, (img_path, classes, errors, row) in enumerate(images, start=1):
+    for rank, (where, classes, errors, row) in enumerate(images, start=1):
         name = f"{rank:03d}_{Path(row['image']).stem}.jpg"
-        save_picture(path.parent / "images" / name, draw_errors(read_images(img_path), classes, errors))
+        save_picture(path.parent / "images" / name, draw_errors(read_image(*where), classes, errors))
         text = ", ".join(
             f"{key} {_short(value)}" for key, value in row.items() if key not in ("img_id", "image")
         )

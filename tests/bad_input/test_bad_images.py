@@ -66,7 +66,7 @@ def huge_tif(side: int) -> Callable[[Path], None]:
     """A file of 600 pixels whose header says side x side."""
 
     def write(path: Path) -> None:
-        tifffile.imwrite(path, GREY, compression="zlib")
+        tifffile.imwrite(path, GREY, compression="zlib", metadata=None)
         for tag in ("ImageWidth", "ImageLength", "RowsPerStrip"):
             with tifffile.TiffFile(path, mode="r+") as tiff:
                 tiff.pages[0].tags[tag].overwrite(side)
@@ -135,17 +135,15 @@ BAD = {
     "tiled BigTIFF cut in half": ("a.tif", cut_tif(0.5, bigtiff=True, tile=(16, 16)), AGAIN),
     "PNG with wrong bytes": ("a.png", spoilt(coded(NOISE), 300), AGAIN),
     "deflated TIFF with wrong bytes": ("a.tif", spoilt(tif(NOISE, compression="zlib"), 400), AGAIN),
-    "LZW TIFF with wrong bytes": ("a.tif", spoilt(coded(NOISE), 300), f"damaged.*{AGAIN}"),
+    "LZW TIFF with wrong bytes": ("a.tif", spoilt(coded(NOISE), 300), AGAIN),
     "TIFF without a page": ("a.tif", raw(b"II*\0nonsense"), f"damaged.*{AGAIN}"),
     "PNG without its pixels": ("a.png", raw(png(H, W, 8, 0, b"\0" * 9)), AGAIN),
     "text called TIFF": ("a.tif", raw(b"no image at all"), AGAIN),
     "text called PNG": ("a.png", raw(b"no image at all"), AGAIN),
     "NumPy file called TIFF": ("a.tif", lambda path: np.save(path.open("wb"), GREY), AGAIN),
-    "PNG called TIFF": ("a.tif", coded(GREY, ".png"), AGAIN),
     "NaN": ("a.tif", tif(np.where(GREY == 3, np.nan, 1).astype(np.float32)), "3 of 600.*NaN.*leave out"),
     "infinite": ("a.tif", tif(np.where(GREY == 3, -np.inf, 1)), "3 of 600.*infinite.*leave out"),
     "complex": ("a.tif", tif(GREY.astype(np.complex64)), "complex64: save it as 8 or 16 bit"),
-    "bool": ("a.tif", tif(GREY > 9), "type bool: save it as 8 or 16 bit"),
     "uint32 above 2^24": ("a.tif", tif(np.full((H, W), 2**25, np.uint32)), "2\\^24.*save as 16 bit"),
     "int64 below -2^24": ("a.tif", tif(np.full((H, W), -(2**40))), "2\\^24.*save as 16 bit"),
     "float64 of 1e300": ("a.tif", tif(np.full((H, W), 1e300)), "do not fit float32; rescale"),
@@ -154,19 +152,24 @@ BAD = {
     "OME of 5 axes": (
         "a.ome.tif",
         tif(np.zeros((3, 4, 2, H, W), np.uint8), ome=True, metadata={"axes": "TZCYX"}),
-        "5 axes TZCYX.*save one image per file",
+        "4 focal planes: choose --z max",
     ),
     "OME time series": (
         "a.ome.tif",
         tif(channels(3), ome=True, metadata={"axes": "TYX"}, photometric="minisblack"),
-        "3 time points: save one image per file",
+        "3 time points.*choose with --time",
+    ),
+    "OME of two focal planes": (
+        "a.ome.tif",
+        tif(channels(2), ome=True, metadata={"axes": "ZYX"}),
+        "2 focal planes: choose --z max or --z 0 to 1; to take them as channels",
     ),
     "ImageJ time series": (
         "a.tif",
         tif(np.zeros((20, H, W), np.uint8), imagej=True, metadata={"axes": "TYX"}),
-        "20 time points: save one image per file",
+        "20 time points.*choose with --time",
     ),
-    "pages of two sizes": ("a.tif", several(GREY, GREY[:5]), "sizes .*save one image per file"),
+    "pages of two sizes": ("a.tif", several(GREY, GREY[:5]), "2 positions.*choose with --position"),
     "TIFF of a million squared": ("a.tif", huge_tif(10**6), "more than 2\\^30.*crop or tile"),
     "PNG of a million squared": (
         "a.png",
@@ -224,11 +227,8 @@ GOOD = {
         tif(PLANES, ome=True, metadata={"axes": "CYX"}),
         PLANES.transpose(1, 2, 0),
     ),
-    "OME of two focal planes": (
-        "a.ome.tif",
-        tif(PLANES, ome=True, metadata={"axes": "ZYX"}),
-        PLANES.transpose(1, 2, 0),
-    ),
+    "PNG called TIFF": ("a.tif", coded(GREY, ".png"), GREY[..., None]),
+    "1 bit TIFF": ("a.tif", tif(GREY > 9), (GREY > 9)[..., None]),
     "a thumbnail beside the image": (
         "a.tif",
         several(GREY, GREY[:5, :5], subfiletype=1),
@@ -348,7 +348,7 @@ def test_an_image_for_which_memory_is_too_small(tmp_path, inferencer, check_line
 
 def test_corrupt_jpeg_data_is_told(tmp_path, monkeypatch, capfd):
     said = []
-    monkeypatch.setattr("cellmm.io.image_file.print_log", lambda text, **_: said.append(text))
+    monkeypatch.setattr("cellmm.io.complaints.print_log", lambda text, **_: said.append(text))
     coded(NOISE)(tmp_path / "a.jpg")
     data = bytearray((tmp_path / "a.jpg").read_bytes())
     data[700:900] = bytes(200)  # a decoder cannot tell that, but often that something is left over

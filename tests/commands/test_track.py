@@ -1,12 +1,14 @@
 """`cellmm track` on a COCO json: films, folders, options and their errors."""
 
 import json
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 import tifffile
 
 from cellmm.commands import cli
+from cellmm.results.run_folder import InputFile, Record, RunFolder
 from cellmm.results.writers.coco import to_coco
 from tests.tracking.bars import cells, crossing_bars, dividing_cell
 
@@ -24,11 +26,10 @@ def write(path, images):
 
 @pytest.fixture
 def results(tmp_path):
-    """A folder with two films, in a mixed order."""
+    """A json with two films, in a mixed order."""
     images = [cells([(3, 3 + t, 5, 5)], name=f"day2/one_t{t}.png") for t in range(3)]
     bars = crossing_bars()
-    write(tmp_path / "cells.json", [*bars[::-1], *images])
-    return tmp_path
+    return write(tmp_path / "cells.json", [*bars[::-1], *images])
 
 
 def run(*argv):
@@ -61,7 +62,7 @@ def test_a_second_run_puts_the_first_away_and_writes_the_same(results, tmp_path,
     out = tmp_path / "tracks"
     assert run(results, "--out", out) == 0
     before = files(out)
-    assert run(results / "cells.json", "--out", out) == 0
+    assert run(results, "--out", out) == 0
     assert "of an earlier run is now in" in capsys.readouterr().err
     (earlier,) = (out / "earlier").iterdir()
     assert files(earlier) == before
@@ -75,12 +76,7 @@ def test_formats_by_option(results, tmp_path):
 
 
 def test_divisions_and_missing_frames(tmp_path, capsys):
-    frames = dividing_cell()
-    images = [cells([], name=f"a_t{t}") for t in range(6)]
-    named = [
-        type(frame)(**(vars(frame) | {"name": image.name}))
-        for frame, image in zip(frames, images, strict=True)
-    ]
+    named = [replace(frame, name=f"a_t{t}") for t, frame in enumerate(dividing_cell())]
     path = write(tmp_path / "a.json", named[:1] + named[2:])
     assert run(path, "--out", tmp_path / "out", "--save", "csv") == 0
     out, err = capsys.readouterr()
@@ -119,6 +115,19 @@ def test_folders_of_others_are_not_touched(results, tmp_path, capsys):
         "bars is not of an earlier `cellmm track`: name another folder with --out" in capsys.readouterr().err
     )
     assert [path.name for path in (tmp_path / "out").rglob("*")] == ["bars", "image.tif"]
+
+
+def test_distance_in_micrometres_on_a_run_of_predict(tmp_path, capsys):
+    run_folder = RunFolder(tmp_path / "run")
+    run_folder.begin({}, [InputFile(tmp_path / "a.tif", "a.tif", "a")], [])
+    for t in range(2):
+        frame = cells([(10, 10 + 7 * t, 4, 4)], name=f"a_t000{t}.tif")
+        run_folder.write_instances(f"a_t000{t}", replace(frame, pixel_size=(0.5, 0.5)))
+        run_folder.write_record(Record(frame.name, f"a_t000{t}", "a.tif", number=t, total=2, cells=1))
+    for distance, num_tracks in ((4, 1), (3, 2)):
+        out = tmp_path / str(distance)
+        assert run(run_folder.path, "--out", out, "--save", "csv", "--max-distance-um", distance) == 0
+        assert f"a: 2 frames, 2 cells, {num_tracks} tracks" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["../../up_t0.png", "/abs/up_t0.png", "C:\\x\\up_t0.png"])

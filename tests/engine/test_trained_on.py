@@ -44,6 +44,17 @@ def test_the_scale_of_training_is_asked_for():
     assert scales_of(CellSample()) == (1, 1)
 
 
+def test_files_of_any_pixel_size_have_the_scale_of_training_where_the_pipeline_makes_them_alike():
+    seen = TrainedOn((256, 512), (1.0, 1.0), (0.5, 0.5))
+    for size in ((0.5, 0.5), (0.1, 0.25)):
+        packed = sample(size[1] / 0.5, size[0] / 0.5)
+        packed.set_metainfo(dict(pixel_size=size, model_pixel_size=(0.5, 0.5)))
+        assert scales_of(packed) == pytest.approx((1, 1))
+        seen.check_scale(packed, (300, 300))
+    with pytest.raises(CellMMError, match=r"^a\.tif: the network was trained on pixels of 0\.5 x 0\.5 micro"):
+        seen.check_scale(sample(), (300, 300))
+
+
 @pytest.mark.parametrize(
     "meta",
     [
@@ -55,6 +66,9 @@ def test_the_scale_of_training_is_asked_for():
         dict(size=["a", 2], scale=[1, 1]),
         dict(size=5, scale=[1, 1]),
         dict(scale=[1, 1]),
+        dict(size=[1, 2], scale=[1, 1], diameter=0),
+        dict(size=[1, 2], scale=[1, 1], pixel_size=[0.5]),
+        dict(size=[1, 2], scale=[1, 1], pixel_size=[0.5, -1]),
     ],
 )
 def test_a_damaged_note_is_one_line(meta):
@@ -64,7 +78,8 @@ def test_a_damaged_note_is_one_line(meta):
 
 def test_earlier_checkpoints_say_nothing():
     assert TrainedOn.from_meta(dict(iter=3), "a.pth") is None
-    assert TrainedOn.from_meta(dict(trained_on=SEEN.to_meta()), "a.pth") == SEEN
+    for seen in (SEEN, TrainedOn((1, 2), (1.0, 1.0), (0.65, 0.5), 12.5)):
+        assert TrainedOn.from_meta(dict(trained_on=seen.to_meta()), "a.pth") == seen
 
 
 def noted(path):

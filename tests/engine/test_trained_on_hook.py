@@ -24,7 +24,19 @@ val_dataloader = test_dataloader = train_dataloader
 
 def runner(**parts):
     model = nn.Linear(1, 1)
-    return SimpleNamespace(model=model, _resume=True, _load_from="a.pth", val_loop=None, **parts)
+    return SimpleNamespace(
+        model=model, _resume=True, _load_from="a.pth", val_loop=None, train_loop=loop([disk()]), **parts
+    )
+
+
+def loop(dataset):
+    return SimpleNamespace(dataloader=SimpleNamespace(dataset=dataset))
+
+
+def disk(radius=10, **meta):
+    y, x = np.mgrid[-20:21, -20:21]
+    layers = torch.from_numpy(((y**2 + x**2 <= radius**2) * 1).astype(np.int32))[None]
+    return dict(data_samples=CellSample(metainfo=meta, gt_layers=layers))
 
 
 def batch(*shapes, scale=1.0):
@@ -42,13 +54,15 @@ def test_the_extremes_of_all_batches_and_of_validation():
     assert checkpoint["meta"] == {}, "nothing was trained on yet"
     whole = batch((20, 90), scale=0.5)
     sample = dict(inputs=whole["inputs"][0], data_samples=whole["data_samples"][0])
-    run.val_loop = SimpleNamespace(dataloader=SimpleNamespace(dataset=[sample]))
+    run.val_loop = loop([sample])
     hook.before_train(run)
     hook.before_save_checkpoint(run, checkpoint)
     assert checkpoint["meta"] == {}
     hook.after_train_iter(run, 0, batch((32, 64), (40, 40)))
     hook.after_train_iter(run, 1, batch((48, 16)))
     hook.before_save_checkpoint(run, checkpoint)
+    diameter = checkpoint["meta"]["trained_on"].pop("diameter")
+    assert diameter == pytest.approx(20, abs=0.3)
     assert checkpoint["meta"]["trained_on"] == dict(size=[40, 90], scale=[1.0, 1.0])
     again = HOOKS.build(dict(type="TrainedOnHook"))
     again.after_load_checkpoint(run, checkpoint)
@@ -93,7 +107,8 @@ def test_train_test_and_resume(tiny_config, tmp_path, capsys):
     short = ["--cfg-options", "train_cfg.max_iters=2"]
     assert cellmm(["train", config, "--work-dir", str(work), *short]) == 0
     checkpoint = str(work / "iter_2.pth")
-    assert torch.load(checkpoint, weights_only=True)["meta"]["trained_on"] == size
+    noted = torch.load(checkpoint, weights_only=True)["meta"]["trained_on"]
+    assert 3 < noted.pop("diameter") < 32 and noted == size
     other = str(
         tiny_config(tmp_path / "other", HALF.replace('"Rescale", factor=0.5', '"ResizeTo", size=(64, 64)'))
     )
@@ -105,3 +120,17 @@ def test_train_test_and_resume(tiny_config, tmp_path, capsys):
         in line
     )
     assert cellmm(["test", config, checkpoint, "--work-dir", str(work)]) == 0
+
+
+def test_the_pixel_size_and_the_diameter_of_cells_are_noted():
+    hook, run, checkpoint = HOOKS.build(dict(type="TrainedOnHook")), runner(), dict(meta={})
+    run.train_loop = loop([disk(radius, model_pixel_size=(0.5, 0.5)) for radius in (5, 8, 15)])
+    hook.before_train(run)
+    hook.after_train_iter(run, 0, batch((32, 32)))
+    hook.before_save_checkpoint(run, checkpoint)
+    noted = TrainedOn.from_meta(checkpoint["meta"], "a.pth")
+    assert noted.pixel_size == (0.5, 0.5) and noted.diameter == pytest.approx(16, abs=0.3)
+    run.train_loop = loop([dict(data_samples=CellSample(gt_layers=torch.zeros(0, 8, 8, dtype=torch.int32)))])
+    hook.before_train(run)
+    hook.before_save_checkpoint(run, checkpoint)
+    assert "diameter" not in checkpoint["meta"]["trained_on"]

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from cellmm.errors import CellMMError
-from cellmm.io.files import atomic_path, check_writable, put_away
+from cellmm.io.files import atomic_folder, atomic_path, check_writable, put_away
 
 
 def names(folder):
@@ -107,3 +107,18 @@ def test_a_disk_that_takes_no_file_is_named(tmp_path, monkeypatch):
         CellMMError, match="cannot be written into .*Read-only.*: the disk is read-only, name"
     ):
         check_writable(tmp_path / "new" / "a")
+
+
+def test_folders_are_written_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "new" / "a.ome.zarr"
+    for text in ("first", "second"):
+        with atomic_folder(path) as folder:
+            (folder / "0").mkdir()
+            (folder / "0" / "c").write_text(text)
+            assert folder.parent.parent == path.parent
+        assert (path / "0" / "c").read_text() == text
+    with pytest.raises(ValueError, match="stop"), atomic_folder(path) as folder:
+        (folder / "0").mkdir()
+        raise ValueError("stop")
+    assert (path / "0" / "c").read_text() == "second"
+    assert list(path.parent.iterdir()) == [path]

@@ -4,7 +4,7 @@ import pytest
 import tifffile
 
 from cellmm.errors import CellMMError
-from cellmm.io.images import read_image, read_images, read_mask
+from cellmm.io.images import read_image, read_mask
 from cellmm.io.layered_tiff import read_label_layers
 from cellmm.registry import TRANSFORMS
 
@@ -36,7 +36,9 @@ def test_16_bit_png(tmp_path):
 
 
 @pytest.mark.parametrize("count", range(1, 9))
-@pytest.mark.parametrize("options", [{}, {"metadata": {"axes": "CYX"}}, {"imagej": True}])
+@pytest.mark.parametrize(
+    "options", [{}, {"metadata": {"axes": "CYX"}}, {"imagej": True, "metadata": {"axes": "CYX"}}]
+)
 def test_channels_first_of_1_to_8(tmp_path, count, options):
     image = np.stack([GRADIENT + 1000 * i for i in range(count)])
     options = options | {"photometric": "minisblack"}
@@ -135,10 +137,12 @@ def test_planes_are_never_mixed_as_a_colour(tmp_path, count, axes):
     metadata = {} if axes is None else dict(metadata=dict(axes=axes))
     tifffile.imwrite(tmp_path / "a.tif", image, photometric="minisblack", **metadata)
     for color in ("grayscale", "rgb"):
-        for channel_axis in (None, 0):
+        for how in (dict(z="channels"), dict(channel_axis=0)):
             with pytest.raises(CellMMError, match=rf"a\.tif has {count} planes or channels, .*channels="):
-                read_image(tmp_path / "a.tif", color=color, channel_axis=channel_axis)
-    np.testing.assert_array_equal(read_image(tmp_path / "a.tif", channels=[1])[..., 0], image[1])
+                read_image(tmp_path / "a.tif", color=color, **how)
+    np.testing.assert_array_equal(
+        read_image(tmp_path / "a.tif", z="channels", channels=[1])[..., 0], image[1]
+    )
 
 
 def test_alpha_that_says_something_is_kept(tmp_path):
@@ -152,13 +156,13 @@ def test_several_files_are_channels(tmp_path):
     paths = [str(tmp_path / f"a_{plane}.tif") for plane in ("low", "high")]
     for i, path in enumerate(paths):
         tifffile.imwrite(path, GRADIENT + i)
-    np.testing.assert_array_equal(read_images(paths), np.stack([GRADIENT, GRADIENT + 1], axis=-1))
-    np.testing.assert_array_equal(read_images(paths[1]), GRADIENT[..., None] + 1)
+    np.testing.assert_array_equal(read_image(paths), np.stack([GRADIENT, GRADIENT + 1], axis=-1))
+    np.testing.assert_array_equal(read_image(paths[1]), GRADIENT[..., None] + 1)
     tifffile.imwrite(paths[1], GRADIENT[1:])
     with pytest.raises(CellMMError, match=r"a_high\.tif is \(19, 30\).*a_low\.tif.*\(20, 30\)"):
-        read_images(paths)
+        read_image(paths)
     with pytest.raises(CellMMError, match="9 channels"):
-        read_images(paths[:1] * 9)
+        read_image(paths[:1] * 9)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".tif"])

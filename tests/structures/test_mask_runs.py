@@ -90,3 +90,15 @@ def test_too_large_for_coco():
     assert runs.boxes().tolist() == [[99_000, 5, 99_002, 7]]
     with pytest.raises(CellMMError, match="too many for COCO RLE"):
         runs.to_rles()
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 50])
+def test_thinned(step):
+    masks = np.random.default_rng(0).random((5, 17, 23)) < 0.6
+    runs = MaskRuns.from_crops(list(masks), [(0, 0)] * 5, (17, 23))
+    thin = runs.thinned(step)
+    expected = masks[:, ::step, ::step]
+    assert thin.to_rles() == rle.encode(expected)
+    assert thin.first[-1] == sum(
+        int((np.diff(np.pad(m, ((1, 0), (0, 0))).astype(int), axis=0) == 1).sum()) for m in expected
+    )

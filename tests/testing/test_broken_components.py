@@ -1,5 +1,7 @@
 """The contract tester finds what is broken, and names the component and the rule in one line."""
 
+import time
+from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
@@ -15,6 +17,7 @@ from cellmm.datasets.transforms import CropRegion, RandomIntensity, ReferencePoi
 from cellmm.errors import CellMMError
 from cellmm.models import feature_pyramid
 from cellmm.models.losses.weighted_loss import WeightedLoss
+from cellmm.results.writers import CocoWriter
 from cellmm.structures import PredictedInstances
 
 
@@ -353,3 +356,61 @@ def test_hooks():
 def test_what_is_not_registered():
     with pytest.raises(CellMMError, match="no registry of cellmm has it"):
         testing.check_component(dict(type="NoSuchThing"))
+
+
+class WritesTheTime(CocoWriter):
+    def write(self, path, instances, source):
+        super().write(path, instances, source)
+        path.write_text(f"{path.read_text()} {time.perf_counter_ns()}")
+        return Counter()
+
+
+class LeavesAFileBehind(CocoWriter):
+    def write(self, path, instances, source):
+        super().write(path, instances, source)
+        (path.parent / "more.txt").touch()
+        return Counter()
+
+
+class CountsNothing(CocoWriter):
+    def write(self, path, instances, source):
+        super().write(path, instances, source)
+
+
+class NeedsTheImage(CocoWriter):
+    def write(self, path, instances, source):
+        source.read(0, 0, 1, 1)
+        return super().write(path, instances, source)
+
+
+class NeedsCells(CocoWriter):
+    def write(self, path, instances, source):
+        instances.scores.max()
+        return super().write(path, instances, source)
+
+
+class HasNoDot(CocoWriter):
+    suffix = "json"
+
+
+class CollectsInAnyOrder(CocoWriter):
+    def collect(self, path, parts):
+        super().collect(path, parts)
+        path.write_text(f"{path.read_text()} {time.perf_counter_ns()}")
+
+
+@pytest.mark.parametrize(
+    ("cls", "rule"),
+    [
+        (WritesTheTime, "cells must give the same bytes every time"),
+        (LeavesAFileBehind, "write must leave its file alone"),
+        (CountsNothing, "write must return a Counter of losses"),
+        (NeedsTheImage, "writing cells without their image failed with AttributeError"),
+        (NeedsCells, "writing no cells failed with ValueError"),
+        (HasNoDot, "suffix 'json' must start with a dot"),
+        (CollectsInAnyOrder, "a run must give the same bytes every time"),
+    ],
+)
+def test_formats_of_results(cls, rule):
+    with pytest.raises(CellMMError, match=f"^{cls.__name__}: {rule}"):
+        testing.check_writer(dict(type=cls))

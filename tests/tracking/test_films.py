@@ -1,11 +1,13 @@
 """Images of results sorted into films."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from cellmm.errors import CellMMError
+from cellmm.results.run_folder import InputFile, Record, RunFolder
 from cellmm.results.writers.coco import to_coco
 from cellmm.tracking.films import film_and_time, group_films, read_results
 from tests.tracking.bars import SHAPE, cells
@@ -80,13 +82,21 @@ def write(path, *images):
     return content
 
 
-def test_results_are_read_from_a_json_and_from_its_folder(tmp_path):
-    frame = cells([(2, 3, 4, 5), (3, 4, 6, 7)], name="a_t0.png", scores=[0.75, 0.5])
+def test_results_are_read_from_a_json_and_from_the_folder_of_a_run(tmp_path):
+    frame = cells([(2, 3, 4, 5), (3, 4, 6, 7)], name="a_t0000.tif", scores=[0.75, 0.5])
     write(tmp_path / "cells.json", frame)
-    for path in (tmp_path, tmp_path / "cells.json"):
+    run = RunFolder(tmp_path / "run")
+    run.begin({}, [InputFile(tmp_path / "a.tif", "a.tif", "a")], [])
+    run.write_instances("a_t0000", replace(frame, pixel_size=(0.5, 0.5)))
+    run.write_record(Record("a_t0000.tif", "a_t0000", "a.tif", number=0, total=2, cells=2))
+    with pytest.raises(CellMMError, match="a.tif is not finished"):
+        read_results(tmp_path / "run")
+    run.write_record(Record("a_t0001.tif", "a_t0001", "a.tif", number=1, total=2, error="no"))
+    for path, pixel_size in ((tmp_path / "cells.json", None), (tmp_path / "run", (0.5, 0.5))):
         (found,) = read_results(path)
         assert found.masks.to_rles() == frame.masks.to_rles() and found.shape == SHAPE
-        assert found.name == "a_t0.png" and found.scores.tolist() == [0.75, 0.5]
+        assert found.name == "a_t0000.tif" and found.scores.tolist() == [0.75, 0.5]
+        assert found.pixel_size == pixel_size
 
 
 def test_scores_are_optional_and_checked_and_crowds_left_out(tmp_path, said):
@@ -94,15 +104,15 @@ def test_scores_are_optional_and_checked_and_crowds_left_out(tmp_path, said):
     del content["annotations"][0]["score"]
     content["annotations"][1]["iscrowd"] = 1
     (tmp_path / "cells.json").write_text(json.dumps(content))
-    (found,) = read_results(tmp_path)
+    (found,) = read_results(tmp_path / "cells.json")
     np.testing.assert_array_equal(found.scores, [1.0])
     assert "1 regions of many cells (iscrowd) are not tracked" in said[0]
     content["annotations"][0]["score"] = 2
     (tmp_path / "cells.json").write_text(json.dumps(content))
     with pytest.raises(CellMMError, match="annotation 1 has score 2, not a number from 0 to 1"):
-        read_results(tmp_path)
+        read_results(tmp_path / "cells.json")
 
 
 def test_a_folder_without_results_is_refused(tmp_path):
-    with pytest.raises(CellMMError, match="holds no cells.json: name a folder that `cellmm predict` wrote"):
+    with pytest.raises(CellMMError, match="no run of `cellmm predict` is in this folder"):
         read_results(tmp_path)

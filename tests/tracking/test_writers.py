@@ -109,7 +109,8 @@ def test_challenge_folder_has_room_for_16_bit(tmp_path):
 
 
 def test_names_of_masks_sort_in_long_films(tmp_path):
-    written(tmp_path, track_cells([cells([])] * 1001), "ctc")
+    none = Instances(MaskRuns.empty((2, 2)), np.zeros(0, np.float32), np.zeros(0, np.int64))
+    written(tmp_path, track_cells([none] * 1001), "ctc")
     names = sorted(path.name for path in (tmp_path / "01_RES").glob("*.tif"))
     assert names[0] == "mask0000.tif" and names[-1] == "mask1000.tif"
 

@@ -237,7 +237,10 @@ def run(args: argparse.Namespace) -> None:
         args.out / "index.html",
         title=f"{args.results.name} on {len(samples)} images of {Path(args.config).name}",
         tables=list(zip(both, below, strict=True)),
-        images=[(samples[i]["img_path"], images[i], errors[i], rows[i]) for i in worst],
+        images=[
+            ((samples[i]["img_path"], samples[i].get("read_options")), images[i], errors[i], rows[i])
+            for i in worst
+        ],
     )
     print(f"{about['images']} images, {about['cells']} cells, {about['predictions']} predictions\n")
     print(markdown(both[0]), markdown(both[1]), sep="\n\n")

@@ -21,6 +21,7 @@ from cellmm.datasets.transforms.mmdet import (
 )
 from cellmm.datasets.transforms.normalize import Normalize
 from cellmm.datasets.transforms.packing import PackCellInputs
+from cellmm.datasets.transforms.pixel_size import RescaleToPixelSize
 from cellmm.datasets.transforms.proximity_map import ProximityMap
 from cellmm.datasets.transforms.random_warp import RandomWarp
 from cellmm.datasets.transforms.reference_points import ReferencePoints
@@ -52,6 +53,7 @@ __all__ = [
     "RandomWarp",
     "ReferencePoints",
     "Rescale",
+    "RescaleToPixelSize",
     "Resize",
     "ResizeTo",
     "SamplingDensity",

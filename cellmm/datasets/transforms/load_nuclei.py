@@ -8,7 +8,6 @@ from mmengine.logging import print_log
 
 from cellmm.datasets.transforms.moving_cells import cell_pixels, pixel_means
 from cellmm.errors import CellMMError
-from cellmm.io.image_file import read_pixels
 from cellmm.io.layered_tiff import read_ids
 from cellmm.registry import TRANSFORMS
 from cellmm.structures import LabelLayers
@@ -81,7 +80,7 @@ class LoadNuclei(BaseTransform):
         if path is None:
             return np.arange(1, num + 1)
         if path not in self._numbers:
-            self._numbers[path] = _numbers(read_pixels(path)[0])
+            self._numbers[path] = _numbers(read_ids(path)[0])
         numbers = self._numbers[path]  # fewer: empty cells of write_layered_tiff, which keep their ids
         return numbers if len(numbers) == num else np.arange(1, num + 1)
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -10,8 +10,10 @@ from mmengine.logging import print_log
 
 from cellmm.errors import CellMMError
 from cellmm.io.coco_segmentations import check_instances, instance_rle
-from cellmm.io.images import read_images, read_mask
+from cellmm.io.images import read_image, read_mask, to_float32
 from cellmm.io.layered_tiff import read_label_layers
+from cellmm.io.sources import ImageSource, ReadOptions, open_image, open_images
+from cellmm.io.sources.grey import as_grey, count_files
 from cellmm.registry import TRANSFORMS
 from cellmm.structures import LabelLayers
 from cellmm.structures.rle import encode_one
@@ -19,46 +21,94 @@ from cellmm.structures.rle import encode_one
 
 @TRANSFORMS.register_module()
 class LoadImage(BaseTransform):
-    """Read ``img_path`` into ``img``, float32 (H, W, C) with the raw values of the file, C from 1 to 8.
+    """Read an image into ``img``, float32 (H, W, C) with the raw values of the file, C from 1 to 8.
 
-    ``num_channels``: what the model takes. Another number is an error, except that grey images stored as RGB
-    are read as a single channel where the model takes one per file. ``channel_axis``, ``channels``,
-    ``color``: see ``cellmm.io.images.read_image``. Also sets ``img_shape`` and ``ori_shape``, (h, w), and
-    ``to_original``, the identity.
+    The image is that of ``img_path``, a file or files whose channels are joined; where the results hold an
+    ``img_source`` (an ImageSource) or an array ``img`` already, it is that one, and ``img_path`` is its name
+    unless it is set. Also sets ``img_shape`` and
+    ``ori_shape``, (h, w), ``to_original``, the identity, ``pixel_size`` and ``read_options``.
+
+    Args:
+        num_channels: what the model takes. Another number is an error, except that grey images stored as RGB
+            are read as a single channel where the model takes one per file.
+        channels, channel_axis, color, level, time, position, z: see ``cellmm.io.sources.ReadOptions``.
+            Focal planes are channels with ``z='channels'``.
+        pixel_size: micrometres, one number or (y, x), in place of what files state.
+
+    Attributes:
+        options: the ReadOptions; ``cellmm predict`` replaces what the user asks for.
     """
 
     reads = ("img_path",)
-    writes = ("img", "img_shape", "ori_shape", "to_original")
+    writes = ("img", "img_path", "img_shape", "ori_shape", "to_original", "pixel_size", "read_options")
 
     def __init__(
         self,
         *,
         num_channels: int | None = None,
         channel_axis: int | None = None,
-        channels: Sequence[int] | None = None,
+        channels: Sequence[int | str] | None = None,
         color: str = "unchanged",
+        level: int = 0,
+        time: int | None = None,
+        position: int | None = None,
+        z: int | str | None = None,
+        pixel_size: float | Sequence[float] | None = None,
     ) -> None:
         self.num_channels = self.model_channels = num_channels
-        self.options = {"channel_axis": channel_axis, "channels": channels, "color": color}
+        self.options = ReadOptions(
+            channels=channels,
+            channel_axis=channel_axis,
+            color=color,
+            level=level,
+            time=time,
+            position=position,
+            z=z,
+            pixel_size=pixel_size,
+        )
+
+    def open(self, image: Any, name: str | None = None) -> list[ImageSource]:
+        """All images in ``image``, a path, paths or an array, as this step reads them, in parts if need be.
+
+        Raises:
+            CellMMError: it cannot be read, or has another number of channels than the model takes.
+        """
+        images = open_images(image, self.options, name=name)
+        if self.model_channels == count_files(images[0]):
+            images = [as_grey(source) for source in images]
+        for source in images:
+            self._check_channels(source.num_channels, source)
+        return images
+
+    @staticmethod
+    def to_float32(pixels: np.ndarray, source: ImageSource) -> np.ndarray:
+        """What ``source.read`` gave as float32; CellMMError where values do not fit."""
+        return to_float32(pixels, source.path or source.name)
 
     def transform(self, results: dict) -> dict:
-        path = results["img_path"]
-        files = 1 if isinstance(path, str | Path) else len(path)
-        image = read_images(path, **self.options, grey=self.model_channels == files)
-        shape = image.shape[:2]
+        source = results.pop("img_source", None)
+        if source is None:
+            source = open_image(results["img"] if "img" in results else results["img_path"], self.options)
+        results.setdefault("img_path", str(source.path or source.name))
+        image = read_image(source, grey=self.model_channels == count_files(source))
+        path, shape = results["img_path"], image.shape[:2]
         stated = (results.get("height", shape[0]), results.get("width", shape[1]))
         if stated != shape:
             raise CellMMError(
                 f"{path} is {shape} pixels (h, w), but its annotation says {stated}: one of them was "
                 "cropped, resized or turned, export it again"
             )
-        if self.num_channels not in (None, image.shape[2]):
+        self._check_channels(image.shape[2], source)
+        results.update(img=image, img_shape=shape, ori_shape=shape, to_original=np.eye(3))
+        results.update(pixel_size=source.pixel_size, read_options=self.options)
+        return results
+
+    def _check_channels(self, count: int, source: ImageSource) -> None:
+        if self.num_channels not in (None, count):
             raise CellMMError(
-                f"{path} has {image.shape[2]} channels, num_channels is {self.num_channels}: "
+                f"{source.path or source.name} has {count} channels, num_channels is {self.num_channels}: "
                 "choose with channels=[...] or color='grayscale' or 'rgb' of LoadImage"
             )
-        results.update(img=image, img_shape=shape, ori_shape=shape, to_original=np.eye(3))
-        return results
 
 
 @TRANSFORMS.register_module()

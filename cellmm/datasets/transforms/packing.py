@@ -12,7 +12,17 @@ from cellmm.errors import CellMMError
 from cellmm.registry import TRANSFORMS
 from cellmm.structures import CellSample, LabelLayers
 
-META_KEYS = ("img_id", "img_path", "img_shape", "ori_shape", "to_original", "draw")
+META_KEYS = (
+    "img_id",
+    "img_path",
+    "img_shape",
+    "ori_shape",
+    "to_original",
+    "pixel_size",
+    "model_pixel_size",
+    "read_options",
+    "draw",
+)
 PER_CELL = ("gt_labels", "gt_ignore", "gt_areas", "gt_nuclei", "gt_points")  # with one entry per cell
 KNOWN_TARGETS = {*FIXED_TARGETS, *MOVING_TARGETS, "gt_disk_weight"}
 

@@ -5,6 +5,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
@@ -12,8 +13,11 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 from torch import Tensor
 
+from cellmm.engine.cell_size import median_diameter
 from cellmm.engine.trained_on import TrainedOn, scales_of
 from cellmm.registry import HOOKS
+
+MEASURED = 16
 
 
 @HOOKS.register_module()
@@ -21,16 +25,25 @@ class TrainedOnHook(Hook):
     """Write ``meta.trained_on`` of checkpoints, see TrainedOn: the extremes of all ranks, kept on resume.
 
     The size of the first validation image counts too: a network that is trained on crops and chosen by its
-    score on whole images is meant for whole images.
+    score on whole images is meant for whole images. The diameter of cells is that of ``MEASURED`` training
+    samples, spread over the set.
     """
 
     def __init__(self) -> None:
+        self._pixel_size: tuple[float, float] | None = None
+        self._diameter: float | None = None
         self._extremes: Tensor | None = None  # maxima of shorter side, longer side, scale, -scale
 
     def before_train(self, runner: Runner) -> None:
         if self._extremes is None and runner.val_loop is not None:
             sample = runner.val_loop.dataloader.dataset[0]
             self._add(runner, [[*sorted(sample["inputs"].shape[-2:]), -math.inf, -math.inf]])
+
+        dataset = runner.train_loop.dataloader.dataset
+        picked = np.unique(np.linspace(0, len(dataset) - 1, MEASURED).round().astype(int))
+        samples = [dataset[int(index)]["data_samples"] for index in picked]
+        self._diameter = median_diameter(samples)
+        self._pixel_size = samples[0].get("model_pixel_size")
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict | None = None
@@ -44,7 +57,7 @@ class TrainedOnHook(Hook):
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         if self._extremes is not None and self._extremes.isfinite().all():
             short, long, most, minus_least = self._extremes.tolist()
-            seen = TrainedOn((int(short), int(long)), (-minus_least, most))
+            seen = TrainedOn((int(short), int(long)), (-minus_least, most), self._pixel_size, self._diameter)
             checkpoint["meta"]["trained_on"] = seen.to_meta()
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:

@@ -9,7 +9,6 @@ import numpy as np
 
 from cellmm.errors import CellMMError
 from cellmm.io.files import atomic_path
-from cellmm.io.memory import check_memory
 from cellmm.io.sources import ImageSource
 from cellmm.registry import WRITERS
 from cellmm.results.instances import Instances
@@ -17,7 +16,9 @@ from cellmm.results.writers.rois import EMPTY
 from cellmm.structures import outlines_of
 from cellmm.visualization import cell_colors, draw_instances, encode_picture, save_picture, to_display
 
-BYTES_A_PIXEL = 60  # that a picture takes while it is drawn
+MAX_SIDE = 4000  # pixels of a picture, which takes up to 60 bytes per pixel while it is drawn
+BAND = 1024  # rows that are read at once
+SMALLER = f"pictures in full size (images of more than {MAX_SIDE} pixels a side are drawn smaller)"
 
 
 @WRITERS.register_module()
@@ -29,20 +30,22 @@ class PngWriter:
     suffix = ".png"
 
     def write(self, path: Path, instances: Instances, source: ImageSource | None) -> Counter[str]:
-        image = _pixels(instances, source)
+        step, image = _pixels(instances, source)
+        masks = instances.masks.thinned(step) if step > 1 else instances.masks
         try:
-            drawn = draw_instances(image, instances.masks.to_rles(), instances.scores.tolist())
+            drawn = draw_instances(image, masks.to_rles(), instances.scores.tolist())
         except ValueError as error:
             raise CellMMError(f"{instances.name}: it cannot be drawn ({error}): leave out png") from error
         save_picture(path, drawn)
-        return Counter()
+        return Counter({SMALLER: int(step > 1)})
 
 
 @WRITERS.register_module()
 class SvgWriter:
     """The image with a path per cell, for browsers and Inkscape; overlap, holes and parts are kept.
 
-    A path's title, which browsers show under the pointer, is the number, the class and the score of the cell.
+    The image is embedded as PNG. A path's title, which browsers show under the pointer, is the number, the
+    class and the score of the cell.
     """
 
     option = "svg"
@@ -50,7 +53,7 @@ class SvgWriter:
     suffix = ".svg"
 
     def write(self, path: Path, instances: Instances, source: ImageSource | None) -> Counter[str]:
-        image = _pixels(instances, source)
+        step, image = _pixels(instances, source)
         try:
             png = base64.b64encode(encode_picture(to_display(image))).decode("ascii")
         except ValueError as error:
@@ -78,12 +81,17 @@ class SvgWriter:
                     f'd="{lines}"><title>{i + 1} {escape(name)} {scores[i]:.3f}</title></path>\n'
                 )
             file.write("</g>\n</svg>\n")
-        return Counter({EMPTY: len(instances) - written})
+        return Counter({EMPTY: len(instances) - written, SMALLER: int(step > 1)})
 
 
-def _pixels(instances: Instances, source: ImageSource | None) -> np.ndarray:
-    """The image, (H, W, C); black without a source."""
-    check_memory(f"the picture of {instances.name}", instances.shape, BYTES_A_PIXEL)
+def _pixels(instances: Instances, source: ImageSource | None) -> tuple[int, np.ndarray]:
+    """Every step-th row and column of the image: step, and (h, w, C); black without a source."""
+    height, width = instances.shape
+    step = max(-(-max(height, width) // MAX_SIDE), 1)
     if source is None:
-        return np.zeros(instances.shape, dtype=np.uint8)
-    return source.read(0, 0, *source.shape)
+        return step, np.zeros((-(-height // step), -(-width // step)), dtype=np.uint8)
+    if step == 1:
+        return step, source.read(0, 0, height, width)
+    rows = BAND // step * step or step
+    bands = (source.read(top, 0, min(top + rows, height), width) for top in range(0, height, rows))
+    return step, np.concatenate([band[::step, ::step] for band in bands])

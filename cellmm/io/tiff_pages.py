@@ -1,0 +1,100 @@
+"""Pixels of one page of a TIFF, whole or a region of it."""
+
+import logging
+import math
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from mmengine.logging import print_log
+
+from cellmm.errors import CellMMError
+from cellmm.io.complaints import AGAIN
+
+Region = tuple[int, int, int, int]  # top, left, bottom, right; ends excluded
+_JPEG = (6, 7, 33007, 34892)
+
+
+def read_page(path: Path, page: tifffile.TiffPage, region: Region | None) -> np.ndarray:
+    """Pixels of the region (None: all) in native byte order; only its strips or tiles are decoded.
+
+    The shape is (separate samples, depth, height, width, samples of a pixel).
+    """
+    key, file = page.keyframe, page.parent.filehandle
+    closed = file.closed  # another file of a set
+    if closed:
+        file.open()
+    try:
+        _check_segments(path, page, file.size)
+        _, depth, height, width, _ = key.shaped
+        whole = region is None or region == (0, 0, height, width)
+        if key.is_memmappable and not whole:
+            dtype = np.dtype(key.parent.byteorder + key.dtype.char)
+            stored = file.memmap_array(dtype, key.shaped, page.dataoffsets[0])
+            return native(_cut(stored, region))
+        if whole or depth > 1:
+            image = page.asarray(squeeze=False, maxworkers=1).reshape(key.shaped)
+            return image if whole else _cut(image, region)
+        return _segments(page, region)
+    finally:
+        if closed:
+            file.close()
+
+
+def native(image: np.ndarray) -> np.ndarray:
+    """A copy in the byte order of this machine."""
+    return np.array(image, dtype=image.dtype.newbyteorder("="))
+
+
+def _cut(image: np.ndarray, region: Region) -> np.ndarray:
+    top, left, bottom, right = region
+    return image[:, :, top:bottom, left:right]
+
+
+def _segments(page: tifffile.TiffPage, region: Region) -> np.ndarray:
+    """The region from the strips or tiles that it touches."""
+    key = page.keyframe
+    planes, _, height, width, samples = key.shaped
+    top, left, bottom, right = region
+    tall, wide = (key.tilelength, key.tilewidth) if key.is_tiled else (key.rowsperstrip, width)
+    rows, columns = math.ceil(height / tall), math.ceil(width / wide)
+    indices = [
+        (plane * rows + row) * columns + column
+        for plane in range(planes)
+        for row in range(top // tall, math.ceil(bottom / tall))
+        for column in range(left // wide, math.ceil(right / wide))
+    ]
+    options = dict(jpegtables=page.jpegtables, jpegheader=key.jpegheader) if key.compression in _JPEG else {}
+    out = np.full((planes, 1, bottom - top, right - left, samples), key.nodata, key.dtype)
+    found = page.parent.filehandle.read_segments(
+        [page.dataoffsets[i] for i in indices], [page.databytecounts[i] for i in indices], indices
+    )
+    for data, index in found:
+        pixels, (plane, _, y, x, _), _ = key.decode(data, index, **options)
+        if pixels is None:
+            continue
+        y1, x1 = min(y + pixels.shape[1], bottom), min(x + pixels.shape[2], right)
+        y0, x0 = max(y, top), max(x, left)
+        out[plane, 0, y0 - top : y1 - top, x0 - left : x1 - left] = pixels[
+            0, y0 - y : y1 - y, x0 - x : x1 - x
+        ]
+    return out
+
+
+def _check_segments(path: Path, page: tifffile.TiffPage, size: int) -> None:
+    starts, counts = page.dataoffsets, page.databytecounts
+    number = 1 if page.keyframe.is_contiguous else math.prod(page.keyframe.chunked)
+    if not starts or min(len(starts), len(counts)) < number:
+        raise CellMMError(f"{path} is damaged, it holds {len(starts)} of {number} strips or tiles: {AGAIN}")
+    if max(start + count for start, count in zip(starts, counts, strict=False)) > size:
+        raise CellMMError(f"{path} is cut off after {size} bytes: {AGAIN}")
+    empty = sum(not (start and count) for start, count in zip(starts, counts, strict=False))
+    if empty == len(starts):
+        raise CellMMError(f"{path} is damaged, its strips or tiles are empty: {AGAIN}")
+    if empty:
+        print_log(
+            f"{path}: {empty} of {number} strips or tiles are empty and read as {page.keyframe.nodata}; "
+            f"{AGAIN} if they should hold pixels",
+            logger="current",
+            level=logging.WARNING,
+        )
