@@ -20,7 +20,9 @@ FROM_SPACING = ("axis_major_length", "axis_minor_length", "feret_diameter_max", 
 RATIOS = ("eccentricity", "orientation")
 
 
-def measure(instances: Instances, image: ImageSource | np.ndarray | None = None) -> dict[str, np.ndarray]:
+def measure(
+    instances: Instances, image: ImageSource | np.ndarray | None = None
+) -> dict[str, np.ndarray]:
     """Measure every cell whole, whatever lies over it; the cost is that of the cells' own boxes.
 
     The columns are those of ``cellmm.results.measurement_columns``; where the pixel size is known, also those
@@ -151,9 +153,7 @@ def _perimeter(crop: np.ndarray, pixel_size: tuple[float, float]) -> float:
     """The way around the cell and its holes, through the middles of the pixels at the border."""
     borders, _ = cv2.findContours(crop.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     steps = [np.diff(border[:, 0], axis=0, append=border[:1, 0]) for border in borders]
-    return float(
-        sum(np.hypot(step[:, 0] * pixel_size[1], step[:, 1] * pixel_size[0]).sum() for step in steps)
-    )
+    return float(sum(np.hypot(step[:, 0] * pixel_size[1], step[:, 1] * pixel_size[0]).sum() for step in steps))
 
 
 def _resampled(crop: np.ndarray, pixel_size: tuple[float, float]) -> np.ndarray:

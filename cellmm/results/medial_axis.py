@@ -117,7 +117,9 @@ def _measure(pixels: np.ndarray, path: np.ndarray | None, distance: np.ndarray) 
     return _along_line(pixels, distance)
 
 
-def _along_spline(core: np.ndarray, closed: bool, distance: np.ndarray, noise: float) -> tuple[float, ...]:
+def _along_spline(
+    core: np.ndarray, closed: bool, distance: np.ndarray, noise: float
+) -> tuple[float, ...]:
     """The values of a cell with an axis through the pixels ``core``, (n, 2)."""
     points = np.concatenate([core, core[:1]]) if closed else core
     spline, _ = splprep(points.T.astype(np.float64), s=noise**2 * len(points), per=int(closed), quiet=2)

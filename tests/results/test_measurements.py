@@ -31,11 +31,7 @@ def test_columns_are_those_of_scikit_image(cell_names=("area", "solidity", "peri
     found = measure(cells_of([oval()], [(10, 20)], (80, 90)), image)
     labels = np.zeros((80, 90), int)
     labels[10:71, 20:81] = oval()
-    names = [
-        c.name
-        for c in COLUMNS
-        if c.name not in ("class", "score") and not c.name.startswith(("overlap_", "area_o"))
-    ]
+    names = [c.name for c in COLUMNS if c.name not in ("class", "score") and not c.name.startswith(("overlap_", "area_o"))]
     names = [n for n in names if n not in ("length", "width_mean", "width_max", "curvature")]
     names = dict.fromkeys(name.split("-")[0] for name in names + [c.name for c in INTENSITY])
     theirs = regionprops_table(labels, image, properties=list(names))
@@ -110,14 +106,7 @@ def test_pixels_that_are_not_square(angle):
         found.append(measure(cells_of([mask], [(0, 0)], mask.shape, (height, 0.25))))
     square, other = found
     assert square["length_um"] == pytest.approx(40, abs=0.5)
-    for name in (
-        "length",
-        "width_mean",
-        "axis_major_length",
-        "axis_minor_length",
-        "feret_diameter_max",
-        "centroid-0",
-    ):
+    for name in ("length", "width_mean", "axis_major_length", "axis_minor_length", "feret_diameter_max", "centroid-0"):
         assert other[f"{name}_um"] == pytest.approx(square[f"{name}_um"], rel=0.02, abs=0.3), name
     for name in ("area_um2", "area_convex_um2"):
         assert other[name] == pytest.approx(square[name], rel=0.03), name

@@ -114,6 +114,4 @@ class ReportRow:
                 warnings=tuple(values["warnings"].tolist()),
             )
         except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise CellMMError(
-                f"{path} is not a part of a report ({error}): predict the image again"
-            ) from error
+            raise CellMMError(f"{path} is not a part of a report ({error}): predict the image again") from error

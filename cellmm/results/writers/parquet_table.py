@@ -68,9 +68,7 @@ class ParquetWriter:
             for part in parts:
                 table = parquet.read_table(part, partitioning=None)
                 columns = [
-                    table[field.name]
-                    if field.name in table.column_names
-                    else pa.nulls(len(table), field.type)
+                    table[field.name] if field.name in table.column_names else pa.nulls(len(table), field.type)
                     for field in schema
                 ]
                 file.write_table(pa.table(columns, schema=schema))

@@ -115,9 +115,7 @@ def test_choices_that_do_not_fit_are_one_line(ome_tiff, options, message):
 
 
 def test_the_only_image_is_asked_for(ome_tiff):
-    with pytest.raises(
-        CellMMError, match=r"3 images, 1 positions and 3 time points: choose with --time N \("
-    ):
+    with pytest.raises(CellMMError, match=r"3 images, 1 positions and 3 time points: choose with --time N \("):
         open_image(ome_tiff, ReadOptions(z=0))
     assert open_image(ome_tiff, ReadOptions(z=0, time=1)).name == "a_t0001"
 
