@@ -161,6 +161,11 @@ def challenge_scores(truth: Tracks, tracks: Tracks) -> dict[str, float]:
             return evaluate_sequence(str(root / "01_RES"), str(root), metrics=["Valid", *SCORES], threads=1)
 
 
+def share(values: np.ndarray) -> str:
+    """Of bools that are true; a dash if there are none."""
+    return f"{values.mean():6.1%}" if len(values) else "     -"
+
+
 def measure(truths: Sequence[Tracks], given: Sequence[Tracks]) -> None:
     """Print a line for each linker of what is ``given``, over all films.
 
@@ -174,7 +179,7 @@ def measure(truths: Sequence[Tracks], given: Sequence[Tracks]) -> None:
         crossings.append(
             [crossing for crossing, ok in zip(found, are_kept(found, truth, perfect), strict=True) if ok]
         )
-    deep = np.array([crossing.depth >= DEEP for some in crossings for crossing in some])
+    deep = np.array([crossing.depth >= DEEP for some in crossings for crossing in some], dtype=bool)
     print(f"  {len(deep)} of {num_all} crossings count, {deep.sum()} of them are deep")
     for name, (linker, is_flat) in LINKERS.items():
         kept, scores, seconds = [], [], 0.0
@@ -186,10 +191,10 @@ def measure(truths: Sequence[Tracks], given: Sequence[Tracks]) -> None:
             kept += are_kept(some, truth, tracks)
             result = challenge_scores(truth, tracks)
             scores.append([result[key] for key in SCORES])
-        kept = np.array(kept)
+        kept = np.array(kept, dtype=bool)
         means = zip(SCORES, np.mean(scores, axis=0), strict=True)
         print(
-            f"  {name:<34}kept {kept.mean():6.1%}, deep {kept[deep].mean():6.1%}  "
+            f"  {name:<34}kept {share(kept)}, deep {share(kept[deep])}  "
             f"{'  '.join(f'{key} {value:.4f}' for key, value in means)}  {seconds:.1f} s",
             flush=True,
         )
