@@ -36,7 +36,10 @@ class ImageFile:
         axes: a letter per axis, see ``FileLayout``.
         shape: sizes of the axes.
         dtype: of the pixels.
+        kind: 'TIFF', 'PNG', 'JPEG' or 'BMP'.
         alpha: the last of the samples S is the opacity.
+        white_is_zero: a TIFF states it, and it matters for the numbers that are read; in ImageJ files it does
+            not matter for those that are ``stored``.
 
     Raises:
         CellMMError: the file is absent, not an image, cut off or damaged, or has no pixels or too many.
@@ -66,7 +69,7 @@ class ImageFile:
                 )
         self.axes, self.shape, self.dtype = self._file.axes, self._file.shape, self._file.dtype
         self.kind, self.alpha = self._file.kind, self._file.alpha
-        self.white_is_zero = getattr(self._file, "white_is_zero", False)
+        self.white_is_zero = self._file.white_is_zero
         if 0 in self.shape:
             raise CellMMError(f"{path} has no pixels (shape {self.shape}): the file is damaged, {AGAIN}")
 

@@ -1,6 +1,7 @@
 """PNG, JPEG and BMP: the header, and the pixels as OpenCV decodes them."""
 
 import struct
+import threading
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,8 @@ class PictureFile:
     is never multiplied into colours.
     """
 
+    white_is_zero = False
+
     def __init__(self, path: Path, kind: str, *, level: int, position: int | None, stored: bool) -> None:
         if level or position:
             raise CellMMError(
@@ -37,6 +40,7 @@ class PictureFile:
             raise CellMMError(f"{path} is cut off after {len(self._data)} bytes: {AGAIN}")
         self._orientation, self._pixel_size, self._pixels = 1, None, None
         self._stored, self._step = stored, 1
+        self._lock = threading.Lock()
         self.alpha = False
         if kind == "BMP":  # its header tells the channels in a dozen ways
             self._pixels = self._decode()
@@ -52,22 +56,26 @@ class PictureFile:
 
     def read(self, region: tuple[int, int, int, int] | None = None, **numbers: int) -> np.ndarray:
         """The pixels of the region (top, left, bottom, right), without the axes in ``numbers``."""
-        if self._pixels is None:
-            check_size(self.path, self.shape)
-            image = self._decode()
-            if self.axes == "YXS" and self.shape[2] == 2:  # OpenCV makes grey and alpha four
-                image = image[..., [0, 3]]
-            image = upright(image, self.axes, self._orientation)
-            if image.shape != self.shape or image.dtype != self.dtype:
-                raise CellMMError(
-                    f"{self.path} gives pixels of shape {image.shape}, its header says {self.shape}: {AGAIN}"
-                )
-            self._pixels, self._data = image, None
+        with self._lock:
+            if self._pixels is None:
+                self._pixels, self._data = self._upright(), None
         image = self._pixels[..., numbers["S"]] if "S" in numbers else self._pixels
         if region is None:
             return image
         top, left, bottom, right = region
         return image[top:bottom, left:right]
+
+    def _upright(self) -> np.ndarray:
+        check_size(self.path, self.shape)
+        image = self._decode()
+        if self.axes == "YXS" and self.shape[2] == 2:  # OpenCV makes grey and alpha four
+            image = image[..., [0, 3]]
+        image = upright(image, self.axes, self._orientation)
+        if image.shape != self.shape or image.dtype != self.dtype:
+            raise CellMMError(
+                f"{self.path} gives pixels of shape {image.shape}, its header says {self.shape}: {AGAIN}"
+            )
+        return image
 
     def layout(self) -> FileLayout:
         return FileLayout(

@@ -12,7 +12,8 @@ from cellmm.errors import CellMMError
 from cellmm.io.complaints import AGAIN
 
 _PLAIN = ("shaped", "generic", "uniform")  # tifffile's kinds of series that state no positions
-_BESIDE = {"label", "label image", "macro", "macro image", "thumbnail", "overview", "map"}  # of a slide
+_BESIDE = {"label", "macro", "thumbnail", "overview", "map"}  # names of pictures of a slide
+_BESIDE_OME = {"label image", "macro image"}  # the same, written by Bio-Formats
 _FILE_NAME = re.compile(r"\bFileName\s*=\s*[\"']([^\"']+)")
 _MASTER = re.compile(r"<(?:\w+:)?BinaryOnly\b[^>]*\bMetadataFile\s*=\s*[\"']([^\"']+)")
 
@@ -63,7 +64,9 @@ def find_images(path: Path, tiff: tifffile.TiffFile) -> list[TiffImage]:
         raise CellMMError(f"{path} is damaged: it has no readable page: {AGAIN}")
     _check_kind(path, tiff, found[0].kind)
     found = [part for part in found if not part.keyframe.subfiletype & 5] or found
-    found = [part for part in found if part.name.strip().lower() not in _BESIDE] or found
+    if found[0].kind not in _PLAIN:
+        names = _BESIDE_OME if found[0].kind == "ome" else _BESIDE
+        found = [part for part in found if part.name.strip().lower() not in names] or found
     if found[0].kind == "ome":
         own = [part for part in found if any(page is not None and page.parent is tiff for page in part.pages)]
         found = own or found
@@ -72,9 +75,9 @@ def find_images(path: Path, tiff: tifffile.TiffFile) -> list[TiffImage]:
     for part in found:
         parts = list(part.levels)
         if part.kind == "generic":  # tifffile takes every image of half the size for a level
-            small = [one for one in parts[1:] if one.keyframe.is_reduced or one.keyframe.is_subifd]
+            small = [half for half in parts[1:] if half.keyframe.is_reduced or half.keyframe.is_subifd]
             levels += [[parts[0], *small]]
-            levels += [[one] for one in parts[1:] if one not in small]
+            levels += [[half] for half in parts[1:] if half not in small]
         else:
             levels.append(parts)
     if len(levels) > 1 and all(group[0].kind in _PLAIN for group in levels):
@@ -88,8 +91,10 @@ def find_images(path: Path, tiff: tifffile.TiffFile) -> list[TiffImage]:
         TiffImage(
             group[0].name if group[0].kind not in _PLAIN else "",
             [
-                _level(one.pages, one.get_axes(False), one.get_shape(False), one.dataoffset, one.keyframe)
-                for one in group
+                _level(
+                    part.pages, part.get_axes(False), part.get_shape(False), part.dataoffset, part.keyframe
+                )
+                for part in group
             ],
             numbers.get(id(group[0]), 0),
             group[0].kind,

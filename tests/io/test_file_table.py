@@ -339,5 +339,5 @@ def test_a_file_is_read_as_it_means(row, tmp_path):
     with ImageFile(path) as opened:
         np.testing.assert_array_equal(opened.read((top, left, bottom, right)), pixels[part])
         for axis in set(axes) - set("YX"):
-            one = opened.read((top, left, bottom, right), **{axis: 1})
-            np.testing.assert_array_equal(one, np.take(pixels[part], 1, axis=axes.index(axis)))
+            plane = opened.read((top, left, bottom, right), **{axis: 1})
+            np.testing.assert_array_equal(plane, np.take(pixels[part], 1, axis=axes.index(axis)))

@@ -163,6 +163,28 @@ def test_a_file_is_read_from_several_threads(tmp_path):
         np.testing.assert_array_equal(part, GREY[top : top + 8, 3:50])
 
 
+def test_strips_that_share_their_bytes(tmp_path):
+    """Some writers store equal tiles once."""
+    image = np.repeat(np.arange(W, dtype=np.uint8)[None], H, axis=0)
+    path = tmp_path / "a.tif"
+    hand(image, compression=5, rows=8)(path)
+    with tifffile.TiffFile(path, mode="r+") as tiff:
+        starts = tiff.pages[0].tags["StripOffsets"]
+        starts.overwrite([starts.value[0]] * len(starts.value))
+    with ImageFile(path) as file:
+        for top in (0, 16, 3, 27):
+            np.testing.assert_array_equal(file.read((top, 1, top + 12, 9)), image[top : top + 12, 1:9])
+
+
+def test_a_set_is_read_from_several_threads(tmp_path):
+    names = [f"s_C{i}.ome.tif" for i in range(3)]
+    write_set(tmp_path, [names])
+    with ImageFile(tmp_path / names[0]) as file, ThreadPoolExecutor(4) as pool:
+        parts = list(pool.map(lambda i: file.read((2, 3, 30, 40), C=i % 3), range(60)))
+    for i, part in enumerate(parts):
+        np.testing.assert_array_equal(part, GREY[2:30, 3:40] + i % 3)
+
+
 def test_opaque_alpha_is_dropped_where_the_file_states_alpha(tmp_path):
     rgb = np.dstack([GREY % 250, GREY % 7, GREY % 31]).astype(np.uint8)
     rgba = np.dstack([rgb, np.full((H, W), 255, np.uint8)])
