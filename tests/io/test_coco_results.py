@@ -63,10 +63,10 @@ def test_a_label_without_a_class():
 
 def test_failed_writing_leaves_the_old_file(tmp_path):
     path = tmp_path / "cells.json"
-    write_coco(path, dict(images=[]))
+    write_coco(path, dict(images=[], annotations=[]))
     with pytest.raises(ValueError, match="JSON compliant"):
-        write_coco(path, dict(score=float("nan")))
-    assert json.loads(path.read_text()) == dict(images=[])
+        write_coco(path, dict(annotations=[dict(score=float("nan"))]))
+    assert json.loads(path.read_text()) == dict(images=[], annotations=[])
     assert len(list(tmp_path.iterdir())) == 1
 
 
@@ -74,3 +74,17 @@ def test_a_model_of_maps_alone_has_no_cells_to_write():
     maps = CellSample(metainfo=dict(ori_shape=(4, 4)))
     with pytest.raises(CellMMError, match=r"^b\.tif: no pred_instances, the model gives no cells; "):
         samples_to_coco(["a.tif", "b.tif"], [sample((1, 2, 4, 7)), maps])
+
+
+def test_annotations_of_many_cells_are_made_part_by_part(monkeypatch):
+    cells = sample(*[(i, i, i + 3, i + 4) for i in range(7)])
+    at_once = samples_to_coco(["a.tif"], [cells])
+    monkeypatch.setattr("cellmm.io.coco_results.TOGETHER", 3)
+    assert samples_to_coco(["a.tif"], [cells]) == at_once
+    assert [cell["id"] for cell in at_once["annotations"]] == list(range(1, 8))
+
+
+def test_an_iterator_of_annotations_is_written_one_by_one(tmp_path):
+    write_coco(tmp_path / "a.json", dict(images=[], annotations=(dict(id=i) for i in range(3))))
+    content = json.loads((tmp_path / "a.json").read_text())
+    assert content == dict(images=[], annotations=[dict(id=i) for i in range(3)])
