@@ -142,6 +142,7 @@ class MaskRuns:
 
     def crop(self, index: int) -> tuple[np.ndarray, tuple[int, int]]:
         """Mask ``index`` in its own box, bool (h, w), and the (row, column) of the box's first pixel."""
+        index = range(len(self))[index]
         runs = slice(self.first[index], self.first[index + 1])
         x, y, length = (values[runs].astype(np.int64) for values in (self.x, self.y, self.length))
         if not len(x):
@@ -152,10 +153,15 @@ class MaskRuns:
         return np.ascontiguousarray(columns.T), (top, left)
 
     def select(self, index: Sequence[int] | np.ndarray) -> "MaskRuns":
-        """The masks of ``index``, in its order: whole numbers, or bool (N,)."""
+        """The masks of ``index``, in its order: whole numbers, from the end if negative, or bool (N,)."""
         index = np.asarray(index)
-        index = np.flatnonzero(index) if index.dtype == bool else index.astype(np.int64)
-        num = np.diff(self.first)[index]
+        if index.dtype == bool:
+            index = np.arange(len(self))[index]
+        elif len(index) and not -len(self) <= index.min() <= index.max() < len(self):
+            raise IndexError(f"masks {index.min()} to {index.max()} of {len(self)}")
+        index = index.astype(np.int64)
+        index = np.where(index < 0, index + len(self), index)
+        num = self.first[index + 1] - self.first[index]
         first = np.concatenate([[0], np.cumsum(num)]).astype(np.int64)
         x, y, length = (np.empty(first[-1], np.int32) for _ in range(3))
         for begin, end in _shares(first):
