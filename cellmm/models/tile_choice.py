@@ -18,7 +18,7 @@ def is_local(model: nn.Module) -> bool:
     """Whether what the network finds in a place depends on what is near it alone, not on the input's size.
 
     It does not with squeeze-and-excitation or group normalisation, which average over the input, nor with
-    heads that find a limited number of cells per input. Of a model that is not a CellSegmentor it is not known.
+    heads that find a limited number of cells per input. Models without ``heads`` count as dependent on it.
     """
     if not hasattr(model, "heads"):
         return False
