@@ -100,8 +100,8 @@ def _continues(
     ours = json.loads(json.dumps(ours))
     if changed := [key for key in ours if ours[key] != theirs.get(key)]:
         raise CellMMError(
-            f"--resume: {folder} was begun with another {', another '.join(changed)}: give the same, or leave "
-            "out --resume to begin anew"
+            f"--resume: {folder} was begun with another {', another '.join(changed)}: give the same, or "
+            "leave out --resume to begin anew"
         )
     planned = set(zip(plan.files, plan.stamps, strict=True))
     wanted = {(replace(file, path=file.path.absolute()), stamp_of(file.path)) for file in files}

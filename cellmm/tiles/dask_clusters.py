@@ -35,10 +35,8 @@ def connect(where: str) -> Iterator["Client"]:
         with _client_of(distributed, where) as client:
             yield client
     elif kind in CLUSTERS and (not number or (number.isdecimal() and int(number) > 0)):
-        with (
-            CLUSTERS[kind](int(number) if number else None) as cluster,
-            distributed.Client(cluster) as client,
-        ):
+        cluster = CLUSTERS[kind](int(number) if number else None)
+        with cluster, distributed.Client(cluster) as client:
             yield client
     else:
         raise CellMMError(f"--dask {where}: give local, local:N, slurm, slurm:N or tcp://host:8786")
@@ -49,15 +47,16 @@ def _client_of(distributed, address: str) -> "Client":
         client = distributed.Client(address)
     except (OSError, ValueError) as error:
         raise CellMMError(
-            f"--dask {address}: no scheduler answers there; start it with `dask scheduler`, or check the address"
+            f"--dask {address}: no scheduler answers there; start it with `dask scheduler`, or check "
+            "the address"
         ) from error
     workers = client.scheduler_info(n_workers=-1)["workers"]
     without = [name for name, worker in workers.items() if not worker["resources"].get(RESOURCE)]
     if without:
         client.close()
         raise CellMMError(
-            f"--dask {address}: {len(without)} of {len(workers)} workers may run several pieces at a time, such "
-            f'as {without[0]}; start them with `dask worker {address} --resources "{RESOURCE}=1"`'
+            f"--dask {address}: {len(without)} of {len(workers)} workers may run several pieces at a time, "
+            f'such as {without[0]}; start them with `dask worker {address} --resources "{RESOURCE}=1"`'
         )
     return client
 

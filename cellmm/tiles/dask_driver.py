@@ -115,9 +115,7 @@ def _line_of(error: BaseException) -> str:
     from distributed import KilledWorker
 
     if isinstance(error, KilledWorker):
-        return (
-            "it killed several workers, most likely for want of memory; take fewer workers or smaller tiles"
-        )
+        return "several workers died of it, most likely for want of memory; take fewer or smaller tiles"
     return f"{type(error).__name__}: {failure_of(error)}"
 
 
