@@ -121,7 +121,11 @@ def _run(args: Namespace, folder: Path) -> None:
     if not missing:
         return
     with connect(args.dask) as client, stderr_of_its_own() as stream:
-        say(f"--dask {args.dask}: the dashboard is at {client.dashboard_link}")
+        workers = len(client.scheduler_info(n_workers=-1)["workers"])
+        say(
+            f"--dask {args.dask}: {workers} workers so far, others join when they start; the dashboard is at "
+            f"{client.dashboard_link}"
+        )
         try:
             with tqdm(total=total, initial=done, desc="pieces", unit="piece", file=stream) as bar:
                 for _ in run_pieces(client, folder, missing, args.device):

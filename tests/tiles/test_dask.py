@@ -20,9 +20,8 @@ from cellmm.tiles.plan import plan_hash
 from tests.fuzz import killed_once  # noqa: F401
 from tests.fuzz.exact_model import write_exact_model
 
-STEPS = (
-    "dict(type='Normalize', mode='percentile', percentiles=(1, 99)), dict(type='KilledOnce', file={file!r})"
-)
+NORMALIZE = "dict(type='Normalize', mode='percentile', percentiles=(1, 99))"
+KILLED = "dict(type='KilledOnce', file={file!r})"
 IMPORTS = "custom_imports = dict(imports=['tests.fuzz.exact_model', 'tests.fuzz.killed_once'])"
 
 
@@ -49,7 +48,9 @@ def words(tmp_path):
         images / "film.tif", np.stack([scene((40, 48), i) for i in (2, 3)]), metadata={"axes": "TYX"}
     )
     (images / "bad.tif").write_bytes(b"II*\0 not an image")
-    config, weights = write_exact_model(tmp_path, STEPS.format(file=str(tmp_path / "kill")))
+    config, weights = write_exact_model(
+        tmp_path, f"{NORMALIZE}, {KILLED}".format(file=str(tmp_path / "kill"))
+    )
     config.write_text(IMPORTS + config.read_text())
     options = ["--config", config, "--checkpoint", weights, "--device", "cpu", "--save", "coco"]
     return [str(word) for word in (images, *options, "--tile", 48, "--tile-overlap", 12)]
@@ -76,7 +77,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 
 def test_two_local_workers_one_killed(words, wanted, tmp_path, capsys):
-    (tmp_path / "kill").touch()
+    (tmp_path / "kill").write_text("process")
     assert cli.main(["predict", *words, "--dask", "local:2", "--out", str(tmp_path / "out")]) == 1
     assert not (tmp_path / "kill").exists()
     assert files_of(tmp_path / "out") == wanted
@@ -172,7 +173,9 @@ def test_a_worker_that_lacks_what_the_plan_needs(words, tmp_path, monkeypatch):
     worker = SimpleNamespace(address="tcp://far:1", name="far", state=SimpleNamespace(nthreads=1))
     monkeypatch.setattr(distributed, "get_worker", lambda: worker)
 
-    def line(folder=folder, mark=plan_hash(folder)):
+    mark = plan_hash(folder)
+
+    def line(folder=folder, mark=mark):
         dask_driver._load.cache_clear()
         found = dask_driver.run_on_worker(folder, mark, __version__, 0, "cpu")
         assert found is None or found.startswith("worker tcp://far:1: ")
@@ -197,7 +200,8 @@ def test_gpus_are_shared_among_local_workers(monkeypatch):
 
 
 SBATCH = """#!/bin/sh
-setsid sh "$1" >>{folder}/log 2>&1 &
+cp "$1" {folder}/script
+setsid sh {folder}/script >>{folder}/log 2>&1 &
 echo $! >>{folder}/jobs
 echo "Submitted batch job $!"
 """
@@ -215,7 +219,8 @@ def test_jobs_of_slurm(words, wanted, tmp_path, capfd, monkeypatch):
     argv = ["predict", *words, "--dask", "slurm:1", "--out", str(tmp_path / "out")]
     assert cli.main(argv) == 1
     assert "jobqueue.yaml" in capfd.readouterr().err.splitlines()[-1]
-    (tmp_path / "kill").touch()
+    (tmp_path / "kill").write_text("group")
     with dask.config.set({"jobqueue.slurm.cores": 1, "jobqueue.slurm.memory": "1GB"}):
         assert cli.main(argv) == 1
+    assert len((tmp_path / "jobs").read_text().split()) == 2
     assert files_of(tmp_path / "out") == wanted, (tmp_path / "log").read_text()
