@@ -1,21 +1,17 @@
 #!/usr/bin/env bash
-# Predict in a Slurm job array, each task its share of the pieces that `cellmm tiles plan` made:
-#   cellmm tiles plan IMAGES --config C --checkpoint W --pieces 256 --out PIECES
-#   sbatch --array=0-15 --cpus-per-task 8 --gpus-per-node 1 integrations/slurm/predict_array.sh PIECES [options of cellmm tiles run]
-#   cellmm tiles merge PIECES --out RESULTS
-# A task may use several GPUs or machines: --ntasks 4 --gpus-per-task 1 starts four processes, each with pieces of its
-# own. What a killed task had finished stays: submit the same array again, and only the rest is predicted.
+# Predict the pieces of `cellmm tiles plan` in a Slurm job array:
+#   cellmm tiles plan IMAGES --config C --checkpoint W --pieces 64 --out DIR
+#   sbatch --array=0-15 --cpus-per-task 8 --gpus-per-task 1 integrations/slurm/predict_array.sh DIR 4 [options of tiles run]
+#   cellmm tiles merge DIR --out RESULTS
+# 4: pieces per process, so that 16 jobs of one process take all 64. With --ntasks 4 each job has four processes, also on
+# several machines, and 4 jobs (--array=0-3) are enough. After a failure submit the same again: what is finished stays.
 #SBATCH --job-name=cellmm
 set -euo pipefail
-[ $# -ge 1 ] || { sed -n '2,7s/^# \?//p' "$0" >&2; exit 2; }
-export OMP_NUM_THREADS=${OMP_NUM_THREADS:-${SLURM_CPUS_PER_TASK:-1}}
+[ $# -ge 2 ] || { sed -n '2,7s/^# \?//p' "$0" >&2; exit 2; }
 : "${SLURM_ARRAY_TASK_ID:?is set in a job array; submit this file with sbatch --array}"
-# every process takes the pieces SHARE, SHARE + SHARES, ...; an array that does not begin at 0 is numbered from 0
-SHARES=$((SLURM_ARRAY_TASK_COUNT * ${SLURM_NTASKS:-1}))
-export SHARES
-# shellcheck disable=SC2016  # SLURM_PROCID differs from process to process
-exec srun bash -c '
-    number=$(((SLURM_ARRAY_TASK_ID - SLURM_ARRAY_TASK_MIN) / ${SLURM_ARRAY_TASK_STEP:-1}))
-    share=$((number * ${SLURM_NTASKS:-1} + SLURM_PROCID))
-    exec python -m cellmm.commands.cli tiles run "$@" --share "$share/$SHARES"
+export OMP_NUM_THREADS=${SLURM_CPUS_PER_TASK:-1}
+# shellcheck disable=SC2016  # SLURM_PROCID is another one in each process
+exec srun --cpus-per-task "$OMP_NUM_THREADS" bash -c '
+    first=$(((SLURM_ARRAY_TASK_ID * ${SLURM_NTASKS:-1} + SLURM_PROCID) * $2))
+    exec python -m cellmm.commands.cli tiles run "$1" --piece "$first-$((first + $2 - 1))" "${@:3}"
 ' predict_array "$@"
