@@ -4,7 +4,7 @@
     python docs/tables.py --check    # exit status 1, and the name of the page, where one is out of date
 
 A table stands between `<!-- results: NAME -->` and `<!-- end of results -->`. Results of configs are written
-in configs/*/metafile.yml alone, those of other methods in docs/peers.yml.
+in configs/*/metafile.yml alone, those of other methods in docs/peers.yml, seconds in docs/speed.yml.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import yaml
 from cellmm.ablation.tables import mark_best
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("README.md", "docs/model_zoo.md", "docs/ablations.md")
+PAGES = ("README.md", "docs/model_zoo.md", "docs/ablations.md", "docs/how_to/speed.md")
 PLACE = re.compile(r"(<!-- results: (\S+) -->\n).*?(<!-- end of results -->)", re.DOTALL)
 INSTANCES, MAPS = "Instance Segmentation", "Semantic Segmentation"
 INSTANCE_KEYS = ("AP", "AP50", "AP75", "AP90", "S")
@@ -139,6 +139,21 @@ def pixels(task_map: str, rows: dict[str, str]) -> Callable[[Path], str]:
     return write
 
 
+def speed(page: Path) -> str:
+    """Seconds and memory per megapixel by stage, as tools/benchmarks/predict.py wrote them."""
+    measured = yaml.safe_load((ROOT / "docs/speed.yml").read_text(encoding="utf-8"))
+    stages = list(next(iter(measured["Forms"].values())))
+    rows = []
+    for form, row in measured["Forms"].items():
+        seconds = [row[stage]["seconds"] for stage in stages]
+        most = max(row[stage]["memory"] for stage in stages)
+        rows.append([f"cellmm, {form}", *(f"{n:.2f}" for n in seconds), f"{sum(seconds):.2f}", f"{most}"])
+    for peer, row in measured["Peers"].items():
+        blank = ["-"] * len(stages)
+        rows.append([f"{peer}, network", *blank, f"{row['seconds']:.2f}", f"{row['memory']}"])
+    return table(["s / Mpx", *stages, "all", "MiB / Mpx"], rows)
+
+
 HEADS = {
     "SEU-Net (2-head)": "two_heads",
     "SEU-Net (3-head)": "three_heads",
@@ -157,6 +172,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "seunet": collection("SEU-Net"),
     "sparseseunet": collection("SparseSEUNet"),
     "paired": paired,
+    "speed": speed,
     "cytoplasm": pixels("cytoplasm", {"SEU-Net (base)": "cytoplasm", **HEADS}),
     "nuclei": pixels("nuclei", {"SEU-Net (base)": "nuclei", **HEADS}),
     "overlap": pixels("overlap", OVERLAP),

@@ -67,7 +67,11 @@ def _leaves_out_browser() -> bool:
 
 def pytest_report_header() -> str | None:
     """Say that the tests in a browser are left out; where CI is true they fail instead."""
-    return "no browser: tests/**/*_in_browser.py are left out; install chromium" if _leaves_out_browser() else None
+    return (
+        "no browser: tests/**/*_in_browser.py are left out; install chromium"
+        if _leaves_out_browser()
+        else None
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -1,7 +1,6 @@
 """A trained model on images, without a Runner."""
 
 import contextlib
-import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,25 +10,14 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.logging import print_log
-from mmengine.registry import init_default_scope
 
 from cellmm.apis.in_order import in_order
 from cellmm.apis.large_images import LargeImages
 from cellmm.apis.prediction import Prediction, Prepared
-from cellmm.config.check import check_pipeline
-from cellmm.config.load import load_config
-from cellmm.config.lookup import component_of
-from cellmm.datasets import CellDataset
-from cellmm.datasets.transforms import TransformContract
+from cellmm.apis.trained_model import load_trained
 from cellmm.engine.cell_size import rescale_to_diameter
-from cellmm.engine.checkpoints import load_checkpoint, load_fitting
-from cellmm.engine.preflight import build, tell_channels
-from cellmm.engine.trained_on import TrainedOn
 from cellmm.errors import CellMMError, explain
-from cellmm.io.coco_categories import category_ids
-from cellmm.io.sources import ImageSource
-from cellmm.plugins import load_plugins
-from cellmm.registry import MODELS, TRANSFORMS
+from cellmm.io.sources import ImageSource, open_images
 from cellmm.results import Instances
 from cellmm.structures import CellSample
 
@@ -87,35 +75,18 @@ class CellInferencer:
         read_options: Mapping[str, Any] | None = None,
         diameter: float | None = None,
     ) -> None:
-        if isinstance(config, Config):
-            cfg = copy.deepcopy(config)
-            cfg.merge_from_dict(cfg_options or {})
-            init_default_scope(cfg.get("default_scope", "cellmm"))
-            load_plugins()
-        else:
-            cfg = load_config(config, cfg_options)
-        dataset = (cfg.get("test_dataloader") or {}).get("dataset", {})
-        if "model" not in cfg or "pipeline" not in dataset:
-            raise CellMMError(
-                f"{cfg.filename or 'the config'}: no model or no test_dataloader.dataset.pipeline; "
-                "give the config that the model was trained with"
-            )
-        key = "test_dataloader.dataset.pipeline"
-        check_pipeline(dataset.pipeline, key)
-        steps = build(key, lambda: [TRANSFORMS.build(step) for step in dataset.pipeline], dataset.pipeline)
-        steps = [step for step in steps if not TransformContract.of(step).annotation_only]
-        self.cfg, self.score_thr = cfg, score_thr
-        self.load_image, self.steps = steps[0], steps[1:]
-        self.load_image.options = replace(self.load_image.options, **(read_options or {}))
-        self.model = build("model", lambda: MODELS.build(cfg.model), cfg.model)
-        tell_channels(steps, self.model)
-        content = load_checkpoint(checkpoint)
-        load_fitting(self.model, checkpoint, content["state_dict"])
-        meta = content["meta"]
-        trained = meta.get("dataset_meta") or {}
-        cls = component_of(dataset, "DATASETS")
-        metainfo = dataset.get("metainfo") or getattr(cls, "METAINFO", CellDataset.METAINFO)
-        self.trained_on = TrainedOn.from_meta(meta, checkpoint)
+        trained = load_trained(config, checkpoint, device, cfg_options)
+        self.cfg, self.model, self.score_thr = trained.cfg, trained.model, score_thr
+        self.classes, self.category_ids = trained.classes, trained.category_ids
+        self.trained_on = trained.trained_on
+        self.load_image, *self.steps = trained.steps
+        if read_options:
+            if not hasattr(self.load_image, "options"):
+                raise CellMMError(
+                    f"{type(self.load_image).__name__} of the config takes no options of reading, such as "
+                    f"{next(iter(read_options))}: leave them out, or load with LoadImage"
+                )
+            self.load_image.options = replace(self.load_image.options, **read_options)
         self.checks_scale = self.trained_on is not None and diameter is None
         if diameter is not None:
             self.steps, line = rescale_to_diameter(self.steps, self.trained_on, diameter)
@@ -123,11 +94,7 @@ class CellInferencer:
         self.own_tile = None
         if not whole and self.trained_on and getattr(self.model, "tile", 0) is None:
             self.own_tile = self.trained_on.tile_for(self.model)
-        named = trained if trained.get("classes") else metainfo
-        self.classes, self.category_ids = tuple(named["classes"]), tuple(category_ids(named))
         self.large = None if whole else LargeImages(self)
-        _move(self.model, device)
-        self.model.eval()
 
     def predict(self, image: Any) -> Instances:
         """The cells of one image.
@@ -179,7 +146,8 @@ class CellInferencer:
         """
         if hasattr(image, "num_channels"):
             return [image]
-        return self.load_image.open(image, name=name)
+        opened = getattr(self.load_image, "open", open_images)
+        return opened(image, name=name)
 
     def prepare(
         self, source: ImageSource, img_id: int = 1, more: Mapping[str, Any] = {}, *, tiles: bool = True
@@ -196,7 +164,8 @@ class CellInferencer:
         if tiles and self.large is not None and (plan := self.large.plan(source)) is not None:
             return Prepared(source, None, plan)
         with _named_after(source):
-            results = self.load_image(dict(img_source=source, img_id=img_id, **more))
+            path = str(source.path or source.name)
+            results = self.load_image(dict(img_path=path, img_source=source, img_id=img_id, **more))
             for step in self.steps:
                 results = step(results)
             if tiles and self.checks_scale:
@@ -331,12 +300,3 @@ def _named_after(source: ImageSource) -> Iterator[None]:
         if line is None:
             raise
         raise CellMMError(f"{source.path or source.name}: {line}") from error
-
-
-def _move(model: torch.nn.Module, device: str) -> None:
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        model.to(device)
-    except (RuntimeError, AssertionError) as error:  # torch raises either for a device that does not exist
-        raise CellMMError(f"device {device!r} cannot be used: {str(error).splitlines()[0]}") from error

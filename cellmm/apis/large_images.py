@@ -227,6 +227,7 @@ class LargeImages:
         if max(scales) - min(scales) > scale * 2 / min(min(PROBES)):
             return None
         if self.inferencer.checks_scale:
+            sample.set_metainfo(dict(img_path=str(source.path or source.name)))  # what the error names
             self.inferencer.trained_on.check_scale(sample, item["inputs"].shape[-2:])
         return scale
 

@@ -119,10 +119,10 @@ class PredictionStream:
     def _job(
         self, file: InputFile, number: int, total: int, source: ImageSource, stamp: tuple[int, int] | None
     ) -> Job:
-        path = PurePosixPath(file.name)
         name = file.name
-        if total > 1:
-            name = path.with_name(f"{path.stem}{source.name.removeprefix(file.stem)}{path.suffix}").as_posix()
+        if part := source.name.removeprefix(file.stem):  # such as _t0003
+            path = PurePosixPath(name)
+            name = path.with_name(f"{path.stem}{part}{path.suffix}").as_posix()
         new = Record(name, source.name, file.name, number, total, stamp)
         formats = frozenset(writer.option for writer in self.writers)
         old = self.folder.record(source.name) if self.resumes else None

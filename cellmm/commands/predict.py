@@ -73,22 +73,30 @@ def stream_plan(args: Namespace, set_up: Callable[[CellInferencer], None] | None
 
 def predict(args: Namespace, plan: StreamPlan, files: list[InputFile] | None = None) -> int:
     """Predict ``files``, or those that ``args.inputs`` name, and sum up; the exit status."""
-    places = checked_places(args, plan)
+    places = checked_places(plan, args.inputs if files is None else ())
     if files is None:
         files = find_files(args, places)
     places.refuse_results(file.path for file in files)
     run, summary = _Run(args, plan, places, files), RunSummary()
-    with contextlib.closing(run.outcomes()) as outcomes:
-        for outcome in _progress(outcomes, len(files)):
-            summary.add(outcome)
+    try:
+        with contextlib.closing(run.outcomes()) as outcomes:
+            for outcome in _progress(outcomes, len(files)):
+                summary.add(outcome)
+    finally:  # not before: while a file is decoded, stderr is redirected
+        if run.earlier is not None:
+            say(f"what {args.out} held of an earlier run is now in {run.earlier}")
     return run.finish(summary)
 
 
-def checked_places(args: Namespace, plan: StreamPlan) -> Places:
-    """Where the results go; CellMMError if they cannot be written there."""
-    places = Places(args.out, build_writers(plan.save) if plan.save else [])
+def checked_places(plan: StreamPlan, inputs: Sequence[str]) -> Places:
+    """Where the results go.
+
+    Raises:
+        CellMMError: they cannot be written there, or an input lies there.
+    """
+    places = Places(plan.out, build_writers(plan.save) if plan.save else [])
     places.check_writable()
-    places.refuse_results(name for name in args.inputs if name != "-")
+    places.refuse_results(name for name in inputs if name != "-")
     places.refuse_other_folders()
     return places
 
@@ -112,6 +120,7 @@ class _Run:
     def __init__(self, args: Namespace, plan: StreamPlan, places: Places, files: list[InputFile]) -> None:
         self.args, self.plan, self.places, self.files = args, plan, places, files
         self.folder = RunFolder(args.out)
+        self.earlier: Path | None = None
         self.inferencer = plan.build_inferencer()
         self.settings = settings_of(self.inferencer, args.checkpoint, choices(args, self.inferencer))
         if plan.resumes and (removed := check_resumed(self.folder, self.settings)):
@@ -119,8 +128,8 @@ class _Run:
 
     def begin(self) -> None:
         """Put earlier results away, unless this run goes on with them, and state what is asked for."""
-        if not self.plan.resumes and (folder := self.places.put_away()):
-            say(f"what {self.args.out} held of an earlier run is now in {folder}")
+        if not self.plan.resumes:
+            self.earlier = self.places.put_away()
         formats = [writer.option for writer in self.places.writers]
         self.folder.begin(self.settings, self.files, formats)
 

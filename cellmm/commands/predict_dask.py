@@ -44,7 +44,7 @@ def main(args: Namespace, words: Sequence[str]) -> int:
     if args.batch_size != 1:
         raise CellMMError("--dask takes no --batch-size: workers predict image by image")
     stream, folder = stream_plan(args), (args.out / PIECES).absolute()
-    places = checked_places(args, stream)
+    places = checked_places(stream, args.inputs)
     _refuse_others(folder)
     if not args.resume:
         shutil.rmtree(folder, ignore_errors=True)

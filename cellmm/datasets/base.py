@@ -21,6 +21,8 @@ class CellDataset(BaseDataset):
     ``load_data_list`` of a subclass returns one dict per image:
 
     - ``img_path``: str, or list[str] when the channels (two focal planes, say) are in several files;
+    - ``img_source``, if the image is not a whole file: an ImageSource, such as a frame of a film from
+      ``cellmm.io.sources.open_images``; ``img_path`` is its name then;
     - ``img_id``: int, unique in the set;
     - one of ``instances`` (COCO style dicts: ``segmentation``, ``label``, ``iscrowd``, ``area``),
       ``label_path`` (a label image, one page or layers) and ``mask_paths`` (one mask per file);

@@ -20,11 +20,14 @@ from cellmm.io.label_check import check_labels
 def dataset_to_coco(dataset: CellDataset) -> dict:
     """The COCO dict of a dataset; every image is opened and compared in size with its annotation.
 
+    Images are read as the LoadImage of the dataset's pipeline says, if it has one.
     File names are relative to the ``img_dir`` of the dataset; an image of several files has ``file_names``.
     category_id = label + 1, annotation ids count from 1, bbox is (x, y, w, h) in pixels. ``area`` is the
     annotated one, else that of the mask.
     """
-    load_image, load_cells = LoadImage(), LoadCells(keep_original=True)
+    steps = getattr(dataset.pipeline, "transforms", ())
+    load_image = next((step for step in steps if isinstance(step, LoadImage)), LoadImage())
+    load_cells = LoadCells(keep_original=True)
     img_dir = dataset.resolve(dataset.img_dir)
     images: list[dict] = []
     annotations: list[dict] = []

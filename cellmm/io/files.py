@@ -49,12 +49,14 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 def atomic_folder(path: str | Path) -> Iterator[Path]:
     """Yield a new folder beside ``path`` and move it into place, instead of what is there, on success.
 
-    It is removed when the block raises. Missing parent folders are made.
+    It is removed when the block raises. Missing parent folders are made. An OSError of writing names
+    ``path``.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.stem[:40]}{UNFINISHED}", dir=path.parent) as name:
-        new, old = Path(name) / "new", Path(name) / "old"
+    path, tmp = Path(path), None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tmp = Path(tempfile.mkdtemp(prefix=f".{path.stem[:40]}{UNFINISHED}", dir=path.parent))
+        new, old = tmp / "new", tmp / "old"
         new.mkdir()
         yield new
         for file in new.rglob("*"):
@@ -64,6 +66,14 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         if os.path.lexists(path):
             os.replace(path, old)
         os.replace(new, path)
+    except OSError as error:
+        ours = error.filename is None or (tmp and tmp in Path(os.fsdecode(error.filename)).parents)
+        if error.errno is None or (tmp and not ours):
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    finally:
+        if tmp is not None:
+            shutil.rmtree(tmp, ignore_errors=True)
 
 
 def put_away(paths: Sequence[Path], folder: Path) -> Path | None:

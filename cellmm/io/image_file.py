@@ -18,6 +18,7 @@ from cellmm.io.file_layout import FileLayout
 from cellmm.io.picture_file import KINDS, PictureFile
 from cellmm.io.tiff_file import TiffFile
 
+_UNPACK = "save it with Deflate or LZW, or pip install --upgrade imagecodecs"
 TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
@@ -28,14 +29,17 @@ class ImageFile:
         path: of a TIFF, PNG, JPEG or BMP file.
         level: of a pyramid, 0 is the finest.
         position: number of the field of view; None: the file has to hold just one.
-        stored: the numbers of a TIFF as stored, for label images: white is zero and palettes of colours are
-            not taken into account.
+        stored: the numbers as stored, for label images: white is zero, and palettes of a TIFF or PNG, are not
+            taken into account.
 
     Attributes:
         axes: a letter per axis, see ``FileLayout``.
         shape: sizes of the axes.
         dtype: of the pixels.
+        kind: 'TIFF', 'PNG', 'JPEG' or 'BMP'.
         alpha: the last of the samples S is the opacity.
+        white_is_zero: a TIFF states it, and it matters for the numbers that are read; in ImageJ files it does
+            not matter for those that are ``stored``.
 
     Raises:
         CellMMError: the file is absent, not an image, cut off or damaged, or has no pixels or too many.
@@ -58,14 +62,14 @@ class ImageFile:
             if head in TIFF_MAGIC:
                 self._file = TiffFile(self.path, level=level, position=position, stored=stored)
             elif kind is not None:
-                self._file = PictureFile(self.path, kind, level=level, position=position)
+                self._file = PictureFile(self.path, kind, level=level, position=position, stored=stored)
             else:
                 raise CellMMError(
                     f"{self.path} cannot be read as an image, it is no TIFF, PNG, JPEG or BMP file: {AGAIN}"
                 )
         self.axes, self.shape, self.dtype = self._file.axes, self._file.shape, self._file.dtype
         self.kind, self.alpha = self._file.kind, self._file.alpha
-        self.white_is_zero = getattr(self._file, "white_is_zero", False)
+        self.white_is_zero = self._file.white_is_zero
         if 0 in self.shape:
             raise CellMMError(f"{path} has no pixels (shape {self.shape}): the file is damaged, {AGAIN}")
 
@@ -81,7 +85,7 @@ class ImageFile:
             count = self.shape[self.axes.index(name)] if name in self.axes else 1
             if not 0 <= number < count:
                 raise CellMMError(
-                    f"{self.path} has {count} entries on axis {name}, asked for number {number}"
+                    f"{self.path} has {count} entries on axis {name}, counted from 0; asked for {number}"
                 )
         numbers = {name: number for name, number in numbers.items() if name in self.axes}
         with _in_one_line(self.path):
@@ -130,7 +134,8 @@ def _in_one_line(path: Path) -> Iterator[None]:
         raise CellMMError(f"{path} does not fit into memory ({error}): crop or tile it") from error
     except Exception as error:  # a damaged file can fail anywhere inside the decoder
         text = " ".join(str(error).split())[:200]
-        raise CellMMError(f"{path} cannot be read as an image ({text}): {AGAIN}") from error
+        cure = _UNPACK if "imagecodecs" in text else AGAIN
+        raise CellMMError(f"{path} cannot be read as an image ({text}): {cure}") from error
 
 
 def _why_absent(path: Path) -> str:

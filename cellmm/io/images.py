@@ -42,7 +42,9 @@ def read_image(
 
 def read_mask(path: str | Path) -> np.ndarray:
     """The mask of one cell, bool (H, W), from a file of 0 and one other value."""
-    with ImageFile(path, stored=True) as file:
+    with ImageFile(path) as file:
+        stored = file.white_is_zero
+    with ImageFile(path, stored=stored) as file:
         if file.white_is_zero:
             raise CellMMError(
                 f"{path} is a TIFF in which white is zero, which leaves open what the cell is: save the mask "

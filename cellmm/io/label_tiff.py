@@ -1,4 +1,4 @@
-"""Label images as tiled OME-TIFF, written in bands, so that the image need not fit in memory."""
+"""Label images as OME-TIFF; large ones are tiled and written in bands, which need little memory."""
 
 import json
 import uuid
@@ -12,6 +12,7 @@ from cellmm.io.files import atomic_path
 from cellmm.structures.mask_runs import MaskRuns
 from cellmm.structures.painting import BAND, paint_bands
 
+LARGE = 2**26  # pixels from which on the file is tiled; ImageJ without Bio-Formats reads no tiles
 BIG = 2**31  # bytes without compression from which on the file is a BigTIFF
 Page = tuple[MaskRuns, np.ndarray]  # masks in the order of painting, and their ids
 
@@ -38,18 +39,25 @@ def write_label_tiff(
     """
     height, width = pages[0][0].shape
     dtype = np.dtype(np.uint16 if num_cells < 2**16 else np.uint32)
-    tile = min(BAND, -(-max(height, width) // 16) * 16)
     painted = 0
+
+    def whole() -> Iterator[np.ndarray]:
+        nonlocal painted
+        for masks, ids in pages:
+            page = np.concatenate([band.astype(dtype) for _, band in paint_bands(masks, ids)])
+            painted += int(np.count_nonzero(page))
+            yield page
 
     def tiles() -> Iterator[np.ndarray]:
         nonlocal painted
         for masks, ids in pages:
-            for _, band in paint_bands(masks, ids, tile):
+            for _, band in paint_bands(masks, ids, BAND):
                 painted += int(np.count_nonzero(band))
-                filled = np.zeros((tile, -(-width // tile) * tile), dtype=dtype)
+                filled = np.zeros((BAND, -(-width // BAND) * BAND), dtype=dtype)
                 filled[: band.shape[0], :width] = band
-                yield from np.split(filled, filled.shape[1] // tile, axis=1)
+                yield from np.split(filled, filled.shape[1] // BAND, axis=1)
 
+    tiled = height * width >= LARGE
     layered = len(pages) > 1
     metadata = {
         "axes": "CYX" if layered else "YX",
@@ -68,10 +76,10 @@ def write_label_tiff(
     with atomic_path(path) as tmp:
         tifffile.imwrite(
             tmp,
-            tiles(),
+            tiles() if tiled else whole(),
             shape=(len(pages), height, width) if layered else (height, width),
             dtype=dtype,
-            tile=(tile, tile),
+            tile=(BAND, BAND) if tiled else None,
             ome=True,
             bigtiff=len(pages) * height * width * dtype.itemsize >= BIG,
             photometric="minisblack",

@@ -43,9 +43,9 @@ def read_label_layers(path: str | Path) -> LabelLayers:
     """A label image (PNG, TIFF, BMP), or a TIFF whose pages are layers with ids counted over all of them.
 
     A file of ``write_layered_tiff`` gives the same layers and ids. In others the ids, any positive whole
-    numbers, are renumbered 1..N in ascending order. Ids of a TIFF are the numbers as stored, also where white
-    is zero or a palette gives them colours. A file that is not a label image raises a CellMMError that names
-    it.
+    numbers, are renumbered 1..N in ascending order. Ids of a TIFF or PNG are the numbers as stored, also
+    where white is zero or a palette gives them colours. A file that is not a label image raises a
+    CellMMError that names it.
     """
     path = Path(path)
     label, layers = read_ids(path)

@@ -1,6 +1,8 @@
 """PNG, JPEG and BMP: the header, and the pixels as OpenCV decodes them."""
 
 import struct
+import threading
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,10 +23,13 @@ _SOF = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # JPEG markers with the size
 class PictureFile:
     """An image file of one picture: grey, grey and alpha, RGB or RGBA, turned as its EXIF says.
 
-    A palette is replaced by its colours. Alpha is never multiplied into them.
+    A palette is replaced by its colours; ``stored``: the numbers of a PNG's palette, for label images. Alpha
+    is never multiplied into colours.
     """
 
-    def __init__(self, path: Path, kind: str, *, level: int, position: int | None) -> None:
+    white_is_zero = False
+
+    def __init__(self, path: Path, kind: str, *, level: int, position: int | None, stored: bool) -> None:
         if level or position:
             raise CellMMError(
                 f"{path} is a {kind}, which has one level and one position: leave out level and position"
@@ -34,6 +39,8 @@ class PictureFile:
         if kind in _ENDS and _ENDS[kind] not in self._data[-256:]:
             raise CellMMError(f"{path} is cut off after {len(self._data)} bytes: {AGAIN}")
         self._orientation, self._pixel_size, self._pixels = 1, None, None
+        self._stored, self._step = stored, 1
+        self._lock = threading.Lock()
         self.alpha = False
         if kind == "BMP":  # its header tells the channels in a dozen ways
             self._pixels = self._decode()
@@ -47,23 +54,28 @@ class PictureFile:
         self.axes = "YX" if samples == 1 else "YXS"
         self.shape = (height, width, samples)[: len(self.axes)]
 
-    def read(self, region: tuple[int, int, int, int] | None = None) -> np.ndarray:
-        """The pixels as ``axes`` says; ``region``: (top, left, bottom, right)."""
-        if self._pixels is None:
-            check_size(self.path, self.shape)
-            image = self._decode()
-            if self.axes == "YXS" and self.shape[2] == 2:  # OpenCV makes grey and alpha four
-                image = image[..., [0, 3]]
-            image = upright(image, self.axes, self._orientation)
-            if image.shape != self.shape or image.dtype != self.dtype:
-                raise CellMMError(
-                    f"{self.path} gives pixels of shape {image.shape}, its header says {self.shape}: {AGAIN}"
-                )
-            self._pixels = image
+    def read(self, region: tuple[int, int, int, int] | None = None, **numbers: int) -> np.ndarray:
+        """The pixels of the region (top, left, bottom, right), without the axes in ``numbers``."""
+        with self._lock:
+            if self._pixels is None:
+                self._pixels, self._data = self._upright(), None
+        image = self._pixels[..., numbers["S"]] if "S" in numbers else self._pixels
         if region is None:
-            return self._pixels
+            return image
         top, left, bottom, right = region
-        return self._pixels[top:bottom, left:right]
+        return image[top:bottom, left:right]
+
+    def _upright(self) -> np.ndarray:
+        check_size(self.path, self.shape)
+        image = self._decode()
+        if self.axes == "YXS" and self.shape[2] == 2:  # OpenCV makes grey and alpha four
+            image = image[..., [0, 3]]
+        image = upright(image, self.axes, self._orientation)
+        if image.shape != self.shape or image.dtype != self.dtype:
+            raise CellMMError(
+                f"{self.path} gives pixels of shape {image.shape}, its header says {self.shape}: {AGAIN}"
+            )
+        return image
 
     def layout(self) -> FileLayout:
         return FileLayout(
@@ -78,7 +90,7 @@ class PictureFile:
         )
 
     def close(self) -> None:
-        self._pixels = self._data = None
+        self._pixels = self._data = None  # memory, where the object lives on
 
     def _decode(self) -> np.ndarray:
         with stderr_complaints(self.path):
@@ -92,6 +104,8 @@ class PictureFile:
                 ) from error
         if image is None:
             raise CellMMError(f"{self.path} ({len(self._data)} bytes) cannot be read as an image: {AGAIN}")
+        if self._step > 1:
+            image = image // self._step
         if image.ndim == 3 and image.shape[2] in (3, 4):
             code = cv2.COLOR_BGR2RGB if image.shape[2] == 3 else cv2.COLOR_BGRA2RGBA
             image = cv2.cvtColor(image, code)
@@ -108,6 +122,9 @@ class PictureFile:
             raise CellMMError(
                 f"{self.path} says that it has more than 2^30 pixels: crop or tile it, or {AGAIN}"
             )
+        if color == 3 and self._stored:
+            self._data, color = _numbers_as_grey(self._data), 0
+            self._step = 255 // (2**bits - 1)  # OpenCV scales grey of less than 8 bit to 255
         samples = _PNG_SAMPLES[color] + (color in (2, 3) and b"tRNS" in chunks)
         self.alpha = samples in (2, 4)
         if b"eXIf" in chunks:
@@ -138,6 +155,21 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
         length, name = struct.unpack_from(">I4s", data, at)
         yield name, at + 8, length
         at += length + 12
+
+
+def _numbers_as_grey(data: bytes) -> bytes:
+    """The PNG as if the numbers of its palette were grey."""
+    out = data[:8]
+    for name, start, length in _png_chunks(data):
+        body = data[start : start + length]
+        if name == b"IHDR":
+            body = body[:9] + b"\0" + body[10:]
+        elif name in (b"PLTE", b"tRNS", b"hIST", b"sPLT", b"bKGD", b"sBIT"):
+            continue
+        checksum = data[start + length : start + length + 4]
+        out += struct.pack(">I", length) + name + body
+        out += struct.pack(">I", zlib.crc32(name + body)) if name == b"IHDR" else checksum
+    return out
 
 
 def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:

@@ -9,7 +9,7 @@ import tifffile
 
 from cellmm.errors import CellMMError
 
-MAX_PAGES = 10_000
+MAX_PAGES = 100_000
 _MEANINGS = (0, 1, 2, 3, 34892)  # white is zero, black is zero, RGB, palette, linear numbers of a sensor
 _JPEG = (6, 7, 33007, 34892)  # compressions whose YCbCr tifffile turns into RGB
 MAX_PLANES = 2**20  # that a header may state

@@ -1,6 +1,8 @@
 """TIFFs of any kind that tifffile reads: the image asked for, whole or in part, as its tags mean it."""
 
 import math
+import threading
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ from cellmm.io.memory import check_size
 from cellmm.io.tiff_check import check_description, check_meaning, check_pages
 from cellmm.io.tiff_images import TiffImage, absent_files, find_images
 from cellmm.io.tiff_metadata import channel_names, pixel_size
-from cellmm.io.tiff_pages import Region, native, read_page
+from cellmm.io.tiff_pages import Region, SegmentCache, check_end, native, read_page
 
 _LUMA = np.array([0.299, 0.587, 0.114])
 
@@ -30,6 +32,9 @@ class TiffFile:
 
     def __init__(self, path: Path, *, level: int, position: int | None, stored: bool) -> None:
         self.path, self._stored = path, stored
+        self._cache = SegmentCache()
+        self._beside = threading.Lock()  # other files of a set, which are opened and closed for each read
+        self._turned: tuple[dict, np.ndarray] | None = None
         check_pages(path)
         with tiff_complaints(path):
             self._tiff = tifffile.TiffFile(path)
@@ -58,12 +63,14 @@ class TiffFile:
         self._level = self._image.levels[level]
         key = self._key = self._level.key
         check_meaning(path, key)
+        if key.parent is tiff:  # said before tifffile's complaint about a directory after that end
+            check_end(path, key, tiff.filehandle.size)
         tag = key.tags.get("Orientation")
         self._orientation = int(tag.value) if tag is not None and 1 <= int(tag.value) <= 8 else 1
         self._palette = None if self._stored else _colors(tiff, key)
+        self.alpha = len(key.extrasamples) == 1 and int(key.extrasamples[0]) in (1, 2)
         self._names = self._letters()
         self.white_is_zero = _is_white_zero(tiff, key, self._stored)
-        self.alpha = bool(key.extrasamples) and int(key.extrasamples[-1]) in (1, 2)
         self.dtype = np.dtype(np.uint8 if self._palette is not None else key.dtype)
         self.axes, self.shape = _squeezed(self._names, self._level.shape, self._numbers)
         if self._orientation >= 5:
@@ -78,8 +85,7 @@ class TiffFile:
         """Letters of the level's axes: samples that are no colour are channels, a plain stack has pages."""
         axes, key = self._level.axes, self._key
         large = {name for name, size in zip(axes, self._level.shape, strict=True) if size > 1}
-        color = key.photometric in (2, 6) or (bool(key.extrasamples) and int(key.extrasamples[-1]) in (1, 2))
-        if not color and "C" not in large:
+        if key.photometric not in (2, 6) and not self.alpha and "C" not in large:
             axes = axes.replace("C", "Q").replace("S", "C")
         text = self._tiff.pages.first.imagej_description
         if text and "hyperstack=true" not in text and large - set("YXS") == {"Z"}:
@@ -91,12 +97,14 @@ class TiffFile:
 
         Only the pages, tiles or strips that this takes are read and decoded.
         """
+        if region is not None and self._orientation != 1:
+            return self._read_turned(region, numbers)
         numbers = {**numbers, **self._numbers}
-        inside = region if self._orientation == 1 else None
+        sample = numbers.pop("S", None)  # of the colours, which are made from the numbers below
         index = [numbers.get(name, slice(None)) for name in self._names]
-        if inside is not None:
-            index[self._names.index("Y")] = slice(inside[0], inside[2])
-            index[self._names.index("X")] = slice(inside[1], inside[3])
+        if region is not None:
+            index[self._names.index("Y")] = slice(region[0], region[2])
+            index[self._names.index("X")] = slice(region[1], region[3])
         left = [
             (name, len(range(size)[part]))
             for name, size, part in zip(self._names, self._level.shape, index, strict=True)
@@ -106,14 +114,24 @@ class TiffFile:
         axes, shape = "".join(name for name, _ in left), [size for _, size in left]
         check_size(self.path, shape)
         with tiff_complaints(self.path):
-            image = self._pixels(index, inside).reshape(shape)
+            image = self._pixels(index, region).reshape(shape)
         image = self._as_meant(image, axes)
         if self._orientation != 1:
             image = upright(image, axes, self._orientation)
-            if region is not None:
-                cut = {"Y": slice(region[0], region[2]), "X": slice(region[1], region[3])}
-                image = image[tuple(cut.get(name, slice(None)) for name in axes)]
-        return image
+        return image if sample is None else np.take(image, sample, axis=self._sample_axis(axes))
+
+    def _read_turned(self, region: Region, numbers: dict) -> np.ndarray:
+        """A region of an image that is not stored upright, which is read as a whole, once."""
+        turned = self._turned  # another thread may replace it
+        if turned is None or turned[0] != numbers:
+            turned = self._turned = dict(numbers), self.read(**numbers)
+        cut = {"Y": slice(region[0], region[2]), "X": slice(region[1], region[3])}
+        axes = [name for name in self.axes if name not in numbers]
+        return turned[1][tuple(cut.get(name, slice(None)) for name in axes)]
+
+    def _sample_axis(self, axes: str) -> int:
+        """Where the samples are; the colours of a palette come last."""
+        return axes.index("S") if self._palette is None else -1
 
     def _pixels(self, index: list, region: Region | None) -> np.ndarray:
         level, file = self._level, self._tiff.filehandle
@@ -138,7 +156,10 @@ class TiffFile:
         shape, names = list(level.shape[lead:]), self._names[lead:]
         if region is not None:
             shape[names.index("Y")], shape[names.index("X")] = region[2] - region[0], region[3] - region[1]
-        image = np.stack([read_page(self.path, page, region).reshape(shape) for page in wanted])
+        beside = any(page.parent is not self._tiff for page in wanted)
+        with self._beside if beside else nullcontext():
+            pages = [read_page(self.path, page, region, self._cache).reshape(shape) for page in wanted]
+        image = np.stack(pages)
         rest = [part if isinstance(part, int) else slice(None) for part in index[lead:]]
         return image[(slice(None), *rest)]
 
@@ -154,7 +175,7 @@ class TiffFile:
                     "save it with black as zero (photometric 1)"
                 )
             image = ~image if image.dtype == bool else image.dtype.type(top) - image
-        if self.alpha and int(self._key.extrasamples[-1]) == 1 and image.dtype.kind == "u":
+        if self.alpha and int(self._key.extrasamples[0]) == 1 and image.dtype.kind == "u":
             if (np.take(image, -1, axis=axes.index("S")) != top).any():
                 raise CellMMError(
                     f"{self.path} holds colours multiplied by their opacity (associated alpha): save it "
@@ -214,8 +235,8 @@ def _squeezed(names: str, shape: tuple[int, ...], numbers: dict) -> tuple[str, t
 def _is_white_zero(tiff: tifffile.TiffFile, page: tifffile.TiffPage, stored: bool) -> bool:
     """Whether white is zero, and this says something about the numbers that are wanted.
 
-    tifffile writes so all images of 1 bit, in which True is 1. In ImageJ it is a look-up table of the screen:
-    what is selected in a mask is stored as 255, also where it is shown black.
+    tifffile writes all images of 1 bit this way, with True as 1. In ImageJ the tag is a look-up table of the
+    screen: what is selected in a mask is stored as 255, also where it is shown black.
     """
     if page.photometric != 0 or "PhotometricInterpretation" not in page.tags:
         return False

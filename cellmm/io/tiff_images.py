@@ -12,7 +12,8 @@ from cellmm.errors import CellMMError
 from cellmm.io.complaints import AGAIN
 
 _PLAIN = ("shaped", "generic", "uniform")  # tifffile's kinds of series that state no positions
-_BESIDE = {"label", "label image", "macro", "macro image", "thumbnail", "overview", "map"}  # of a slide
+_BESIDE = {"label", "macro", "thumbnail", "overview", "map"}  # names of pictures of a slide
+_BESIDE_OME = {"label image", "macro image"}  # the same, written by Bio-Formats
 _FILE_NAME = re.compile(r"\bFileName\s*=\s*[\"']([^\"']+)")
 _MASTER = re.compile(r"<(?:\w+:)?BinaryOnly\b[^>]*\bMetadataFile\s*=\s*[\"']([^\"']+)")
 
@@ -63,7 +64,9 @@ def find_images(path: Path, tiff: tifffile.TiffFile) -> list[TiffImage]:
         raise CellMMError(f"{path} is damaged: it has no readable page: {AGAIN}")
     _check_kind(path, tiff, found[0].kind)
     found = [part for part in found if not part.keyframe.subfiletype & 5] or found
-    found = [part for part in found if part.name.strip().lower() not in _BESIDE] or found
+    if found[0].kind not in _PLAIN:
+        names = _BESIDE_OME if found[0].kind == "ome" else _BESIDE
+        found = [part for part in found if part.name.strip().lower() not in names] or found
     if found[0].kind == "ome":
         own = [part for part in found if any(page is not None and page.parent is tiff for page in part.pages)]
         found = own or found
@@ -72,14 +75,14 @@ def find_images(path: Path, tiff: tifffile.TiffFile) -> list[TiffImage]:
     for part in found:
         parts = list(part.levels)
         if part.kind == "generic":  # tifffile takes every image of half the size for a level
-            small = [one for one in parts[1:] if one.keyframe.is_reduced or one.keyframe.is_subifd]
+            small = [half for half in parts[1:] if half.keyframe.is_reduced or half.keyframe.is_subifd]
             levels += [[parts[0], *small]]
-            levels += [[one] for one in parts[1:] if one not in small]
+            levels += [[half] for half in parts[1:] if half not in small]
         else:
             levels.append(parts)
     if len(levels) > 1 and all(group[0].kind in _PLAIN for group in levels):
         first = levels[0][0]
-        if all(group[0].shape == first.shape and group[0].dtype == first.dtype for group in levels):
+        if len({(group[0].shape, group[0].dtype, group[0].keyframe.photometric) for group in levels}) == 1:
             pages = [page for group in levels for page in group[0].pages]
             axes, shape = first.get_axes(False), (len(levels), *first.get_shape(False))
             letter = "Q" if "I" in axes else "I"
@@ -88,10 +91,12 @@ def find_images(path: Path, tiff: tifffile.TiffFile) -> list[TiffImage]:
         TiffImage(
             group[0].name if group[0].kind not in _PLAIN else "",
             [
-                _level(one.pages, one.get_axes(False), one.get_shape(False), one.dataoffset, one.keyframe)
-                for one in group
+                _level(
+                    part.pages, part.get_axes(False), part.get_shape(False), part.dataoffset, part.keyframe
+                )
+                for part in group
             ],
-            numbers[id(group[0])],
+            numbers.get(id(group[0]), 0),
             group[0].kind,
         )
         for group in levels

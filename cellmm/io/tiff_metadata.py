@@ -71,10 +71,10 @@ def channel_names(tiff: tifffile.TiffFile, number: int, kind: str) -> tuple[str,
 
 
 def _ome_pixels(tiff: tifffile.TiffFile, number: int) -> ElementTree.Element | None:
-    """The Pixels element of image ``number``."""
+    """The Pixels element of image ``number``; None where tifffile has left out some, as without planes."""
     images = [part for part in ElementTree.fromstring(tiff.ome_metadata) if part.tag.endswith("Image")]
     pixels = [part for image in images for part in image if part.tag.endswith("Pixels")]
-    return pixels[number] if number < len(pixels) else None
+    return pixels[number] if len(pixels) == len(tiff.series) else None
 
 
 def _ome_length(pixels: ElementTree.Element, name: str) -> float | None:

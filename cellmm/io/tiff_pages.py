@@ -2,6 +2,8 @@
 
 import logging
 import math
+import threading
+from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +14,42 @@ from cellmm.errors import CellMMError
 from cellmm.io.complaints import AGAIN
 
 Region = tuple[int, int, int, int]  # top, left, bottom, right; ends excluded
+CACHED = 2**28
 _JPEG = (6, 7, 33007, 34892)
 
 
-def read_page(path: Path, page: tifffile.TiffPage, region: Region | None) -> np.ndarray:
+class SegmentCache:
+    """The strips and tiles that were decoded last: at most ``CACHED`` bytes, but always the last one.
+
+    Regions beside each other share strips and tiles; with the cache each is decoded once. May be used by
+    several threads.
+    """
+
+    def __init__(self) -> None:
+        self.checked: set[tuple[str, int]] = set()  # pages, by file and offset
+        self._parts: OrderedDict[tuple[str, int, int], tuple[np.ndarray | None, tuple]] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def get(self, key: tuple[str, int, int]) -> tuple[np.ndarray | None, tuple] | None:
+        """Pixels and place of a segment, by its file, the offset of its page and its number; or None."""
+        with self._lock:
+            if key in self._parts:
+                self._parts.move_to_end(key)
+            return self._parts.get(key)
+
+    def put(self, key: tuple[str, int, int], pixels: np.ndarray | None, place: tuple) -> None:
+        with self._lock:
+            if key in self._parts:
+                return
+            self._parts[key] = pixels, place
+            self._bytes += 0 if pixels is None else pixels.nbytes
+            while self._bytes > CACHED and len(self._parts) > 1:
+                _, (old, _) = self._parts.popitem(last=False)
+                self._bytes -= 0 if old is None else old.nbytes
+
+
+def read_page(path: Path, page: tifffile.TiffPage, region: Region | None, cache: SegmentCache) -> np.ndarray:
     """Pixels of the region (None: all) in native byte order; only its strips or tiles are decoded.
 
     The shape is (separate samples, depth, height, width, samples of a pixel).
@@ -25,7 +59,9 @@ def read_page(path: Path, page: tifffile.TiffPage, region: Region | None) -> np.
     if closed:
         file.open()
     try:
-        _check_segments(path, page, file.size)
+        if (file.path, page.offset) not in cache.checked:
+            _check_segments(path, page, file.size)
+            cache.checked.add((file.path, page.offset))
         _, depth, height, width, _ = key.shaped
         whole = region is None or region == (0, 0, height, width)
         if key.is_memmappable and not whole:
@@ -35,7 +71,7 @@ def read_page(path: Path, page: tifffile.TiffPage, region: Region | None) -> np.
         if whole or depth > 1:
             image = page.asarray(squeeze=False, maxworkers=1).reshape(key.shaped)
             return image if whole else _cut(image, region)
-        return _segments(page, region)
+        return _segments(page, region, cache)
     finally:
         if closed:
             file.close()
@@ -51,7 +87,7 @@ def _cut(image: np.ndarray, region: Region) -> np.ndarray:
     return image[:, :, top:bottom, left:right]
 
 
-def _segments(page: tifffile.TiffPage, region: Region) -> np.ndarray:
+def _segments(page: tifffile.TiffPage, region: Region, cache: SegmentCache) -> np.ndarray:
     """The region from the strips or tiles that it touches."""
     key = page.keyframe
     planes, _, height, width, samples = key.shaped
@@ -66,11 +102,16 @@ def _segments(page: tifffile.TiffPage, region: Region) -> np.ndarray:
     ]
     options = dict(jpegtables=page.jpegtables, jpegheader=key.jpegheader) if key.compression in _JPEG else {}
     out = np.full((planes, 1, bottom - top, right - left, samples), key.nodata, key.dtype)
-    found = page.parent.filehandle.read_segments(
-        [page.dataoffsets[i] for i in indices], [page.databytecounts[i] for i in indices], indices
-    )
-    for data, index in found:
-        pixels, (plane, _, y, x, _), _ = key.decode(data, index, **options)
+    file = page.parent.filehandle
+    known = {i: cache.get((file.path, page.offset, i)) for i in indices}
+    new = [i for i in indices if known.get(i) is None]
+    found = file.read_segments([page.dataoffsets[i] for i in new], [page.databytecounts[i] for i in new], new)
+    for data, i in found:
+        pixels, place, _ = key.decode(data, i, **options)
+        known[i] = pixels, place
+        cache.put((file.path, page.offset, i), pixels, place)
+    for i in indices:
+        pixels, (plane, _, y, x, _) = known[i]
         if pixels is None:
             continue
         y1, x1 = min(y + pixels.shape[1], bottom), min(x + pixels.shape[2], right)
@@ -81,13 +122,19 @@ def _segments(page: tifffile.TiffPage, region: Region) -> np.ndarray:
     return out
 
 
+def check_end(path: Path, page: tifffile.TiffPage, size: int) -> None:
+    """Raise CellMMError where the pixels of a page end after the ``size`` of its file."""
+    parts = zip(page.dataoffsets, page.databytecounts, strict=False)
+    if max((start + count for start, count in parts), default=0) > size:
+        raise CellMMError(f"{path} is cut off after {size} bytes: {AGAIN}")
+
+
 def _check_segments(path: Path, page: tifffile.TiffPage, size: int) -> None:
     starts, counts = page.dataoffsets, page.databytecounts
     number = 1 if page.keyframe.is_contiguous else math.prod(page.keyframe.chunked)
     if not starts or min(len(starts), len(counts)) < number:
         raise CellMMError(f"{path} is damaged, it holds {len(starts)} of {number} strips or tiles: {AGAIN}")
-    if max(start + count for start, count in zip(starts, counts, strict=False)) > size:
-        raise CellMMError(f"{path} is cut off after {size} bytes: {AGAIN}")
+    check_end(path, page, size)
     empty = sum(not (start and count) for start, count in zip(starts, counts, strict=False))
     if empty == len(starts):
         raise CellMMError(f"{path} is damaged, its strips or tiles are empty: {AGAIN}")

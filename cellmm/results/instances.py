@@ -156,7 +156,7 @@ class Instances:
         """The cells as a stack of label images, which keeps overlap; ids count from 1."""
         return LabelLayers.from_rles(self.masks.to_rles(), self.shape)
 
-    def layers(self) -> list[tuple[MaskRuns, np.ndarray]]:
+    def in_layers(self) -> list[tuple[MaskRuns, np.ndarray]]:
         """The cells as layers without overlap, at least one: the masks of each, and their ids from 1."""
         layer = assign_layers(self.masks)
         cells = [np.flatnonzero(layer == i) for i in range(int(layer.max(initial=0)) + 1)]

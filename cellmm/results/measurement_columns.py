@@ -90,5 +90,5 @@ def in_order(names: Iterable[str]) -> list[str]:
     names = set(names)
     order = [name for c in COLUMNS for name in (c.name, c.in_micrometres) if name in names]
     channels = sorted({int(name.rsplit("-", 1)[1]) for name in names if name.startswith("intensity_")})
-    kinds = [column.name for column in INTENSITY]
-    return order + [f"{kind}-{channel}" for channel in channels for kind in kinds]
+    intensities = [f"{column.name}-{channel}" for channel in channels for column in INTENSITY]
+    return order + [name for name in intensities if name in names]

@@ -20,9 +20,7 @@ FROM_SPACING = ("axis_major_length", "axis_minor_length", "feret_diameter_max", 
 RATIOS = ("eccentricity", "orientation")
 
 
-def measure(
-    instances: Instances, image: ImageSource | np.ndarray | None = None
-) -> dict[str, np.ndarray]:
+def measure(instances: Instances, image: ImageSource | np.ndarray | None = None) -> dict[str, np.ndarray]:
     """Measure every cell whole, whatever lies over it; the cost is that of the cells' own boxes.
 
     The columns are those of ``cellmm.results.measurement_columns``; where the pixel size is known, also those
@@ -35,7 +33,7 @@ def measure(
             are read; None: no intensities.
 
     Returns:
-        N values for each column. ``class`` and ``overlap_*s`` are text.
+        N values for each column. ``class`` is text; ``overlap_labels`` and ``overlap_areas`` hold str.
 
     Raises:
         ValueError: an image of another size than that of the cells.
@@ -89,7 +87,7 @@ def _measure_group(
     image: "ImageSource | _Array | None",
     pixel_size: tuple[float, float] | None,
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Columns of ``cells``; those in micrometres where ``pixel_size`` is given: pixels that are not square."""
+    """Columns of ``cells``; with ``pixel_size``, of pixels that are not square, also in micrometres."""
     crops, corners = zip(*(masks.crop(cell) for cell in cells), strict=True)
     corners = np.array(corners)
     labels, places = _sheet(crops)
@@ -116,7 +114,7 @@ def _measure_group(
 
 
 def _sheet(crops: Sequence[np.ndarray]) -> tuple[np.ndarray, list[tuple[int, int]]]:
-    """The crops, bool (h, w), side by side as the labels 1 to n of one image, and their first pixels there."""
+    """The crops, bool (h, w), as the labels 1 to n of one image, and their first pixels there."""
     width = max(1500, max(crop.shape[1] for crop in crops) + 2 * GAP)
     places: list[tuple[int, int]] = [(0, 0)] * len(crops)
     top, left, bottom = GAP, GAP, GAP
@@ -153,7 +151,9 @@ def _perimeter(crop: np.ndarray, pixel_size: tuple[float, float]) -> float:
     """The way around the cell and its holes, through the middles of the pixels at the border."""
     borders, _ = cv2.findContours(crop.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     steps = [np.diff(border[:, 0], axis=0, append=border[:1, 0]) for border in borders]
-    return float(sum(np.hypot(step[:, 0] * pixel_size[1], step[:, 1] * pixel_size[0]).sum() for step in steps))
+    return float(
+        sum(np.hypot(step[:, 0] * pixel_size[1], step[:, 1] * pixel_size[0]).sum() for step in steps)
+    )
 
 
 def _resampled(crop: np.ndarray, pixel_size: tuple[float, float]) -> np.ndarray:
@@ -193,7 +193,7 @@ def _overlaps(masks: MaskRuns) -> dict[str, np.ndarray]:
         if pairs.stop - pairs.start > 1:  # pixels that several others share count once
             covered[cell] = _covered(masks, cell, theirs[pairs].tolist())
     area = masks.areas()
-    values = (np.array(labels, dtype=str), np.array(areas, dtype=str), covered, covered / np.maximum(area, 1))
+    values = (np.array(labels, object), np.array(areas, object), covered, covered / np.maximum(area, 1))
     return dict(zip((column.name for column in OVERLAP), values, strict=True))
 
 

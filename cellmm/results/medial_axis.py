@@ -39,9 +39,10 @@ def measure_axes(labels: np.ndarray, num: int) -> dict[str, np.ndarray]:
     """Measure cells that lie apart, at least 3 pixels of 0 between them and around them.
 
     The axis is the longest path in the skeleton. A smoothing spline (Dierckx, 1982) takes the steps of the
-    pixels out of it; its ends, where a skeleton turns into corners, are replaced by straight lines to the tips
-    of the cell. A cell that is hardly longer than wide has the straight line through its centroid, along its
-    longest direction, as its axis. A closed skeleton is cut open: the length of a ring is that of its midline.
+    pixels out of it; its ends, where a skeleton turns into corners, are replaced by straight lines to the
+    tips of the cell. A cell that is hardly longer than wide has the straight line through its centroid,
+    along its longest direction, as its axis. A closed skeleton is cut open: the length of a ring is that of
+    its midline.
 
     Args:
         labels: int (H, W), the cells 1 to ``num``, each in one piece.
@@ -117,9 +118,7 @@ def _measure(pixels: np.ndarray, path: np.ndarray | None, distance: np.ndarray) 
     return _along_line(pixels, distance)
 
 
-def _along_spline(
-    core: np.ndarray, closed: bool, distance: np.ndarray, noise: float
-) -> tuple[float, ...]:
+def _along_spline(core: np.ndarray, closed: bool, distance: np.ndarray, noise: float) -> tuple[float, ...]:
     """The values of a cell with an axis through the pixels ``core``, (n, 2)."""
     points = np.concatenate([core, core[:1]]) if closed else core
     spline, _ = splprep(points.T.astype(np.float64), s=noise**2 * len(points), per=int(closed), quiet=2)
@@ -165,7 +164,7 @@ def _way_out(start: np.ndarray, direction: np.ndarray, distance: np.ndarray) -> 
 
 
 def _widths(axis: np.ndarray, direction: np.ndarray, distance: np.ndarray) -> np.ndarray:
-    """Widths (n,) at the points ``axis``, (n, 2) and 0.5 pixels apart: from border to border, at right angles.
+    """Widths (n,) at the points ``axis``, (n, 2) and 0.5 pixels apart: from border to border.
 
     Each is the mean over about a radius of the axis, which evens out the steps of the pixels.
     """

@@ -46,7 +46,7 @@ class Record:
     """What became of one image.
 
     Args:
-        name: of the image in the results: that of its file, with ``_p002`` and ``_t0003`` if there are several.
+        name: of the image in the results: that of its file, with ``_p002`` and ``_t0003`` where needed.
         stem: of the files of its results.
         file: ``InputFile.name`` of its file.
         number, total: which image of its file it is, from 0, and how many the file holds.

@@ -113,6 +113,11 @@ def _resample(
     x0, y0, x1, y1 = box
     box_to_patch = original_to_grid @ np.array([[1, 0, x0], [0, 1, y0], [0, 0, 1]], dtype=np.float64)
     box_to_patch[:2, 2] -= first[::-1]
+    left, top = np.rint(box_to_patch[:2, 2]).astype(int)
+    if np.array_equal(box_to_patch, [[1, 0, left], [0, 1, top], [0, 0, 1]]):
+        part = patch[max(top, 0) : top + y1 - y0, max(left, 0) : left + x1 - x0]
+        if part.shape == (y1 - y0, x1 - x0):  # pixel for pixel
+            return part
     return cv2.warpAffine(
         patch,
         box_to_patch[:2],
@@ -130,16 +135,20 @@ def _around_mask(
     first = [max(0, -int(o)) for o in origin]
     end = [min(side, whole - int(o)) for side, whole, o in zip(prob.shape, shape, origin, strict=True)]
     inside = prob[first[0] : max(end[0], 0), first[1] : max(end[1], 0)] > mask_thr
-    index, begins = [], []
+    spans, begins = [], []
     for axis in (0, 1):
         hit = np.flatnonzero(inside.any(1 - axis))
         if not len(hit):
             return None
-        start = int(origin[axis])
-        begin = start + first[axis] + int(hit[0]) - 1
-        on_map = np.arange(begin, begin + int(hit[-1] - hit[0]) + 3).clip(0, shape[axis] - 1)
-        index.append(on_map - start)
-        begins.append(begin)
+        spans.append((first[axis] + int(hit[0]) - 1, first[axis] + int(hit[-1]) + 2))
+        begins.append(int(origin[axis]) + spans[axis][0])
+    if all(low >= 0 and high <= last for (low, high), last in zip(spans, end, strict=True)):
+        rows, cols = (slice(low, high) for low, high in spans)
+        return np.ascontiguousarray(prob[rows, cols], dtype=np.float32), begins[0], begins[1]
+    index = [
+        (np.arange(low, high) + int(o)).clip(0, whole - 1) - int(o)
+        for (low, high), o, whole in zip(spans, origin, shape, strict=True)
+    ]
     known = [(line >= 0) & (line < side) for line, side in zip(index, prob.shape, strict=True)]
     rows, cols = (line.clip(0, side - 1) for line, side in zip(index, prob.shape, strict=True))
     patch = prob[np.ix_(rows, cols)] * (known[0][:, None] & known[1])
@@ -148,10 +157,13 @@ def _around_mask(
 
 def _runs(inside: np.ndarray, x0: int, y0: int, height: int) -> tuple[np.ndarray, np.ndarray]:
     """Start and length of the runs of a mask (h, w) at (y0, x0) down the columns of the whole image."""
-    columns = np.zeros((inside.shape[1], height), dtype=np.int8)
-    columns[:, y0 : y0 + inside.shape[0]] = inside.T
-    edges = np.flatnonzero(np.diff(columns.ravel(), prepend=0, append=0))
-    return x0 * height + edges[::2].astype(np.int64), np.diff(edges)[::2].astype(np.int64)
+    rows = inside.shape[0]
+    side = rows if rows == height else rows + 1  # a run ends with its column, unless that goes on in the next
+    columns = np.zeros((inside.shape[1], side), dtype=np.int8)
+    columns[:, :rows] = inside.T
+    edges = np.flatnonzero(np.diff(columns.ravel(), prepend=np.int8(0), append=np.int8(0)))
+    col, row = np.divmod(edges[::2].astype(np.int64), side)
+    return (x0 + col) * height + y0 + row, (edges[1::2] - edges[::2]).astype(np.int64)
 
 
 def _mapped_box(matrix: np.ndarray, x0: float, y0: float, x1: float, y1: float) -> np.ndarray:

@@ -9,7 +9,7 @@ _base_ = [
 ]
 max_iters = 2000
 train_pipeline = [
-    dict(type="LoadImage"),
+    dict(type="LoadImage", z="channels"),
     dict(type="LoadCells", cache=True),
     _base_.rescale,
     _base_.normalize,

@@ -62,7 +62,7 @@ BAD = {
     "two pages in a ring": (pages(1, 0), f"its page 2 leads back.*{AGAIN}"),
     "a ring, Motorola": (pages(1, 2, 1, order=">"), f"its page 3 leads back.*{AGAIN}"),
     "a ring, BigTIFF": (pages(1, 1, big=True), f"its page 2 leads back.*{AGAIN}"),
-    "400,000 pages": (many_pages, "more than 10000 pages: save one image per file"),
+    "400,000 pages": (many_pages, "more than 100000 pages: save one image per file"),
     "10^9 channels": (
         described(OME.format(c=10**9, z=1, planes=1, first=10**9 - 1)),
         f"states 1000000000 planes, more than.*{AGAIN}",

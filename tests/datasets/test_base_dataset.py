@@ -2,11 +2,14 @@ import random
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from mmengine.runner import Runner
 
 from cellmm.datasets import CellDataset
 from cellmm.errors import CellMMError
+from cellmm.io.images import read_image
+from cellmm.io.sources import ReadOptions, open_images
 from cellmm.registry import DATASETS
 
 
@@ -89,3 +92,28 @@ def test_lazy_init_builds_the_index_on_first_use():
 def test_every_dataset_is_in_the_registry():
     names = {"CellCocoDataset", "LabelImageDataset", "MaskFolderDataset", "BBBC010Dataset", "DSB2018Dataset"}
     assert names | {"LIVECellDataset"} <= set(DATASETS.module_dict)
+
+
+class Frames(CellDataset):
+    """Each frame of a film is an image."""
+
+    def load_data_list(self):
+        frames = open_images(self.ann_file, ReadOptions(z="max"))
+        return [
+            dict(img_path=str(frame.path), img_source=frame, img_id=i, instances=[])
+            for i, frame in enumerate(frames)
+        ]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_images_that_are_a_part_of_a_file(tmp_path, workers):
+    film = np.random.default_rng(0).integers(0, 60_000, (3, 2, 16, 24), dtype=np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", film, imagej=True, metadata={"axes": "TZYX"})
+    steps = [dict(type="LoadImage", z="max"), dict(type="PackCellInputs")]
+    dataset = Frames(ann_file=tmp_path / "a.tif", pipeline=steps, allow_empty=True)
+    loader = torch.utils.data.DataLoader(dataset, batch_size=None, num_workers=workers)
+    for item, frame in zip(loader, film, strict=True):
+        np.testing.assert_array_equal(item["inputs"][0], frame.max(axis=0))
+        sample = item["data_samples"]
+        again = read_image(sample.img_path, sample.read_options)
+        np.testing.assert_array_equal(again[..., 0], frame.max(axis=0))

@@ -122,3 +122,17 @@ def test_folders_are_written_whole_or_not_at_all(tmp_path):
         raise ValueError("stop")
     assert (path / "0" / "c").read_text() == "second"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(OSError, match=r"file/a\.ome\.zarr'$"),
+        atomic_folder(tmp_path / "file" / "a.ome.zarr"),
+    ):
+        pass
+    with pytest.raises(OSError, match=r"a\.ome\.zarr'$"), atomic_folder(tmp_path / "a.ome.zarr") as folder:
+        (folder / ("x" * 300)).touch()
+    with pytest.raises(FileNotFoundError, match=r"other\.txt'$"), atomic_folder(tmp_path / "a.ome.zarr"):
+        (tmp_path / "other.txt").read_text()
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

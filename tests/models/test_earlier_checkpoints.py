@@ -166,15 +166,21 @@ def case(request):
     return name, model, EXPECTED[name]
 
 
-def test_the_same_cells_are_found(case):
-    """Convolutions of other processors differ in the last bits: scores to 1e-4, masks to a pixel or two."""
+@pytest.mark.parametrize("fused", [False, True])
+def test_the_same_cells_are_found(case, fused):
+    """Convolutions of other processors differ in the last bits: scores to 1e-4, masks to a pixel or two.
+
+    Fused, they differ by a little more, and a pixel that passes the threshold changes its mask's score.
+    """
     name, model, expected = case
     model.eval()
+    if fused:
+        model.fuse_for_inference()
     with torch.no_grad():
         sample = model(**model.data_preprocessor(batch(name), False), mode="predict")[0]
     found = sample.pred_instances
     assert len(found) == len(expected["masks"])
-    np.testing.assert_allclose(found.scores.numpy(), expected["scores"], rtol=1e-4)
+    np.testing.assert_allclose(found.scores.numpy(), expected["scores"], rtol=3e-3 if fused else 1e-4)
     assert found.labels.tolist() == expected["labels"]
     differ = rle.decode(found.masks) != rle.decode(expected["masks"])
     assert differ.sum((1, 2)).max() <= 2

@@ -8,7 +8,7 @@ from skimage.draw import ellipse
 from skimage.measure import regionprops_table
 
 from cellmm.results import Instances
-from cellmm.results.measurement_columns import COLUMNS, INTENSITY, in_order
+from cellmm.results.measurement_columns import BOX, COLUMNS, INTENSITY, SHAPE, in_order
 from cellmm.results.measurements import measure
 from cellmm.structures import MaskRuns
 from cellmm.testing.writers import ArraySource
@@ -26,14 +26,13 @@ def oval(long=25, short=7, angle=0.5):
     return mask
 
 
-def test_columns_are_those_of_scikit_image(cell_names=("area", "solidity", "perimeter", "orientation")):
+def test_columns_are_those_of_scikit_image():
     image = np.random.default_rng(0).integers(0, 60000, (80, 90, 2), dtype=np.uint16)
     found = measure(cells_of([oval()], [(10, 20)], (80, 90)), image)
     labels = np.zeros((80, 90), int)
     labels[10:71, 20:81] = oval()
-    names = [c.name for c in COLUMNS if c.name not in ("class", "score") and not c.name.startswith(("overlap_", "area_o"))]
-    names = [n for n in names if n not in ("length", "width_mean", "width_max", "curvature")]
-    names = dict.fromkeys(name.split("-")[0] for name in names + [c.name for c in INTENSITY])
+    columns = [COLUMNS[0], *BOX, *SHAPE, *INTENSITY]
+    names = dict.fromkeys(column.name.split("-")[0] for column in columns)
     theirs = regionprops_table(labels, image, properties=list(names))
     for name, values in theirs.items():
         assert found[name] == pytest.approx(values, rel=1e-9), name
@@ -44,7 +43,7 @@ def test_columns_are_those_of_scikit_image(cell_names=("area", "solidity", "peri
 
 
 def test_overlaps_by_hand():
-    """Cell 1 shares 2 x 2 pixels with 2 and 2 x 4 with 3, which share 2 x 2 with each other; cell 4 is alone."""
+    """Cell 1 shares 2 x 2 pixels with 2 and 2 x 4 with 3, which share 2 x 4 with each other."""
     crops = [np.ones((4, 4), bool), np.ones((4, 4), bool), np.ones((2, 8), bool), np.ones((1, 1), bool)]
     found = measure(cells_of(crops, [(0, 0), (2, 2), (2, 0), (8, 8)], (9, 9), (0.5, 0.5)))
     assert found["overlap_labels"].tolist() == ["2 3", "1 3", "1 2", ""]
@@ -97,7 +96,7 @@ def test_micrometres_of_square_pixels():
 
 @pytest.mark.parametrize("angle", [0.0, 0.5, 1.1, np.pi / 2])
 def test_pixels_that_are_not_square(angle):
-    """The same cell, 40 x 8 um, in square pixels and in pixels of twice the height: what counts is the shape."""
+    """The same cell, 40 x 8 um, in square pixels and in pixels of twice the height."""
     found = []
     for height in (0.25, 0.5):
         y, x = np.mgrid[-25:25:height, -25:25:0.25]
@@ -106,7 +105,14 @@ def test_pixels_that_are_not_square(angle):
         found.append(measure(cells_of([mask], [(0, 0)], mask.shape, (height, 0.25))))
     square, other = found
     assert square["length_um"] == pytest.approx(40, abs=0.5)
-    for name in ("length", "width_mean", "axis_major_length", "axis_minor_length", "feret_diameter_max", "centroid-0"):
+    for name in (
+        "length",
+        "width_mean",
+        "axis_major_length",
+        "axis_minor_length",
+        "feret_diameter_max",
+        "centroid-0",
+    ):
         assert other[f"{name}_um"] == pytest.approx(square[f"{name}_um"], rel=0.02, abs=0.3), name
     for name in ("area_um2", "area_convex_um2"):
         assert other[name] == pytest.approx(square[name], rel=0.03), name

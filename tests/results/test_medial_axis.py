@@ -1,7 +1,7 @@
 """Length, width and curvature against shapes whose values are known.
 
-Tolerances in pixels: bars and arcs of any direction 1 % + 1 in length, 0.5 in mean width (0.1 in the mean over the
-directions), 0.8 in the largest width, 0.004 (1/px) in curvature; discs 1 in length and width.
+Tolerances in pixels: bars and arcs of any direction 1 % + 1 in length, 0.5 in mean width (0.1 in the mean
+over the directions), 0.8 in the largest width, 0.004 (1/px) in curvature; discs 1 in length and width.
 """
 
 import numpy as np
@@ -58,7 +58,9 @@ def test_straight_bars_of_any_direction(length, width, flat):
     assert np.mean(widths) == pytest.approx(width, abs=0.1)
 
 
-@pytest.mark.parametrize(("radius", "width", "span"), [(40, 8, 2), (30, 6, 3), (60, 10, 2.5), (80, 5, 1), (50, 4, 5)])
+@pytest.mark.parametrize(
+    ("radius", "width", "span"), [(40, 8, 2), (30, 6, 3), (60, 10, 2.5), (80, 5, 1), (50, 4, 5)]
+)
 def test_bent_bars(radius, width, span):
     found = measured(arc(radius, width, span))
     length = radius * span + width
@@ -76,7 +78,9 @@ def test_discs(radius):
     assert found["curvature"] == 0
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (1, 20), (2, 20), (3, 20), (4, 40), (5, 40), (11, 60), (10, 10), (10, 25)])
+@pytest.mark.parametrize(
+    "shape", [(1, 1), (1, 20), (2, 20), (3, 20), (4, 40), (5, 40), (11, 60), (10, 10), (10, 25)]
+)
 def test_blocks_of_pixels_are_exact(shape):
     found = measured(np.ones(shape, bool))
     values = [found["length"], found["width_mean"], found["width_max"]]

@@ -39,10 +39,14 @@ class Page(HTMLParser):
 
 
 def row_of(number, num_cells=3, pixel_size=(0.5, 0.5), **fields):
-    values = dict(score=np.full(num_cells, 0.5), area=np.full(num_cells, 12.0), length=np.full(num_cells, 5.0))
+    values = dict(
+        score=np.full(num_cells, 0.5), area=np.full(num_cells, 12.0), length=np.full(num_cells, 5.0)
+    )
     values |= dict(width_mean=np.full(num_cells, 2.0), area_overlap=np.zeros(num_cells))
     if pixel_size:
-        values |= dict(area_um2=values["area"] / 4, length_um=values["length"] / 2, width_mean_um=np.ones(num_cells))
+        values |= dict(
+            area_um2=values["area"] / 4, length_um=values["length"] / 2, width_mean_um=np.ones(num_cells)
+        )
     fields = dict(measurements=values, shape=(30, 40), pixel_size=pixel_size, thumbnail=JPEG[:99]) | fields
     return ReportRow(f"image {number}.tif", num_cells, **fields)
 
@@ -57,13 +61,23 @@ def test_what_the_page_says(tmp_path):
     rows.append(row_of(2, 1, warnings=("a quarter of the image is black",)))
     page = page_of(tmp_path, rows, {"Model": "DiskMask", "Config": "a.py"}, ["2 files are left out"])
     assert "4 cells in 4 images" in page.text
-    for text in ("1 failed", "2 warnings", "1 image without cells", "DiskMask", "a.py", "2 files are left out"):
+    for text in (
+        "1 failed",
+        "2 warnings",
+        "1 image without cells",
+        "DiskMask",
+        "a.py",
+        "2 files are left out",
+    ):
         assert text in re.sub(r"\s+", " ", page.text), text
     assert page.text.count("install bioio-czi") == 2
     assert page.text.count("a quarter of the image is black") == 2
     assert "Pixel size 0.5 µm" in re.sub(r"\s+", " ", page.text)
     assert [row["data-state"] for row in page.all("tr")[1:]] == ["cells", "empty", "failed", "cells"]
-    assert page.all("tr")[1] | {"data-area": "3.0", "data-length": "2.5", "data-width": "1.0"} == page.all("tr")[1]
+    assert (
+        page.all("tr")[1] | {"data-area": "3.0", "data-length": "2.5", "data-width": "1.0"}
+        == page.all("tr")[1]
+    )
 
 
 def test_no_images_no_cells(tmp_path):
@@ -143,7 +157,12 @@ def test_parts_give_the_page(odd, source, tmp_path):
     row = ReportRow.load(part)
     direct = ReportRow.of_image(odd, source, measure(odd, source))
     assert (row.name, row.num_cells, row.shape, row.pixel_size) == (odd.name, 6, (30, 40), (0.5, 0.25))
-    assert (row.thumbnail, row.picture, row.error, row.warnings) == (direct.thumbnail, direct.picture, None, ())
+    assert (row.thumbnail, row.picture, row.error, row.warnings) == (
+        direct.thumbnail,
+        direct.picture,
+        None,
+        (),
+    )
     writer.collect(tmp_path / "a.html", [part], failures=[ReportRow("b", error="bad")], about={"Model": "M"})
     write_report(tmp_path / "b.html", [direct, ReportRow("b", error="bad")], {"Model": "M"})
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
@@ -155,7 +174,9 @@ def test_parts_give_the_page(odd, source, tmp_path):
 def test_an_image_that_cannot_be_drawn(odd):
     row = ReportRow.of_image(odd, ArraySource(np.full((30, 40, 1), np.nan, np.float32)), measure(odd))
     assert row.picture is row.thumbnail is None
-    assert row.warnings == ("there is no picture: the image holds NaN or infinite values and cannot be shown",)
+    assert row.warnings == (
+        "there is no picture: the image holds NaN or infinite values and cannot be shown",
+    )
     assert ReportRow.of_image(odd, None, measure(odd)).picture is None
 
 
@@ -163,7 +184,9 @@ def test_previews_of_large_images_are_drawn_from_strips(monkeypatch):
     monkeypatch.setattr("cellmm.results.report.preview.STRIP", 50_000)
     image = np.zeros((1003, 1501, 1), np.uint16)
     image[200:400, 300:700] = 4000
-    masks = MaskRuns.from_crops([np.ones((200, 400), bool), np.zeros((1, 1), bool)], [(200, 300), (0, 0)], (1003, 1501))
+    masks = MaskRuns.from_crops(
+        [np.ones((200, 400), bool), np.zeros((1, 1), bool)], [(200, 300), (0, 0)], (1003, 1501)
+    )
     cells = Instances(masks, np.ones(2, np.float32), np.zeros(2, np.int64))
     rows = []
 
@@ -211,7 +234,9 @@ def test_histograms_of_few_values(values):
     start, width, counts = histogram.bars(whole=True)
     assert counts.sum() == len(values)
     assert width == int(width) and start == int(start)
-    assert Figure("Cells per image", "images", "cells", histogram, whole=True).svg.count("<rect") == len(counts)
+    assert Figure("Cells per image", "images", "cells", histogram, whole=True).svg.count("<rect") == len(
+        counts
+    )
 
 
 def test_ticks_are_round():

@@ -31,7 +31,13 @@ class Browser:
     def __init__(self, program, folder):
         read, self._write = os.pipe()
         self._read, write = os.pipe()
-        options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe", "--no-first-run"]
+        options = [
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--remote-debugging-pipe",
+            "--no-first-run",
+        ]
         options += ["--disable-dev-shm-usage", f"--user-data-dir={folder / 'profile'}"]
         command = ["bash", "-c", f'exec "$@" 3<&{read} 4>&{write}', "bash", program, *options]
         log = open(folder / "browser.txt", "wb")  # noqa: SIM115
@@ -81,8 +87,10 @@ class Browser:
     def click(self, selector):
         """Click into the middle of an element with the mouse."""
         x, y = self.run(
-            f"(() => {{ const e = document.querySelector({selector!r}); e.scrollIntoView({{block: 'center'}});"
-            "const b = e.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; })()"
+            f"(() => {{ const element = document.querySelector({selector!r});"
+            "element.scrollIntoView({block: 'center'});"
+            "const box = element.getBoundingClientRect();"
+            "return [box.x + box.width / 2, box.y + box.height / 2]; })()"
         )
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
@@ -148,7 +156,9 @@ def page(tmp_path_factory):
     rows.insert(2, ReportRow("broken.tif", error="broken.tif is cut off: copy it again"))
     path = folder / "report.html"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cellmm.results.report.page.EMBEDDED", sum(len(r.picture) for r in rows[:-1] if r.picture))
+        patch.setattr(
+            "cellmm.results.report.page.EMBEDDED", sum(len(r.picture) for r in rows[:-1] if r.picture)
+        )
         write_report(path, rows, {"Model": "DiskMask"}, ["a warning"])
     assert 'data-large="overlays/' in path.read_text(encoding="utf-8")
     return path
@@ -160,12 +170,16 @@ def opened(browser, page):
     browser.open(page)
     yield browser
     assert browser.faults == []
-    assert all(url.startswith(("data:", f"{page.parent.as_uri()}/")) for url in browser.requests), browser.requests
+    assert all(url.startswith(("data:", f"{page.parent.as_uri()}/")) for url in browser.requests), (
+        browser.requests
+    )
 
 
 def names(browser):
     """The images in sight, from top to bottom."""
-    return browser.run("[...document.querySelectorAll('tbody tr:not([hidden])')].map((row) => row.dataset.name)")
+    return browser.run(
+        "[...document.querySelectorAll('tbody tr:not([hidden])')].map((row) => row.dataset.name)"
+    )
 
 
 def test_names_are_shown_as_they_are(opened):
@@ -177,7 +191,9 @@ def test_names_are_shown_as_they_are(opened):
 
 def test_every_picture_has_loaded_and_a_text(opened):
     opened.run("document.querySelectorAll('tbody img').forEach((image) => { image.loading = 'eager'; })")
-    opened.wait("[...document.querySelectorAll('tbody img')].every((image) => image.complete && image.naturalWidth)")
+    opened.wait(
+        "[...document.querySelectorAll('tbody img')].every((image) => image.complete && image.naturalWidth)"
+    )
     texts = opened.run("[...document.querySelectorAll('tbody img, svg')].map((e) => e.alt || e.ariaLabel)")
     assert len(texts) == 5 + 5 and all(texts)
 
@@ -185,7 +201,9 @@ def test_every_picture_has_loaded_and_a_text(opened):
 def test_a_thumbnail_opens_large(opened):
     assert not opened.run("document.getElementById('large').open")
     opened.click("tr[data-name='b9.tif'] .thumb")
-    opened.wait("document.getElementById('large').open && document.getElementById('large-picture').naturalWidth > 300")
+    opened.wait(
+        "document.getElementById('large').open && document.getElementById('large-picture').naturalWidth > 300"
+    )
     assert opened.run("document.getElementById('large-name').textContent") == "b9.tif"
     assert opened.run("document.getElementById('large-facts').textContent") == "1 cell"
     assert opened.run("document.getElementById('large-picture').alt") == "b9.tif: 1 outlined cell"
@@ -195,15 +213,22 @@ def test_a_thumbnail_opens_large(opened):
     opened.press("ArrowLeft", 37)
     opened.wait("document.getElementById('large-name').textContent === 'b10.tif'")
     assert opened.run("document.getElementById('previous').disabled")
+    opened.click("#next")
+    opened.wait("document.getElementById('large-name').textContent === 'b9.tif'")
+    opened.click("#previous")  # which is disabled from now on
+    opened.press("ArrowRight", 39)
+    opened.wait("document.getElementById('large-name').textContent === 'b9.tif'")
     opened.press("Escape", 27)
     opened.wait("!document.getElementById('large').open")
-    assert opened.run("document.activeElement.closest('tr').dataset.name") == "b10.tif"
+    opened.wait("document.activeElement.closest('tr')?.dataset.name === 'b9.tif'")
 
 
 def test_a_picture_beside_the_page_opens_large(opened):
     opened.click("tr[data-name='linked.tif'] .thumb")
     opened.wait("document.getElementById('large-picture').naturalWidth > 300")
-    assert opened.run("document.getElementById('large-picture').src").endswith("/overlays/linked%20%23%25.jpg")
+    assert opened.run("document.getElementById('large-picture').src").endswith(
+        "/overlays/linked%20%23%25.jpg"
+    )
     opened.click("#close")
     opened.wait("!document.getElementById('large').open")
 

@@ -1,6 +1,7 @@
 """A window gives what the same probabilities in a whole map give, also where it reaches over the map."""
 
 import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -51,3 +52,23 @@ def test_five_thousand_cells_of_a_large_image_take_seconds():
     )
     assert time.perf_counter() - start < 30
     assert len(kept) == 5000 and (rle.area(masks) == 1600).all()
+
+
+def test_a_mask_costs_its_own_box_and_not_the_height_of_the_image():
+    size = (2_000_000, 900)
+    windows = [np.ones((6, 8), np.float32)] * 20
+    frame = dict(stride=1, img_shape=size, to_original=np.eye(3), ori_shape=size)
+    places = np.random.default_rng(0).integers(0, 800, (20, 2)) * (2000, 1)
+    tracemalloc.start()
+    masks, _ = masks_in_original_frame(windows, origins=places, grid_shape=size, **frame)
+    assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    tracemalloc.stop()
+    assert rle.bbox(masks).tolist() == [[x, y, 8, 6] for y, x in places.tolist()]
+
+
+def test_columns_that_fill_the_height_are_one_run():
+    frame = dict(stride=1, img_shape=(5, 6), to_original=np.eye(3), ori_shape=(5, 6))
+    masks, _ = masks_in_original_frame(
+        [np.ones((5, 3), np.float32)], origins=np.array([[0, 2]]), grid_shape=(5, 6), **frame
+    )
+    assert masks == rle.encode(np.pad(np.ones((1, 5, 3), bool), ((0, 0), (0, 0), (2, 1))))

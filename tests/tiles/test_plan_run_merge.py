@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+from torch import nn
 
 from cellmm.apis.inferencer import CellInferencer
 from cellmm.commands import cli
 from cellmm.commands.tiles import piece_numbers
 from cellmm.errors import CellMMError
+from cellmm.registry import MODELS
 from cellmm.tiles.plan import PiecePlan, piece_path, share
 from tests.fuzz.exact_model import write_exact_model
 
@@ -179,3 +181,46 @@ def test_numbers_of_pieces():
     assert piece_numbers(None, 3) == [0, 1, 2] and piece_numbers(["2", "0-1", "1"], 3) == [0, 1, 2]
     with pytest.raises(CellMMError, match="--piece 1-x: give numbers"):
         piece_numbers(["1-x"], 3)
+
+
+class BrightMap(nn.Module):
+    """A map of probabilities: the image itself."""
+
+    target = "cytoplasm"
+
+    def __init__(self):
+        super().__init__()
+        self.threshold = nn.Parameter(torch.tensor(0.5))
+
+    def forward(self, features):
+        return features[0]
+
+    def loss(self, features, samples):
+        return dict(loss_threshold=self.threshold)
+
+    def predict_maps(self, features):
+        return features[0][:, 0].clamp(0, 1)
+
+
+def test_maps_of_pieces_are_those_of_the_whole_image(work, tmp_path):
+    """A model without cells: its maps are averaged over the tiles, in predict and in merge alike."""
+    config = tmp_path / "config.py"
+    text = config.read_text().replace(NORMALIZE, "dict(type='Normalize', mode='divide', divisor=1000)")
+    text = text.replace("type='BrightSpots'", "type='BrightMap'")
+    config.write_text(text.replace("model = dict(", "model = dict(\n    instance_head=None,"))
+    folder = tmp_path / "pieces"
+    MODELS.register_module(module=BrightMap, force=True)
+    try:
+        whole = work[: work.index("--tile")]
+        cli.main(["predict", *whole, "--tile", "0", "--out", str(tmp_path / "whole")])
+        cli.main(["predict", *work, "--out", str(tmp_path / "one")])
+        assert tiles("plan", *work, "--pieces", 5, "--out", folder) == 0
+        assert tiles("run", folder, "--piece", "3-4", "0-2", "--device", "cpu") == 0
+        tiles("merge", folder, "--out", tmp_path / "two", "--device", "cpu")
+    finally:
+        MODELS.module_dict.pop("BrightMap")
+    one, two = files_of(tmp_path / "one"), files_of(tmp_path / "two")
+    assert one == two and "maps/large_cytoplasm.tif" in one
+    for name in (name for name in one if name.startswith("maps/") and name.endswith(".tif")):
+        found, expected = (tifffile.imread(tmp_path / run / name) for run in ("one", "whole"))
+        assert found.shape == expected.shape and np.abs(found.astype(int) - expected).max() <= 1

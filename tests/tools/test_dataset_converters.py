@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from pycocotools.coco import COCO
 
 from cellmm.datasets import CellCocoDataset
@@ -120,3 +121,17 @@ def test_livecell(convert, real_data):
     assert counts(coco) == (5, 1243)
     assert coco["images"][0]["id"] == 512647
     assert coco["images"][0]["file_name"] == "livecell_train_val_images/MCF7_Phase_G4_2_02d16h00m_1.tif"
+
+
+def test_images_are_read_as_asked_for(convert, small):
+    """The planes of a z-stack, by the option of LoadImage."""
+    for name in ("a", "b"):
+        (small / f"images/{name}.png").unlink()
+        image = np.zeros((4, 10, 12), np.uint16)
+        options = dict(photometric="minisblack", metadata={"axes": "ZYX"})
+        tifffile.imwrite(small / f"images/{name}.tif", image, **options)
+    masks = (small, "--mask-pattern", r"(?P<image>.+)_[0-9]\.png")
+    with pytest.raises(SystemExit, match=r"^error: .*a\.tif has 4 focal planes: choose --z max"):
+        convert("masks_to_coco.py", *masks)
+    assert counts(convert("masks_to_coco.py", *masks, "--load-image", "z=max")) == (2, 4)
+    assert counts(convert("label_images_to_coco.py", small, "--load-image", "z=1")) == (2, 4)

@@ -5,6 +5,8 @@ import tifffile
 import torch
 from mmengine.structures import BaseDataElement, InstanceData
 
+from cellmm.errors import CellMMError
+from cellmm.io.sources import ReadOptions
 from cellmm.registry import VISUALIZERS
 from cellmm.structures import CellSample, rle
 from cellmm.visualization import CellVisualizer
@@ -105,3 +107,18 @@ def test_maps_where_there_are_no_cells_to_draw(sample, tmp_path):
         "a", np.zeros((40, 50)), sample, out_file=tmp_path / "a.png", scale=1, draw_gt=False
     )
     assert cv2.imread(str(tmp_path / "a.png")).shape == (62, 162, 3)
+
+
+def test_reads_the_image_as_the_dataset_did(sample, tmp_path):
+    """A plane of a z-stack, as ``read_options`` of the sample says."""
+    stack = np.zeros((4, 40, 50), np.uint16)
+    stack[2, :20] = 1000
+    tifffile.imwrite(tmp_path / "a.tif", stack, photometric="minisblack", metadata={"axes": "ZYX"})
+    visualizer, path = CellVisualizer(name="plane"), str(tmp_path / "a.tif")
+    plain = dict(draw_gt=False, draw_pred=False, out_file=tmp_path / "a.png", scale=1)
+    with pytest.raises(CellMMError, match=r"a\.tif has 4 focal planes"):
+        visualizer.add_datasample("a", path, sample, **plain)
+    sample.set_metainfo(dict(read_options=ReadOptions(z=2)))
+    visualizer.add_datasample("a", path, sample, **plain)
+    picture = cv2.imread(str(tmp_path / "a.png"))
+    assert picture[:20].min() > 200 and picture[20:].max() < 20

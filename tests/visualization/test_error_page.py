@@ -3,10 +3,12 @@
 import tracemalloc
 
 import numpy as np
+import tifffile
 
 from cellmm.evaluation.functional import ClassInImage, find_errors
+from cellmm.io.sources import ReadOptions
 from cellmm.structures import rle as rle_ops
-from cellmm.visualization.error_page import COLORS, MEANING, draw_errors
+from cellmm.visualization.error_page import COLORS, MEANING, draw_errors, write_page
 
 
 def boxes_on(shape, *boxes):
@@ -60,3 +62,13 @@ def test_a_large_image_is_shrunk_before_it_is_drawn():
 
 def test_every_kind_has_a_color_of_its_own_and_a_meaning():
     assert list(COLORS) == list(MEANING) and len(set(COLORS.values())) == len(COLORS)
+
+
+def test_the_page_reads_images_as_the_dataset_did(tmp_path):
+    """A frame of a film."""
+    film = np.random.default_rng(0).integers(0, 60_000, (3, 50, 60), dtype=np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", film, imagej=True, metadata={"axes": "TYX"})
+    where = str(tmp_path / "a.tif"), ReadOptions(time=1)
+    row = dict(img_id=1, image="a.tif", S=1.0)
+    write_page(tmp_path / "page.html", title="x", tables=[], images=[(where, {}, {}, row)])
+    assert (tmp_path / "images" / "001_a.jpg").is_file()

@@ -2,6 +2,8 @@
 
 import argparse
 
+from mmengine.config import DictAction
+
 from cellmm.datasets import LabelImageDataset
 from cellmm.datasets.to_coco import convert_to_coco
 
@@ -14,6 +16,14 @@ parser.add_argument("--img-suffix", nargs="+", help="such as .tif; several: the 
 parser.add_argument("--label-suffix", help="such as _masks.png")
 parser.add_argument("--pattern", default="*", help="which image names, such as train_*")
 parser.add_argument("--class-name", default="cell")
+parser.add_argument(
+    "--load-image",
+    nargs="+",
+    action=DictAction,
+    default={},
+    metavar="KEY=VALUE",
+    help="how the config's LoadImage reads the images, such as z=max or level=1",
+)
 args = parser.parse_args()
 convert_to_coco(
     lambda: LabelImageDataset(
@@ -24,6 +34,7 @@ convert_to_coco(
         label_suffix=args.label_suffix,
         pattern=args.pattern,
         metainfo={"classes": (args.class_name,)},
+        pipeline=[dict(type="LoadImage", **args.load_image)],
     ),
     args.out,
 )

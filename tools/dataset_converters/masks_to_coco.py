@@ -2,6 +2,8 @@
 
 import argparse
 
+from mmengine.config import DictAction
+
 from cellmm.datasets import MaskFolderDataset
 from cellmm.datasets.to_coco import convert_to_coco
 
@@ -15,6 +17,14 @@ parser.add_argument(
 )
 parser.add_argument("--mask-pattern", help='such as "(?P<image>.+)_[0-9]+[.]png"')
 parser.add_argument("--class-name", default="cell")
+parser.add_argument(
+    "--load-image",
+    nargs="+",
+    action=DictAction,
+    default={},
+    metavar="KEY=VALUE",
+    help="how the config's LoadImage reads the images, such as z=max or level=1",
+)
 parser.add_argument("--allow-empty", action="store_true", help="accept images without a mask")
 args = parser.parse_args()
 patterns = {"img_pattern": args.img_pattern, "mask_pattern": args.mask_pattern}
@@ -24,6 +34,7 @@ convert_to_coco(
         img_dir=args.img_dir,
         mask_dir=args.mask_dir,
         metainfo={"classes": (args.class_name,)},
+        pipeline=[dict(type="LoadImage", **args.load_image)],
         allow_empty=args.allow_empty,
         **{name: pattern for name, pattern in patterns.items() if pattern is not None},
     ),

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ class LoadImage(BaseTransform):
 
     The image is that of ``img_path``, a file or files whose channels are joined; where the results hold an
     ``img_source`` (an ImageSource) or an array ``img`` already, it is that one, and ``img_path`` is its name
-    unless it is set. Also sets ``img_shape`` and
+    unless it is set (see ``open``). Also sets ``img_shape`` and
     ``ori_shape``, (h, w), ``to_original``, the identity, ``pixel_size`` and ``read_options``.
 
     Args:
@@ -86,8 +87,10 @@ class LoadImage(BaseTransform):
         return to_float32(pixels, source.path or source.name)
 
     def transform(self, results: dict) -> dict:
-        source = results.pop("img_source", None)
-        if source is None:
+        options, source = self.options, results.pop("img_source", None)
+        if source is not None:
+            options = replace(options, time=source.time, position=source.position)
+        else:
             source = open_image(results["img"] if "img" in results else results["img_path"], self.options)
         results.setdefault("img_path", str(source.path or source.name))
         image = read_image(source, grey=self.model_channels == count_files(source))
@@ -100,7 +103,7 @@ class LoadImage(BaseTransform):
             )
         self._check_channels(image.shape[2], source)
         results.update(img=image, img_shape=shape, ori_shape=shape, to_original=np.eye(3))
-        results.update(pixel_size=source.pixel_size, read_options=self.options)
+        results.update(pixel_size=source.pixel_size, read_options=options)
         return results
 
     def _check_channels(self, count: int, source: ImageSource) -> None:

@@ -69,7 +69,7 @@ def open_image_file(path: Path, options: ReadOptions, name: str) -> list[Stack]:
         array = FileArray(path, own.axes, own.shape, own.dtype, level=options.level, position=position)
         if own is layout:
             array.take(file)
-        opaque = own.alpha and own.dtype.kind == "u" and _is_opaque(array)
+        opaque = own.alpha and "S" in own.axes and own.dtype.kind == "u" and _is_opaque(array)
         stacks.append(Stack(array, own.axes, name, path, own.pixel_size, own.channel_names, opaque=opaque))
     return stacks
 

@@ -1,5 +1,6 @@
 """Files of microscope makers, through bioio and the reader of each format, where the user has it."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -40,14 +41,19 @@ def open_microscope_file(path: Path, options: ReadOptions, name: str) -> list[St
     except CellMMError:
         raise
     except UnsupportedFileFormatError as error:
-        raise _no_reader(path) from error
+        reader = READERS[path.suffix.lower()]
+        if find_spec(reader.replace("-", "_")) is None:
+            raise _no_reader(path) from error
+        raise CellMMError(
+            f"{path} cannot be read by {reader}: copy it again, or export it as OME-TIFF"
+        ) from error
     except Exception as error:  # each reader fails in its own way
         text = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise CellMMError(f"{path} cannot be read by bioio ({text}): export it as OME-TIFF") from error
 
 
 def _no_reader(path: Path) -> CellMMError:
-    reader = READERS.get(path.suffix.lower(), "a reader of it, see https://bioio-devs.github.io/bioio")
+    reader = READERS[path.suffix.lower()]
     return CellMMError(f'{path}: {path.suffix} files need a reader: pip install "cellmm[bioio]" {reader}')
 
 

@@ -174,10 +174,19 @@ def _channel_numbers(stack: Stack, count: int, wanted) -> list[int]:
     return numbers
 
 
+def _lie_apart(array: Sliceable, axis: int) -> bool:
+    """Whether entries of an axis before Y and X can be read one by one at no extra cost."""
+    chunks = getattr(array, "chunks", None)  # of zarr a number per axis, of dask the sizes
+    if chunks is None:
+        return not isinstance(array, np.ndarray)
+    return np.max(chunks[axis]) == 1
+
+
 @dataclass(frozen=True)
 class StackImage:
-    """An ImageSource in a stack. Each of the ``planes`` is read on its own, channels that are not beside each
-    other in the file, too.
+    """An ImageSource in a stack.
+
+    Each of the ``planes`` is read on its own, and so are channels that lie in pages or chunks of their own.
     """
 
     name: str
@@ -223,7 +232,7 @@ class StackImage:
         part = {**part, "Z": plane}
         letter = next((name for name in "CS" if name in axes), None)
         first = letter is not None and axes.index(letter) < max(axes.index("Y"), axes.index("X"))
-        if first and not isinstance(array, np.ndarray):
+        if first and _lie_apart(array, axes.index(letter)):
             channels = [self._slice(part, letter, number) for number in self.channels]
             return np.stack([channel[..., 0] for channel in channels], axis=-1)
         image = self._slice(part, letter, slice(None))
@@ -236,7 +245,13 @@ class StackImage:
         """Pixels (h, w, c) of ``channels``."""
         axes = self.stack.axes
         index = tuple(channels if name == letter else part.get(name, 0) for name in axes)
-        image = np.asarray(self.stack.array[index])
+        try:
+            image = np.asarray(self.stack.array[index])
+        except (CellMMError, MemoryError):
+            raise
+        except Exception as error:  # zarr, bioio and their codecs fail in many ways
+            text = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            raise CellMMError(f"{self.stack.what} cannot be read ({text}): copy it again") from error
         image = image.astype(image.dtype.newbyteorder("="), copy=False)
         left = [name for name, of_axis in zip(axes, index, strict=True) if isinstance(of_axis, slice)]
         if letter not in left:

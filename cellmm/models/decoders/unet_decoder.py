@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from cellmm.checks import check_whole
 from cellmm.models.feature_spec import FeatureSpec, channels_of, specs_on
 from cellmm.models.layers import ConvStack
+from cellmm.models.layers.fused import UpsampledConv, tail_of
 from cellmm.registry import MODELS
 
 
@@ -48,21 +49,35 @@ class SEUNetDecoder(BaseModule):
                 f"widths must have one entry fewer than the encoder has maps, got {widths} for maps of "
                 f"{in_channels} channels"
             )
-        self.keep_skips = keep_skips
+        self.keep_skips, self.fused = keep_skips, None
         skips, below = in_channels[:-1], (*widths[1:], in_channels[-1])
         kept = skips if keep_skips else (0,) * len(widths)
         out_channels = (*(w + k for w, k in zip(widths, kept, strict=True)), in_channels[-1])
         self.out_specs = specs_on(out_channels, (spec.grid for spec in in_specs))
+        self.skips = skips
         self.levels = nn.ModuleList(
             ConvStack(skip + low, width, depth=depth, norm=norm, se=se)
             for skip, low, width in zip(skips, below, widths, strict=True)
         )
 
+    def fuse_for_inference(self) -> None:
+        """Convolve what is upsampled before it is, see UpsampledConv, once the norms are folded."""
+        self.fused = nn.ModuleList(
+            nn.ModuleList([UpsampledConv(level[0], slice(skip, None), slice(0, skip)), tail_of(level)])
+            for skip, level in zip(self.skips, self.levels, strict=True)
+        )
+        self.levels = None
+
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         x = features[-1]
         outputs = [x]
-        for skip, level in zip(reversed(features[:-1]), reversed(self.levels), strict=True):
-            x = F.interpolate(x, size=skip.shape[-2:], mode="nearest")
-            x = level(torch.cat([skip, x], dim=1))
+        for i in reversed(range(len(features) - 1)):
+            skip = features[i]
+            if self.fused is None:
+                x = F.interpolate(x, size=skip.shape[-2:], mode="nearest")
+                x = self.levels[i](torch.cat([skip, x], dim=1))
+            else:
+                joined, tail = self.fused[i]
+                x = tail(joined(x, skip))
             outputs.append(torch.cat([x, skip], dim=1) if self.keep_skips else x)
         return outputs[::-1]

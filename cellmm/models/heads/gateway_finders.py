@@ -66,7 +66,9 @@ class PeakFinder:
             smooth = F.avg_pool2d(smooth, 3, 1, 1, count_include_pad=False)
         smooth = smooth.mul(1000).round() / 1000  # so that the top of a sure disk is flat
         reach = int(self.radius)
-        peak = (smooth == F.max_pool2d(smooth, 2 * reach + 1, 1, reach)) & (smooth >= self.score_thr)
+        highest = F.max_pool2d(smooth, (2 * reach + 1, 1), 1, (reach, 0))
+        highest = F.max_pool2d(highest, (1, 2 * reach + 1), 1, (0, reach))
+        peak = (smooth == highest) & (smooth >= self.score_thr)
         points = _middles(peak[0, 0])
         probs = smooth[0, 0, points[:, 0], points[:, 1]]
         probs, order = probs.sort(descending=True, stable=True)

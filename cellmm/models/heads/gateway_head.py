@@ -1,5 +1,6 @@
 """Instances through gateways: the head of DiskMask."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -12,9 +13,13 @@ from cellmm.models.feature_spec import FeatureSpec, channels_of
 from cellmm.models.heads.gateway_targets import ImageTargets
 from cellmm.models.heads.gateway_windows import DecodedMasks, cut_windows
 from cellmm.models.heads.gateways import SampledGateways
+from cellmm.models.layers.fused_deco_net import DOUBT, FusedDecoNet
+from cellmm.models.layers.patches import cut_patches
 from cellmm.models.renamed_keys import rename_on_load
 from cellmm.registry import MODELS, TASK_UTILS
 from cellmm.structures import CellSample, PredictedInstances
+
+SHARED = 1.5  # times the map: of so many pixels of windows on, what they share is computed once
 
 
 @MODELS.register_module()
@@ -97,6 +102,7 @@ class GatewayHead(BaseModule):
         self.score_thrs = {f"{k}.score_thr": p.score_thr for k, p in parts.items() if hasattr(p, "score_thr")}
         stride, origin = self.grid.stride, self.grid.origin
         self.out_spec = FeatureSpec(1, stride, origin + stride * self.mask_decoder.origin)
+        self.fused: FusedDecoNet | None = None
         self._check_parts()
         rename_on_load(self, {"deco_net.": "mask_decoder.", "quality.": "scoring.objectness."})
 
@@ -140,6 +146,35 @@ class GatewayHead(BaseModule):
         logits, coarsest = self.mask_decoder(x, maps)
         return logits[:, 0].float(), coarsest
 
+    def fuse_for_inference(self) -> None:
+        """Decode with a FusedDecoNet where DecoNet has that form, once the norms are folded."""
+        if FusedDecoNet.fits(self.mask_decoder):
+            self.fused = FusedDecoNet(self.features, self.mask_decoder)
+
+    def draw_windows(
+        self,
+        features: list[Tensor],
+        f: Tensor,
+        image: Tensor,
+        first: Tensor,
+        gates: Tensor,
+        shared: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """As ``decode_windows``, the fastest way; pixels that surely do not belong to a mask may be -30.
+
+        Fused, ``f`` is the finest of the maps, of which F is made where it is needed; ``shared``: see
+        FusedDecoNet.
+        """
+        if self.fused is None:
+            return self.decode_windows(features, f, image, first, gates)
+        height, width = gates.shape[-2:]
+        levels = [i for i in self.mask_decoder.levels if i]
+        skips = [
+            cut_patches(features[i], image, first // 2**i, (height // 2**i, width // 2**i)) for i in levels
+        ]
+        least = min(DOUBT, self.test_cfg.mask_thr)
+        return self.fused(f, skips, image, first, gates, least, shared)
+
     def loss(self, features: list[Tensor], samples: list[CellSample]) -> dict[str, Tensor]:
         """The losses of ``criterion`` and of ``scoring``."""
         outputs = self(features)
@@ -178,12 +213,14 @@ class GatewayHead(BaseModule):
     @torch.no_grad()
     def predict(self, features: list[Tensor], samples: list[CellSample]) -> list[PredictedInstances]:
         """The instances of each image, in windows, with the gateways as ``points``, best first."""
-        outputs = self(features)
-        class_probs = outputs["disk_logits"].softmax(1)
-        return [
-            self._predict_image(features, outputs["features"], image, probs)
-            for image, probs in enumerate(class_probs)
-        ]
+        if self.fused is None:
+            outputs = self(features)
+            f, disk_logits = outputs["features"], outputs["disk_logits"]
+        else:  # it cuts patches out of the maps, and makes F of them
+            features = [x.contiguous(memory_format=torch.channels_last) for x in features]
+            f, disk_logits = features[0], self.disk_logits(features[0]).float()
+        class_probs = disk_logits.softmax(1)
+        return [self._predict_image(features, f, image, probs) for image, probs in enumerate(class_probs)]
 
     def _predict_image(
         self, features: list[Tensor], f: Tensor, image: int, class_probs: Tensor
@@ -193,10 +230,14 @@ class GatewayHead(BaseModule):
         gateways = self.finder.find(disk_probs)
         row, col = gateways.pixels()
         probs = disk_probs[row, col]
+        shared = None
+        windows = len(gateways) * math.prod(self.windows.shape_on(f.shape[-2:]))
+        if self.fused is not None and self.mask_decoder.levels and windows > SHARED * math.prod(f.shape[-2:]):
+            shared = self.fused.share(features[1][image : image + 1])
 
         def decode(which: Tensor, first: Tensor, gates: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             images = torch.full_like(which, image)
-            logits, coarsest = self.decode_windows(features, f, images, first, gates)
+            logits, coarsest = self.draw_windows(features, f, images, first, gates, shared)
             scores = self.scoring(logits, coarsest, probs[which], mask_thr)
             return logits.sigmoid(), first + self.mask_decoder.origin, scores
 

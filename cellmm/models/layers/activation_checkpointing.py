@@ -1,10 +1,13 @@
 """Activations that are computed again with the gradients, to save memory."""
 
-from collections.abc import Iterator
+import difflib
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
+
+from cellmm.errors import CellMMError
 
 
 class CheckpointedSequential(nn.Sequential):
@@ -39,3 +42,25 @@ class CheckpointedSequential(nn.Sequential):
             for norm, (momentum, num_batches) in zip(norms, before, strict=True):
                 norm.momentum = momentum
                 norm.num_batches_tracked.copy_(num_batches)
+
+
+def recompute_activations(model: nn.Module, names: Sequence[str]) -> None:
+    """Set ``activation_checkpointing`` of the stacks ``names`` of the model, as ``encoder.levels.0``.
+
+    Raises:
+        CellMMError: there is no such stack.
+    """
+    stacks = {name: m for name, m in model.named_modules() if isinstance(m, CheckpointedSequential)}
+    for name in names:
+        if not stacks:
+            raise CellMMError(
+                "model.activation_checkpointing: the model has no stack of convolutions that can be "
+                "computed again; leave it out"
+            )
+        if name not in stacks:
+            near = difflib.get_close_matches(name, stacks, 1, 0)
+            raise CellMMError(
+                f"model.activation_checkpointing: there is no stack of convolutions {name!r}; did you "
+                f"mean {near[0]}?"
+            )
+        stacks[name].activation_checkpointing = True

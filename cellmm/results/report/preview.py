@@ -62,7 +62,7 @@ def _shrunk(strip: np.ndarray, factor: int) -> np.ndarray:
 
 
 def _shrunk_masks(masks: MaskRuns, factor: int, shape: tuple[int, int]) -> MaskRuns:
-    """The masks where a pixel belongs to a cell that covers any of the ``factor`` x ``factor`` pixels there."""
+    """The masks in large pixels, each of those cells that cover any of its ``factor`` x ``factor`` pixels."""
     crops, corners = [], []
     for i in range(len(masks)):
         crop, corner = masks.crop(i)

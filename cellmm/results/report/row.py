@@ -74,7 +74,7 @@ class ReportRow:
         )
 
     def save(self, path: Path) -> None:
-        """Write an .npz file, from which ``load`` makes the row again; the picture has to be bytes or None."""
+        """Write an .npz file for ``load``; the picture has to be bytes or None."""
         values = {
             "name": np.array(self.name),
             "num_cells": np.array(self.num_cells),
@@ -114,4 +114,6 @@ class ReportRow:
                 warnings=tuple(values["warnings"].tolist()),
             )
         except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise CellMMError(f"{path} is not a part of a report ({error}): predict the image again") from error
+            raise CellMMError(
+                f"{path} is not a part of a report ({error}): predict the image again"
+            ) from error

@@ -24,7 +24,7 @@ class LayeredTiffWriter:
     suffix = ".ome.tif"
 
     def write(self, path: Path, instances: Instances, source: ImageSource | None) -> Counter[str]:
-        _write(path, instances, instances.layers())
+        _write(path, instances, instances.in_layers())
         return Counter()
 
 

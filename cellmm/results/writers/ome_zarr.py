@@ -45,7 +45,7 @@ class OmeZarrWriter:
         scale = instances.pixel_size or (1.0, 1.0)
         unit = {} if instances.pixel_size is None else {"unit": "micrometer"}
         space = [{"name": name, "type": "space", **unit} for name in "yx"]
-        pages = instances.layers()
+        pages = instances.in_layers()
         names = [f"layer_{i + 1}" for i in range(len(pages))]
         with_image = self.image and source is not None
         with atomic_folder(path) as folder:

@@ -39,7 +39,9 @@ class ParquetWriter:
         columns = measured(instances, source)
         name = instances.name.encode("utf-8", "backslashreplace").decode()
         arrays = [pa.array([name] * len(instances), pa.string())]
-        arrays += [pa.array(column, from_pandas=True) for column in columns.values()]
+        for column in columns.values():
+            text = column.dtype.kind in "OU"
+            arrays.append(pa.array(column, pa.string() if text else None, from_pandas=True))
         with atomic_path(path) as tmp:
             parquet.write_table(pa.table(arrays, names=[IMAGE, *columns]), tmp)
         return Counter()
@@ -68,7 +70,9 @@ class ParquetWriter:
             for part in parts:
                 table = parquet.read_table(part, partitioning=None)
                 columns = [
-                    table[field.name] if field.name in table.column_names else pa.nulls(len(table), field.type)
+                    table[field.name]
+                    if field.name in table.column_names
+                    else pa.nulls(len(table), field.type)
                     for field in schema
                 ]
                 file.write_table(pa.table(columns, schema=schema))

@@ -12,7 +12,7 @@ rescale = dict(type="Rescale", factor=0.5)
 normalize = dict(type="Normalize", mode="mean_std")  # ours
 
 train_pipeline = [
-    dict(type="LoadImage"),
+    dict(type="LoadImage", z="channels"),
     dict(type="LoadCells"),
     rescale,
     normalize,
@@ -20,7 +20,7 @@ train_pipeline = [
     dict(type="PackCellInputs"),
 ]
 test_pipeline = [
-    dict(type="LoadImage"),
+    dict(type="LoadImage", z="channels"),
     dict(type="LoadCells", keep_original=True),
     rescale,
     normalize,

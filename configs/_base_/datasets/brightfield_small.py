@@ -6,14 +6,14 @@ simulation = dict(folder=data_root, splits=dict(train=160, val=16, test=32), sce
 dataset = dict(type="SimulatedDataset", data_root=data_root, simulation=simulation, class_agnostic=True)
 
 before_targets = [
-    dict(type="LoadImage"),
+    dict(type="LoadImage", z="channels"),
     dict(type="LoadCells", cache=True),
     dict(type="Normalize", mode="mean_std"),
     _base_.flips,
 ]
 train_pipeline = [*before_targets, dict(type="PackCellInputs")]
 test_pipeline = [
-    dict(type="LoadImage"),
+    dict(type="LoadImage", z="channels"),
     dict(type="LoadCells", keep_original=True),
     dict(type="Normalize", mode="mean_std"),
     dict(type="PackCellInputs"),

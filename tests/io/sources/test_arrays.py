@@ -74,6 +74,24 @@ def test_a_part_computes_its_chunks_alone(kind):
     assert len(seen) == 1, seen
 
 
+def test_channels_in_one_chunk_are_read_at_once(opened):
+    seen = []
+
+    class Store(zarr.storage.MemoryStore):
+        async def get(self, key, *args, **kwargs):
+            seen.append(key)
+            return await super().get(key, *args, **kwargs)
+
+    image = np.stack([GRADIENT + i for i in range(4)])
+    array = zarr.create_array(store=Store(), data=image, chunks=(4, 10, 10))
+    (source,) = open_images(zarr.open_array(array.store, mode="r"), ReadOptions(channels=[3, 0]))
+    seen.clear()
+    part = source.read(12, 3, 18, 9)
+    np.testing.assert_array_equal(part, image[[3, 0], 12:18, 3:9].transpose(1, 2, 0))
+    assert len(seen) == 1, seen
+    opened(da.from_array(image, chunks=(2, 10, 10)), channels=[3, 0])
+
+
 @pytest.mark.parametrize(
     ("image", "options", "message"),
     [

@@ -55,6 +55,51 @@ def test_a_part_decodes_its_tiles_or_strips_alone(tmp_path, monkeypatch, layout)
     assert len(read) == (1 if layout != "packed_strips" else 2), "of 64 tiles or 16 strips of each channel"
 
 
+@pytest.mark.parametrize("layout", ["packed_tiles", "packed_strips", "one_packed_strip"])
+def test_parts_beside_each_other_decode_each_tile_or_strip_once(tmp_path, monkeypatch, layout):
+    image = np.random.default_rng(0).integers(0, 60_000, (96, 96), dtype=np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", image, **LAYOUTS[layout])
+    source, decoded = open_image(tmp_path / "a.tif"), []
+    decode = tifffile.TiffPage.decode
+
+    def counted(page):
+        def function(data, index, **options):
+            decoded.append(index)
+            return decode.func(page)(data, index, **options)
+
+        return function
+
+    monkeypatch.setattr(tifffile.TiffPage, "decode", property(counted))
+    for top in range(0, 90, 10):
+        for left in range(0, 90, 10):
+            part = source.read(top, left, min(top + 20, 96), min(left + 20, 96))
+            np.testing.assert_array_equal(part[..., 0], image[top : top + 20, left : left + 20])
+    assert sorted(decoded) == list(range(dict(packed_tiles=9, packed_strips=6, one_packed_strip=1)[layout]))
+    monkeypatch.setattr("cellmm.io.tiff_pages.CACHED", 100)
+    few = open_image(tmp_path / "a.tif")
+    np.testing.assert_array_equal(few.read(0, 0, 90, 90), few.read_all()[:90, :90])
+
+
+@pytest.mark.parametrize("orientation", [2, 3, 6, 8])
+def test_parts_of_an_image_that_is_turned(tmp_path, opened, orientation):
+    image = np.arange(40 * 30, dtype=np.uint16).reshape(40, 30)
+    tag = (274, "H", 1, orientation, True)
+    tifffile.imwrite(tmp_path / "a.tif", image, extratags=[tag], compression="zlib", rowsperstrip=8)
+    (source,) = opened(tmp_path / "a.tif")
+    turned = {2: image[:, ::-1], 3: image[::-1, ::-1], 6: np.rot90(image, -1), 8: np.rot90(image)}
+    np.testing.assert_array_equal(source.read_all()[..., 0], turned[orientation])
+
+
+def test_empty_tiles_are_told_once(tmp_path, said):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        tiles = iter([b"\1" * 256, b"", b"\1" * 256, b"\1" * 256])
+        file.write(tiles, shape=(32, 32), dtype=np.uint8, tile=(16, 16), compression=1)
+    source = open_image(tmp_path / "a.tif")
+    for top in (0, 8, 16):
+        source.read(top, 0, top + 8, 32)
+    assert len(said) == 1 and "1 of 4 strips or tiles are empty" in said[0]
+
+
 def test_a_part_of_an_uncompressed_file_is_mapped(tmp_path, monkeypatch):
     image = np.random.default_rng(0).integers(0, 60_000, (64, 48), dtype=np.uint16)
     tifffile.imwrite(tmp_path / "a.tif", image)
@@ -115,7 +160,9 @@ def test_choices_that_do_not_fit_are_one_line(ome_tiff, options, message):
 
 
 def test_the_only_image_is_asked_for(ome_tiff):
-    with pytest.raises(CellMMError, match=r"3 images, 1 positions and 3 time points: choose with --time N \("):
+    with pytest.raises(
+        CellMMError, match=r"3 images, 1 positions and 3 time points: choose with --time N \("
+    ):
         open_image(ome_tiff, ReadOptions(z=0))
     assert open_image(ome_tiff, ReadOptions(z=0, time=1)).name == "a_t0001"
 
@@ -159,6 +206,15 @@ def test_planes_of_one_channel_become_channels(tmp_path, opened):
     tifffile.imwrite(tmp_path / "c.tif", np.zeros((20, 40, 30), np.uint8), metadata=None)
     with pytest.raises(CellMMError, match=r"c\.tif has shape \(20, 40, 30\): say with channel_axis"):
         open_images(tmp_path / "c.tif")
+
+
+def test_planes_that_are_stored_as_a_colour_with_alpha_are_planes(tmp_path, opened):
+    """tifffile writes four planes like that where it is not told the photometric interpretation."""
+    image = np.arange(4 * 40 * 30, dtype=np.uint16).reshape(4, 40, 30)
+    options = dict(photometric="rgb", planarconfig="separate", extrasamples=["unassalpha"])
+    tifffile.imwrite(tmp_path / "a.tif", image, metadata={"axes": "ZYX"}, **options)
+    (source,) = opened(tmp_path / "a.tif", z="max")
+    np.testing.assert_array_equal(source.read_all()[..., 0], image.max(axis=0))
 
 
 def test_color(tmp_path, opened):

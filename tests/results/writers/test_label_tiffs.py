@@ -46,7 +46,9 @@ def test_opened_by_opencv_too(odd, tmp_path):
     np.testing.assert_array_equal(np.stack(pages), odd.to_layers().layers)
 
 
-def test_tiles_of_a_larger_image(tmp_path):
+@pytest.mark.parametrize("large", [1, 10**9])
+def test_tiles_of_a_larger_image(large, tmp_path, monkeypatch):
+    monkeypatch.setattr("cellmm.io.label_tiff.LARGE", large)
     rng = np.random.default_rng(0)
     crops = [rng.random((40, 300)) < 0.9 for _ in range(50)]
     origins = np.stack([rng.integers(0, 700 - 40, 50), rng.integers(0, 1300 - 300, 50)], axis=1)
@@ -54,6 +56,8 @@ def test_tiles_of_a_larger_image(tmp_path):
     cells = Instances(masks, np.ones(50, np.float32), np.zeros(50, np.int64), name="a")
     for writer in build_writers("layers,labels"):
         writer.write(tmp_path / f"{writer.option}.ome.tif", cells, None)
+    with tifffile.TiffFile(tmp_path / "layers.ome.tif") as tiff:
+        assert tiff.pages.first.is_tiled == (large == 1)
     back = read_label_layers(tmp_path / "layers.ome.tif")
     np.testing.assert_array_equal(back.to_masks(), cells.to_layers().to_masks())
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "labels.ome.tif"), cells.to_labels()[0])

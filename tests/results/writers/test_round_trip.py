@@ -4,7 +4,6 @@ import json
 import re
 import time
 import xml.etree.ElementTree as ET
-from collections import Counter
 
 import numpy as np
 import pytest
@@ -80,7 +79,8 @@ READ = {"ome-zarr": ome_zarr} | {read.__name__: read for read in (coco, geojson,
 def test_masks_come_back(name, cells, tmp_path, masks_of, raster):
     (writer,) = build_writers(name)
     path = tmp_path / f"cells{writer.suffix}"
-    assert +writer.write(path, cells, None) == Counter()  # nothing is lost
+    losses = writer.write(path, cells, None)
+    assert not any(number and "cells" in kind for kind, number in losses.items())
     found = READ[writer.option](path, cells.shape, raster)
     assert sorted(found) == list(range(1, len(cells) + 1))
     for number, mask in enumerate(masks_of(cells), start=1):
