@@ -29,7 +29,7 @@ class TrainedModel:
 
     Args:
         cfg: the config with its changes.
-        model: on its device, in eval mode.
+        model: on its device, in eval mode, fused for inference if it can be.
         steps: of the test pipeline, without those that only concern annotations; the first reads the image.
         classes: the names of the labels.
         category_ids: their ids in the annotation that was trained on.
@@ -72,6 +72,8 @@ def load_trained(
     cls = component_of(dataset, "DATASETS")
     metainfo = dataset.get("metainfo") or getattr(cls, "METAINFO", CellDataset.METAINFO)
     named = trained if trained.get("classes") else metainfo
+    if hasattr(model, "fuse_for_inference"):
+        model = model.fuse_for_inference()
     _move(model, device)
     return TrainedModel(
         cfg=cfg,

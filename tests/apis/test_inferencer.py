@@ -208,7 +208,9 @@ def test_grey_stored_as_rgb_is_read_by_a_model_of_one_channel(trained, tmp_path)
 
 
 @pytest.mark.parametrize("whole", [False, True])
-def test_images_larger_than_those_of_training_go_in_tiles(trained, tmp_path, monkeypatch, whole):
+def test_images_larger_than_those_of_training_go_in_tiles(
+    trained, tmp_path, monkeypatch, whole, tiles_of_training
+):
     for name, value in dict(tile=None, tile_overlap=0, tile_step=8, margin=3).items():
         monkeypatch.setattr(PatchFinder, name, value, raising=False)
     meta = dict(trained_on=dict(size=[20, 30], scale=[1.0, 1.0]))

@@ -92,7 +92,7 @@ def test_images_that_are_not_scaled_alike_are_predicted_whole(inferencer):
     assert tiled.large.plan(tiled.open(np.zeros((64, 50), np.uint16))[0]) is None
 
 
-def test_images_larger_than_those_of_training(inferencer):
+def test_images_larger_than_those_of_training(inferencer, tiles_of_training):
     meta = dict(trained_on=dict(size=[64, 64], scale=[1.0, 1.0]))
     own = inferencer(None, meta=meta)
     image = spots((131, 170))
@@ -107,7 +107,7 @@ def test_images_larger_than_those_of_training(inferencer):
         half.predict(image)
 
 
-def test_the_overlap_follows_the_cells(inferencer):
+def test_the_overlap_follows_the_cells(inferencer, tiles_of_training):
     """In an image of many tiles: most cells have 7 px, the bars are found in windows."""
     meta = dict(trained_on=dict(size=[96, 96], scale=[1.0, 1.0]))
     image = spots((500, 520))

@@ -1,8 +1,8 @@
 """integrations/: what is run here and what is only looked at.
 
 Snakemake runs its workflow. The Slurm script runs with a stand-in for srun. Nextflow is not needed: bash runs
-the scripts of its processes in folders that hold what Nextflow would put there, and their inputs and outputs are
-compared with meta.yml. Whether Nextflow takes main.nf and nextflow.config is not tested.
+the scripts of its processes in folders that hold what Nextflow would put there, and their inputs and outputs
+are compared with meta.yml. Whether Nextflow takes main.nf and nextflow.config is not tested.
 """
 
 import os
