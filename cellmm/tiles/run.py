@@ -5,11 +5,31 @@ from pathlib import Path
 
 from cellmm.apis.inferencer import CellInferencer
 from cellmm.apis.prediction import Prediction
+from cellmm.apis.settings import settings_of
 from cellmm.errors import CellMMError
 from cellmm.io.sources import ImageSource
 from cellmm.results.run_folder import failure_of, stamp_of
 from cellmm.tiles.pieces import UnitResult, write_piece
 from cellmm.tiles.plan import PiecePlan, PlannedImage, Work, plan_hash
+
+MODEL = ("version of cellmm", "--config", "--checkpoint")  # of the settings, what pieces need
+
+
+def load_model(plan: PiecePlan, device: str) -> CellInferencer:
+    """The model of the plan.
+
+    Raises:
+        CellMMError: the config, the checkpoint or cellmm are not those of the plan.
+    """
+    inferencer = CellInferencer(**plan.inferencer, device=device)
+    settings = settings_of(inferencer, plan.inferencer["checkpoint"], {})
+    changed = [key for key in MODEL if settings[key] != plan.settings[key]]
+    if changed:
+        raise CellMMError(
+            f"{' and '.join(changed)} changed since `cellmm tiles plan`, or not the same on this machine: "
+            "plan again, or take what the plan was made with"
+        )
+    return inferencer
 
 
 def run_piece(folder: Path, plan: PiecePlan, inferencer: CellInferencer, number: int) -> int:
