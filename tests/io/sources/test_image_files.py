@@ -217,6 +217,27 @@ def test_planes_that_are_stored_as_a_colour_with_alpha_are_planes(tmp_path, open
     np.testing.assert_array_equal(source.read_all()[..., 0], image.max(axis=0))
 
 
+def test_a_name_for_all_samples_of_a_colour_is_not_a_channel(tmp_path, opened):
+    """OME has one Channel of three samples."""
+    image = np.random.default_rng(0).integers(0, 255, (2, 40, 30, 3), dtype=np.uint8)
+    metadata = {"axes": "ZYXS", "Channel": {"Name": "TL Brightfield"}}
+    tifffile.imwrite(tmp_path / "a.ome.tif", image, photometric="rgb", metadata=metadata)
+    (source,) = opened(tmp_path / "a.ome.tif", z=1)
+    np.testing.assert_array_equal(source.read_all(), image[1])
+    assert source.channel_names == ()
+    with pytest.raises(CellMMError, match="has no channel 'GFP': it does not state names for its 3 channels"):
+        open_images(tmp_path / "a.ome.tif", ReadOptions(z=1, channels=["GFP"]))
+
+
+def test_labels_of_pages_that_are_channels(tmp_path, opened):
+    stack = np.arange(3 * 40 * 30, dtype=np.uint16).reshape(3, 40, 30)
+    tifffile.imwrite(tmp_path / "a.tif", stack, imagej=True, metadata={"axes": "ZYX", "Labels": list("abc")})
+    data = (tmp_path / "a.tif").read_bytes()
+    (tmp_path / "a.tif").write_bytes(data.replace(b"hyperstack=true", b"comment=nothing"))
+    (source,) = opened(tmp_path / "a.tif")
+    np.testing.assert_array_equal(source.read_all(), stack.transpose(1, 2, 0))
+
+
 def test_color(tmp_path, opened):
     """Luma is the same in a part as in the whole, and exact where the samples are equal."""
     image = np.random.default_rng(0).integers(0, 60_000, (40, 31, 3), dtype=np.uint16)
