@@ -13,6 +13,7 @@ from mmengine.logging import print_log
 from cellmm.errors import CellMMError
 from cellmm.io.complaints import AGAIN
 
+Page = tifffile.TiffPage | tifffile.TiffFrame
 Region = tuple[int, int, int, int]  # top, left, bottom, right; ends excluded
 CACHED = 2**28
 _JPEG = (6, 7, 33007, 34892)
@@ -49,9 +50,12 @@ class SegmentCache:
                 self._bytes -= 0 if old is None else old.nbytes
 
 
-def read_page(path: Path, page: tifffile.TiffPage, region: Region | None, cache: SegmentCache) -> np.ndarray:
+def read_page(
+    path: Path, page: Page, first: tifffile.TiffPage, region: Region | None, cache: SegmentCache
+) -> np.ndarray:
     """Pixels of the region (None: all) in native byte order; only its strips or tiles are decoded.
 
+    ``first``: the page whose tags say what the numbers mean.
     The shape is (separate samples, depth, height, width, samples of a pixel).
     """
     key, file = page.keyframe, page.parent.filehandle
@@ -60,6 +64,7 @@ def read_page(path: Path, page: tifffile.TiffPage, region: Region | None, cache:
         file.open()
     try:
         if (file.path, page.offset) not in cache.checked:
+            check_alike(path, page, first)
             _check_segments(path, page, file.size)
             cache.checked.add((file.path, page.offset))
         _, depth, height, width, _ = key.shaped
@@ -120,6 +125,26 @@ def _segments(page: tifffile.TiffPage, region: Region, cache: SegmentCache) -> n
             0, y0 - y : y1 - y, x0 - x : x1 - x
         ]
     return out
+
+
+def check_alike(path: Path, page: Page, first: tifffile.TiffPage) -> None:
+    """Raise CellMMError where a page is stored in another way than its key frame, or turned unlike ``first``.
+
+    tifffile reads the tags of the first page of a description alone, and takes those of the others as equal.
+    """
+    if page is first or page.is_virtual:
+        return
+    with page.parent.filehandle.lock:
+        own, key = page.aspage(), page.keyframe
+    if own.hash != key.hash or own.is_contiguous != key.is_contiguous or _turn(own) != _turn(first):
+        raise CellMMError(
+            f"{path}: page {page.index} differs from the first page of the image in its compression, layout, "
+            "photometric interpretation or orientation: save all pages in the same way"
+        )
+
+
+def _turn(page: tifffile.TiffPage) -> int:
+    return int(page.tags.valueof("Orientation", 1))
 
 
 def check_end(path: Path, page: tifffile.TiffPage, size: int) -> None:

@@ -182,6 +182,15 @@ GOOD = {
     "ImageJ channels": imagej(STACK, "CYX"),
     "ImageJ RGB film": imagej(np.stack([RGB] * 3), "TYXS", photometric="rgb"),
     "ImageJ plain stack": File("a.tif", hand(*STACK, description=IMAGEJ % (4, b"slices=4\n")), STACK, "IYX"),
+    **{
+        f"ImageJ, {count} channels, each before its directory": File(
+            "a.tif",
+            hand(*STACK[:count], description=IMAGEJ % (count, b"channels=%d\nhyperstack=true\n" % count)),
+            STACK[:count],
+            "CYX",
+        )
+        for count in (2, 3)
+    },
     "ImageJ frames without a hyperstack": File(
         "a.tif", hand(*STACK, description=IMAGEJ % (4, b"frames=4\n")), STACK, "TYX"
     ),

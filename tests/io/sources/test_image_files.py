@@ -180,6 +180,23 @@ def test_positions(tmp_path, opened):
     assert source.name == "a_p001_t0002" and source.read_all().mean() == 2
 
 
+def test_a_file_of_many_positions_is_opened_once(tmp_path, opened, monkeypatch):
+    with tifffile.TiffWriter(tmp_path / "a.ome.tif", ome=True) as file:
+        for value in range(5):
+            file.write(np.full((40, 30), value, np.uint16), photometric="minisblack", metadata={"axes": "YX"})
+    calls, init = [], tifffile.TiffFile.__init__
+    monkeypatch.setattr(
+        tifffile.TiffFile, "__init__", lambda *args, **kw: calls.append(1) or init(*args, **kw)
+    )
+    images = opened(tmp_path / "a.ome.tif")
+    assert [int(source.read_all().max()) for source in images] == list(range(5)) and len(calls) == 1
+    copies = pickle.loads(pickle.dumps(images))
+    assert [int(source.read_all().max()) for source in copies] == list(range(5)) and len(calls) == 2
+    (last,) = images[4:]
+    del images
+    assert last.read_all().max() == 4
+
+
 def test_levels_of_a_pyramid(tmp_path, opened):
     image = np.random.default_rng(0).integers(0, 255, (256, 192), dtype=np.uint8)
     with tifffile.TiffWriter(tmp_path / "a.ome.tif") as file:
