@@ -258,7 +258,8 @@ def _is_white_zero(tiff: tifffile.TiffFile, page: tifffile.TiffPage, stored: boo
         return False
     if stored and tiff.is_imagej:
         return False
-    return not (page.dtype == bool and tiff.is_shaped)
+    by_tifffile = tiff.is_shaped or str(page.tags.valueof("Software", "")).startswith("tifffile")
+    return not (page.dtype == bool and by_tifffile)
 
 
 def _colors(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> np.ndarray | None:

@@ -61,6 +61,15 @@ def hole(path) -> None:
         starts.overwrite([starts.value[0], tiff.pages[0].dataoffsets[0]])
 
 
+def zeroed_tile(path) -> None:
+    """The second half of a tile is zeros, as in a file that was copied in part."""
+    tifffile.imwrite(path, BYTE, compression="jpeg", tile=(16, 16))
+    with tifffile.TiffFile(path) as tiff:
+        start, count = tiff.pages[0].dataoffsets[3], tiff.pages[0].databytecounts[3]
+    data = path.read_bytes()
+    path.write_bytes(data[: start + count // 2] + bytes(count - count // 2) + data[start + count :])
+
+
 def lost_strip(path) -> None:
     """A file whose directory lists fewer strips than the image has."""
     tifffile.imwrite(path, GREY, compression="zlib", rowsperstrip=10, metadata=None)
@@ -161,6 +170,7 @@ BAD = {
         f"ImageJ description does not fit.*{AGAIN}",
     ),
     "a contiguous stack, cut": ("a.tif", cut(tif(STACK, photometric="minisblack"), 2000), AGAIN),
+    "a JPEG tile of zeros": ("a.tif", zeroed_tile, f"tile 3 is a JPEG without an end: {AGAIN}"),
     "strips that are missing": ("a.tif", lost_strip, f"2 of 4 strips or tiles: {AGAIN}"),
     "strips without a byte": (
         "a.tif",
