@@ -52,9 +52,9 @@ class RescaleToPixelSize(BaseTransform):
         new = tuple(max(1, round(side * factor)) for side, factor in zip(shape, factors, strict=True))
         if math.prod(new) > max(MAX_VALUES, math.prod(shape)):
             raise CellMMError(
-                f"{results.get('img_path')} has pixels of {stated[0]:g} x {stated[1]:g} micrometres; to scale "
-                f"them to {self.pixel_size[0]:g} x {self.pixel_size[1]:g} makes {new} pixels: check what the "
-                "file states, give --pixel-size, or crop it"
+                f"{results.get('img_path')} has pixels of {stated[0]:g} x {stated[1]:g} micrometres; to "
+                f"scale them to {self.pixel_size[0]:g} x {self.pixel_size[1]:g} makes {new} pixels: check "
+                "what the file states, give --pixel-size, or crop it"
             )
         results["model_pixel_size"] = self.pixel_size
         return resize(results, new, step=type(self).__name__)

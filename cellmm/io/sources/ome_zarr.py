@@ -1,9 +1,14 @@
 """OME-Zarr 0.4 (zarr 2) and 0.5 (zarr 3): images, collections of them, and plates."""
 
+import functools
+import logging
 import math
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from mmengine.logging import print_log
 
 from cellmm.errors import CellMMError
 from cellmm.extras import need
@@ -52,6 +57,7 @@ def open_ome_zarr(path: Path, options: ReadOptions, name: str) -> list[Stack]:
 
 def _stacks(node: Any, path: Path, options: ReadOptions, name: str) -> list[Stack]:
     if hasattr(node, "shape"):
+        _tell_absent_chunks(path, _stored_chunks(node))
         stack = stack_of_array(node, name)
         return [Stack(node, stack.axes, name, path)]
     fields = _fields(node, path)
@@ -109,6 +115,7 @@ def _stack(group: Any, path: Path, options: ReadOptions, name: str, key: str) ->
     level = levels[options.level]
     array = group[level["path"]]
     stated = scales.get("axes", "tczyx")  # of versions before 0.3
+    _tell_absent_chunks(where / level["path"], _stored_chunks(array))
     axes = [axis if isinstance(axis, Mapping) else {"name": axis} for axis in stated]
     if len(axes) != len(array.shape):
         raise CellMMError(
@@ -127,6 +134,26 @@ def _stack(group: Any, path: Path, options: ReadOptions, name: str, key: str) ->
         channel_names=tuple(str(channel.get("label") or "") for channel in channels),
         label=f"/{key}",
     )
+
+
+def _stored_chunks(array: Any) -> int:
+    """How many files hold the array, if none is left out: its chunks, or its shards."""
+    sides = getattr(array, "shards", None) or array.chunks
+    return math.prod(math.ceil(size / side) for size, side in zip(array.shape, sides, strict=True))
+
+
+@functools.cache  # of a file that is opened in every epoch, too
+def _tell_absent_chunks(folder: Path, count: int) -> None:
+    """Warn where fewer files than ``count`` lie in the folder: zarr takes absent chunks as background."""
+    names = (name for _, _, names in os.walk(folder) for name in names)
+    absent = count - sum(name not in MARKS and not name.startswith(".") for name in names)
+    if absent > 0:
+        print_log(
+            f"{folder}: {absent} of {count} chunks are absent and read as background; copy the whole folder "
+            "again if they should hold pixels",
+            logger="current",
+            level=logging.WARNING,
+        )
 
 
 def _pixel_size(axes: Sequence[Mapping], transformed: Sequence[Mapping]) -> tuple[float, float] | None:

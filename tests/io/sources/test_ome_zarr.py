@@ -207,6 +207,25 @@ def test_damaged_folders_are_one_line(tmp_path, tczyx, version, how):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("layout", ["nested", "flat", "shards"])
+def test_absent_chunks_are_told_once(tmp_path, said, layout):
+    path = tmp_path / "a.zarr"
+    how = dict(shards=(32, 32)) if layout == "shards" else {}
+    keys = dict(name="v2", separator="." if layout == "flat" else "/")
+    group(path, "0.5", multiscales=[dict(axes=AXES[3:], datasets=[dict(path="0")])]).create_array(
+        "0", data=np.ones((40, 60), np.uint8), chunks=(16, 16), chunk_key_encoding=keys, **how
+    )
+    assert open_images(path)[0].read_all().all() and not said
+    lost = tmp_path / "b.zarr"
+    shutil.copytree(path, lost)
+    (lost / "0" / ("1.1" if layout == "flat" else "1/1")).unlink()
+    for _ in range(2):
+        assert not open_images(lost)[0].read_all().all()
+    (line,) = said
+    count = 4 if layout == "shards" else 12
+    assert f"b.zarr/0: 1 of {count} chunks are absent and read as background; copy" in line
+
+
 def test_a_chunk_that_cannot_be_decoded_is_one_line(tmp_path, version):
     write_image(tmp_path / "a.zarr", np.ones((32, 32), np.uint16), version, axes=AXES[3:], scale=(1, 1))
     (source,) = open_images(tmp_path / "a.zarr")
