@@ -239,3 +239,9 @@ def launch(forked) -> Callable[..., str]:
         return text
 
     return run
+
+
+@pytest.fixture
+def tiles_of_training(monkeypatch):
+    """Tiles have the size of the training images, also where a network could take larger ones."""
+    monkeypatch.setattr("cellmm.engine.trained_on.TILE_BYTES", 0)

@@ -326,5 +326,4 @@ def test_a_config_of_these_habits_trains_tests_and_predicts(tiny_config, tiny_da
     image = next(
         p for p in sorted(tiny_data.rglob("*.tif*")) if "label" not in str(p) and "cell" not in str(p)
     )
-    sample = inferencer.predict(image)
-    assert sample.ori_shape == (64, 64) and "pred_instances" in sample
+    assert inferencer.predict(image).shape == (64, 64)

@@ -1,36 +1,36 @@
 """A trained model on images, without a Runner."""
 
 import contextlib
-import copy
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
+from mmengine.logging import print_log
 
-from cellmm.config.check import check_pipeline
-from cellmm.config.load import load_config
-from cellmm.config.lookup import component_of
-from cellmm.datasets import CellDataset
-from cellmm.datasets.transforms import TransformContract
-from cellmm.engine.checkpoints import load_checkpoint, load_fitting
-from cellmm.engine.preflight import build, tell_channels
-from cellmm.engine.trained_on import TrainedOn
+from cellmm.apis.in_order import in_order
+from cellmm.apis.large_images import LargeImages
+from cellmm.apis.prediction import Prediction, Prepared
+from cellmm.apis.trained_model import load_trained
+from cellmm.engine.cell_size import rescale_to_diameter
 from cellmm.errors import CellMMError, explain
-from cellmm.io.coco_categories import category_ids
-from cellmm.plugins import load_plugins
-from cellmm.registry import MODELS, TRANSFORMS
+from cellmm.io.sources import ImageSource, open_images
+from cellmm.results import Instances
 from cellmm.structures import CellSample
+
+T = TypeVar("T")
+AHEAD = 2  # images that are read while the model works on others, besides those of a batch
 
 
 class CellInferencer:
-    """Find the cells in image files, as a test with the same config would.
+    """Find the cells in images, as a test with the same config would.
 
-    The steps are those of ``test_dataloader.dataset.pipeline``, except those that load annotations or make
-    targets from them: transforms with ``annotation_only = True``. Images have one file each;
-    several focal planes are the pages of one TIFF.
+    An image is a file, an array (H, W) or (H, W, C) of NumPy, dask or zarr, or an ImageSource. The steps are
+    those of ``test_dataloader.dataset.pipeline``, except those that load annotations or make targets from
+    them: transforms with ``annotation_only = True``.
 
     If the checkpoint describes the images of training, an image with cells at another scale is refused, and a
     clearly larger image is predicted in tiles of the training size.
@@ -41,17 +41,26 @@ class CellInferencer:
         device: ``'cpu'``, ``'cuda'``, ``'cuda:1'`` ...; ``'auto'``: a GPU if available.
         cfg_options: changes of the config, as {'key.subkey': value}.
         whole: predict large images whole where the config sets no ``model.tile``.
+        score_thr: leave out cells that score less.
+        read_options: fields of ReadOptions that replace those of the config, such as ``dict(z="max")``.
+        diameter: of the cells in the images, in pixels; images are scaled so that cells are as large as in
+            training. None: the config says how images are scaled.
 
     Attributes:
+        cfg: the config with the changes.
         classes: the names of the labels.
         category_ids: their ids in the annotation that was trained on.
         trained_on: what the checkpoint says about the images of training; None if it says nothing.
         own_tile: (tile, overlap) for those larger images, in pixels; None: they are not tiled.
-        num_tiled: how many images were predicted in tiles so far.
-        num_whole: how many were predicted whole.
+        steps: the transforms after ``load_image``.
+        large: what predicts images in tiles; None: nothing does.
 
     Raises:
         CellMMError: an absent or damaged file, weights of another model, a device that does not exist.
+
+    Examples:
+        >>> inferencer = CellInferencer("config.py", "weights.pth")  # doctest: +SKIP
+        >>> inferencer.predict(image).to_labels()  # doctest: +SKIP
     """
 
     def __init__(
@@ -62,134 +71,227 @@ class CellInferencer:
         cfg_options: dict | None = None,
         *,
         whole: bool = False,
+        score_thr: float = 0.0,
+        read_options: Mapping[str, Any] | None = None,
+        diameter: float | None = None,
     ) -> None:
-        if isinstance(config, Config):
-            cfg = copy.deepcopy(config)
-            cfg.merge_from_dict(cfg_options or {})
-            init_default_scope(cfg.get("default_scope", "cellmm"))
-            load_plugins()
-        else:
-            cfg = load_config(config, cfg_options)
-        dataset = (cfg.get("test_dataloader") or {}).get("dataset", {})
-        if "model" not in cfg or "pipeline" not in dataset:
-            raise CellMMError(
-                f"{cfg.filename or 'the config'}: no model or no test_dataloader.dataset.pipeline; "
-                "give the config that the model was trained with"
-            )
-        key = "test_dataloader.dataset.pipeline"
-        check_pipeline(dataset.pipeline, key)
-        steps = build(key, lambda: [TRANSFORMS.build(step) for step in dataset.pipeline], dataset.pipeline)
-        steps = [step for step in steps if not TransformContract.of(step).annotation_only]
-        self._load_image, self._steps = steps[0], steps[1:]
-        self.model = build("model", lambda: MODELS.build(cfg.model), cfg.model)
-        tell_channels(steps, self.model)
-        content = load_checkpoint(checkpoint)
-        load_fitting(self.model, checkpoint, content["state_dict"])
-        meta = content["meta"]
-        trained = meta.get("dataset_meta") or {}
-        cls = component_of(dataset, "DATASETS")
-        metainfo = dataset.get("metainfo") or getattr(cls, "METAINFO", CellDataset.METAINFO)
-        self.trained_on = TrainedOn.from_meta(meta, checkpoint)
-        self.num_tiled = self.num_whole = 0
+        trained = load_trained(config, checkpoint, device, cfg_options)
+        self.cfg, self.model, self.score_thr = trained.cfg, trained.model, score_thr
+        self.classes, self.category_ids = trained.classes, trained.category_ids
+        self.trained_on = trained.trained_on
+        self.load_image, *self.steps = trained.steps
+        if read_options:
+            if not hasattr(self.load_image, "options"):
+                raise CellMMError(
+                    f"{type(self.load_image).__name__} of the config takes no options of reading, such as "
+                    f"{next(iter(read_options))}: leave them out, or load with LoadImage"
+                )
+            self.load_image.options = replace(self.load_image.options, **read_options)
+        self.checks_scale = self.trained_on is not None and diameter is None
+        if diameter is not None:
+            self.steps, line = rescale_to_diameter(self.steps, self.trained_on, diameter)
+            print_log(line, logger="current")
         self.own_tile = None
         if not whole and self.trained_on and getattr(self.model, "tile", 0) is None:
             self.own_tile = self.trained_on.tile_for(self.model)
-        named = trained if trained.get("classes") else metainfo
-        self.classes, self.category_ids = tuple(named["classes"]), category_ids(named)
-        _move(self.model, device)
-        self.model.eval()
+        self.large = None if whole else LargeImages(self)
 
-    def read_image(self, path: str | Path) -> np.ndarray:
-        """The image as the config reads it, before any other step: float32 (H, W, C)."""
-        return self._load_image(dict(img_path=str(path)))["img"]
+    def predict(self, image: Any) -> Instances:
+        """The cells of one image.
 
-    def predict(self, path: str | Path, img_id: int = 1) -> CellSample:
-        """Predict one image file: a sample with ``pred_instances`` and ``pred_semantic``, as far as the model
-        gives them, in the frame of the file.
+        Raises:
+            CellMMError: it cannot be read, holds several images, or the model gives no cells.
         """
-        return self._predict([self._prepare(path, img_id)])[0]
+        found = self._predict_one(image)
+        if found.instances is None:
+            raise CellMMError("the model gives no cells; take predict_maps, or set model.instance_head")
+        return found.instances
+
+    def predict_maps(self, image: Any) -> Mapping[str, np.ndarray]:
+        """The maps of one image: {target: probabilities, float32 (H, W)}, in the pixels of the file.
+
+        Raises:
+            CellMMError: it cannot be read, holds several images, or the model gives no maps.
+        """
+        maps = self._predict_one(image).maps
+        if not maps:
+            raise CellMMError("the model gives no maps, it has no SemanticHead; take predict")
+        return maps
 
     def __call__(
-        self, paths: Iterable[str | Path], batch_size: int = 1
-    ) -> Iterator[tuple[Path, CellSample | CellMMError]]:
-        """Yield each path, in order, with its sample, or with the error if its file cannot be used.
+        self, images: Iterable[Any], batch_size: int = 1
+    ) -> Iterator[tuple[ImageSource | Any, Instances | CellMMError]]:
+        """Yield the source of each image, in order, with its cells, or with the error if it cannot be used.
 
-        ``img_id`` counts the paths from 1. Only images that come to the model in the same shape share a
-        batch, so that no image is padded to fit another.
+        An image that cannot be opened is yielded as it was given. A file of several positions or time points
+        gives as many images. A few images are read ahead, and no more than these are in memory. Only images
+        that come to the model in the same shape share a batch, so that no image is padded to fit another.
+        """
+        sources = (source for some in in_order(self._try_to_open, images, ahead=1) for source in some)
+        prepared = in_order(self._try_to_prepare, sources, ahead=batch_size + AHEAD)
+        for source, found in self.predict_batches(prepared, batch_size):
+            if isinstance(found, Prediction):
+                found = found.instances
+                if found is None:
+                    found = CellMMError(f"{source.name}: the model gives no cells; take predict_maps")
+            yield source, found
+
+    def open(self, image: Any, name: str | None = None) -> list[ImageSource]:
+        """The images of a file or an array, one per position and time point, as the config reads them.
+
+        ``name``: what the results are called; None: as the file.
+
+        Raises:
+            CellMMError: it cannot be opened.
+        """
+        if hasattr(image, "num_channels"):
+            return [image]
+        opened = getattr(self.load_image, "open", open_images)
+        return opened(image, name=name)
+
+    def prepare(
+        self, source: ImageSource, img_id: int = 1, more: Mapping[str, Any] = {}, *, tiles: bool = True
+    ) -> Prepared:
+        """Read an image and take it through the steps of the config; one that needs tiles is not read yet.
+
+        Args:
+            more: what the steps find in ``results`` besides the image.
+            tiles: False: read it, as a tile of a larger image whose scale is checked.
+
+        Raises:
+            CellMMError: it cannot be read, or its cells come in another scale than in training.
+        """
+        if tiles and self.large is not None and (plan := self.large.plan(source)) is not None:
+            return Prepared(source, None, plan)
+        with _named_after(source):
+            path = str(source.path or source.name)
+            results = self.load_image(dict(img_path=path, img_source=source, img_id=img_id, **more))
+            for step in self.steps:
+                results = step(results)
+            if tiles and self.checks_scale:
+                self.trained_on.check_scale(results["data_samples"], results["inputs"].shape[-2:])
+            return Prepared(source, results)
+
+    def predict_batches(
+        self, images: Iterable[tuple[T, Prepared | CellMMError | None]], batch_size: int = 1
+    ) -> Iterator[tuple[T, Prediction | CellMMError | None]]:
+        """Yield what the model gives for each prepared image, in order, with whatever came with it.
+
+        An error or None in the place of an image is handed on, and ends a batch.
         """
         if batch_size < 1:
             raise CellMMError(f"batch_size is {batch_size}: 1 or more is needed")
-        batch: list[tuple[Path, dict]] = []
-        for img_id, path in enumerate(map(Path, paths), start=1):
-            try:
-                item = self._prepare(path, img_id)
-            except CellMMError as error:
+        batch: list[tuple[T, Prepared]] = []
+        for key, item in images:
+            if batch and not (isinstance(item, Prepared) and item.shape == batch[0][1].shape):
                 yield from self._run(batch)
                 batch = []
-                yield path, error
+            if not isinstance(item, Prepared):
+                yield key, item
                 continue
-            if batch and batch[0][1]["inputs"].shape != item["inputs"].shape:
-                yield from self._run(batch)
-                batch = []
-            batch.append((path, item))
-            if len(batch) == batch_size:
+            batch.append((key, item))
+            if len(batch) == batch_size or item.item is None:
                 yield from self._run(batch)
                 batch = []
         yield from self._run(batch)
 
-    def _run(self, batch: list[tuple[Path, dict]]) -> Iterator[tuple[Path, CellSample | CellMMError]]:
+    def _run(self, batch: list[tuple[T, Prepared]]) -> Iterator[tuple[T, Prediction | CellMMError]]:
         if not batch:
             return
-        paths, items = zip(*batch, strict=True)
+        keys, items = zip(*batch, strict=True)
         try:
-            results: list[CellSample | CellMMError] = list(self._predict(items))
+            results: list[Prediction | CellMMError] = self.predict_prepared(items)
         except CellMMError as error:
             if len(batch) > 1:  # which of them is it?
-                for sample in batch:
-                    yield from self._run([sample])
+                for single in batch:
+                    yield from self._run([single])
                 return
             results = [error]
-        yield from zip(paths, results, strict=True)
+        yield from zip(keys, results, strict=True)
 
-    def _prepare(self, path: str | Path, img_id: int) -> dict:
-        with _named_after(path):
-            results = self._load_image(dict(img_path=str(path), img_id=img_id))
-            for step in self._steps:
-                results = step(results)
-            if self.trained_on:
-                self.trained_on.check_scale(results["data_samples"], results["inputs"].shape[-2:])
-            return results
+    def _predict_one(self, image: Any) -> Prediction:
+        sources = self.open(image)
+        if len(sources) != 1:
+            raise CellMMError(
+                f"{sources[0].name} and {len(sources) - 1} more images are in one file: give its time or "
+                "position in read_options, or call the inferencer with [the file]"
+            )
+        return self.predict_prepared([self.prepare(sources[0])])[0]
+
+    def _try_to_open(self, image: Any) -> list[ImageSource | tuple[Any, CellMMError]]:
+        try:
+            return self.open(image)
+        except CellMMError as error:
+            return [(image, error)]
+
+    def _try_to_prepare(
+        self, source: ImageSource | tuple[Any, CellMMError]
+    ) -> tuple[ImageSource | Any, Prepared | CellMMError]:
+        if isinstance(source, tuple):
+            return source
+        try:
+            return source, self.prepare(source)
+        except CellMMError as error:
+            return source, error
 
     @torch.inference_mode()
-    def _predict(self, items: Sequence[dict]) -> list[CellSample]:
-        path, shape = items[0]["data_samples"].img_path, items[0]["inputs"].shape[-2:]
+    def predict_prepared(self, items: Sequence[Prepared], *, whole: bool = False) -> list[Prediction]:
+        """What the model gives for images that come to it in one shape.
+
+        Args:
+            whole: these are tiles: the model cuts no further, and cells of every score are given.
+
+        Raises:
+            CellMMError: not enough memory.
+        """
+        if items[0].item is None:
+            with _named_after(items[0].source):
+                return [self.large.predict(image.source, image.plan) for image in items]
+        shape = items[0].shape[-2:]
         batch = dict(
-            inputs=[item["inputs"] for item in items],
-            data_samples=[item["data_samples"] for item in items],
+            inputs=[image.item["inputs"] for image in items],
+            data_samples=[image.item["data_samples"] for image in items],
         )
-        with _named_after(path), self._tiles(shape) as tile:
+        with _named_after(items[0].source), self._tiles(shape, whole) as tile:
             found = self.model.test_step(batch)
-        if tile is not None and max(shape) > tile:
-            self.num_tiled += len(items)
-        else:
-            self.num_whole += len(items)
-        return found
+        tiled = tile is not None and max(shape) > tile
+        threshold = 0.0 if whole else self.score_thr
+        return [
+            self._prediction(sample, image.source, tiled, threshold)
+            for sample, image in zip(found, items, strict=True)
+        ]
+
+    def _prediction(
+        self, sample: CellSample, source: ImageSource, tiled: bool, threshold: float
+    ) -> Prediction:
+        maps = {name: probs.numpy() for name, probs in sample.get("pred_semantic", {}).items()}
+        instances = None
+        if "pred_instances" in sample:
+            instances = Instances.of_sample(
+                sample,
+                classes=self.classes,
+                category_ids=self.category_ids,
+                pixel_size=source.pixel_size,
+                name=source.name,
+            )
+            instances = instances.select(instances.scores >= np.float32(threshold))
+        return Prediction(instances, maps, tiled)
 
     @contextlib.contextmanager
-    def _tiles(self, shape: Sequence[int]) -> Iterator[int | None]:
-        """The side (px) of tiles for inputs of ``shape``; own tiles are set in this block."""
-        if self.own_tile is None or not self.trained_on.is_exceeded_by(shape):
-            yield getattr(self.model, "tile", None)
-            return
-        self.model.tile, self.model.tile_overlap = self.own_tile
+    def _tiles(self, shape: Sequence[int], whole: bool) -> Iterator[int | None]:
+        """The side (px) of tiles for inputs of ``shape``, set in this block; None: they are not cut."""
+        earlier = getattr(self.model, "tile", None), getattr(self.model, "tile_overlap", 0)
+        own = self.own_tile is not None and self.trained_on.is_exceeded_by(shape)
+        tile, overlap = (None, 0) if whole else self.own_tile if own else earlier
+        self.model.tile, self.model.tile_overlap = tile, overlap
         try:
-            yield self.model.tile
+            yield tile
         finally:
-            self.model.tile, self.model.tile_overlap = None, 0
+            self.model.tile, self.model.tile_overlap = earlier
 
 
 @contextlib.contextmanager
-def _named_after(path: str | Path) -> Iterator[None]:
+def _named_after(source: ImageSource) -> Iterator[None]:
     """Where memory runs out, name the image."""
     try:
         yield
@@ -197,13 +299,4 @@ def _named_after(path: str | Path) -> Iterator[None]:
         line = explain(error)
         if line is None:
             raise
-        raise CellMMError(f"{path}: {line}") from error
-
-
-def _move(model: torch.nn.Module, device: str) -> None:
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        model.to(device)
-    except (RuntimeError, AssertionError) as error:  # torch raises either for a device that does not exist
-        raise CellMMError(f"device {device!r} cannot be used: {str(error).splitlines()[0]}") from error
+        raise CellMMError(f"{source.path or source.name}: {line}") from error

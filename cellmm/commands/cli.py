@@ -13,6 +13,8 @@ COMMANDS = {
     "train": ("cellmm.commands.train", "train a model from a config file"),
     "test": ("cellmm.commands.test", "score a checkpoint on annotated images"),
     "predict": ("cellmm.commands.predict", "find the cells in images and folders of images"),
+    "tiles": ("cellmm.commands.tiles", "predict large images and folders in pieces, on many machines"),
+    "track": ("cellmm.commands.track", "follow cells through films, on results of predict"),
     "config": ("cellmm.commands.config", "print a config with its bases and check it"),
     "doctor": ("cellmm.commands.doctor", "check this installation and say how to mend it"),
 }

@@ -7,6 +7,7 @@ import numpy as np
 from torch import nn
 
 from cellmm.errors import CellMMError
+from cellmm.models.tile_choice import LEAST, TILE_BYTES, bytes_per_pixel, choose_tile, is_local
 from cellmm.structures import CellSample
 
 SLACK = 0.05  # of a scale
@@ -98,11 +99,15 @@ class TrainedOn:
             )
 
     def tile_for(self, model: nn.Module) -> tuple[int, int]:
-        """The tile of ``model``, pixels a side, and what tiles share: the shorter side of training, so that
-        every input that exceeds training is larger than a tile, unless the network needs larger tiles.
+        """The tile of ``model``, pixels a side, and what tiles share.
+
+        The tile is the shorter side of training, unless the network needs larger tiles. If the model
+        ``is_local``, it is as large as 256 MiB of maps allow, since less is computed twice then.
         """
         step, margin = model.tile_step, model.margin
         tile = max(self.size[0], 4 * margin, 2 * step)
+        if is_local(model) and bytes_per_pixel(model) * (max(tile, LEAST) + step) ** 2 <= TILE_BYTES:
+            tile = choose_tile(model, TILE_BYTES)
         return tile, max(tile // 4, 2 * margin)
 
 

@@ -16,7 +16,7 @@ from cellmm.io.files import atomic_path
 from cellmm.io.memory import MAX_VALUES
 from cellmm.messages import name_some
 
-VERSION = 3
+VERSION = 4
 LARGE_FILE = 16 * 2**20
 MAX_SIDE = 2**17  # px; polygons are drawn at a cost that grows with it
 
@@ -24,7 +24,8 @@ MAX_SIDE = 2**17  # px; polygons are drawn at a cost that grows with it
 def read_coco_index(path: Path, cache: bool | None = None) -> dict:
     """{'categories': {id: name}, 'images': [{'id', 'files', 'height', 'width', 'instances'}]}, all checked.
 
-    ``instances`` of an image: dicts with ``segmentation``, ``category_id``, ``iscrowd``, ``area`` (or None).
+    ``instances`` of an image: dicts with ``segmentation``, ``category_id``, ``iscrowd``, ``area`` (or None),
+    and ``score`` where the file has it.
     ``cache``: keep the index in ``.<name>.index.json`` beside the file, with polygons turned into RLE, and
     read it while size and time of the json are the same and the index's own digest fits. None: for files
     over 16 MiB. If the folder cannot be written to, a line in the log says that nothing was kept.
@@ -158,6 +159,10 @@ def _instance(annotation: dict, wrong: list[str]) -> dict:
     if area is not None and not (_is_number(area) and area >= 0):
         wrong.append(f"annotation {annotation['id']} has area {short(area)}, not a number of at least 0")
     kept = {key: annotation[key] for key in ("segmentation", "category_id")}
+    if (score := annotation.get("score")) is not None:
+        if not (_is_number(score) and 0 <= score <= 1):
+            wrong.append(f"annotation {annotation['id']} has score {short(score)}, not a number from 0 to 1")
+        kept["score"] = score
     return kept | {"iscrowd": iscrowd, "area": area}
 
 

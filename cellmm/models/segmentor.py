@@ -244,8 +244,9 @@ class CellSegmentor(BaseModel):
         def predict(part: Tensor) -> tuple[dict[str, np.ndarray], PredictedInstances | None]:
             features = self.extract(part)
             maps = {target: probs[0] for target, probs in self._maps(features, part.shape[-2:]).items()}
-            found = None if self.instance_head is None else self._instances(features, [sample])[0]
-            return maps, found
+            if self.postprocess is not None:
+                return maps, self._from_maps(maps)
+            return maps, None if self.instance_head is None else self._instances(features, [sample])[0]
 
         result = predict_in_tiles(
             predict,
@@ -255,16 +256,19 @@ class CellSegmentor(BaseModel):
             sample=sample,
             strides=self.map_strides,
             margin=self.margin,
+            step=step,
         )
-        self._write_maps(result.maps, sample)
+        if result.maps:
+            maps = without_padding(result.maps, self.map_strides, sample.img_shape)
+            sample.pred_semantic = maps_in_original_frame(maps, self.map_strides, sample)
         if result.instances is not None:
             sample.pred_instances = result.instances
         self._limits.say(sample.get("img_path"), result.limits)
-        if result.num_cut:
+        if result.num_united:
             print_log(
-                f"{sample.get('img_path')}: {result.num_cut} cells end at the border of a tile and may be "
-                f"cut; set tile_overlap (now {self.tile_overlap} px) to the length of the longest cell or "
-                "more",
+                f"{sample.get('img_path')}: {result.num_united} cells are too long to be looked at in one "
+                "piece, and were put together from those of tiles; set tile (now "
+                f"{self.tile} px) to the length of the longest cell or more",
                 logger="current",
                 level=logging.WARNING,
             )
@@ -297,9 +301,10 @@ class CellSegmentor(BaseModel):
         own = without_padding(maps, self.map_strides, sample.img_shape)
         sample.pred_semantic = maps_in_original_frame(own, self.map_strides, sample)
         if self.postprocess is not None:
-            self._write_instances(
-                self.postprocess(own).at_stride(next(iter(self.map_strides.values()))), sample
-            )
+            self._write_instances(self._from_maps(own), sample)
+
+    def _from_maps(self, maps: Mapping[str, np.ndarray]) -> PredictedInstances:
+        return self.postprocess(maps).at_stride(next(iter(self.map_strides.values())))
 
 
 def _image_channels(config: Mapping[str, Any]) -> int | None:

@@ -7,8 +7,24 @@ import torch
 from torch import Tensor, nn
 
 from cellmm.errors import CellMMError
+from cellmm.models.heads.base import HeadContract
+from cellmm.models.layers import SqueezeExcite
 
+TILE_BYTES = 2**28  # what the network may take for a tile of which the user said nothing
 LEAST, MOST = 256, 4096  # pixels per side; larger tiles save little more of the overlap
+
+
+def is_local(model: nn.Module) -> bool:
+    """Whether what the network finds in a place depends on what is near it alone, not on the input's size.
+
+    It does not with squeeze-and-excitation or group normalisation, which average over the input, nor with
+    heads that find a limited number of cells per input. Models without ``heads`` count as dependent on it.
+    """
+    if not hasattr(model, "heads"):
+        return False
+    averages = any(isinstance(layer, (SqueezeExcite, nn.GroupNorm)) for layer in model.modules())
+    limited = any(HeadContract.of(head).num_queries is not None for head in model.heads.values())
+    return not averages and not limited
 
 
 @torch.no_grad()

@@ -1,5 +1,6 @@
 """Scenes of overlapping cells and their images."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -94,11 +95,15 @@ def simulate_scene(config: SceneConfig, rng: np.random.Generator) -> Scene:
         >>> scene.brightfield.shape, scene.brightfield.dtype, scene.cells.shape
         ((2, 64, 64), dtype('uint16'), (64, 64))
     """
-    canvas, frame = _canvas(config)
-    shapes = place_cells(config, rng)
+    return take_images(place_cells(config, rng), config, rng)
+
+
+def take_images(shapes: Sequence[CellShape], config: SceneConfig, rng: np.random.Generator) -> Scene:
+    """The images of cells on the canvas of ``config``, and their masks in the image."""
+    canvas, frame = canvas_of(config)
     thickness, nuclei_light = np.zeros(canvas, np.float32), np.zeros(canvas, np.float32)
     for cell in shapes:
-        scene, own = _windows(cell, canvas)
+        scene, own = windows_of(cell, canvas)
         thickness[scene] += (cell.height + cell.grains)[own]
         nuclei_light[scene] += (cell.nucleus * np.float32(rng.uniform(0.5, 1.0)))[own]
 
@@ -129,7 +134,7 @@ def simulate_scene(config: SceneConfig, rng: np.random.Generator) -> Scene:
 
 def place_cells(config: SceneConfig, rng: np.random.Generator) -> list[CellShape]:
     """Cells at random places of the canvas, a share of them beside others, none hidden under the rest."""
-    canvas, frame = _canvas(config)
+    canvas, frame = canvas_of(config)
     number = int(rng.integers(config.cells[0], config.cells[1] + 1))
     covered = np.zeros(canvas, np.int16)
     placed: list[CellShape] = []
@@ -170,7 +175,7 @@ def _place(
     cell: CellShape, placed: list[CellShape], covered: np.ndarray, frame: tuple, config: SceneConfig
 ) -> bool:
     """Count the cell into ``covered``, unless too little of it is in the image or a cell would get hidden."""
-    window, own = _windows(cell, covered.shape)
+    window, own = windows_of(cell, covered.shape)
     mask = cell.mask[own]
     if not mask.any() or (covered[window][mask] > 0).mean() > config.max_overlap:
         return False
@@ -180,7 +185,7 @@ def _place(
         return False
     covered[window] += mask
     for other in placed:
-        where, part = _windows(other, covered.shape)
+        where, part = windows_of(other, covered.shape)
         apart = any(a.stop <= b.start or b.stop <= a.start for a, b in zip(window, where, strict=True))
         if not apart and (covered[where][other.mask[part]] > 1).mean() > config.max_overlap:
             covered[window] -= mask
@@ -188,14 +193,14 @@ def _place(
     return True
 
 
-def _canvas(config: SceneConfig) -> tuple[tuple[int, int], tuple[slice, slice]]:
+def canvas_of(config: SceneConfig) -> tuple[tuple[int, int], tuple[slice, slice]]:
     """Size of the canvas, and the image's place on it."""
     margin = round(config.margin / config.pixel)
     frame = tuple(slice(margin, margin + n) for n in config.size)
     return tuple(n + 2 * margin for n in config.size), frame
 
 
-def _windows(cell: CellShape, shape: tuple[int, int]) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+def windows_of(cell: CellShape, shape: tuple[int, int]) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
     """The part of the canvas that the cell's grid covers, and the part of the grid on the canvas."""
     limits = list(zip(cell.origin, cell.mask.shape, shape, strict=True))
     low = [min(max(origin, 0), limit) for origin, _, limit in limits]
@@ -205,10 +210,10 @@ def _windows(cell: CellShape, shape: tuple[int, int]) -> tuple[tuple[slice, slic
     return window, own
 
 
-def _layers(shapes: list[CellShape], masks: list[np.ndarray], canvas: tuple, frame: tuple) -> LabelLayers:
+def _layers(shapes: Sequence[CellShape], masks: list[np.ndarray], canvas: tuple, frame: tuple) -> LabelLayers:
     full = np.zeros((len(shapes), *canvas), bool)
     for target, cell, mask in zip(full, shapes, masks, strict=True):
-        window, own = _windows(cell, canvas)
+        window, own = windows_of(cell, canvas)
         target[window] = mask[own]
     inside = full[:, frame[0], frame[1]]
     return LabelLayers.from_masks(inside, inside.shape[1:])

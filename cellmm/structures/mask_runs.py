@@ -1,6 +1,6 @@
 """The masks of one image as flat arrays of runs: a mask costs what its own box costs, whatever the image."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -157,8 +157,12 @@ class MaskRuns:
         index = np.flatnonzero(index) if index.dtype == bool else index.astype(np.int64)
         num = np.diff(self.first)[index]
         first = np.concatenate([[0], np.cumsum(num)]).astype(np.int64)
-        runs = rle_ops.run_pixels(self.first[index], num)
-        return MaskRuns(self.shape, first, self.x[runs], self.y[runs], self.length[runs])
+        x, y, length = (np.empty(first[-1], np.int32) for _ in range(3))
+        for begin, end in _shares(first):
+            runs = rle_ops.run_pixels(self.first[index[begin:end]], num[begin:end])
+            place = slice(first[begin], first[end])
+            x[place], y[place], length[place] = self.x[runs], self.y[runs], self.length[runs]
+        return MaskRuns(self.shape, first, x, y, length)
 
     def moved(self, top: int, left: int, shape: Sequence[int]) -> "MaskRuns":
         """The same masks where their image is the part from (``top``, ``left``) on of one of ``shape``.
@@ -192,11 +196,7 @@ class MaskRuns:
         """
         rle_ops.check_size(self.shape)
         rles: list[rle_ops.RLE] = []
-        edges = [0]
-        while edges[-1] < len(self):  # as many masks as have about MANY runs
-            runs = self.first[edges[-1]] + MANY
-            edges.append(max(int(np.searchsorted(self.first, runs, side="right")) - 1, edges[-1] + 1))
-        for begin, end in zip(edges[:-1], edges[1:], strict=True):
+        for begin, end in _shares(self.first):
             part = self.select(np.arange(begin, end))
             owner = part.owners()
             start = part.x.astype(np.int64) * self.shape[0] + part.y
@@ -255,3 +255,12 @@ class MaskRuns:
         return MaskRuns._of_owners(
             np.repeat(self.owners(), parts), np.repeat(self.x, parts), y, length, len(self), self.shape
         )
+
+
+def _shares(first: np.ndarray) -> Iterator[tuple[int, int]]:
+    """(begin, end) of masks in a row that have about MANY runs, or of one that has more."""
+    begin = 0
+    while begin < len(first) - 1:
+        end = int(np.searchsorted(first, first[begin] + MANY, side="right")) - 1
+        yield begin, max(end, begin + 1)
+        begin = max(end, begin + 1)

@@ -9,6 +9,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from cellmm.structures.cell_sample import CellSample
+from cellmm.structures.mask_runs import MaskRuns
 from cellmm.structures.original_frame import masks_in_original_frame
 
 
@@ -130,9 +131,21 @@ class PredictedInstances:
             inside[inside] = ~sample.ignore.cpu().numpy()[row, col]
         return self.select(inside)
 
+    def mask_runs(self) -> MaskRuns:
+        """The masks on the map, of ``grid_shape``: a pixel of them stands for stride x stride pixels."""
+        crops, corners = [], []
+        for prob, origin in zip(self.probs, self.origins, strict=True):
+            first = np.maximum(-origin, 0)
+            end = np.minimum(prob.shape, self.grid_shape - origin)
+            outside = (end <= first).any()
+            inside = prob[:0, :0] if outside else prob[first[0] : end[0], first[1] : end[1]]
+            crops.append(inside > self.mask_thr)
+            corners.append((0, 0) if outside else origin + first)
+        return MaskRuns.from_crops(crops, corners, self.grid_shape)
+
     def in_original_frame(self, sample: CellSample) -> InstanceData:
-        """As RLE ``masks`` in the pixels of the file, with ``scores`` and ``labels``; empty masks are left
-        out."""
+        """As RLE ``masks`` in the pixels of the file, with ``scores``, ``labels`` and ``index``, the place
+        here; empty masks are left out."""
         masks, kept = masks_in_original_frame(
             self.probs,
             stride=self.stride,
@@ -143,7 +156,9 @@ class PredictedInstances:
             origins=self.origins,
             grid_shape=self.grid_shape,
         )
-        return InstanceData(masks=masks, scores=self.scores[kept], labels=self.labels[kept])
+        return InstanceData(
+            masks=masks, scores=self.scores[kept], labels=self.labels[kept], index=torch.from_numpy(kept)
+        )
 
 
 def _array(value: np.ndarray | Tensor | Sequence, dtype: type | None = None) -> np.ndarray:

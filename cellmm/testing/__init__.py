@@ -15,6 +15,7 @@ from cellmm.testing.losses import check_loss
 from cellmm.testing.metrics import check_metric
 from cellmm.testing.model_parts import check_matcher, check_model, check_nms
 from cellmm.testing.networks import check_decoder, check_encoder
+from cellmm.testing.track_writers import check_track_writer
 from cellmm.testing.transforms import check_transform
 from cellmm.testing.writers import check_writer
 
@@ -33,6 +34,7 @@ __all__ = [
     "check_nms",
     "check_postprocess",
     "check_sampler",
+    "check_track_writer",
     "check_transform",
     "check_writer",
 ]

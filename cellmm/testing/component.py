@@ -16,6 +16,7 @@ from cellmm.testing.losses import check_loss
 from cellmm.testing.metrics import check_metric
 from cellmm.testing.model_parts import check_matcher, check_model, check_nms
 from cellmm.testing.rules import name_of
+from cellmm.testing.track_writers import check_track_writer
 from cellmm.testing.transforms import check_transform
 from cellmm.testing.writers import check_writer
 
@@ -26,6 +27,7 @@ BY_REGISTRY: dict[str, Callable[..., None]] = dict(
     METRICS=check_metric,
     HOOKS=check_hook,
     WRITERS=check_writer,
+    TRACK_WRITERS=check_track_writer,
 )
 # by the arguments that a call takes, of what TASK_UTILS builds
 BY_ARGUMENTS: dict[str, Callable[..., None]] = dict(

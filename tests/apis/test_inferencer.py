@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import cv2
+import dask.array
 import numpy as np
 import pytest
 import tifffile
 import torch
+import zarr
 from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmengine.structures import InstanceData
@@ -89,16 +91,63 @@ def write_image(path, *corners, shape=(20, 30), high=200):
     return path
 
 
+def boxes(instances):
+    """(left, top, width, height) of each cell."""
+    return rle.bbox(instances.masks.to_rles()).tolist()
+
+
 def test_finds_the_cells_of_a_file_without_annotations(trained, tmp_path):
     inferencer = CellInferencer(*trained, device="cpu")
-    path = write_image(tmp_path / "a.tif", (2, 3), (10, 20))
-    sample = inferencer.predict(path)
-    assert (sample.img_id, sample.img_path, sample.ori_shape) == (1, str(path), (20, 30))
-    assert rle.bbox(sample.pred_instances.masks).tolist() == [[3, 2, 5, 4], [20, 10, 5, 4]]
-    assert "gt_layers" not in sample and "eval_instances" not in sample
+    found = inferencer.predict(write_image(tmp_path / "a.tif", (2, 3), (10, 20)))
+    assert (found.name, found.shape, found.classes) == ("a", (20, 30), ("worm",))
+    assert boxes(found) == [[3, 2, 5, 4], [20, 10, 5, 4]] and found.scores.tolist() == [1, 0.5]
     assert inferencer.classes == ("worm",)
-    image = inferencer.read_image(path)
-    assert image.shape == (20, 30, 1) and image.max() == 200
+    inferencer.score_thr = 0.6
+    assert len(inferencer.predict(tmp_path / "a.tif")) == 1
+
+
+def test_takes_arrays_paths_and_sources(trained, tmp_path):
+    inferencer = CellInferencer(*trained, device="cpu")
+    path = write_image(tmp_path / "a.tif", (2, 3), (10, 20))
+    array = tifffile.imread(path)
+    (source,) = inferencer.open(path)
+    images = [str(path), array, array[..., None], dask.array.from_array(array, 8), zarr.array(array), source]
+    for image in images:
+        assert boxes(inferencer.predict(image)) == [[3, 2, 5, 4], [20, 10, 5, 4]]
+    found = list(inferencer(images, batch_size=2))
+    assert [boxes(instances) for _, instances in found] == [[[3, 2, 5, 4], [20, 10, 5, 4]]] * 6
+    assert found[-1][0] is source
+    with pytest.raises(CellMMError, match="the model gives no maps"):
+        inferencer.predict_maps(array)
+
+
+def test_a_film_gives_an_image_per_time_point(trained, tmp_path):
+    frames = np.full((3, 20, 30), 50, np.uint16)
+    for i in range(3):
+        frames[i, 2:6, 5 * i : 5 * i + 5] = 200
+    tifffile.imwrite(tmp_path / "a.ome.tif", frames, metadata=dict(axes="TYX"))
+    inferencer = CellInferencer(*trained, device="cpu")
+    found = list(inferencer([tmp_path / "a.ome.tif"]))
+    assert [source.name for source, _ in found] == ["a_t0000", "a_t0001", "a_t0002"]
+    assert [boxes(instances)[0][0] for _, instances in found] == [0, 5, 10]
+    with pytest.raises(CellMMError, match="a_t0000 and 2 more images are in one file: give its time"):
+        inferencer.predict(tmp_path / "a.ome.tif")
+    inferencer = CellInferencer(*trained, device="cpu", read_options=dict(time=1))
+    assert boxes(inferencer.predict(tmp_path / "a.ome.tif")) == [[5, 2, 5, 4]]
+
+
+def test_few_images_are_in_memory(trained):
+    """Read ahead of the model: a bounded number, however long the list is."""
+    inferencer = CellInferencer(*trained, device="cpu")
+    made = []
+
+    def images():
+        for number in range(40):
+            made.append(number)
+            yield np.zeros((8, 8), np.uint8)
+
+    for seen, _ in enumerate(inferencer(images(), batch_size=2)):
+        assert len(made) <= seen + 10
 
 
 @pytest.mark.parametrize(
@@ -120,9 +169,10 @@ def test_steps_that_want_annotations_are_left_out(trained, tmp_path, steps):
         inferencer = CellInferencer(config, checkpoint, "cpu")
     finally:
         TRANSFORMS.module_dict.pop("MyTargets")
-    sample = inferencer.predict(write_image(tmp_path / "a.tif", (2, 3)))
-    assert len(sample.pred_instances) == 1
+    (source,) = inferencer.open(write_image(tmp_path / "a.tif", (2, 3)))
+    sample = inferencer.prepare(source).item["data_samples"]
     assert not {"gt_layers", "gt_semantic", "gt_proximity", "eval_nuclei"} & set(sample.keys())
+    assert len(inferencer.predict(source)) == 1
 
 
 LAZY = """
@@ -142,7 +192,7 @@ def test_types_may_be_classes(trained, tmp_path):
     trained[0].write_text(LAZY)
     inferencer = CellInferencer(*trained, "cpu")
     assert inferencer.classes == ("cell",)
-    assert len(inferencer.predict(write_image(tmp_path / "a.tif", (2, 3))).pred_instances) == 1
+    assert len(inferencer.predict(write_image(tmp_path / "a.tif", (2, 3)))) == 1
 
 
 def test_grey_stored_as_rgb_is_read_by_a_model_of_one_channel(trained, tmp_path):
@@ -151,22 +201,16 @@ def test_grey_stored_as_rgb_is_read_by_a_model_of_one_channel(trained, tmp_path)
     path = tmp_path / "a.png"
     cv2.imwrite(str(path), np.dstack([grey] * 3))
     inferencer = CellInferencer(*trained, "cpu")
-    assert rle.bbox(inferencer.predict(path).pred_instances.masks).tolist() == [[3, 2, 5, 4]]
+    assert boxes(inferencer.predict(path)) == [[3, 2, 5, 4]]
     cv2.imwrite(str(path), np.dstack([grey, grey, grey // 2]))
     with pytest.raises(CellMMError, match="a.png: 3 channels, but the model takes 1"):
         inferencer.predict(path)
 
 
 @pytest.mark.parametrize("whole", [False, True])
-def test_images_larger_than_those_of_training_go_in_tiles(trained, tmp_path, monkeypatch, whole):
-    """Each batch by its own size; the model is left as it was."""
-    tiles, forward = [], PatchFinder.forward
-
-    def seen(self, inputs, *arguments, **options):
-        tiles.append((self.tile, self.tile_overlap))
-        return forward(self, inputs, *arguments, **options)
-
-    monkeypatch.setattr(PatchFinder, "forward", seen)
+def test_images_larger_than_those_of_training_go_in_tiles(
+    trained, tmp_path, monkeypatch, whole, tiles_of_training
+):
     for name, value in dict(tile=None, tile_overlap=0, tile_step=8, margin=3).items():
         monkeypatch.setattr(PatchFinder, name, value, raising=False)
     meta = dict(trained_on=dict(size=[20, 30], scale=[1.0, 1.0]))
@@ -174,9 +218,9 @@ def test_images_larger_than_those_of_training_go_in_tiles(trained, tmp_path, mon
     shapes = [(20, 30), (20, 45), (29, 44)]
     paths = [write_image(tmp_path / f"{i}.tif", (2, 3), shape=shape) for i, shape in enumerate(shapes)]
     inferencer = CellInferencer(*trained, "cpu", whole=whole)
-    assert len(list(inferencer(paths))) == 3
-    assert tiles == [(None, 0), (None, 0) if whole else (20, 6), (None, 0)]
-    assert (inferencer.num_tiled, inferencer.num_whole) == ((0, 3) if whole else (1, 2))
+    assert all(len(found) == 1 for _, found in inferencer(paths))
+    prepared = [inferencer.prepare(*inferencer.open(path)) for path in paths]
+    assert [inferencer.predict_prepared([image])[0].tiled for image in prepared] == [False, not whole, False]
     assert inferencer.model.tile is None and inferencer.model.tile_overlap == 0
 
 
@@ -213,12 +257,11 @@ def test_one_bad_file_does_not_stop_the_others(trained, tmp_path):
     tifffile.imwrite(paths[3], np.zeros((2, 20, 30), np.uint16))  # two channels, the model takes one
     for batch_size in (1, 2, 5):
         results = list(CellInferencer(*trained, "cpu")(paths, batch_size=batch_size))
-        assert [path for path, _ in results] == paths
-        for number, (path, result) in enumerate(results):
+        for number, (path, (_, result)) in enumerate(zip(paths, results, strict=True)):
             if number in (1, 2, 3):
                 assert isinstance(result, CellMMError) and path.name in str(result)
             else:
-                assert result.img_id == number + 1 and len(result.pred_instances) == 2
+                assert result.name == path.stem and len(result) == 2
     assert "2 channels" in str(results[3][1])
 
 
@@ -231,8 +274,8 @@ def test_batches_hold_images_of_one_shape_in_order(trained, tmp_path):
     inferencer = CellInferencer(*trained, "cpu")
     results = list(inferencer(paths, batch_size=2))
     assert inferencer.model.batches == [(2, 1, 24, 32), (1, 1, 24, 32), (1, 1, 24, 32), (2, 1, 24, 32)]
-    assert [path for path, _ in results] == paths
-    assert [len(sample.pred_instances) for _, sample in results] == [0, 1, 2, 0, 1, 2]
+    assert [source.path for source, _ in results] == paths
+    assert [len(found) for _, found in results] == [0, 1, 2, 0, 1, 2]
     assert list(inferencer([])) == []
     with pytest.raises(CellMMError, match="batch_size is 0"):
         list(inferencer(paths, batch_size=0))
@@ -250,7 +293,7 @@ def test_a_channel_error_within_a_batch_is_of_its_file_only(trained, tmp_path):
 
     inferencer.model.data_preprocessor.forward = refuse
     (_, first), (_, second) = inferencer(good, batch_size=2)
-    assert len(first.pred_instances) == 1
+    assert len(first) == 1
     assert str(second) == f"{good[1]}: not this one"
 
 

@@ -264,14 +264,25 @@ def test_a_data_set_refuses(row, tmp_path, refused):
     refused(lambda: dataset(tmp_path)[0], rf"{name}\b", message)
 
 
-@pytest.mark.parametrize("row", BAD)
+# how many images they hold, each of which can be predicted
+SEVERAL = {"OME time series": 3, "ImageJ time series": 20, "pages of two sizes": 2}
+
+
+@pytest.mark.parametrize("row", [row for row in BAD if row not in SEVERAL])
 def test_prediction_refuses(row, tmp_path, inferencer, check_line, capfd):
     name, write, message = BAD[row]
     write(tmp_path / name)
-    ((path, error),) = inferencer([tmp_path / name])
-    assert path == tmp_path / name
+    ((source, error),) = inferencer([tmp_path / name])
+    assert getattr(source, "path", source) == tmp_path / name
     check_line(str(error), rf"{name}\b", message)
     assert capfd.readouterr().err == ""  # nor do the decoders write anything themselves
+
+
+@pytest.mark.parametrize(("row", "number"), SEVERAL.items())
+def test_each_image_of_a_file_is_predicted(row, number, tmp_path, inferencer):
+    name, write, _ = BAD[row]
+    write(tmp_path / name)
+    assert [len(found) for _, found in inferencer([tmp_path / name])] == [9] * number
 
 
 @pytest.mark.parametrize("row", GOOD)
@@ -283,7 +294,7 @@ def test_a_data_set_reads(row, tmp_path, inferencer):
     np.testing.assert_array_equal(sample["inputs"].numpy().transpose(1, 2, 0), expected.astype(np.float32))
     ((_, result),) = inferencer([tmp_path / name])
     if expected.shape[2] == 1:
-        assert len(result.pred_instances) == 9 and result.ori_shape == expected.shape[:2]
+        assert len(result) == 9 and result.shape == expected.shape[:2]
     else:
         assert f"{name}: {expected.shape[2]} channels, but the model takes 1" in str(result)
 
@@ -334,7 +345,7 @@ def test_a_program_without_stderr_reads_images(tmp_path, inferencer, monkeypatch
     coded(GREY)(tmp_path / "a.png")
     with monkeypatch.context() as patch:
         patch.setattr(os, "dup", refuse)
-        assert inferencer.read_image(tmp_path / "a.png").shape == (H, W, 1)
+        assert inferencer.open(tmp_path / "a.png")[0].read_all().shape == (H, W, 1)
 
 
 def test_an_image_for_which_memory_is_too_small(tmp_path, inferencer, check_line, monkeypatch):

@@ -16,7 +16,7 @@ import torch
 
 from cellmm.apis.inferencer import CellInferencer
 from cellmm.commands import cli
-from cellmm.commands.predict import MARK
+from cellmm.results.run_folder import MARK, PARTS, RUN
 
 H, W = 20, 30
 NOISE = np.random.default_rng(0).integers(0, 255, (H, W), np.uint8)
@@ -106,33 +106,62 @@ def test_a_folder_that_may_not_be_written_to(predict, images, monkeypatch, tmp_p
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     status, lines = predict(images)
     assert status == 1 and len(lines) == 1 and not (tmp_path / "out").exists()
-    check_line(lines[0], r"out/cells\.json cannot be written: no right to write into .*, name another place")
+    check_line(lines[0], r"out/run\.json cannot be written: no right to write into .*, name another place")
 
 
-@pytest.mark.parametrize(
-    ("number", "message"),
-    [
-        (errno.ENOSPC, "No space left on device: free some disk"),
-        (errno.EDQUOT, "Disk quota exceeded: free some disk"),
-        (errno.EROFS, "Read-only file system: .* name another place"),
-        (errno.EACCES, "Permission denied: get the right"),
-        (errno.EIO, "Input/output error: check the disk"),
-    ],
-)
+DISK_ERRORS = {
+    errno.ENOSPC: "No space left on device: free some disk",
+    errno.EDQUOT: "Disk quota exceeded: free some disk",
+    errno.EROFS: "Read-only file system: .* name another place",
+    errno.EACCES: "Permission denied: get the right",
+    errno.EIO: "Input/output error: check the disk",
+}
+
+
+@pytest.mark.parametrize("number", DISK_ERRORS)
 @pytest.mark.parametrize("call", ["fsync", "replace"])
-@pytest.mark.parametrize("kind", ["overlay", "json"])
-def test_a_disk_that_fails(call, number, message, kind, predict, images, tmp_path, monkeypatch, check_line):
-    more = ["--no-overlays"] if kind == "json" else []
-    assert predict(images, *more) == (0, [])
+def test_a_disk_that_fails(call, number, predict, images, tmp_path, monkeypatch, check_line):
+    assert predict(images) == (0, [])
     before = files(tmp_path)
     tifffile.imwrite(images / "a.tif", 255 - NOISE)
     with monkeypatch.context() as patch:
         patch.setattr(os, call, refuse(number))
-        status, lines = predict(images, *more)
+        status, lines = predict(images)
     assert status == 1 and len(lines) == 1
-    check_line(lines[0], r"out/(cells\.json|overlays/a\.png): " + message)
+    check_line(lines[0], r"out/run\.json: " + DISK_ERRORS[number])
     tifffile.imwrite(images / "a.tif", NOISE)
     assert files_put_back(tmp_path) == before  # the results of the first run are whole
+
+
+@pytest.mark.parametrize("number", DISK_ERRORS)
+@pytest.mark.parametrize(
+    "name", ["overlays/a.png", "parts/records/a.npz", "parts/records/a.json", "cells.json"]
+)
+def test_a_file_that_cannot_be_written(name, number, predict, images, tmp_path, monkeypatch, check_line):
+    """It costs that file alone, unless the disk takes no others; --resume then comes to the same end."""
+    whole = tmp_path / "whole"
+    assert predict(images, out=whole) == (0, [])
+    replace = os.replace
+
+    def refuse_one(old, new):
+        return refuse(number)(new) if Path(new) == tmp_path / "out" / name else replace(old, new)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", refuse_one)
+        status, lines = predict(images)
+    assert status == 1 and len(lines) == 1
+    check_line(lines[0], f"out/{name}: " + DISK_ERRORS[number])
+    written, wanted = files(tmp_path / "out"), files(whole)
+    if number in (errno.EACCES, errno.EIO):
+        of_others = {key for key in wanted if Path(key).stem == "b"}
+        assert of_others <= written.keys() and ("cells.json" in written) == (name != "cells.json")
+    elif name != "cells.json":
+        assert "; then go on with --resume" in lines[0]
+    assert {key: wanted[key] for key in written if key not in ("cells.json", "parts/records/a.json")} == {
+        key: value for key, value in written.items() if key not in ("cells.json", "parts/records/a.json")
+    }
+    assert predict(images, "--resume") == (0, [])
+    assert files(tmp_path / "out") == wanted
 
 
 def test_the_disk_is_full_while_the_bytes_are_written(predict, images, tmp_path, monkeypatch, check_line):
@@ -140,10 +169,10 @@ def test_the_disk_is_full_while_the_bytes_are_written(predict, images, tmp_path,
     before = files(tmp_path)
     for name in ("write_bytes", "write_text"):
         with monkeypatch.context() as patch:
-            patch.setattr(Path, name, lambda self, *args, **options: refuse(errno.ENOSPC)())
+            patch.setattr(Path, name, lambda self, *args, **options: refuse(errno.ENOSPC)(self))
             status, lines = predict(images)
-        assert status == 1 and len(lines) == 1 and files_put_back(tmp_path) == before
-        check_line(lines[0], r"out/(cells\.json|overlays/a\.png): No space left on device: free some disk")
+        assert status == 1 and len(lines) == 1 and before.items() <= files_put_back(tmp_path).items()
+        check_line(lines[0], r"out/.*\.(json|png): No space left on device: free some disk")
 
 
 def test_bad_images_among_good_ones(predict, images, tmp_path, check_line):
@@ -163,7 +192,8 @@ def test_bad_images_among_good_ones(predict, images, tmp_path, check_line):
         check_line(line, "^cellmm predict: .*" + name)
     content = json.loads((tmp_path / "out" / "cells.json").read_text())
     assert [image["file_name"] for image in content["images"]] == ["a.tif", "b.tif", "c.tif", "k.tif"]
-    names = sorted(name for name in files(tmp_path / "out") if Path(name).name != MARK)
+    names = sorted(name for name in files(tmp_path / "out") if Path(name).name not in (MARK, RUN))
+    names = [name for name in names if not name.startswith(PARTS)]
     assert names == ["cells.json", *(f"overlays/{name}.png" for name in "abck")]
 
 
@@ -206,12 +236,14 @@ def test_memory_runs_out(error, predict, images, monkeypatch, tmp_path, check_li
 
 
 def test_memory_runs_out_for_a_picture(predict, images, monkeypatch, tmp_path, check_line):
-    monkeypatch.setattr("cellmm.io.memory.LARGE_IMAGE", 500)
-    monkeypatch.setattr("cellmm.io.memory.free_memory", lambda: 30 * H * W)
+    def fail(*args, **options):
+        raise MemoryError
+
+    monkeypatch.setattr("cellmm.results.writers.pictures.draw_instances", fail)
     status, lines = predict(images / "a.tif")
     assert status == 1 and len(lines) == 1
-    check_line(lines[0], r"a\.tif: it cannot be drawn \(.*\): use --no-overlays")
-    assert list(files(tmp_path / "out")) == ["cells.json"]
+    check_line(lines[0], r"out/overlays/a\.png: not enough memory: crop or tile")
+    assert (tmp_path / "out/cells.json").exists() and not (tmp_path / "out/overlays/a.png").exists()
 
 
 def test_a_model_that_has_diverged(predict, images, model_files, tmp_path, check_line):
@@ -230,7 +262,7 @@ def test_ctrl_c_is_one_line_and_130(predict, images, monkeypatch, tmp_path):
     def stop(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(CellInferencer, "_prepare", stop)
+    monkeypatch.setattr(CellInferencer, "prepare", stop)
     assert predict(images) == (130, ["cellmm predict: stopped"])
     assert not (tmp_path / "out").exists()
 

@@ -23,7 +23,7 @@ def fake_command(monkeypatch):
     return put
 
 
-@pytest.mark.parametrize("name", ["train", "test", "predict", "doctor"])
+@pytest.mark.parametrize("name", ["train", "test", "predict", "track", "doctor"])
 def test_every_command_gets_its_arguments(fake_command, name):
     seen = []
     fake_command(name, seen.append)

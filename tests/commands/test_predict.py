@@ -13,10 +13,11 @@ from mmengine.structures import InstanceData
 from torch import nn
 
 from cellmm.commands import cli
-from cellmm.commands.predict import MARK, parse_args, tile_options
+from cellmm.commands.predict_options import parse_args, tile_options
 from cellmm.datasets import CellCocoDataset
 from cellmm.errors import CellMMError
 from cellmm.registry import MODELS
+from cellmm.results.run_folder import MARK, PARTS, RUN
 from cellmm.structures import rle
 
 CONFIG = """
@@ -87,9 +88,10 @@ def read(tmp_path):
 
 
 def written(tmp_path):
+    """What a user looks for: not the records of the run."""
     out = tmp_path / "out"
-    files = (path for path in out.rglob("*") if path.is_file() and path.name != MARK)
-    return sorted(path.relative_to(out).as_posix() for path in files)
+    files = (path for path in out.rglob("*") if path.is_file() and path.name not in (MARK, RUN))
+    return sorted(path.relative_to(out).as_posix() for path in files if PARTS not in path.parts)
 
 
 def test_folder_to_json_and_overlays(predict, tmp_path, capsys):
@@ -112,7 +114,7 @@ def test_folder_to_json_and_overlays(predict, tmp_path, capsys):
     shown = capsys.readouterr()
     assert "predict: 100%" in shown.err
     what = "6 cells with a score of 0.3 or more in 3 images"
-    assert shown.out.splitlines()[-1] == f"{what}: {tmp_path / 'out' / 'cells.json'}"
+    assert shown.out.splitlines()[-1] == f"{what}: {tmp_path / 'out'}"
 
 
 def test_results_can_be_read_as_a_dataset(predict, tmp_path):

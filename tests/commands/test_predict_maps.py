@@ -11,11 +11,10 @@ import torch
 
 from cellmm.apis.inferencer import CellInferencer
 from cellmm.commands import cli
-from cellmm.commands.predict import MARK
 from cellmm.config.load import load_config
-from cellmm.io.coco_results import samples_to_coco
 from cellmm.io.maps import write_map
 from cellmm.registry import MODELS
+from cellmm.results.run_folder import MARK, PARTS, RUN
 from cellmm.simulation import make_dataset
 
 SEUNET = Path(__file__).parents[2] / "configs/seunet"
@@ -62,8 +61,9 @@ def predict(files, out, *arguments):
 
 
 def written(out):
-    files = (path for path in out.rglob("*") if path.is_file() and path.name != MARK)
-    return sorted(path.relative_to(out).as_posix() for path in files)
+    """What a user looks for: not the records of the run."""
+    files = (path for path in out.rglob("*") if path.is_file() and path.name not in (MARK, RUN))
+    return sorted(path.relative_to(out).as_posix() for path in files if PARTS not in path.parts)
 
 
 def test_cells_of_maps_on_plain_images(model, images, tmp_path):
@@ -78,26 +78,33 @@ def test_cells_of_maps_on_plain_images(model, images, tmp_path):
     ]
 
 
-def test_cells_and_maps(model, images, tmp_path, monkeypatch):
-    """The maps are as the model gives them, and do not stay in memory until the end."""
-    seen = []
-
-    def to_coco(names, samples, *more):
-        seen.extend(samples)
-        return samples_to_coco(names, samples, *more)
-
-    monkeypatch.setattr("cellmm.commands.predict.samples_to_coco", to_coco)
+def test_cells_and_maps(model, images, tmp_path):
     files, out = model("four_heads"), tmp_path / "out"
     assert predict(files, out, images / "test/images", "--maps", "--no-overlays") == 0
     names = [f"maps/000{i}_{target}.tif" for i in (1, 2) for target in sorted(FOUR)]
     assert written(out) == ["cells.json", *names]
-    assert len(seen) == 2 and not any("pred_semantic" in sample for sample in seen)
-    sample = CellInferencer(*files, "cpu").predict(images / "test/images/0002.tif")
+    maps = CellInferencer(*files, "cpu").predict_maps(images / "test/images/0002.tif")
     for target in FOUR:
         found = tifffile.imread(out / "maps" / f"0002_{target}.tif")
         assert found.dtype == np.uint16 and found.shape == (64, 64)
-        probs = sample.pred_semantic.get(target).numpy()
-        np.testing.assert_allclose(found / 65535, probs, rtol=0, atol=0.5 / 65535 + 1e-6)
+        np.testing.assert_allclose(found / 65535, maps[target], rtol=0, atol=0.5 / 65535 + 1e-6)
+
+
+def test_maps_that_are_missing_are_made_by_the_model(model, images, tmp_path):
+    """Asked for later, or lost; cells and pictures stay as they are."""
+    files, out, whole = model("four_heads"), tmp_path / "out", tmp_path / "whole"
+    assert predict(files, whole, images / "test/images", "--maps") == 0
+    assert predict(files, out, images / "test/images") == 0
+    times = {path: path.stat().st_mtime_ns for path in (out / "overlays").glob("*.png")}
+    assert predict(files, out, images / "test/images", "--maps", "--resume") == 0
+    (out / "maps/0001_nuclei.tif").unlink()
+    assert predict(files, out, images / "test/images", "--maps", "--resume") == 0
+    assert snapshot(out) == snapshot(whole)
+    assert times == {path: path.stat().st_mtime_ns for path in times}
+
+
+def snapshot(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_maps_alone(model, images, tmp_path, capsys):
@@ -142,7 +149,7 @@ def test_images_larger_than_those_of_training_are_tiled(model, images, tmp_path,
     files = model("four_heads")
     weights = torch.load(files[1])["state_dict"]
     for size, options, expected in (
-        ([32, 32], [], "(32x32 px) and were predicted in tiles of 32 px that share 8; for others: --til"),
+        ([32, 32], [], "and were predicted in tiles of 32 px that share up to 8; for others: --til"),
         ([32, 32], ["--tile", 0], None),
         ([48, 48], [], None),
         (None, [], None),

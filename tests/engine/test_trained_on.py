@@ -1,13 +1,13 @@
 """What a checkpoint says of the images of training: written, kept, handed on, and asked for."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
 
 from cellmm.engine.trained_on import TrainedOn, scales_of
 from cellmm.errors import CellMMError
+from cellmm.models.tile_choice import TILE_BYTES, choose_tile
+from cellmm.registry import MODELS
 from cellmm.structures import CellSample
 
 SEEN = TrainedOn(size=(256, 512), scale=(0.5, 0.5))
@@ -26,8 +26,35 @@ def test_clearly_larger_is_by_half(shape, exceeds):
 
 
 def test_what_exceeds_training_is_larger_than_a_tile():
-    model = SimpleNamespace(tile_step=16, margin=0)
+    model = tiny(se=True)
     assert TrainedOn((100, 400), (1.0, 1.0)).tile_for(model) == (100, 25)  # 200 x 400 px go in tiles
+
+
+def test_the_tile_of_a_local_network_follows_the_memory():
+    seen, model = TrainedOn((100, 400), (1.0, 1.0)), tiny(se=False)
+    tile, overlap = seen.tile_for(model)
+    assert tile == choose_tile(model, TILE_BYTES) > 1000
+    assert overlap == tile // 4
+    assert TrainedOn((5000, 5000), (1.0, 1.0)).tile_for(model) == (5000, 1250)
+
+
+def test_the_tile_of_a_large_local_network_is_that_of_training(monkeypatch):
+    monkeypatch.setattr("cellmm.engine.trained_on.TILE_BYTES", 1)
+    tile, _ = TrainedOn((300, 400), (1.0, 1.0)).tile_for(tiny(se=False))
+    assert tile == 300
+
+
+def tiny(**encoder):
+    return MODELS.build(
+        dict(
+            type="CellSegmentor",
+            data_preprocessor=dict(type="CellDataPreprocessor", in_channels=1),
+            encoder=dict(type="SEUNetEncoder", widths=(4, 8), **encoder),
+            decoder=dict(type="SEUNetDecoder", widths=(6,), **encoder),
+            heads=dict(cells=dict(type="SemanticHead", target="cells")),
+            instance_head=None,
+        )
+    )
 
 
 def test_the_scale_of_training_is_asked_for():

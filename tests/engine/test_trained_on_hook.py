@@ -81,7 +81,7 @@ def test_all_ranks_count(monkeypatch):
     assert checkpoint["meta"]["trained_on"] == dict(size=[90, 100], scale=[0.25, 2.0])
 
 
-def test_larger_images_of_a_test_are_counted(said):
+def test_larger_images_of_a_test_are_counted(said, tiles_of_training):
     hook, run = CompareWithTrainingHook(TrainedOn((32, 32), (1.0, 1.0))), runner()
     run.model.tile, run.model.tile_step, run.model.margin = None, 8, 0
     for shapes in ([(32, 32), (64, 20)], [(48, 48)], [(40, 40)]):

@@ -1,5 +1,7 @@
 """A model whose result is known: every bright spot is a cell. What goes wrong is not the network's fault."""
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from mmengine.model import BaseModule
@@ -51,3 +53,33 @@ class BrightSpots(BaseModule):
 
 
 SMALL = 30  # px; class 0 is a cell of 5x5 px, class 1 one of 7x7
+
+CONFIG = """
+default_scope = 'cellmm'
+model = dict(
+    type='CellSegmentor',
+    encoder=dict(type='SamePixels'),
+    decoder=dict(type='SamePixels'),
+    heads=dict(instances=dict(type='BrightSpots')),
+    data_preprocessor=dict(type='CellDataPreprocessor', in_channels=1),
+)
+test_dataloader = dict(
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='CellCocoDataset',
+        ann_file='cells.json',
+        metainfo=dict(classes=('small', 'large')),
+        pipeline=[dict(type='LoadImage'), STEPS, dict(type='PackCellInputs')],
+    ),
+)
+test_cfg = dict()
+test_evaluator = dict(type='CellCocoMetric')
+"""
+
+
+def write_exact_model(folder: Path, steps: str, meta: dict | None = None) -> tuple[Path, Path]:
+    """A config and a checkpoint of the model in ``folder``; ``steps``: those between loading and packing."""
+    config, weights = folder / "config.py", folder / "w.pth"
+    config.write_text(CONFIG.replace("STEPS", steps))
+    torch.save(dict(state_dict={"heads.instances.threshold": torch.tensor(0.5)}, meta=meta or {}), weights)
+    return config, weights

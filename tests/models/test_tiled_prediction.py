@@ -172,25 +172,40 @@ def test_any_function_can_be_called_on_tiles():
 
     result = predict_in_tiles(predict, image, tile=32, overlap=16, strides={"halved": 2})
     whole = predict_in_tiles(predict, image, tile=100, overlap=0)
-    assert shapes[-1] == (50, 75) and set(shapes[:-1]) == {(32, 32)}
+    assert shapes[-1] == (50, 75) and set(shapes[:12]) == {(32, 32)}
+    assert len(shapes) == 12 + result.num_again + 1
     assert np.array_equal(result.maps["brightness"], image)
     assert result.maps["halved"].shape == (25, 38)
     assert sorted(map(str, result.instances.masks)) == sorted(map(str, whole.instances.masks))
-    assert len(result.instances) > 5 and result.num_cut == 0 and not result.limits
+    assert len(result.instances) > 5 and result.num_united == 0 and not result.limits
     maps_alone = predict_in_tiles(lambda part: ({"same": part}, None), image, tile=32, overlap=16)
     assert maps_alone.instances is None and np.array_equal(maps_alone.maps["same"], image)
 
 
-def test_cells_larger_than_the_overlap_are_told():
-    image = np.zeros((32, 64), np.float32)
-    image[10:14, 4:60] = 1
-    model = build(tile=32, tile_overlap=8)
-
+def lines_of(model, batch):
+    """What the model found, and the lines of its warnings."""
     lines = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("cellmm.models.segmentor.print_log", lambda text, **_: lines.append(text))
-        model.test_step(data(image))
-    assert len(lines) == 1 and "tile_overlap (now 8 px)" in lines[0]
+        return found(model, batch), lines
+
+
+@pytest.mark.parametrize("windows", [False, True])
+def test_cells_longer_than_a_tile_are_whole(windows):
+    image = np.zeros((32, 96), np.float32)
+    image[10:14, 4:60] = image[20:24, 30:50] = 1
+    model = build(tile=32, tile_overlap=8, windows=windows)
+    tiled, lines = lines_of(model, data(image))
+    assert tiled == found(build(), data(image)) and not lines
+
+
+def test_cells_longer_than_a_window_are_united_and_told():
+    image = np.zeros((32, 400), np.float32)
+    image[10:14, 4:390] = image[20:24, 20:60] = 1
+    tiled, lines = lines_of(build(tile=32, tile_overlap=8), data(image))
+    whole = found(build(), data(image))
+    assert {mask for _, mask in tiled[0]} == {mask for _, mask in whole[0]} and len(tiled[0]) == 2
+    assert len(lines) == 1 and "1 cells are too long" in lines[0] and "set tile (now 32 px)" in lines[0]
 
 
 def test_a_tile_has_to_be_larger_than_the_overlap():

@@ -7,13 +7,11 @@ writes cells_found.jpg, the README's picture. The scene is made anew from the se
 
 import argparse
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import tifffile
 
 from cellmm.apis.inferencer import CellInferencer
 from cellmm.errors import CellMMError
@@ -39,11 +37,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def find_cells(config: str, checkpoint: str, planes: np.ndarray, score_thr: float) -> list[dict]:
     """COCO RLEs of the cells that the model finds in ``planes`` (2, H, W)."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "scene.tif"
-        tifffile.imwrite(path, planes)
-        found = CellInferencer(config, checkpoint, device="cpu").predict(path).pred_instances
-    return [mask for mask, score in zip(found.masks, found.scores, strict=True) if score >= score_thr]
+    inferencer = CellInferencer(config, checkpoint, device="cpu", score_thr=score_thr)
+    return inferencer.predict(np.moveaxis(planes, 0, -1)).masks.to_rles()
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -21,7 +21,7 @@ FORM = dict(encoding="utf-8", errors="backslashreplace", newline="")
 
 @WRITERS.register_module()
 class CsvWriter:
-    """A table of measurements, one row per cell: ``csv/a.csv`` of each image and ``cells.csv`` of all.
+    """A table of measurements, one row per cell: ``cells.csv``, and ``parts/csv/a.csv`` of each image.
 
     Numbers have seven digits; what is not known is left empty. A column that only some images have (that of
     a channel, or in micrometres) is empty for the others in ``cells.csv``.

@@ -1,18 +1,18 @@
-"""Tiles cover an image once by their cores, and what two of them found is kept once."""
+"""Tiles cover an image once by their cores."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cellmm.models.postprocess.tiles import cut_into_tiles, without_repeats
-from cellmm.structures import rle
+from cellmm.errors import CellMMError
+from cellmm.models.postprocess.tiles import TileGrid, cut_into_tiles
 
 LENGTH = st.integers(1, 100)
 
 
 @settings(deadline=None)
-@given(shape=st.tuples(LENGTH, LENGTH), tile=st.integers(1, 30), share=st.floats(0, 0.5))
+@given(shape=st.tuples(LENGTH, LENGTH), tile=st.integers(2, 30), share=st.floats(0, 0.5))
 def test_cores_share_no_pixel_and_leave_none_out(shape, tile, share):
     overlap = int(tile * share)
     tiles = cut_into_tiles(shape, tile, overlap)
@@ -24,6 +24,9 @@ def test_cores_share_no_pixel_and_leave_none_out(shape, tile, share):
         assert part.bottom - part.top == min(tile, shape[0]) and part.right - part.left == min(tile, shape[1])
         inside = pixels[part.owns(pixels)]
         assert (inside >= (part.top, part.left)).all() and (inside < (part.bottom, part.right)).all()
+    grid = TileGrid.cut(shape, tile, overlap)
+    owner = grid.owner(pixels)
+    assert all(part.owns(pixels[owner == number]).all() for number, part in enumerate(grid.tiles()))
     rows = sorted({(part.top, part.bottom) for part in tiles})
     assert all(a[1] - b[0] >= overlap for a, b in zip(rows[:-1], rows[1:], strict=True))
 
@@ -31,37 +34,26 @@ def test_cores_share_no_pixel_and_leave_none_out(shape, tile, share):
 def test_tiles_by_hand():
     left, right = cut_into_tiles((8, 20), 12, 4)
     assert (left.left, left.right, right.left, right.right) == (0, 12, 8, 20)
-    assert left.core[3] == right.core[1] == 10 and left.meets(right)
+    assert left.core[3] == right.core[1] == 10
     assert left.owns(np.array([[0, 9], [7, 10]])).tolist() == [True, False]
     assert left.owns(np.array([[0, 11.0], [0, 12.0]]), slack=2).tolist() == [True, False]
     boxes = np.array([[0, 0, 8, 12], [0, 8, 8, 11], [0, 0, 8, 11]])
-    assert left.cuts(boxes, (8, 20)).tolist() == [True, False, False]
-    assert right.cuts(boxes, (8, 20)).tolist() == [True, True, True]
-    assert left.cuts(boxes, (8, 20), margin=1).tolist() == [True, True, True]
+    assert left.depth(boxes, (8, 20)).tolist() == [0, 1, 1]
+    assert right.depth(boxes, (8, 20)).tolist() == [-8, 0, -8]
+    assert left.depth(boxes, (8, 20), margin=1).tolist() == [-1, 0, 0]
+    assert left.depth(boxes, (8, 12)).tolist() == [np.inf] * 3
 
 
-def square(x, side=4, shape=(8, 20)):
-    mask = np.zeros(shape, bool)
-    mask[2 : 2 + side, x : x + side] = True
-    return rle.encode_one(mask)
+def test_tiles_start_at_steps_and_end_with_the_image():
+    grid = TileGrid.cut((37, 100), 32, 8, step=8)
+    assert [line[:2] for line in grid.rows] == [(0, 32), (8, 37)]
+    assert [line[:2] for line in grid.cols] == [(0, 32), (24, 56), (48, 80), (72, 100)]
+    half = grid.at_stride(4)
+    assert half.shape == (10, 25) and half.tile(5).box == (2, 6, 10, 14)
+    assert TileGrid.cut((20, 30), 32, 8, step=8).tile(0).box == (0, 0, 20, 30)
 
 
-def test_of_two_tiles_same_instance_the_better_stays():
-    tiles = cut_into_tiles((8, 20), 12, 4)
-    masks = [[square(2), square(8), square(8)], [square(8), square(14), square(11)]]
-    stays = without_repeats(tiles, masks, np.array([0.9, 0.5, 0.4, 0.7, 0.6, 0.8]))
-    # IoU of the squares at 8 is 1, of those at 8 and 11 it is 1/7; two masks of one tile are two instances
-    assert stays.tolist() == [True, False, False, True, True, True]
-    stays = without_repeats(tiles, masks, np.array([0.9, 0.5, 0.8, 0.7, 0.6, 0.8]))
-    assert stays.tolist() == [True, True, True, False, True, True]
-    assert without_repeats(tiles, [[], []], np.zeros(0)).tolist() == []
-
-
-@pytest.mark.parametrize("first", [0.9, 0.3])
-def test_one_that_is_dropped_drops_none(first):
-    tiles = cut_into_tiles((8, 28), 16, 8)
-    assert len(tiles) == 3 and tiles[0].meets(tiles[2])
-    masks = [[square(10, 6, (8, 28))], [square(11, 6, (8, 28))], [square(12, 6, (8, 28))]]
-    # neighbours have IoU 5/7, the first and the last 1/2: not above it
-    stays = without_repeats(tiles, masks, np.array([first, 0.5, 0.4]))
-    assert stays.tolist() == ([True, False, True] if first == 0.9 else [False, True, False])
+@pytest.mark.parametrize(("tile", "overlap", "step"), [(32, 20, 1), (0, 0, 1), (30, 8, 8), (32, 6, 8)])
+def test_tiles_that_cannot_be_cut_are_refused(tile, overlap, step):
+    with pytest.raises(CellMMError, match=f"tiles of {tile} px that share {overlap} px: "):
+        TileGrid.cut((100, 100), tile, overlap, step)

@@ -1,0 +1,293 @@
+"""Images that are predicted tile by tile: their pixels are read as they are needed, never all at once."""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmengine.logging import print_log
+
+from cellmm.apis.in_order import in_order
+from cellmm.apis.prediction import Prediction, Prepared
+from cellmm.apis.tile_plan import TilePlan
+from cellmm.engine.trained_on import scales_of
+from cellmm.io.sources import ImageSource
+from cellmm.io.sources.region import Region
+from cellmm.models.postprocess.join_tiles import REACH, TileCells, join_tiles
+from cellmm.models.postprocess.look_again import Box, best_first, look_again
+from cellmm.models.postprocess.map_average import MapAverage
+from cellmm.models.postprocess.tiles import Tile
+from cellmm.results import Instances
+
+if TYPE_CHECKING:
+    from cellmm.apis.inferencer import CellInferencer
+
+BLOCK = 2048  # px: side of the parts that are read for the statistics of an image
+PROBES = ((256, 256), (192, 320))  # px: sizes by which a pipeline shows how it scales images
+MANY_TILES = 16  # from here on the overlap follows the cells
+SAMPLED = 4  # tiles that are looked at for that
+ENOUGH_CELLS = 20  # in these
+AHEAD = 2  # tiles that are read while the model works on another
+
+Maps = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class TileResult:
+    """What the model gives for one tile: cells in the frame of the image, None if it gives none, and maps of
+    the tile."""
+
+    cells: TileCells | None
+    maps: Maps
+
+
+class LargeImages:
+    """Predict images in tiles, each read from its source and predicted as an image of its own.
+
+    ``plan`` is worked out once; ``predict_tile`` may run anywhere and in any order, and ``merge`` puts the
+    results together: ``predict`` does all of it.
+
+    Args:
+        inferencer: of the model; its ``model.tile`` or ``own_tile`` say which images are cut, and how.
+    """
+
+    def __init__(self, inferencer: "CellInferencer") -> None:
+        self.inferencer = inferencer
+        self._scales: dict[Any, float | None] = {}
+
+    def plan(self, source: ImageSource) -> TilePlan | None:
+        """How an image is cut; None: it is predicted whole.
+
+        Images are predicted whole where the steps of the config do not scale all images alike (ResizeTo), or
+        crop them, so that a part would not come to the model as it does in the whole image.
+
+        Raises:
+            CellMMError: cells come in another scale than in training.
+        """
+        inferencer, model = self.inferencer, self.inferencer.model
+        tile, overlap = getattr(model, "tile", None), getattr(model, "tile_overlap", 0)
+        own = inferencer.own_tile
+        if tile is None and own is None:
+            return None
+        scale = self._scale(source)
+        if scale is None:
+            return None
+        shape = tuple(side * scale for side in source.shape)
+        if tile is None:
+            if not inferencer.trained_on.is_exceeded_by(shape):
+                return None
+            tile, overlap = own
+        step, margin = getattr(model, "tile_step", 1), getattr(model, "margin", 0)
+        plan = TilePlan.of(source.shape, scale, tile, overlap, step=step, margin=margin)
+        if len(plan.grid) == 1:
+            return None
+        plan = replace(plan, statistics=self._statistics(source))
+        if getattr(model, "tile", None) is None and len(plan.grid) >= MANY_TILES:
+            return self._with_overlap_by_cells(source, plan)
+        return plan
+
+    def predict(self, source: ImageSource, plan: TilePlan) -> Prediction:
+        """The cells and maps of an image. In memory are the cells of all tiles, as runs."""
+        cells, averages = [], MapAverages(plan)
+        for number, result in self.predict_tiles(source, plan, range(len(plan.grid))):
+            averages.add(number, result.maps)
+            cells.append(result.cells)
+        instances = None if cells[0] is None else self.join(source, plan, cells.__getitem__)
+        return Prediction(instances, averages.means(), tiled=True)
+
+    def predict_tiles(
+        self, source: ImageSource, plan: TilePlan, numbers: Iterable[int]
+    ) -> Iterator[tuple[int, TileResult]]:
+        """Yield the results of some tiles in order; the next ones are read while the model works."""
+
+        def prepare(number: int) -> tuple[int, Prepared]:
+            return number, self._prepare(source, plan, plan.grid.tile(number).box)
+
+        for number, item in in_order(prepare, numbers, ahead=AHEAD):
+            yield number, self._run(plan, plan.grid.tile(number), item)
+
+    def join(self, source: ImageSource, plan: TilePlan, read: Callable[[int], TileCells]) -> Instances:
+        """The cells of an image from those of its tiles, whatever order these were predicted in.
+
+        Cells that no tile saw whole are predicted again in windows of their own, so that the model is needed
+        for these.
+
+        Args:
+            read: number of a tile -> its cells. Called in the order of the tiles, for each twice.
+        """
+        per_row = len(plan.grid.cols)
+
+        def read_row(row: int) -> list[TileCells]:
+            return [read(number) for number in range(row * per_row, (row + 1) * per_row)]
+
+        joined = join_tiles(plan.grid, read_row, plan.margin)
+        kept, pieces = [TileCells.empty(plan.shape)], [TileCells.empty(plan.shape)]
+        orphans = joined.orphans
+        by_tile = np.argsort(orphans[:, 0], kind="stable")
+        first = np.searchsorted(orphans[by_tile, 0], np.arange(len(plan.grid) + 1))
+        for number in range(len(plan.grid)):
+            cells = read(number)
+            kept.append(cells.select(joined.stays[number]))
+            pieces.append(cells.select(orphans[by_tile[first[number] : first[number + 1]], 1]))
+        kept = TileCells.concatenate(kept)
+        pieces = TileCells.concatenate(pieces).select(np.argsort(by_tile))
+
+        def look(box: Box) -> TileCells:
+            return self._run(plan, Tile(*box), self._prepare(source, plan, box)).cells
+
+        again = look_again(kept, pieces, orphans[:, 2], look, plan.rule)
+        every = kept
+        if len(again.cells) or len(again.united):
+            every = TileCells.concatenate([kept, again.cells, again.united])
+        if len(again.united):
+            print_log(
+                f"{source.path or source.name}: {len(again.united)} cells are too long to be looked at in "
+                "one piece, and were put together from those of tiles; set --tile (tiles are now "
+                f"{plan.tile} pixels of the file) to the length of the longest cell or more",
+                logger="current",
+                level=logging.WARNING,
+            )
+        return self._instances(source, every)
+
+    def _with_overlap_by_cells(self, source: ImageSource, plan: TilePlan) -> TilePlan:
+        """Less overlap, where the cells of a few tiles are short.
+
+        Nineteen of twenty cells that those tiles hold whole are then whole in some tile, and longer ones get
+        a window of their own.
+        """
+        places = np.linspace(0, len(plan.grid) - 1, SAMPLED + 2).round().astype(int)[1:-1]
+        lengths = [np.zeros(0)]
+        for _, result in self.predict_tiles(source, plan, sorted(set(places.tolist()))):
+            if result.cells is None:
+                return plan
+            boxes = result.cells.masks.boxes()[~result.cells.cut]
+            lengths.append((boxes[:, 2:] - boxes[:, :2]).max(1, initial=0))
+        lengths = np.concatenate(lengths)
+        if len(lengths) < ENOUGH_CELLS:
+            return plan
+        length = np.percentile(lengths, 95) + 2 * (REACH + 1) + 2 * plan.margin
+        overlap = max(int(np.ceil(length / plan.step)), 1) * plan.step
+        return replace(plan, overlap=min(overlap, plan.overlap))
+
+    def _instances(self, source: ImageSource, cells: TileCells) -> Instances:
+        inferencer = self.inferencer
+        order = best_first(cells)
+        cells = cells.select(order[cells.scores[order] >= np.float32(inferencer.score_thr)])
+        return Instances(
+            masks=cells.masks,
+            scores=cells.scores,
+            labels=cells.labels,
+            classes=inferencer.classes,
+            category_ids=inferencer.category_ids,
+            pixel_size=source.pixel_size,
+            name=source.name,
+        )
+
+    def _prepare(self, source: ImageSource, plan: TilePlan, box: Box) -> Prepared:
+        more = {}
+        if plan.norm_statistics is not None:
+            more["norm_statistics"] = plan.norm_statistics.part(*box)
+        return self.inferencer.prepare(Region(source, box), more=more, tiles=False)
+
+    def _run(self, plan: TilePlan, tile: Tile, prepared: Prepared) -> TileResult:
+        (found,) = self.inferencer.predict_prepared([prepared], whole=True)
+        if found.instances is None:
+            return TileResult(None, found.maps)
+        masks = found.instances.masks.moved(tile.top, tile.left, plan.shape)
+        cells = TileCells.of(tile, masks, found.instances.scores, found.instances.labels, plan.margin)
+        return TileResult(cells, found.maps)
+
+    def _scale(self, source: ImageSource) -> float | None:
+        """Pixels of the network per pixel of the file; None: it differs between images or parts of them.
+
+        Raises:
+            CellMMError: the scale is not one of training.
+        """
+        key = source.pixel_size, source.num_channels
+        if key not in self._scales:
+            self._scales[key] = self._measure_scale(source)
+        return self._scales[key]
+
+    def _measure_scale(self, source: ImageSource) -> float | None:
+        scales = []
+        for shape in PROBES:
+            blank = _Blank(source, shape)
+            item = self.inferencer.prepare(blank, tiles=False).item
+            sample = item["data_samples"]
+            matrix = np.asarray(sample.get("to_original", np.eye(3)), np.float64)
+            ends = matrix @ np.array([[-0.5, -0.5, 1], [*(np.array(sample.img_shape)[::-1] - 0.5), 1]]).T
+            seen = (ends[:2].min(1) <= 0.5).all() and (ends[:2].max(1) >= np.array(shape[::-1]) - 1.5).all()
+            turned = abs(matrix[0, 1]) + abs(matrix[1, 0]) > 1e-6
+            if turned or not seen:
+                return None
+            scales += scales_of(sample)
+        scale = float(np.median(scales))
+        if max(scales) - min(scales) > scale * 2 / min(min(PROBES)):
+            return None
+        if self.inferencer.checks_scale:
+            sample.set_metainfo(dict(img_path=str(source.path or source.name)))  # what the error names
+            self.inferencer.trained_on.check_scale(sample, item["inputs"].shape[-2:])
+        return scale
+
+    def _statistics(self, source: ImageSource) -> dict | None:
+        """What normalises every part as the whole image, after the steps before it that move no pixel."""
+        steps = self.inferencer.steps
+        place = next((i for i, step in enumerate(steps) if hasattr(step, "statistics")), None)
+        if place is None:
+            return None
+        before = [step for step in steps[:place] if not getattr(step, "moves_pixels", False)]
+        found = steps[place].statistics(
+            source.shape, self.blocks(source, before), str(source.path or source.name)
+        )
+        return found.to_dict()
+
+    def blocks(
+        self, source: ImageSource, steps: Sequence[BaseTransform]
+    ) -> Iterator[tuple[int, int, np.ndarray]]:
+        """(top, left, pixels (h, w, C)) of parts that cover the image, after ``steps``."""
+        height, width = source.shape
+        for top in range(0, height, BLOCK):
+            for left in range(0, width, BLOCK):
+                box = top, left, min(top + BLOCK, height), min(left + BLOCK, width)
+                results = self.inferencer.load_image(dict(img_source=Region(source, box), img_id=1))
+                for step in steps:
+                    results = step(results)
+                yield top, left, results["img"]
+
+
+@dataclass(frozen=True)
+class _Blank(Region):
+    """An image of zeros like ``source``, of another shape."""
+
+    @property
+    def name(self) -> str:
+        return str(self.source.path or self.source.name)
+
+    def __init__(self, source: ImageSource, shape: tuple[int, int]) -> None:
+        super().__init__(source, (0, 0, *shape))
+
+    def read(self, top: int, left: int, bottom: int, right: int) -> np.ndarray:
+        return np.zeros((bottom - top, right - left, self.num_channels), self.dtype)
+
+    def read_all(self) -> np.ndarray:
+        return self.read(*self.box)
+
+
+class MapAverages:
+    """The maps of an image, each the mean of the tiles that cover a pixel, in temporary files."""
+
+    def __init__(self, plan: TilePlan) -> None:
+        self.plan = plan
+        self.maps: dict[str, MapAverage] = {}
+
+    def add(self, number: int, maps: Maps) -> None:
+        tile = self.plan.grid.tile(number)
+        for name, probs in maps.items():
+            if name not in self.maps:
+                self.maps[name] = MapAverage(self.plan.shape, on_disk=True)
+            self.maps[name].add(probs, tile.top, tile.left)
+
+    def means(self) -> Maps:
+        return {name: self.maps.pop(name).mean() for name in list(self.maps)}

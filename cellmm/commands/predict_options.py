@@ -1,0 +1,165 @@
+"""The options of ``cellmm predict``."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import DictAction
+
+from cellmm.errors import CellMMError
+
+OVERLAYS = "png"
+DEFAULT = f"coco,{OVERLAYS}"
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="cellmm predict", description="Find the cells in images.")
+    parser.add_argument(
+        "inputs",
+        nargs="+",
+        metavar="INPUT",
+        help="image files, folders of them, patterns such as 'day*/*.tif', COCO json files, and '-' for a "
+        "list on the standard input",
+    )
+    parser.add_argument("--config", required=True, help="the config that the model was trained with")
+    parser.add_argument("--checkpoint", required=True, help="a .pth file that training wrote")
+    parser.add_argument("--out", required=True, type=Path, help="folder for the results")
+    parser.add_argument(
+        "--save",
+        default=DEFAULT,
+        metavar="FORMAT,FORMAT",
+        help=f"what is written; default: {DEFAULT}; docs/how_to/outputs.md describes the formats",
+    )
+    parser.add_argument("--no-overlays", action="store_true", help="write no pictures")
+    parser.add_argument(
+        "--maps",
+        action="store_true",
+        help="write the maps of probabilities too; those of a model without cells are written anyway",
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with a run that was stopped, or make further formats of a finished one",
+    )
+    parser.add_argument("--score-thr", type=float, default=0.3, help="leave out cells that score less")
+    _add_machine(parser)
+    _add_tiles(parser)
+    _add_reading(parser)
+    parser.add_argument(
+        "--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help="change values of the config"
+    )
+    return parser.parse_args(argv)
+
+
+def _add_machine(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", default="auto", help="cpu, cuda, ...; default: a GPU if available")
+    parser.add_argument(
+        "--batch-size",
+        type=int,
+        default=1,
+        help="how many images of the same shape go through the model at once",
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=1,
+        metavar="N",
+        help="processes that predict at the same time, each on its share of the cores; default: 1",
+    )
+
+
+def _add_tiles(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--tile",
+        type=int,
+        metavar="PX",
+        help="cut larger images into tiles of this many pixels a side; 0: never; default: as the config, "
+        "else images that are clearly larger than those of training, into tiles of that size",
+    )
+    parser.add_argument(
+        "--tile-overlap",
+        type=int,
+        metavar="PX",
+        help="pixels that neighbouring tiles share, more than the longest cell; default: a quarter of a tile",
+    )
+
+
+def _add_reading(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--channels",
+        nargs="+",
+        type=_number_or_name,
+        metavar="C",
+        help="the channels for the model, as numbers from 0 or names; default: as the config, else all",
+    )
+    parser.add_argument("--level", type=int, metavar="N", help="of a pyramid; 0, the default, is the finest")
+    parser.add_argument("--time", type=int, metavar="N", help="only this time point, from 0; default: all")
+    parser.add_argument(
+        "--position", type=int, metavar="N", help="only this field of view, from 0; default: all"
+    )
+    parser.add_argument(
+        "--z",
+        type=_number_or_name,
+        metavar="max|channels|N",
+        help="of several focal planes: their maximum, all of them as channels, or one of them",
+    )
+    parser.add_argument(
+        "--pixel-size", type=float, metavar="UM", help="micrometres per pixel, in place of what files state"
+    )
+    parser.add_argument(
+        "--diameter",
+        type=float,
+        metavar="PX",
+        help="how many pixels a cell is across in these images; they are scaled to the cells of training",
+    )
+
+
+def _number_or_name(text: str) -> int | str:
+    return int(text) if text.isdecimal() else text
+
+
+def formats_of(args: argparse.Namespace) -> str:
+    """The formats that ``--save`` and ``--no-overlays`` leave, for ``build_writers``."""
+    names = [name.strip() for name in args.save.split(",") if name.strip()]
+    if args.no_overlays:
+        names = [name for name in names if name.partition(":")[0] != OVERLAYS]
+    return ",".join(names)
+
+
+def read_options(args: argparse.Namespace) -> dict[str, Any]:
+    """The fields of ReadOptions that the command line sets.
+
+    Raises:
+        CellMMError: a number below 0, or a pixel size that is not above 0.
+    """
+    names = ("channels", "level", "time", "position", "z")
+    given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    for name in ("level", "time", "position"):
+        if given.get(name, 0) < 0:
+            raise CellMMError(f"--{name} {given[name]}: count from 0")
+    if isinstance(given.get("z"), str) and given["z"] not in ("max", "channels"):
+        raise CellMMError(f"--z {given['z']}: give max, channels or a number from 0")
+    if args.pixel_size is not None:
+        if not 0 < args.pixel_size < float("inf"):
+            raise CellMMError(f"--pixel-size {args.pixel_size:g}: give micrometres, above 0")
+        given["pixel_size"] = (args.pixel_size, args.pixel_size)
+    return given
+
+
+def tile_options(args: argparse.Namespace) -> dict[str, int | None]:
+    """The config's changes that ``--tile`` and ``--tile-overlap`` ask for; ``--tile 0``: images whole.
+
+    Raises:
+        CellMMError: an overlap without tiles, below 0, or above half a tile.
+    """
+    if args.tile is None:
+        if args.tile_overlap is not None:
+            raise CellMMError(f"--tile-overlap {args.tile_overlap}: give --tile too")
+        return {}
+    if args.tile == 0 and not args.tile_overlap:
+        return {"model.tile": None, "model.tile_overlap": 0}
+    overlap = args.tile // 4 if args.tile_overlap is None else args.tile_overlap
+    if args.tile < 1 or not 0 <= overlap <= args.tile / 2:
+        raise CellMMError(f"--tile {args.tile} --tile-overlap {overlap}: 0 to half of a tile can overlap")
+    return {"model.tile": args.tile, "model.tile_overlap": overlap}
