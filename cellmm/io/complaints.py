@@ -18,7 +18,7 @@ AGAIN = "copy or export it again"
 _DAMAGE = re.compile(r"offset|\[ERROR|libpng error|Premature end")
 _ORIGIN = re.compile(r"^\[ERROR\S* global \S+ \S+ |^<tifffile[^>]*> ")
 _DOUBT = re.compile(r"Corrupt")
-_DECODER = re.compile(r"libpng (warning|error): |Corrupt JPEG|Premature end|\[[ A-Z]+:\d")
+_DECODER = re.compile(r"\s*$|libpng (warning|error): |Corrupt JPEG|Premature end|\[[ A-Z]+:\d")
 _STDERR = threading.Lock()
 if hasattr(os, "register_at_fork"):  # a child that begins while it is held would wait for it forever
     os.register_at_fork(
