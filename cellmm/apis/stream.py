@@ -62,7 +62,7 @@ class PredictionStream:
     come: a batch holds images of the same ``batch_size`` files in a row, and is predicted whole.
 
     Args:
-        begin: called before the first file is written.
+        begin: called before the first file is written; if the run goes on with another, at once.
         resumes: what the folder holds is of this run.
         maps: write the maps; those of a model without cells are written anyway.
     """
@@ -84,6 +84,8 @@ class PredictionStream:
         Raises:
             CellMMError: the model gives nothing that can be written, or the disk is full.
         """
+        if self.resumes:
+            self.start()
         blocks = [files[i : i + self.batch_size] for i in range(0, len(files), self.batch_size)]
         with contextlib.ExitStack() as stack:
 
@@ -167,7 +169,7 @@ class PredictionStream:
             record = job.record if found is None else replace(job.record, error=failure_of(found))
             self._write_early(record)
             return Outcome(record)
-        self._begin()
+        self.start()
         tiled = found is not None and found.tiled
         try:
             record = self._write_files(job, found)
@@ -212,7 +214,8 @@ class PredictionStream:
         files, losses, failures = (dict(sorted(values.items())) for values in (files, losses, failures))
         return replace(record, cells=cells, files=files, losses=losses, failures=failures)
 
-    def _begin(self) -> None:
+    def start(self) -> None:
+        """Begin, unless this was done before; records of images that cannot be used wait for it."""
         with self._lock:
             if not self._begun:
                 self._begun = True

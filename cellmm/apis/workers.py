@@ -123,6 +123,7 @@ def _end_with_parent() -> None:
 def _run(files: Sequence[InputFile]) -> list[Outcome]:
     if _Worker.stream is None:  # not in _begin, whose errors nobody sees
         _Worker.stream = _Worker.plan.build(_Worker.plan.build_inferencer(), begin=lambda: None)
+        _Worker.stream.start()  # the run has begun
     outcomes = []
     with contextlib.closing(_Worker.stream.run(files)) as results:
         for outcome in results:

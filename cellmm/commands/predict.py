@@ -1,6 +1,7 @@
 """`cellmm predict`: cells in files and folders of images."""
 
 import contextlib
+import functools
 import io
 import os
 import sys
@@ -21,6 +22,7 @@ from cellmm.apis.workers import StreamPlan, run_in_processes
 from cellmm.commands.predict_options import formats_of, parse_args, read_options, tile_options
 from cellmm.commands.predict_places import Places, check_resumed, input_files
 from cellmm.errors import CellMMError
+from cellmm.io.files import locked_folder
 from cellmm.io.image_folders import find_images
 from cellmm.messages import name_some
 from cellmm.results.report import ReportRow
@@ -78,15 +80,16 @@ def predict(args: Namespace, plan: StreamPlan, files: list[InputFile] | None = N
     if files is None:
         files = find_files(args, places)
     places.refuse_results(file.path for file in files)
-    run, summary = _Run(args, plan, places, files), RunSummary()
-    try:
-        with contextlib.closing(run.outcomes()) as outcomes:
-            for outcome in _progress(outcomes, len(files)):
-                summary.add(outcome)
-    finally:  # not before: while a file is decoded, stderr is redirected
-        if run.earlier is not None:
-            say(f"what {args.out} held of an earlier run is now in {run.earlier}")
-    return run.finish(summary)
+    with contextlib.ExitStack() as held:
+        run, summary = _Run(args, plan, places, files, held), RunSummary()
+        try:
+            with contextlib.closing(run.outcomes()) as outcomes:
+                for outcome in _progress(outcomes, len(files)):
+                    summary.add(outcome)
+        finally:  # not before: while a file is decoded, stderr is redirected
+            if run.earlier is not None:
+                say(f"what {args.out} held of an earlier run is now in {run.earlier}")
+        return run.finish(summary)
 
 
 def find_files(args: Namespace, places: Places) -> list[InputFile]:
@@ -103,10 +106,23 @@ def find_files(args: Namespace, places: Places) -> list[InputFile]:
 
 
 class _Run:
-    """One run of the command, from the model to the last line."""
+    """One run of the command, from the model to the last line.
 
-    def __init__(self, args: Namespace, plan: StreamPlan, places: Places, files: list[InputFile]) -> None:
+    ``held``: takes the lock that keeps other runs out of the folder.
+    """
+
+    def __init__(
+        self,
+        args: Namespace,
+        plan: StreamPlan,
+        places: Places,
+        files: list[InputFile],
+        held: contextlib.ExitStack,
+    ) -> None:
         self.args, self.plan, self.places, self.files = args, plan, places, files
+        self.lock = functools.cache(lambda: held.enter_context(locked_folder(args.out, "`cellmm predict`")))
+        if args.out.exists():
+            self.lock()
         self.folder = RunFolder(args.out)
         self.earlier: Path | None = None
         self.inferencer = plan.build_inferencer()
@@ -116,6 +132,7 @@ class _Run:
 
     def begin(self) -> None:
         """Put earlier results away, unless this run goes on with them, and state what is asked for."""
+        self.lock()
         if not self.plan.resumes:
             self.earlier = self.places.put_away()
         formats = [writer.option for writer in self.places.writers]
@@ -131,6 +148,7 @@ class _Run:
         """Make the files of the whole run and sum up; the exit status."""
         if self.plan.resumes and (removed := self.folder.remove_others(set(summary.stems))):
             say(f"results of images that are no longer among the inputs are removed, {name_some(removed)}")
+            self.places.remove_outdated()
         failures = list(summary.failures)
         rows = [ReportRow(name, error=line) for name, line in summary.failed.items()]
         about = {

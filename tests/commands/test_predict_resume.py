@@ -20,6 +20,7 @@ from cellmm.apis.inferencer import CellInferencer
 from cellmm.commands import cli
 from cellmm.config.load import load_config
 from cellmm.errors import CellMMError
+from cellmm.io.files import locked_folder
 from cellmm.registry import MODELS
 from cellmm.results.run_folder import RunFolder, read_run
 from tests.fuzz import exact_model  # noqa: F401
@@ -341,3 +342,51 @@ def test_a_process_that_is_killed_is_one_line(predict, files, tmp_path, monkeypa
     MODELS.module_dict.pop("KillsItsProcess")
     assert status == 1 and len(lines) == 1
     assert "a process of --workers 2 was killed, most likely for want of memory: take fewer" in lines[0]
+
+
+def test_failures_are_on_record_in_every_process_and_after_a_kill(predict, images, tmp_path):
+    for number in range(8):
+        (images / f"bad{number}.tif").write_bytes(b"II*\0 not an image")
+    assert predict("whole", "--save", "coco")[0] == 1
+    assert len(RunFolder(tmp_path / "whole").records()) == 16
+    assert predict("out", "--save", "coco", "--workers", 2)[0] == 1
+    assert snapshot(tmp_path / "out") == snapshot(tmp_path / "whole")
+    (tmp_path / "out/parts/records/bad7.json").unlink()  # killed before it
+    assert predict("out", "--save", "coco", "--resume")[0] == 1
+    assert snapshot(tmp_path / "out") == snapshot(tmp_path / "whole")
+
+
+def test_resume_with_fewer_inputs_and_nothing_to_predict(predict, images, tmp_path):
+    assert predict("out", "--save", "coco,png") == (0, [])
+    (images / "day1/1.tif").unlink()
+    assert predict("out", "--save", "png", "--resume")[0] == 0
+    assert len(list(read_run(tmp_path / "out"))) == 7
+    assert not (tmp_path / "out/cells.json").exists()  # else it tells of an image that is removed
+
+
+@pytest.mark.parametrize("resume", [[], ["--resume"]])
+def test_a_folder_that_another_run_writes_into_is_refused(predict, tmp_path, resume):
+    assert predict("out") == (0, [])
+    earlier = snapshot(tmp_path / "out")
+    with locked_folder(tmp_path / "out", "run"):
+        status, (line,) = predict("out", *resume)
+    assert status == 1 and "another `cellmm predict` is writing into" in line
+    assert snapshot(tmp_path / "out") == earlier
+
+
+def test_an_image_that_changes_while_it_is_read_has_no_results(predict, images, tmp_path, monkeypatch):
+    predicted = CellInferencer.predict_prepared
+
+    def changes(self, items, **options):
+        if items[0].source.name == "day0/2" and items[0].source.path.stat().st_size == size:
+            write_image(images / "day0/2.tif", 3)
+            with open(images / "day0/2.tif", "ab") as file:
+                file.write(b"more")
+        return predicted(self, items, **options)
+
+    size = (images / "day0/2.tif").stat().st_size
+    monkeypatch.setattr(CellInferencer, "predict_prepared", changes)
+    status, (line,) = predict("out")
+    assert status == 1 and "day0/2.tif changed while it was read: predict it again, with --resume" in line
+    assert len(list(read_run(tmp_path / "out"))) == 7
+    assert predict("out", "--resume") == (0, [])
