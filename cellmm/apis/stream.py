@@ -165,6 +165,10 @@ class PredictionStream:
         """Write the files of an image, and its record when they are there."""
         if not job.keeps:
             return Outcome(job.record)
+        if isinstance(found, Prediction) and stamp_of(job.source.path) != job.record.stamp:
+            found = CellMMError(
+                f"{job.source.path} changed while it was read: predict it again, with --resume"
+            )
         if isinstance(found, CellMMError) or job.record.error is not None:
             record = job.record if found is None else replace(job.record, error=failure_of(found))
             self._write_early(record)

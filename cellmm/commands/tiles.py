@@ -17,10 +17,9 @@ from cellmm.errors import CellMMError
 from cellmm.io.files import check_writable
 from cellmm.tiles.merge import check_finished, read_from_pieces
 from cellmm.tiles.pieces import is_finished
-from cellmm.tiles.plan import PLAN, PiecePlan, make_plan, plan_hash
-from cellmm.tiles.run import run_piece
+from cellmm.tiles.plan import PLAN, PiecePlan, make_plan
+from cellmm.tiles.run import check_model, run_piece
 
-MODEL = ("version of cellmm", "--config", "--checkpoint")  # of the settings, what `run` must have too
 
 
 def parse_args(argv: Sequence[str] | None = None) -> tuple[Namespace, list[str]]:
@@ -101,14 +100,13 @@ def run(args: Namespace) -> int:
     """Predict the pieces that are not finished."""
     pieces = PiecePlan.read(args.folder)
     numbers = piece_numbers(args.piece, len(pieces.pieces))
-    mark = plan_hash(args.folder)
-    missing = [number for number in numbers if not is_finished(args.folder, number, mark)]
+    missing = [number for number in numbers if not is_finished(args.folder, number, pieces.mark)]
     if len(missing) < len(numbers):
         say(f"{len(numbers) - len(missing)} of {len(numbers)} pieces are finished already")
     if not missing:
         return 0
     inferencer = CellInferencer(**pieces.inferencer, device=args.device)
-    check_model(pieces, settings_of(inferencer, pieces.inferencer["checkpoint"], {}))
+    check_model(pieces, inferencer)
     for number in missing:
         units = run_piece(args.folder, pieces, inferencer, number)
         say(f"piece {number}: {units} tiles and images")
@@ -144,21 +142,13 @@ def piece_numbers(words: Sequence[str] | None, total: int) -> list[int]:
     numbers = []
     for word in words:
         first, dash, last = word.partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()):
+        last = last if dash else first
+        if not first.isdecimal() or not last.isdecimal() or int(first) > int(last):
             raise CellMMError(f"--piece {word}: give numbers from 0 and ranges such as 8-15")
-        numbers += range(int(first), int(last if dash else first) + 1)
+        numbers += range(int(first), int(last) + 1)
     if numbers and max(numbers) >= total:
         raise CellMMError(f"--piece {max(numbers)}: the plan has pieces 0 to {total - 1}")
     return sorted(set(numbers))
-
-
-def check_model(plan: PiecePlan, settings: dict[str, str]) -> None:
-    """Raise CellMMError where the config, the checkpoint or cellmm are not those of the plan."""
-    changed = [key for key in MODEL if settings[key] != plan.settings[key]]
-    if changed:
-        raise CellMMError(
-            f"{' and '.join(changed)} changed since `cellmm tiles plan`: plan again, or take the earlier one"
-        )
 
 
 def say(line: str) -> None:
