@@ -19,7 +19,14 @@ from cellmm.apis.run_summary import RunSummary
 from cellmm.apis.settings import settings_of
 from cellmm.apis.stream import MAPS, Outcome, collect
 from cellmm.apis.workers import StreamPlan, run_in_processes
-from cellmm.commands.predict_options import formats_of, parse_args, read_options, tile_options
+from cellmm.commands.predict_options import (
+    OVERLAYS,
+    formats_of,
+    names_of,
+    parse_args,
+    read_options,
+    tile_options,
+)
 from cellmm.commands.predict_places import Places, check_resumed, input_files
 from cellmm.errors import CellMMError
 from cellmm.io.files import locked_folder
@@ -50,6 +57,8 @@ def stream_plan(args: Namespace, set_up: Callable[[CellInferencer], None] | None
     for name in ("batch_size", "workers"):
         if getattr(args, name) < 1:
             raise CellMMError(f"{name} is {getattr(args, name)}: 1 or more is needed")
+    if not 0 <= args.score_thr <= 1:
+        raise CellMMError(f"--score-thr {args.score_thr:g}: scores are 0 to 1")
     return StreamPlan(
         inferencer=dict(
             config=args.config,
@@ -139,10 +148,16 @@ class _Run:
         self.folder.begin(self.settings, self.files, formats)
 
     def outcomes(self) -> Iterator[Outcome]:
-        if self.args.workers == 1:
+        workers = min(self.args.workers, -(-len(self.files) // self.args.batch_size))
+        if workers < self.args.workers:
+            say(
+                f"--workers {self.args.workers}: {workers} are used for {len(self.files)} files; `cellmm tiles` "
+                "shares large images and films too"
+            )
+        if workers == 1:
             return self.plan.build(self.inferencer, self.begin).run(self.files)
         self.begin()
-        return run_in_processes(self.plan, self.files, self.args.workers)
+        return run_in_processes(self.plan, self.files, workers)
 
     def finish(self, summary: RunSummary) -> int:
         """Make the files of the whole run and sum up; the exit status."""
@@ -172,6 +187,13 @@ class _Run:
 
     def _tell(self, summary: RunSummary) -> None:
         out = self.args.out
+        if self.args.no_overlays and OVERLAYS not in names_of(self.args.save):
+            say(f"--no-overlays changes nothing: --save {self.args.save} writes none")
+        if self.args.batch_size > 1 and summary.tiled:
+            say(
+                f"--batch-size {self.args.batch_size} holds for whole images: the tiles of {summary.tiled} "
+                "images were predicted one by one"
+            )
         if summary.images:
             failed = f", {len(summary.failed)} more could not be used" if summary.failed else ""
             print(

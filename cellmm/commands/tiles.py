@@ -21,7 +21,6 @@ from cellmm.tiles.plan import PLAN, PiecePlan, make_plan
 from cellmm.tiles.run import check_model, run_piece
 
 
-
 def parse_args(argv: Sequence[str] | None = None) -> tuple[Namespace, list[str]]:
     """The options of the three commands, and those that are handed on to `cellmm predict`."""
     parser = argparse.ArgumentParser(

@@ -390,3 +390,19 @@ def test_an_image_that_changes_while_it_is_read_has_no_results(predict, images, 
     assert status == 1 and "day0/2.tif changed while it was read: predict it again, with --resume" in line
     assert len(list(read_run(tmp_path / "out"))) == 7
     assert predict("out", "--resume") == (0, [])
+
+
+def test_options_without_effect_are_said(predict, images, tmp_path):
+    status, (line,) = predict("a", "--save", "coco", "--no-overlays")
+    assert status == 0 and line.endswith("--no-overlays changes nothing: --save coco writes none")
+    status, (line,) = predict("b", "--save", "coco", "--workers", 3, "--batch-size", 8)
+    assert status == 0 and "--workers 3: 1 are used for 8 files" in line
+    options = ["--tile", 16, "--tile-overlap", 8, "--batch-size", 2]
+    status, (line,) = predict("c", "--save", "coco", *options)
+    assert status == 0 and "--batch-size 2 holds for whole images: the tiles of 8 images" in line
+
+
+@pytest.mark.parametrize("score", ["nan", "-1", "30"])
+def test_a_threshold_that_no_score_can_have(predict, tmp_path, score):
+    status, (line,) = predict("out", f"--score-thr={score}")
+    assert status == 1 and "scores are 0 to 1" in line
