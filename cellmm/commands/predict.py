@@ -151,8 +151,8 @@ class _Run:
         workers = min(self.args.workers, -(-len(self.files) // self.args.batch_size))
         if workers < self.args.workers:
             say(
-                f"--workers {self.args.workers}: {workers} are used for {len(self.files)} files; `cellmm tiles` "
-                "shares large images and films too"
+                f"--workers {self.args.workers}: {workers} are used for {len(self.files)} files; `cellmm "
+                "tiles` shares large images and films too"
             )
         if workers == 1:
             return self.plan.build(self.inferencer, self.begin).run(self.files)

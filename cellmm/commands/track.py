@@ -121,8 +121,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
         if film.step > 1:
             say(
-                f"{film.name}: the numbers of the images go up in steps of {film.step}, and count as successive "
-                "frames; if frames between them could not be used, predict them again"
+                f"{film.name}: the numbers of the images go up in steps of {film.step}, and count as "
+                "successive frames; if frames between them could not be used, predict them again"
             )
         tracks = track_cells(film.frames, option)
         with atomic_folder(folder) as tmp:

@@ -83,9 +83,9 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def locked_folder(folder: str | Path, what: str) -> Iterator[None]:
-    """Keep other processes that lock ``folder`` out, until the block or this process ends. It is made if absent.
+    """Keep other processes that lock ``folder`` out, until the block or this process ends.
 
-    Disks without locks keep nobody out.
+    The folder is made if it is absent. Disks without locks keep nobody out.
 
     Args:
         what: writes into it, for the error, such as "`cellmm predict`".

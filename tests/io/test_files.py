@@ -140,9 +140,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
 
 def test_a_locked_folder_keeps_others_out(tmp_path):
     with locked_folder(tmp_path / "out", "`cellmm predict`"):
-        with pytest.raises(
-            CellMMError, match="another `cellmm predict` is writing into .*out: wait for its end"
-        ):
+        with pytest.raises(CellMMError, match="another `cellmm predict` is writing into .*out: wait"):
             with locked_folder(tmp_path / "out", "`cellmm predict`"):
                 pass
     with locked_folder(tmp_path / "out", "`cellmm predict`"):
