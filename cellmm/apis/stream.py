@@ -36,6 +36,7 @@ class Job:
         predicts: the model has to look at it.
         keeps: what the model gives is written; else it is finished, and completes a batch.
         formats: the options of the writers whose files are missing.
+        path: of the file; that of ``source`` may be a part of it.
     """
 
     record: Record
@@ -43,6 +44,7 @@ class Job:
     predicts: bool
     keeps: bool
     formats: frozenset[str] = frozenset()
+    path: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ class PredictionStream:
             or old.error is not None
             or replace(new, cells=0) != replace(old, cells=0, files={}, losses={}, failures={})
         ):
-            return Job(new, source, True, True, formats)
+            return Job(new, source, True, True, formats, file.path)
         missing = frozenset(
             option for option, file in old.files.items() if not (self.folder.path / file).exists()
         )
@@ -137,7 +139,7 @@ class PredictionStream:
             formats = formats - old.files.keys() | formats & missing
         maps = [option for option in old.files if option.startswith(f"{MAPS}:")]
         wants_maps = (self.maps or old.cells is None) and not (maps and missing.isdisjoint(maps))
-        return Job(old, source, wants_maps, wants_maps or bool(formats), formats)
+        return Job(old, source, wants_maps, wants_maps or bool(formats), formats, file.path)
 
     def _prepare(self, job: Job | None) -> tuple[Job | None, Prepared | CellMMError | None]:
         if job is None or not job.predicts:
@@ -165,10 +167,8 @@ class PredictionStream:
         """Write the files of an image, and its record when they are there."""
         if not job.keeps:
             return Outcome(job.record)
-        if isinstance(found, Prediction) and stamp_of(job.source.path) != job.record.stamp:
-            found = CellMMError(
-                f"{job.source.path} changed while it was read: predict it again, with --resume"
-            )
+        if isinstance(found, Prediction) and stamp_of(job.path) != job.record.stamp:
+            found = CellMMError(f"{job.path} changed while it was read: predict it again, with --resume")
         if isinstance(found, CellMMError) or job.record.error is not None:
             record = job.record if found is None else replace(job.record, error=failure_of(found))
             self._write_early(record)

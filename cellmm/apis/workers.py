@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing.connection import wait
@@ -77,7 +77,7 @@ def run_in_processes(plan: StreamPlan, files: Sequence[InputFile], workers: int)
     shares = [files[i : i + size] for i in range(0, len(files), size)]
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
-    pool = ProcessPoolExecutor(
+    pool = Workers(
         workers, context, initializer=_begin, initargs=(plan, max(1, num_cores() // workers), stop)
     )
     try:
@@ -94,6 +94,20 @@ def run_in_processes(plan: StreamPlan, files: Sequence[InputFile], workers: int)
         pool.shutdown(wait=True, cancel_futures=True)
 
 
+class Workers(ProcessPoolExecutor):
+    """Processes that do not hear Ctrl-C, from their first line on: the parent says when to stop."""
+
+    def submit(self, /, *args: Any, **kwargs: Any) -> Future:
+        """Start processes where needed, which take over what this thread blocks."""
+        if not hasattr(signal, "pthread_sigmask"):  # Windows
+            return super().submit(*args, **kwargs)
+        earlier = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            return super().submit(*args, **kwargs)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, earlier)
+
+
 def num_cores() -> int:
     """The cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -108,7 +122,7 @@ class _Worker:
 
 
 def _begin(plan: StreamPlan, threads: int, stop: Any) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent says when to stop
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)

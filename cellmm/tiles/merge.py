@@ -1,6 +1,10 @@
 """Finished pieces in the place of the model, so that merging writes what predicting writes."""
 
+import logging
+from collections import Counter
 from pathlib import Path
+
+from mmengine.logging import print_log
 
 from cellmm.apis.inferencer import CellInferencer
 from cellmm.apis.large_images import LargeImages, MapAverages
@@ -10,7 +14,7 @@ from cellmm.io.sources import ImageSource
 from cellmm.messages import name_some
 from cellmm.models.postprocess.join_tiles import TileCells
 from cellmm.results import Instances
-from cellmm.tiles.pieces import PieceReader, UnitResult, is_finished
+from cellmm.tiles.pieces import PieceReader, UnitResult, device_of, is_finished
 from cellmm.tiles.plan import PiecePlan
 from cellmm.tiles.run import check_model, check_unchanged
 
@@ -113,4 +117,14 @@ def read_from_pieces(inferencer: CellInferencer, folder: Path) -> None:
     """
     large = FromPieces(inferencer, folder)
     check_model(large.pieces, inferencer)
+    devices = Counter(device_of(folder, number) for number in range(len(large.pieces.pieces)))
+    devices[next(inferencer.model.parameters()).device.type] += 0  # looks again at cells that tiles cut
+    if len(devices) > 1:
+        counts = ", ".join(f"{number} on {device}" for device, number in sorted(devices.items()))
+        print_log(
+            f"{folder}: pieces were predicted on several kinds of devices ({counts}), whose results differ "
+            "in the last digits; give all of them, and merge, the same --device for the bytes of one run",
+            logger="current",
+            level=logging.WARNING,
+        )
     inferencer.large = large

@@ -34,7 +34,8 @@ def run_piece(folder: Path, plan: PiecePlan, inferencer: CellInferencer, number:
             failed = UnitResult.failed(failure_of(error))
             units.update({(work.image, unit): failed for unit in range(work.first, work.end)})
         check_unchanged(plan, image.file)
-    write_piece(folder, number, plan.mark, units)
+    device = next(inferencer.model.parameters()).device.type
+    write_piece(folder, number, plan.mark, units, device)
     return len(units)
 
 

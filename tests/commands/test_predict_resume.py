@@ -6,6 +6,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import time
 import tracemalloc
 from pathlib import Path
@@ -406,3 +407,12 @@ def test_options_without_effect_are_said(predict, images, tmp_path):
 def test_a_threshold_that_no_score_can_have(predict, tmp_path, score):
     status, (line,) = predict("out", f"--score-thr={score}")
     assert status == 1 and "scores are 0 to 1" in line
+
+
+def test_processes_do_not_hear_ctrl_c_from_their_start_on():
+    context = multiprocessing.get_context("spawn")
+    context.Event()  # starts what follows the resources of processes, as in a run
+    with workers.Workers(1, context) as pool:
+        blocked = pool.submit(signal.pthread_sigmask, signal.SIG_BLOCK, []).result()
+    assert signal.SIGINT in blocked
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])

@@ -246,3 +246,14 @@ def test_a_plan_that_is_replaced_while_a_piece_is_predicted(work, tmp_path, monk
     assert tiles("plan", *work, "--pieces", 1, "--out", folder, "--score-thr", 0.5) == 0
     run_piece(folder, plan, inferencer, 0)
     assert not is_finished(folder, 0, plan_hash(folder))
+
+
+def test_pieces_of_several_kinds_of_devices_are_said(work, tmp_path, said):
+    folder = tmp_path / "pieces"
+    assert tiles("plan", *work, "--pieces", 3, "--out", folder) == 0
+    assert tiles("run", folder, "--device", "cpu") == 0
+    with np.load(piece_path(folder, 1)) as content:
+        arrays = dict(content)
+    np.savez(piece_path(folder, 1), **arrays | {"device": np.array("cuda")})
+    assert tiles("merge", folder, "--out", tmp_path / "out") == 1  # bad.tif
+    assert sum("several kinds of devices (2 on cpu, 1 on cuda)" in line for line in said) == 1
