@@ -77,9 +77,7 @@ def run_in_processes(plan: StreamPlan, files: Sequence[InputFile], workers: int)
     shares = [files[i : i + size] for i in range(0, len(files), size)]
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
-    pool = Workers(
-        workers, context, initializer=_begin, initargs=(plan, max(1, num_cores() // workers), stop)
-    )
+    pool = Workers(workers, context, initializer=_begin, initargs=(plan, threads_of(workers), stop))
     try:
         with contextlib.closing(in_order(_run, shares, ahead=2 * workers, pool=pool)) as results:
             for outcomes in results:
@@ -106,6 +104,11 @@ class Workers(ProcessPoolExecutor):
             return super().submit(*args, **kwargs)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, earlier)
+
+
+def threads_of(workers: int) -> int:
+    """The threads of each process: its share of the cores, and no more than this process may use itself."""
+    return min(max(1, num_cores() // workers), torch.get_num_threads())
 
 
 def num_cores() -> int:

@@ -91,6 +91,8 @@ def plan(args: Namespace, rest: Sequence[str]) -> int:
     pieces.write(args.out)
     tiles = sum(len(image.areas) for image in pieces.images if image.tiles is not None)
     whole = sum(image.tiles is None and image.error is None for image in pieces.images)
+    if failed := len(found) - len({image.file for image in pieces.images if image.error is None}):
+        say(f"{failed} of {len(found)} files cannot be predicted; merge says why")
     print(f"{args.pieces} pieces of {tiles} tiles and {whole} whole images: {args.out / PLAN}")
     return 0
 

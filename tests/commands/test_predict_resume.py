@@ -416,3 +416,11 @@ def test_processes_do_not_hear_ctrl_c_from_their_start_on():
         blocked = pool.submit(signal.pthread_sigmask, signal.SIG_BLOCK, []).result()
     assert signal.SIGINT in blocked
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+def test_threads_of_processes(monkeypatch):
+    """OMP_NUM_THREADS=1 holds in processes too: the bytes of a network depend on the number of threads."""
+    monkeypatch.setattr(workers, "num_cores", lambda: 8)
+    for threads, expected in [(1, [1, 1, 1]), (8, [8, 4, 1])]:
+        monkeypatch.setattr(workers.torch, "get_num_threads", lambda threads=threads: threads)
+        assert [workers.threads_of(number) for number in (1, 2, 16)] == expected

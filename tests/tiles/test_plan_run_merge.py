@@ -167,6 +167,7 @@ def test_what_does_not_fit_the_plan_is_refused(work, tmp_path, capsys):
 def test_options_of_merge_that_differ_from_the_plan(work, tmp_path, capsys):
     folder = tmp_path / "pieces"
     assert tiles("plan", *work, "--pieces", 1, "--out", folder) == 0
+    assert "1 of 4 files cannot be predicted; merge says why" in capsys.readouterr().err
     assert tiles("run", folder, "--device", "cpu") == 0
     for what, *option in [
         ("score_thr", "--score-thr", "0.9"),
