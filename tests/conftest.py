@@ -65,13 +65,12 @@ def _leaves_out_browser() -> bool:
     return find_browser() is None and os.environ.get("CI") != "true"
 
 
-def pytest_report_header() -> str | None:
-    """Say that the tests in a browser are left out; where CI is true they fail instead."""
-    return (
-        "no browser: tests/**/*_in_browser.py are left out; install chromium"
-        if _leaves_out_browser()
-        else None
-    )
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say, also with -q, that the tests in a browser are left out; where CI is true they fail instead."""
+    if _leaves_out_browser():
+        terminalreporter.write_line(
+            "no browser: tests/**/*_in_browser.py were left out; install chromium", yellow=True
+        )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

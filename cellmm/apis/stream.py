@@ -101,6 +101,10 @@ class PredictionStream:
             results = ((job, result) for job, result in found if job is not None)
             yield from ahead(lambda result: self._write(*result), map(self._check, results), WRITING)
 
+    def to_predict(self, files: Sequence[InputFile]) -> list[InputFile]:
+        """Those of ``files`` that hold an image which is to be predicted, if they can be opened."""
+        return [file for file in files if any(job.predicts for job in self._open(file))]
+
     def _open_block(self, files: Sequence[InputFile]) -> list[Job]:
         jobs = [job for file in files for job in self._open(file)]
         if self.batch_size > 1 and any(job.predicts for job in jobs):

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import importlib
 import io
 import os
 import sys
@@ -45,6 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     without it, what an earlier run wrote into ``--out`` goes to ``earlier/<time>`` there.
     """
     args = parse_args(argv)
+    if args.dask is not None:
+        return importlib.import_module("cellmm.commands.predict_dask").main(args, argv or sys.argv[1:])
     return predict(args, stream_plan(args))
 
 
@@ -81,11 +84,7 @@ def stream_plan(args: Namespace, set_up: Callable[[CellInferencer], None] | None
 
 def predict(args: Namespace, plan: StreamPlan, files: list[InputFile] | None = None) -> int:
     """Predict ``files``, or those that ``args.inputs`` name, and sum up; the exit status."""
-    places = Places(args.out, build_writers(plan.save) if plan.save else [])
-    places.check_writable()
-    if files is None:
-        places.refuse_results(name for name in args.inputs if name != "-")
-    places.refuse_other_folders()
+    places = checked_places(plan, args.inputs if files is None else ())
     if files is None:
         files = find_files(args, places)
     places.refuse_results(file.path for file in files)
@@ -99,6 +98,19 @@ def predict(args: Namespace, plan: StreamPlan, files: list[InputFile] | None = N
             if run.earlier is not None:
                 say(f"what {args.out} held of an earlier run is now in {run.earlier}")
         return run.finish(summary)
+
+
+def checked_places(plan: StreamPlan, inputs: Sequence[str]) -> Places:
+    """Where the results go.
+
+    Raises:
+        CellMMError: they cannot be written there, or an input lies there.
+    """
+    places = Places(plan.out, build_writers(plan.save) if plan.save else [])
+    places.check_writable()
+    places.refuse_results(name for name in inputs if name != "-")
+    places.refuse_other_folders()
+    return places
 
 
 def find_files(args: Namespace, places: Places) -> list[InputFile]:
@@ -227,7 +239,7 @@ def choices(args: Namespace, inferencer: CellInferencer) -> dict[str, object]:
 
 def _progress(outcomes: Iterable[Outcome], files: int) -> Iterator[Outcome]:
     """Show how many images are done; a file that holds several adds to their number."""
-    with _stderr() as stream, tqdm(total=files, desc="predict", unit="image", file=stream) as bar:
+    with stderr_of_its_own() as stream, tqdm(total=files, desc="predict", unit="image", file=stream) as bar:
         for outcome in outcomes:
             if outcome.record.number == 0 and outcome.record.total > 1:
                 bar.total += outcome.record.total - 1
@@ -236,7 +248,7 @@ def _progress(outcomes: Iterable[Outcome], files: int) -> Iterator[Outcome]:
 
 
 @contextlib.contextmanager
-def _stderr() -> Iterator[TextIO]:
+def stderr_of_its_own() -> Iterator[TextIO]:
     """Standard error as a file of its own: while a file is decoded, that of the process is redirected."""
     try:
         number = os.dup(sys.stderr.fileno())

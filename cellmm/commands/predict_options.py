@@ -67,6 +67,12 @@ def _add_machine(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="processes that predict at the same time, each on its share of the cores; default: 1",
     )
+    parser.add_argument(
+        "--dask",
+        metavar="local[:N]|slurm[:N]|ADDRESS",
+        help="predict on workers of dask: N processes here, N jobs of SLURM, or those of a scheduler such as "
+        "tcp://host:8786; docs/how_to/clusters.md",
+    )
 
 
 def _add_tiles(parser: argparse.ArgumentParser) -> None:

@@ -7,18 +7,21 @@ import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from cellmm.apis.inferencer import CellInferencer
 from cellmm.apis.settings import settings_of
+from cellmm.apis.workers import StreamPlan
 from cellmm.commands.predict import find_files, predict, stream_plan
 from cellmm.commands.predict_options import parse_args as predict_args
 from cellmm.commands.predict_places import Places
 from cellmm.errors import CellMMError
 from cellmm.io.files import check_writable
+from cellmm.results.run_folder import InputFile
 from cellmm.tiles.merge import check_finished, read_from_pieces
 from cellmm.tiles.pieces import is_finished
 from cellmm.tiles.plan import PLAN, PiecePlan, make_plan
-from cellmm.tiles.run import check_model, run_piece
+from cellmm.tiles.run import load_model, run_piece
 
 
 def parse_args(argv: Sequence[str] | None = None) -> tuple[Namespace, list[str]]:
@@ -68,26 +71,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 def plan(args: Namespace, rest: Sequence[str]) -> int:
     """Write ``plan.json``; the same plan leaves finished pieces valid."""
     options = predict_args([*rest, "--out", str(args.out)])
-    if options.batch_size != 1 or options.workers != 1 or options.resume:
+    if options.batch_size != 1 or options.workers != 1 or options.resume or options.dask is not None:
         raise CellMMError(
-            "cellmm tiles plan takes no --batch-size, --workers and --resume: pieces are predicted image by "
-            "image, and several at a time where `cellmm tiles run` is started several times"
+            "cellmm tiles plan takes no --batch-size, --workers, --resume and --dask: pieces are predicted "
+            "image by image, and several at a time where `cellmm tiles run` is started several times"
         )
     check_writable(args.out / PLAN)
     found = find_files(options, Places(args.out, []))
     stream = stream_plan(options)
-    inferencer = stream.build_inferencer()
-    arguments = {key: value for key, value in stream.inferencer.items() if key != "device"}
-    arguments.update({key: str(Path(arguments[key]).absolute()) for key in ("config", "checkpoint")})
-    pieces = make_plan(
-        inferencer,
-        found,
-        args.pieces,
-        arguments=list(rest),
-        options=arguments,
-        settings=settings_of(inferencer, options.checkpoint, {}),
-        maps=options.maps,
-    )
+    pieces = plan_files(options, stream, stream.build_inferencer(), found, args.pieces, arguments=rest)
     pieces.write(args.out)
     tiles = sum(len(image.areas) for image in pieces.images if image.tiles is not None)
     whole = sum(image.tiles is None and image.error is None for image in pieces.images)
@@ -95,6 +87,33 @@ def plan(args: Namespace, rest: Sequence[str]) -> int:
         say(f"{failed} of {len(found)} files cannot be predicted; merge says why")
     print(f"{args.pieces} pieces of {tiles} tiles and {whole} whole images: {args.out / PLAN}")
     return 0
+
+
+def plan_files(
+    options: Namespace,
+    stream: StreamPlan,
+    inferencer: CellInferencer,
+    files: Sequence[InputFile],
+    num_pieces: int,
+    *,
+    arguments: Sequence[str],
+) -> PiecePlan:
+    """The plan of ``files`` with the options of `cellmm predict`; ``arguments``: these options as words."""
+    return make_plan(
+        inferencer,
+        files,
+        num_pieces,
+        arguments=arguments,
+        options=model_options(stream),
+        settings=settings_of(inferencer, options.checkpoint, {}),
+        maps=options.maps,
+    )
+
+
+def model_options(stream: StreamPlan) -> dict[str, Any]:
+    """The arguments of CellInferencer that a plan keeps: all but the device, with whole paths."""
+    arguments = {key: value for key, value in stream.inferencer.items() if key != "device"}
+    return arguments | {key: str(Path(arguments[key]).absolute()) for key in ("config", "checkpoint")}
 
 
 def run(args: Namespace) -> int:
@@ -106,8 +125,7 @@ def run(args: Namespace) -> int:
         say(f"{len(numbers) - len(missing)} of {len(numbers)} pieces are finished already")
     if not missing:
         return 0
-    inferencer = CellInferencer(**pieces.inferencer, device=args.device)
-    check_model(pieces, inferencer)
+    inferencer = load_model(pieces, args.device)
     for number in missing:
         units = run_piece(args.folder, pieces, inferencer, number)
         say(f"piece {number}: {units} tiles and images")

@@ -44,7 +44,9 @@ def write_label_tiff(
     def whole() -> Iterator[np.ndarray]:
         nonlocal painted
         for masks, ids in pages:
-            page = np.concatenate([band.astype(dtype) for _, band in paint_bands(masks, ids)])
+            page = np.empty((height, width), dtype=dtype)
+            for top, band in paint_bands(masks, ids):
+                page[top : top + len(band)] = band
             painted += int(np.count_nonzero(page))
             yield page
 

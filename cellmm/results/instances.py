@@ -1,6 +1,7 @@
 """The cells that a model found in one image."""
 
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -96,7 +97,7 @@ class Instances:
                 )
         except FileNotFoundError as error:
             raise CellMMError(f"{path} is absent: check the path") from error
-        except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        except (KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise CellMMError(f"{path} is not a file of Instances.save ({error}): write it again") from error
 
     def save(self, path: str | Path) -> None:
@@ -187,11 +188,16 @@ class Instances:
 
         return list(to_rois(self))
 
-    def to_geojson(self) -> dict:
-        """A FeatureCollection as QuPath reads it; see ``cellmm.results.writers.geojson``."""
+    def to_geojson(self, image: np.ndarray | None = None) -> dict:
+        """A FeatureCollection as QuPath reads it; see ``cellmm.results.writers.geojson``.
+
+        Args:
+            image: (H, W) or (H, W, C), for the intensities.
+        """
+        from cellmm.results.measurements import measure
         from cellmm.results.writers.geojson import features
 
-        return dict(type="FeatureCollection", features=list(features(self)))
+        return dict(type="FeatureCollection", features=list(features(self, measure(self, image))))
 
     def to_coco(self) -> dict:
         """The content of a COCO json of this image, whose id is 1.

@@ -60,10 +60,10 @@ def measure_axes(labels: np.ndarray, num: int) -> dict[str, np.ndarray]:
     owner = labels[y, x]
     order = np.argsort(owner, kind="stable")
     first = np.searchsorted(owner[order], np.arange(1, num + 2))
+    pixels = np.column_stack([y, x])[order]
     for i, (begin, end) in enumerate(pairwise(first)):
         if begin < end:
-            pixels = np.column_stack([y, x])[order[begin:end]]
-            values[:, i] = _measure(pixels, paths.get(i + 1), distance)
+            values[:, i] = _measure(pixels[begin:end], paths.get(i + 1), distance)
     return dict(zip(NAMES, values, strict=True))
 
 

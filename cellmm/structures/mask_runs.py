@@ -8,7 +8,7 @@ import numpy as np
 from cellmm.structures import rle as rle_ops
 
 LONGEST = 256  # pixels of a run while intersections are sought; longer runs are split for it
-MANY = 4_000_000  # runs or candidates that are looked at together
+MANY = 1_000_000  # runs or candidates that are looked at together
 
 
 @dataclass(frozen=True)
@@ -142,6 +142,7 @@ class MaskRuns:
 
     def crop(self, index: int) -> tuple[np.ndarray, tuple[int, int]]:
         """Mask ``index`` in its own box, bool (h, w), and the (row, column) of the box's first pixel."""
+        index = range(len(self))[index]
         runs = slice(self.first[index], self.first[index + 1])
         x, y, length = (values[runs].astype(np.int64) for values in (self.x, self.y, self.length))
         if not len(x):
@@ -152,10 +153,15 @@ class MaskRuns:
         return np.ascontiguousarray(columns.T), (top, left)
 
     def select(self, index: Sequence[int] | np.ndarray) -> "MaskRuns":
-        """The masks of ``index``, in its order: whole numbers, or bool (N,)."""
+        """The masks of ``index``, in its order: whole numbers, from the end if negative, or bool (N,)."""
         index = np.asarray(index)
-        index = np.flatnonzero(index) if index.dtype == bool else index.astype(np.int64)
-        num = np.diff(self.first)[index]
+        if index.dtype == bool:
+            index = np.arange(len(self))[index]
+        elif len(index) and not -len(self) <= index.min() <= index.max() < len(self):
+            raise IndexError(f"masks {index.min()} to {index.max()} of {len(self)}")
+        index = index.astype(np.int64)
+        index = np.where(index < 0, index + len(self), index)
+        num = self.first[index + 1] - self.first[index]
         first = np.concatenate([[0], np.cumsum(num)]).astype(np.int64)
         x, y, length = (np.empty(first[-1], np.int32) for _ in range(3))
         for begin, end in _shares(first):
@@ -215,34 +221,31 @@ class MaskRuns:
         """
         theirs = other._split()
         order = np.lexsort((theirs.y, theirs.x))
-        key = (theirs.x.astype(np.int64) << 32) + theirs.y
-        key, their_owner = key[order], theirs.owners()[order]
-        their_y, their_end = theirs.y[order].astype(np.int64), (theirs.y + theirs.length)[order]
-        most = int(theirs.length.max()) if len(key) else 1
-        column, owner = self.x.astype(np.int64) << 32, self.owners()
-        low = np.searchsorted(key, column + np.maximum(self.y - (most - 1), 0))
-        high = np.searchsorted(key, column + self.y + self.length)
-        num = np.maximum(high - low, 0)
-        total = np.cumsum(num)
-        found = [np.zeros((3, 0), dtype=np.int64)]
-        begin = 0
-        while begin < len(num):
-            done = total[begin - 1] if begin else 0
-            end = max(int(np.searchsorted(total, done + MANY, side="right")), begin + 1)
-            mine = np.repeat(np.arange(begin, end), num[begin:end])
-            their = rle_ops.run_pixels(low[begin:end], num[begin:end])
-            shared = np.minimum(self.y[mine] + self.length[mine], their_end[their])
-            shared = shared - np.maximum(self.y[mine], their_y[their])
-            hit = shared > 0
-            pair = owner[mine[hit]] * len(other) + their_owner[their[hit]]
-            pairs, index = np.unique(pair, return_inverse=True)
-            pixels = np.bincount(index, shared[hit], len(pairs)).astype(np.int64)
-            found.append(np.stack([pairs // max(len(other), 1), pairs % max(len(other), 1), pixels]))
-            begin = end
-        i, j, pixels = np.concatenate(found, axis=1)
-        pairs, index = np.unique(i * len(other) + j, return_inverse=True)  # a pair may be in two parts
-        pixels = np.bincount(index, pixels, len(pairs)).astype(np.int64)
-        return pairs // max(len(other), 1), pairs % max(len(other), 1), pixels
+        key = ((theirs.x.astype(np.int64) << 32) + theirs.y)[order]
+        their_owner = theirs.owners()[order]
+        their_y, their_end = theirs.y[order], (theirs.y + theirs.length)[order]
+        most, width = int(theirs.length.max(initial=1)), max(len(other), 1)
+        my_owner = self.owners()
+        found = [np.zeros((2, 0), dtype=np.int64)]
+        for start in range(0, len(self.x), MANY):
+            x, y, length, owner = (a[start : start + MANY] for a in (self.x, self.y, self.length, my_owner))
+            column = x.astype(np.int64) << 32
+            low = np.searchsorted(key, column + np.maximum(y - (most - 1), 0))
+            num = np.maximum(np.searchsorted(key, column + y + length) - low, 0)
+            total = np.cumsum(num)
+            begin = 0
+            while begin < len(num):
+                done = total[begin - 1] if begin else 0
+                end = max(int(np.searchsorted(total, done + MANY, side="right")), begin + 1)
+                mine = np.repeat(np.arange(begin, end), num[begin:end])
+                their = rle_ops.run_pixels(low[begin:end], num[begin:end])
+                shared = np.minimum(y[mine] + length[mine], their_end[their])
+                shared = shared - np.maximum(y[mine], their_y[their])
+                hit = shared > 0
+                found.append(_summed(owner[mine[hit]] * width + their_owner[their[hit]], shared[hit]))
+                begin = end
+        pairs, pixels = _summed(*np.concatenate(found, axis=1))  # a pair may be in two parts
+        return pairs // width, pairs % width, pixels
 
     def _split(self) -> "MaskRuns":
         """The same masks in runs of at most LONGEST pixels."""
@@ -264,3 +267,9 @@ def _shares(first: np.ndarray) -> Iterator[tuple[int, int]]:
         end = int(np.searchsorted(first, first[begin] + MANY, side="right")) - 1
         yield begin, max(end, begin + 1)
         begin = max(end, begin + 1)
+
+
+def _summed(pairs: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """The pairs, sorted, each once, and the sum of its pixels: int64 (2, n)."""
+    once, index = np.unique(pairs, return_inverse=True)
+    return np.stack([once, np.bincount(index, pixels, len(once)).astype(np.int64)])

@@ -15,6 +15,17 @@ from cellmm.tiles.plan import PiecePlan, PlannedImage, Work
 MODEL = ("version of cellmm", "--config", "--checkpoint")  # of the settings, what pieces need
 
 
+def load_model(plan: PiecePlan, device: str) -> CellInferencer:
+    """The model of the plan.
+
+    Raises:
+        CellMMError: the config, the checkpoint or cellmm are not those of the plan.
+    """
+    inferencer = CellInferencer(**plan.inferencer, device=device)
+    check_model(plan, inferencer)
+    return inferencer
+
+
 def run_piece(folder: Path, plan: PiecePlan, inferencer: CellInferencer, number: int) -> int:
     """Predict the work of piece ``number`` and write its file; the number of units.
 
@@ -45,7 +56,8 @@ def check_model(plan: PiecePlan, inferencer: CellInferencer) -> None:
     changed = [key for key in MODEL if settings[key] != plan.settings[key]]
     if changed:
         raise CellMMError(
-            f"{' and '.join(changed)} changed since `cellmm tiles plan`: plan again, or take the earlier one"
+            f"{' and '.join(changed)} changed since `cellmm tiles plan`, or not the same on this machine: "
+            "plan again, or take what the plan was made with"
         )
 
 

@@ -1,5 +1,8 @@
 """Colours that tell cells apart."""
 
+from collections import defaultdict
+from itertools import chain
+
 import cv2
 import numpy as np
 
@@ -7,6 +10,7 @@ GOLDEN = 0.6180339887  # steps of the golden ratio spread any number of hues eve
 LIGHTNESS, CHROMA = 70, 75  # in CIELAB: equally bright colours, seen on dark and on light images
 APART = 0.2  # of the circle of hues, between neighbours
 NEAR = 4  # pixels between the boxes of neighbours
+BLOCK = 128  # pixels; boxes are compared with those that reach into the same blocks of the image
 
 
 def cell_colors(boxes: np.ndarray) -> np.ndarray:
@@ -22,12 +26,17 @@ def cell_colors(boxes: np.ndarray) -> np.ndarray:
     """
     boxes = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
     hues = np.zeros(len(boxes))
-    for i, (x0, y0, x1, y1) in enumerate(boxes):
-        before = boxes[:i]
-        near = (before[:, 0] <= x1 + NEAR) & (before[:, 2] >= x0 - NEAR)
-        near &= (before[:, 1] <= y1 + NEAR) & (before[:, 3] >= y0 - NEAR)
+    before: dict[tuple[int, int], list[int]] = defaultdict(list)  # the boxes of each block
+    first = np.floor_divide(boxes[:, :2] - NEAR, BLOCK).astype(int).tolist()
+    last = np.floor_divide(boxes[:, 2:], BLOCK).astype(int).tolist()
+    for i, ((left, top), (right, bottom)) in enumerate(zip(first, last, strict=True)):
+        blocks = [before[x, y] for x in range(left, right + 1) for y in range(top, bottom + 1)]
+        some = np.unique([*chain.from_iterable(blocks)]).astype(int)
+        near = some[_touching(boxes[i], boxes[some])]
+        for block in blocks:
+            block.append(i)
         candidates = (GOLDEN * (i + np.arange(24))) % 1
-        between = np.abs(candidates[:, None] - hues[:i][near])
+        between = np.abs(candidates[:, None] - hues[near])
         distance = np.minimum(between, 1 - between).min(1, initial=0.5)
         hues[i] = candidates[np.argmax(np.minimum(distance, APART))]
     angle = 2 * np.pi * hues
@@ -36,3 +45,10 @@ def cell_colors(boxes: np.ndarray) -> np.ndarray:
         return np.zeros((0, 3), np.uint8)
     rgb = cv2.cvtColor(lab[None].astype(np.float32), cv2.COLOR_Lab2RGB)[0]
     return (255 * np.clip(rgb, 0, 1)).round().astype(np.uint8)
+
+
+def _touching(box: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """bool (N,): which boxes lie within NEAR pixels of ``box``."""
+    x0, y0, x1, y1 = box
+    near = (others[:, 0] <= x1 + NEAR) & (others[:, 2] >= x0 - NEAR)
+    return near & (others[:, 1] <= y1 + NEAR) & (others[:, 3] >= y0 - NEAR)

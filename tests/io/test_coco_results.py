@@ -36,8 +36,22 @@ def test_written_file_is_read_by_pycocotools(tmp_path):
 
 def test_failed_writing_leaves_the_old_file(tmp_path):
     path = tmp_path / "cells.json"
-    write_coco(path, dict(images=[]))
+    write_coco(path, dict(images=[], annotations=[]))
     with pytest.raises(ValueError, match="JSON compliant"):
-        write_coco(path, dict(score=float("nan")))
-    assert json.loads(path.read_text()) == dict(images=[])
+        write_coco(path, dict(annotations=[dict(score=float("nan"))]))
+    assert json.loads(path.read_text()) == dict(images=[], annotations=[])
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_annotations_of_many_cells_are_made_part_by_part(monkeypatch):
+    masks = masks_of(*[(i, i, i + 3, i + 4) for i in range(7)])
+    at_once = list(coco_annotations(masks, [1] * 7, [1] * 7))
+    monkeypatch.setattr("cellmm.io.coco_results.TOGETHER", 3)
+    assert list(coco_annotations(masks, [1] * 7, [1] * 7)) == at_once
+    assert [cell["id"] for cell in at_once] == list(range(1, 8))
+
+
+def test_an_iterator_of_annotations_is_written_one_by_one(tmp_path):
+    write_coco(tmp_path / "a.json", dict(images=[], annotations=(dict(id=i) for i in range(3))))
+    content = json.loads((tmp_path / "a.json").read_text())
+    assert content == dict(images=[], annotations=[dict(id=i) for i in range(3)])

@@ -75,6 +75,15 @@ def test_files_that_are_not_saved_instances(cells, tmp_path):
     np.savez(tmp_path / "b.npz", masks=np.zeros(3))
     with pytest.raises(CellMMError, match=r"b\.npz is not a file of Instances\.save"):
         Instances.load(tmp_path / "b.npz")
+    np.save(tmp_path / "c.npy", np.zeros(3))
+    with pytest.raises(CellMMError, match=r"c\.npy is not a file of Instances\.save"):
+        Instances.load(tmp_path / "c.npy")
+    cells.save(tmp_path / "d.npz")
+    content = bytearray((tmp_path / "d.npz").read_bytes())
+    content[60:70] = b"0123456789"  # within the first array
+    (tmp_path / "d.npz").write_bytes(content)
+    with pytest.raises(CellMMError, match=r"d\.npz is not a file of Instances\.save"):
+        Instances.load(tmp_path / "d.npz")
     with pytest.raises(ValueError, match="end in .npz"):
         cells.save(tmp_path / "cells.json")
 

@@ -56,6 +56,17 @@ def page_of(path, rows, about=None, warnings=()):
     return Page((path / "report.html").read_text(encoding="utf-8"))
 
 
+def test_a_failure_names_its_image_once(tmp_path):
+    rows = [
+        ReportRow("a.tif", error="a.tif is cut off: copy it"),
+        ReportRow("1", error="12 % is cut off: copy it"),
+    ]
+    page = page_of(tmp_path, rows)
+    assert "Failures a.tif is cut off: copy it 1 12 % is cut off: copy it" in " ".join(page.text.split())
+    assert page.all("ul")[0] == {"class": "tiles"}
+    assert page_of(tmp_path, [row_of(0)]).all("ul") == []
+
+
 def test_what_the_page_says(tmp_path):
     rows = [row_of(0), row_of(1, 0), ReportRow("c.czi", error="c.czi cannot be read: install bioio-czi")]
     rows.append(row_of(2, 1, warnings=("a quarter of the image is black",)))

@@ -204,7 +204,7 @@ def test_a_thumbnail_opens_large(opened):
     opened.wait(
         "document.getElementById('large').open && document.getElementById('large-picture').naturalWidth > 300"
     )
-    assert opened.run("document.getElementById('large-name').textContent") == "b9.tif"
+    assert opened.run("document.getElementById('large-name').title") == "b9.tif"
     assert opened.run("document.getElementById('large-facts').textContent") == "1 cell"
     assert opened.run("document.getElementById('large-picture').alt") == "b9.tif: 1 outlined cell"
     opened.press("ArrowRight", 39)  # past the image that failed
@@ -285,7 +285,9 @@ def test_a_narrow_window_has_no_bar_below(opened):
 def test_hardly_anything_in_it(browser, tmp_path, rows):
     write_report(tmp_path / "report.html", rows, {})
     browser.open(tmp_path / "report.html")
-    assert browser.run("document.title") == f"0 cells in {len(rows)} images"
+    assert browser.run("document.title") == f"0 cells in {len(rows)} image{'s' * (not rows)}"
+    if rows:
+        assert browser.run("document.getElementById('found').textContent") == "1 image"
     assert browser.faults == []
 
 

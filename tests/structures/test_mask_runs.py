@@ -102,3 +102,20 @@ def test_thinned(step):
     assert thin.first[-1] == sum(
         int((np.diff(np.pad(m, ((1, 0), (0, 0))).astype(int), axis=0) == 1).sum()) for m in expected
     )
+
+
+def test_numbers_from_the_end():
+    masks = MaskRuns.from_crops(
+        [np.ones((1, 1), bool), np.ones((2, 1), bool), np.ones((3, 1), bool)], [(0, 0)] * 3, (4, 4)
+    )
+    assert masks.select([-1, 0, -2]).areas().tolist() == [3, 1, 2]
+    assert masks.select(np.array([True, False, True])).areas().tolist() == [1, 3]
+    assert len(masks.select([])) == 0
+    assert masks.crop(-2)[0].shape == (2, 1)
+    for wrong in (3, -4):
+        with pytest.raises(IndexError):
+            masks.select([wrong])
+        with pytest.raises(IndexError):
+            masks.crop(wrong)
+    with pytest.raises(IndexError):
+        masks.select(np.array([True, False]))

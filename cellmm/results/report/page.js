@@ -18,7 +18,8 @@
     const row = thumb.closest("tr");
     const all = shown();
     const place = all.indexOf(thumb);
-    document.getElementById("large-name").textContent = row.dataset.name;
+    const name = document.getElementById("large-name");
+    name.textContent = name.title = row.dataset.name;
     document.getElementById("large-facts").textContent =
       `${row.dataset.cells} ${row.dataset.cells === "1" ? "cell" : "cells"}`;
     picture.src = thumb.dataset.large;
@@ -61,7 +62,7 @@
       number += !row.hidden;
     }
     document.getElementById("found").textContent =
-      number === rows.length ? `${number} images` : `${number} of ${rows.length} images`;
+      (number === rows.length ? "" : `${number} of `) + `${rows.length} ${rows.length === 1 ? "image" : "images"}`;
   }
 
   if (table) {

@@ -97,12 +97,22 @@ def options() -> dict[str, type]:
     return {cls.option: cls for cls in sorted(WRITERS.module_dict.values(), key=lambda cls: cls.option)}
 
 
+def readable(name: str) -> str:
+    """A name for XML and UTF-8: a character that these cannot hold becomes its escape.
+
+    Examples:
+        >>> readable("dish µ\\udcff\\x01.tif")
+        'dish µ\\\\udcff\\\\x01.tif'
+    """
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in name)
+
+
 def tell_losses(option: str, losses: Counter[str]) -> str | None:
     """One line for the losses of a run, summed over its images; None if there are none.
 
     Examples:
         >>> tell_losses("rois", Counter({"cells without a pixel": 3}))
-        'rois: not kept are 3 cells without a pixel'
+        'rois: left out 3 cells without a pixel'
     """
     some = [f"{number} {kind}" for kind, number in sorted(losses.items()) if number]
-    return f"{option}: not kept are {', '.join(some)}" if some else None
+    return f"{option}: left out {', '.join(some)}" if some else None

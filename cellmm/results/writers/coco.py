@@ -23,7 +23,7 @@ class CocoWriter:
     collection = "cells.json"
 
     def write(self, path: Path, instances: Instances, source: ImageSource | None) -> Counter[str]:
-        write_coco(path, to_coco(instances))
+        write_coco(path, _content(instances))
         return Counter()
 
     def collect(self, path: Path, parts: Iterable[Path]) -> None:
@@ -32,15 +32,20 @@ class CocoWriter:
 
 def to_coco(instances: Instances) -> dict:
     """The content of a COCO json of one image, whose id is 1; cell i has the id i + 1."""
+    content = _content(instances)
+    return {**content, "annotations": list(content["annotations"])}
+
+
+def _content(instances: Instances) -> dict:
+    """As ``to_coco``, with an iterator of annotations."""
     height, width = instances.shape
     names = zip(instances.category_ids, instances.classes, strict=True)
-    annotations = coco_annotations(
-        instances.masks,
-        instances.scores.tolist(),
-        [instances.category_ids[label] for label in instances.labels.tolist()],
-    )
     return dict(
         images=[dict(id=1, file_name=instances.name, height=height, width=width)],
-        annotations=list(annotations),
+        annotations=coco_annotations(
+            instances.masks,
+            instances.scores.tolist(),
+            [instances.category_ids[label] for label in instances.labels.tolist()],
+        ),
         categories=[dict(id=number, name=name) for number, name in names],
     )

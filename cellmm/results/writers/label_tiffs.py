@@ -7,6 +7,7 @@ from cellmm.io.label_tiff import write_label_tiff
 from cellmm.io.sources import ImageSource
 from cellmm.registry import WRITERS
 from cellmm.results.instances import Instances
+from cellmm.results.writers.base import readable
 
 COVERED = "pixels of cells below cells with a better score (layers, coco, rois and geojson keep them)"
 
@@ -46,5 +47,5 @@ class LabelTiffWriter:
 
 def _write(path: Path, instances: Instances, pages: list) -> int:
     return write_label_tiff(
-        path, pages, num_cells=len(instances), pixel_size=instances.pixel_size, name=instances.name
+        path, pages, num_cells=len(instances), pixel_size=instances.pixel_size, name=readable(instances.name)
     )

@@ -12,13 +12,14 @@ from cellmm.io.files import atomic_path
 from cellmm.io.sources import ImageSource
 from cellmm.registry import WRITERS
 from cellmm.results.instances import Instances
+from cellmm.results.writers.base import readable
 from cellmm.results.writers.rois import EMPTY
 from cellmm.structures import outlines_of
 from cellmm.visualization import cell_colors, draw_instances, encode_picture, save_picture, to_display
 
 MAX_SIDE = 4000  # pixels of a picture, which takes up to 60 bytes per pixel while it is drawn
 BAND = 1024  # rows that are read at once
-SMALLER = f"pictures in full size (images of more than {MAX_SIDE} pixels a side are drawn smaller)"
+SMALLER = f"pictures in full size (sides above {MAX_SIDE} pixels are drawn smaller)"
 
 
 @WRITERS.register_module()
@@ -64,7 +65,7 @@ class SvgWriter:
         with atomic_path(path) as tmp, open(tmp, "w", encoding="utf-8") as file:
             file.write(
                 f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}">\n'
-                f"<title>{escape(instances.name)}</title>\n"
+                f"<title>{escape(readable(instances.name))}</title>\n"
                 f'<image width="{width}" height="{height}" href="data:image/png;base64,{png}"/>\n'
                 '<g fill-opacity="0.2" fill-rule="evenodd">\n'
             )
@@ -78,7 +79,7 @@ class SvgWriter:
                 file.write(
                     f'<path id="cell{i + 1}" fill="#{red:02x}{green:02x}{blue:02x}" '
                     f'stroke="#{red:02x}{green:02x}{blue:02x}" vector-effect="non-scaling-stroke" '
-                    f'd="{lines}"><title>{i + 1} {escape(name)} {scores[i]:.3f}</title></path>\n'
+                    f'd="{lines}"><title>{i + 1} {escape(readable(name))} {scores[i]:.3f}</title></path>\n'
                 )
             file.write("</g>\n</svg>\n")
         return Counter({EMPTY: len(instances) - written, SMALLER: int(step > 1)})

@@ -13,6 +13,7 @@ from cellmm.io.files import atomic_path
 from cellmm.io.sources import ImageSource
 from cellmm.registry import WRITERS
 from cellmm.results.instances import Instances
+from cellmm.results.writers.base import readable
 from cellmm.structures import outlines_of
 
 EMPTY = "cells without a pixel"
@@ -63,7 +64,7 @@ def to_rois(instances: Instances, time: int | None = None) -> Iterator[ImagejRoi
         roi = _polygon(rings[0]) if len(rings) == 1 else _composite(rings)
         roi.top, roi.left, roi.bottom, roi.right = boxes[i]
         roi.name = f"{i + 1:05d}_" + re.sub(r"[^\w .+-]", "_", name)
-        roi.properties = {"score": round(scores[i], 6), "class": name.replace("\n", " ")}
+        roi.properties = {"score": round(scores[i], 6), "class": readable(name)}
         roi.group = min(labels[i] + 1, MAX_GROUP)
         roi.t_position = 0 if time is None else time + 1
         yield roi

@@ -2,12 +2,14 @@
 
 import json
 import uuid
+from dataclasses import replace
 from numbers import Real
 
 import numpy as np
 import pytest
 
 from cellmm.errors import CellMMError
+from cellmm.results.measurements import measure
 from cellmm.results.writers import build_writers
 
 TYPES = ("annotation", "detection", "cell", "tile", "tmaCore", "root")
@@ -64,12 +66,54 @@ def test_files_follow_the_schema(kind, cells, tmp_path):
         assert cells.to_geojson() == content
 
 
+def test_measurements_are_those_of_the_tables(odd, source, tmp_path):
+    (writer,) = build_writers("geojson")
+    source.channel_names = ("DAPI", "")
+    for cells in (odd, replace(odd, pixel_size=None)):
+        table = measure(cells, source)
+        writer.write(tmp_path / "a.geojson", cells, source)
+        content = json.loads((tmp_path / "a.geojson").read_text(encoding="utf-8"))
+        suffix, unit = ("", "px") if cells.pixel_size is None else ("_um", "µm")
+        for i, feature in enumerate(content["features"]):
+            assert feature["properties"]["measurements"] == pytest.approx(
+                {
+                    "Score": table["score"][i],
+                    f"Area {unit}^2": table["area" + (suffix and "_um2")][i],
+                    f"Length {unit}": table[f"length{suffix}"][i],
+                    f"Mean width {unit}": table[f"width_mean{suffix}"][i],
+                    "DAPI: Mean": table["intensity_mean-0"][i],
+                    "Channel 2: Mean": table["intensity_mean-1"][i],
+                },
+                rel=1e-6,
+            )
+
+
+def test_what_is_not_a_number_is_left_out(odd):
+    image = np.full(odd.shape, np.nan)
+    for feature in odd.to_geojson(image)["features"]:
+        assert list(feature["properties"]["measurements"]) == [
+            "Score",
+            "Area µm^2",
+            "Length µm",
+            "Mean width µm",
+        ]
+
+
+def test_ids_of_other_cells_differ(odd):
+    """Also without names of the images, as of arrays, and after another model."""
+    first = {feature["id"] for feature in replace(odd, name="").to_geojson()["features"]}
+    moved = replace(odd, name="", masks=odd.masks.moved(0, 1, (30, 41)))
+    second = {feature["id"] for feature in moved.to_geojson()["features"]}
+    assert len(first | second) == 2 * len(odd)
+
+
 def test_properties_by_hand(odd):
     features = odd.to_geojson()["features"]
     properties = features[1]["properties"]
     assert properties["name"] == "größe/2 & <b> 2"
     assert properties["classification"]["name"] == "größe/2 & <b>"
-    assert properties["measurements"] == {"Score": 0.5, "Area px^2": 126, "Area µm^2": 126 * 0.125}
+    measurements = properties["measurements"]
+    assert measurements["Score"] == 0.5 and measurements["Area µm^2"] == 126 * 0.125
     colors = [feature["properties"]["classification"]["color"] for feature in features]
     assert colors[0] == colors[2] != colors[1]
     kinds = [feature["geometry"]["type"] for feature in features]

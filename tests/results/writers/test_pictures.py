@@ -56,9 +56,7 @@ def test_pictures_of_large_images_are_smaller(tmp_path):
     cells = Instances(masks, np.ones(1, np.float32), np.zeros(1, np.int64), name="a")
     for writer in build_writers("png,svg"):
         losses = writer.write(tmp_path / f"a.{writer.option}", cells, ArraySource(image))
-        assert tell_losses(writer.option, losses).startswith(
-            f"{writer.option}: not kept are 1 pictures in full"
-        )
+        assert tell_losses(writer.option, losses).startswith(f"{writer.option}: left out 1 pictures in full")
     picture = cv2.imread(str(tmp_path / "a.png"))
     assert picture.shape[1] == 3000
     root = ET.parse(tmp_path / "a.svg").getroot()
