@@ -1,6 +1,7 @@
 """A trained model on images, without a Runner."""
 
 import contextlib
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -51,6 +52,7 @@ class CellInferencer:
         classes: the names of the labels.
         category_ids: their ids in the annotation that was trained on.
         trained_on: what the checkpoint says about the images of training; None if it says nothing.
+        tile, tile_overlap: as the config sets them, in pixels of the network; None: it does not.
         own_tile: (tile, overlap) for those larger images, in pixels; None: they are not tiled.
         steps: the transforms after ``load_image``.
         large: what predicts images in tiles; None: nothing does.
@@ -91,8 +93,11 @@ class CellInferencer:
         if diameter is not None:
             self.steps, line = rescale_to_diameter(self.steps, self.trained_on, diameter)
             print_log(line, logger="current")
+        self.tile = getattr(self.model, "tile", None)
+        self.tile_overlap = getattr(self.model, "tile_overlap", 0)
+        self._network = threading.Lock()
         self.own_tile = None
-        if not whole and self.trained_on and getattr(self.model, "tile", 0) is None:
+        if not whole and self.trained_on and self.tile is None and hasattr(self.model, "tile"):
             self.own_tile = self.trained_on.tile_for(self.model)
         self.large = None if whole else LargeImages(self)
 
@@ -252,7 +257,8 @@ class CellInferencer:
             inputs=[image.item["inputs"] for image in items],
             data_samples=[image.item["data_samples"] for image in items],
         )
-        with _named_after(items[0].source), self._tiles(shape, whole) as tile:
+        # another thread may plan the next image, for which it looks at a few tiles
+        with _named_after(items[0].source), self._network, self._tiles(shape, whole) as tile:
             found = self.model.test_step(batch)
         tiled = tile is not None and max(shape) > tile
         threshold = 0.0 if whole else self.score_thr
@@ -280,7 +286,7 @@ class CellInferencer:
     @contextlib.contextmanager
     def _tiles(self, shape: Sequence[int], whole: bool) -> Iterator[int | None]:
         """The side (px) of tiles for inputs of ``shape``, set in this block; None: they are not cut."""
-        earlier = getattr(self.model, "tile", None), getattr(self.model, "tile_overlap", 0)
+        earlier = self.tile, self.tile_overlap
         own = self.own_tile is not None and self.trained_on.is_exceeded_by(shape)
         tile, overlap = (None, 0) if whole else self.own_tile if own else earlier
         self.model.tile, self.model.tile_overlap = tile, overlap

@@ -50,7 +50,7 @@ class LargeImages:
     results together: ``predict`` does all of it.
 
     Args:
-        inferencer: of the model; its ``model.tile`` or ``own_tile`` say which images are cut, and how.
+        inferencer: of the model; its ``tile`` or ``own_tile`` say which images are cut, and how.
     """
 
     def __init__(self, inferencer: "CellInferencer") -> None:
@@ -67,7 +67,7 @@ class LargeImages:
             CellMMError: cells come in another scale than in training.
         """
         inferencer, model = self.inferencer, self.inferencer.model
-        tile, overlap = getattr(model, "tile", None), getattr(model, "tile_overlap", 0)
+        tile, overlap = inferencer.tile, inferencer.tile_overlap
         own = inferencer.own_tile
         if tile is None and own is None:
             return None
@@ -84,7 +84,7 @@ class LargeImages:
         if len(plan.grid) == 1:
             return None
         plan = replace(plan, statistics=self._statistics(source))
-        if getattr(model, "tile", None) is None and len(plan.grid) >= MANY_TILES:
+        if inferencer.tile is None and len(plan.grid) >= MANY_TILES:
             return self._with_overlap_by_cells(source, plan)
         return plan
 

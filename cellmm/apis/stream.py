@@ -36,6 +36,7 @@ class Job:
         predicts: the model has to look at it.
         keeps: what the model gives is written; else it is finished, and completes a batch.
         formats: the options of the writers whose files are missing.
+        path: of the file; that of ``source`` may be a part of it.
     """
 
     record: Record
@@ -43,6 +44,7 @@ class Job:
     predicts: bool
     keeps: bool
     formats: frozenset[str] = frozenset()
+    path: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class PredictionStream:
     come: a batch holds images of the same ``batch_size`` files in a row, and is predicted whole.
 
     Args:
-        begin: called before the first file is written.
+        begin: called before the first file is written; if the run goes on with another, at once.
         resumes: what the folder holds is of this run.
         maps: write the maps; those of a model without cells are written anyway.
     """
@@ -84,6 +86,8 @@ class PredictionStream:
         Raises:
             CellMMError: the model gives nothing that can be written, or the disk is full.
         """
+        if self.resumes:
+            self.start()
         blocks = [files[i : i + self.batch_size] for i in range(0, len(files), self.batch_size)]
         with contextlib.ExitStack() as stack:
 
@@ -131,7 +135,7 @@ class PredictionStream:
             or old.error is not None
             or replace(new, cells=0) != replace(old, cells=0, files={}, losses={}, failures={})
         ):
-            return Job(new, source, True, True, formats)
+            return Job(new, source, True, True, formats, file.path)
         missing = frozenset(
             option for option, file in old.files.items() if not (self.folder.path / file).exists()
         )
@@ -139,7 +143,7 @@ class PredictionStream:
             formats = formats - old.files.keys() | formats & missing
         maps = [option for option in old.files if option.startswith(f"{MAPS}:")]
         wants_maps = (self.maps or old.cells is None) and not (maps and missing.isdisjoint(maps))
-        return Job(old, source, wants_maps, wants_maps or bool(formats), formats)
+        return Job(old, source, wants_maps, wants_maps or bool(formats), formats, file.path)
 
     def _prepare(self, job: Job | None) -> tuple[Job | None, Prepared | CellMMError | None]:
         if job is None or not job.predicts:
@@ -167,11 +171,13 @@ class PredictionStream:
         """Write the files of an image, and its record when they are there."""
         if not job.keeps:
             return Outcome(job.record)
+        if isinstance(found, Prediction) and stamp_of(job.path) != job.record.stamp:
+            found = CellMMError(f"{job.path} changed while it was read: predict it again, with --resume")
         if isinstance(found, CellMMError) or job.record.error is not None:
             record = job.record if found is None else replace(job.record, error=failure_of(found))
             self._write_early(record)
             return Outcome(record)
-        self._begin()
+        self.start()
         tiled = found is not None and found.tiled
         try:
             record = self._write_files(job, found)
@@ -216,7 +222,8 @@ class PredictionStream:
         files, losses, failures = (dict(sorted(values.items())) for values in (files, losses, failures))
         return replace(record, cells=cells, files=files, losses=losses, failures=failures)
 
-    def _begin(self) -> None:
+    def start(self) -> None:
+        """Begin, unless this was done before; records of images that cannot be used wait for it."""
         with self._lock:
             if not self._begun:
                 self._begun = True

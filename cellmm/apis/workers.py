@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing.connection import wait
@@ -77,9 +77,7 @@ def run_in_processes(plan: StreamPlan, files: Sequence[InputFile], workers: int)
     shares = [files[i : i + size] for i in range(0, len(files), size)]
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
-    pool = ProcessPoolExecutor(
-        workers, context, initializer=_begin, initargs=(plan, max(1, num_cores() // workers), stop)
-    )
+    pool = Workers(workers, context, initializer=_begin, initargs=(plan, threads_of(workers), stop))
     try:
         with contextlib.closing(in_order(_run, shares, ahead=2 * workers, pool=pool)) as results:
             for outcomes in results:
@@ -92,6 +90,25 @@ def run_in_processes(plan: StreamPlan, files: Sequence[InputFile], workers: int)
     finally:
         stop.set()
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+class Workers(ProcessPoolExecutor):
+    """Processes that do not hear Ctrl-C, from their first line on: the parent says when to stop."""
+
+    def submit(self, /, *args: Any, **kwargs: Any) -> Future:
+        """Start processes where needed, which take over what this thread blocks."""
+        if not hasattr(signal, "pthread_sigmask"):  # Windows
+            return super().submit(*args, **kwargs)
+        earlier = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            return super().submit(*args, **kwargs)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, earlier)
+
+
+def threads_of(workers: int) -> int:
+    """The threads of each process: its share of the cores, and no more than this process may use itself."""
+    return min(max(1, num_cores() // workers), torch.get_num_threads())
 
 
 def num_cores() -> int:
@@ -108,7 +125,7 @@ class _Worker:
 
 
 def _begin(plan: StreamPlan, threads: int, stop: Any) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent says when to stop
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)
@@ -123,6 +140,7 @@ def _end_with_parent() -> None:
 def _run(files: Sequence[InputFile]) -> list[Outcome]:
     if _Worker.stream is None:  # not in _begin, whose errors nobody sees
         _Worker.stream = _Worker.plan.build(_Worker.plan.build_inferencer(), begin=lambda: None)
+        _Worker.stream.start()  # the run has begun
     outcomes = []
     with contextlib.closing(_Worker.stream.run(files)) as results:
         for outcome in results:

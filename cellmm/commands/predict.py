@@ -1,6 +1,7 @@
 """`cellmm predict`: cells in files and folders of images."""
 
 import contextlib
+import functools
 import importlib
 import io
 import os
@@ -19,9 +20,17 @@ from cellmm.apis.run_summary import RunSummary
 from cellmm.apis.settings import settings_of
 from cellmm.apis.stream import MAPS, Outcome, collect
 from cellmm.apis.workers import StreamPlan, run_in_processes
-from cellmm.commands.predict_options import formats_of, parse_args, read_options, tile_options
+from cellmm.commands.predict_options import (
+    OVERLAYS,
+    formats_of,
+    names_of,
+    parse_args,
+    read_options,
+    tile_options,
+)
 from cellmm.commands.predict_places import Places, check_resumed, input_files
 from cellmm.errors import CellMMError
+from cellmm.io.files import locked_folder
 from cellmm.io.image_folders import find_images
 from cellmm.messages import name_some
 from cellmm.results.report import ReportRow
@@ -51,6 +60,8 @@ def stream_plan(args: Namespace, set_up: Callable[[CellInferencer], None] | None
     for name in ("batch_size", "workers"):
         if getattr(args, name) < 1:
             raise CellMMError(f"{name} is {getattr(args, name)}: 1 or more is needed")
+    if not 0 <= args.score_thr <= 1:
+        raise CellMMError(f"--score-thr {args.score_thr:g}: scores are 0 to 1")
     return StreamPlan(
         inferencer=dict(
             config=args.config,
@@ -77,15 +88,16 @@ def predict(args: Namespace, plan: StreamPlan, files: list[InputFile] | None = N
     if files is None:
         files = find_files(args, places)
     places.refuse_results(file.path for file in files)
-    run, summary = _Run(args, plan, places, files), RunSummary()
-    try:
-        with contextlib.closing(run.outcomes()) as outcomes:
-            for outcome in _progress(outcomes, len(files)):
-                summary.add(outcome)
-    finally:  # not before: while a file is decoded, stderr is redirected
-        if run.earlier is not None:
-            say(f"what {args.out} held of an earlier run is now in {run.earlier}")
-    return run.finish(summary)
+    with contextlib.ExitStack() as held:
+        run, summary = _Run(args, plan, places, files, held), RunSummary()
+        try:
+            with contextlib.closing(run.outcomes()) as outcomes:
+                for outcome in _progress(outcomes, len(files)):
+                    summary.add(outcome)
+        finally:  # not before: while a file is decoded, stderr is redirected
+            if run.earlier is not None:
+                say(f"what {args.out} held of an earlier run is now in {run.earlier}")
+        return run.finish(summary)
 
 
 def checked_places(plan: StreamPlan, inputs: Sequence[str]) -> Places:
@@ -115,10 +127,23 @@ def find_files(args: Namespace, places: Places) -> list[InputFile]:
 
 
 class _Run:
-    """One run of the command, from the model to the last line."""
+    """One run of the command, from the model to the last line.
 
-    def __init__(self, args: Namespace, plan: StreamPlan, places: Places, files: list[InputFile]) -> None:
+    ``held``: takes the lock that keeps other runs out of the folder.
+    """
+
+    def __init__(
+        self,
+        args: Namespace,
+        plan: StreamPlan,
+        places: Places,
+        files: list[InputFile],
+        held: contextlib.ExitStack,
+    ) -> None:
         self.args, self.plan, self.places, self.files = args, plan, places, files
+        self.lock = functools.cache(lambda: held.enter_context(locked_folder(args.out, "`cellmm predict`")))
+        if args.out.exists():
+            self.lock()
         self.folder = RunFolder(args.out)
         self.earlier: Path | None = None
         self.inferencer = plan.build_inferencer()
@@ -128,21 +153,29 @@ class _Run:
 
     def begin(self) -> None:
         """Put earlier results away, unless this run goes on with them, and state what is asked for."""
+        self.lock()
         if not self.plan.resumes:
             self.earlier = self.places.put_away()
         formats = [writer.option for writer in self.places.writers]
         self.folder.begin(self.settings, self.files, formats)
 
     def outcomes(self) -> Iterator[Outcome]:
-        if self.args.workers == 1:
+        workers = min(self.args.workers, -(-len(self.files) // self.args.batch_size))
+        if workers < self.args.workers:
+            say(
+                f"--workers {self.args.workers}: {workers} are used for {len(self.files)} files; `cellmm "
+                "tiles` shares large images and films too"
+            )
+        if workers == 1:
             return self.plan.build(self.inferencer, self.begin).run(self.files)
         self.begin()
-        return run_in_processes(self.plan, self.files, self.args.workers)
+        return run_in_processes(self.plan, self.files, workers)
 
     def finish(self, summary: RunSummary) -> int:
         """Make the files of the whole run and sum up; the exit status."""
         if self.plan.resumes and (removed := self.folder.remove_others(set(summary.stems))):
             say(f"results of images that are no longer among the inputs are removed, {name_some(removed)}")
+            self.places.remove_outdated()
         failures = list(summary.failures)
         rows = [ReportRow(name, error=line) for name, line in summary.failed.items()]
         about = {
@@ -166,6 +199,13 @@ class _Run:
 
     def _tell(self, summary: RunSummary) -> None:
         out = self.args.out
+        if self.args.no_overlays and OVERLAYS not in names_of(self.args.save):
+            say(f"--no-overlays changes nothing: --save {self.args.save} writes none")
+        if self.args.batch_size > 1 and summary.tiled:
+            say(
+                f"--batch-size {self.args.batch_size} holds for whole images: the tiles of {summary.tiled} "
+                "images were predicted one by one"
+            )
         if summary.images:
             failed = f", {len(summary.failed)} more could not be used" if summary.failed else ""
             print(

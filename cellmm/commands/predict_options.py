@@ -127,10 +127,15 @@ def _number_or_name(text: str) -> int | str:
 
 def formats_of(args: argparse.Namespace) -> str:
     """The formats that ``--save`` and ``--no-overlays`` leave, for ``build_writers``."""
-    names = [name.strip() for name in args.save.split(",") if name.strip()]
+    formats = [name.strip() for name in args.save.split(",") if name.strip()]
     if args.no_overlays:
-        names = [name for name in names if name.partition(":")[0] != OVERLAYS]
-    return ",".join(names)
+        formats = [text for text in formats if names_of(text) != [OVERLAYS]]
+    return ",".join(formats)
+
+
+def names_of(save: str) -> list[str]:
+    """The names of the formats of ``--save``, without their options."""
+    return [text.strip().partition(":")[0] for text in save.split(",")]
 
 
 def read_options(args: argparse.Namespace) -> dict[str, Any]:

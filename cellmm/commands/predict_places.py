@@ -82,6 +82,12 @@ class Places:
                         f"{name} is in {folder}, where results go: name another folder with --out"
                     )
 
+    def remove_outdated(self) -> None:
+        """Remove files of the whole run that an earlier part of it made, in formats that are not made now."""
+        known = {self.out / cls.collection for cls in options().values() if hasattr(cls, "collection")}
+        for path in known.difference(self.collections):
+            path.unlink(missing_ok=True)
+
     def put_away(self) -> Path | None:
         """Move what runs left here into a folder of its own and return that."""
         return put_away(self.earlier(), self.out)

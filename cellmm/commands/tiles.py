@@ -20,7 +20,7 @@ from cellmm.io.files import check_writable
 from cellmm.results.run_folder import InputFile
 from cellmm.tiles.merge import check_finished, read_from_pieces
 from cellmm.tiles.pieces import is_finished
-from cellmm.tiles.plan import PLAN, PiecePlan, make_plan, plan_hash
+from cellmm.tiles.plan import PLAN, PiecePlan, make_plan
 from cellmm.tiles.run import load_model, run_piece
 
 
@@ -83,6 +83,8 @@ def plan(args: Namespace, rest: Sequence[str]) -> int:
     pieces.write(args.out)
     tiles = sum(len(image.areas) for image in pieces.images if image.tiles is not None)
     whole = sum(image.tiles is None and image.error is None for image in pieces.images)
+    if failed := len(found) - len({image.file for image in pieces.images if image.error is None}):
+        say(f"{failed} of {len(found)} files cannot be predicted; merge says why")
     print(f"{args.pieces} pieces of {tiles} tiles and {whole} whole images: {args.out / PLAN}")
     return 0
 
@@ -118,8 +120,7 @@ def run(args: Namespace) -> int:
     """Predict the pieces that are not finished."""
     pieces = PiecePlan.read(args.folder)
     numbers = piece_numbers(args.piece, len(pieces.pieces))
-    mark = plan_hash(args.folder)
-    missing = [number for number in numbers if not is_finished(args.folder, number, mark)]
+    missing = [number for number in numbers if not is_finished(args.folder, number, pieces.mark)]
     if len(missing) < len(numbers):
         say(f"{len(numbers) - len(missing)} of {len(numbers)} pieces are finished already")
     if not missing:
@@ -160,9 +161,10 @@ def piece_numbers(words: Sequence[str] | None, total: int) -> list[int]:
     numbers = []
     for word in words:
         first, dash, last = word.partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()):
+        last = last if dash else first
+        if not first.isdecimal() or not last.isdecimal() or int(first) > int(last):
             raise CellMMError(f"--piece {word}: give numbers from 0 and ranges such as 8-15")
-        numbers += range(int(first), int(last if dash else first) + 1)
+        numbers += range(int(first), int(last) + 1)
     if numbers and max(numbers) >= total:
         raise CellMMError(f"--piece {max(numbers)}: the plan has pieces 0 to {total - 1}")
     return sorted(set(numbers))

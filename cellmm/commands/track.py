@@ -106,6 +106,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     writers = build_track_writers(args.save)
     check_writable(args.out / MARK)
     films = group_films(read_results(args.results))
+    if not films:
+        raise CellMMError(f"{args.results} holds no image that could be used: predict images first")
     options = [options_for(film, args) for film in films]
     folders = folders_of(films, args.out)
     refuse_other_folders(folders)
@@ -116,6 +118,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             say(
                 f"{film.name}: frames {name_some(film.missing)} are not in the results and count as frames "
                 f"without cells; longer gaps than {option.max_gap} frames end a track, see --max-gap"
+            )
+        if film.step > 1:
+            say(
+                f"{film.name}: the numbers of the images go up in steps of {film.step}, and count as "
+                "successive frames; if frames between them could not be used, predict them again"
             )
         tracks = track_cells(film.frames, option)
         with atomic_folder(folder) as tmp:

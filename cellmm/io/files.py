@@ -11,6 +11,11 @@ from pathlib import Path
 
 from cellmm.errors import CellMMError, cure_of
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
 UNFINISHED = ".cellmm-"  # in the names of files that are being written
 
 
@@ -74,6 +79,37 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     finally:
         if tmp is not None:
             shutil.rmtree(tmp, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def locked_folder(folder: str | Path, what: str) -> Iterator[None]:
+    """Keep other processes that lock ``folder`` out, until the block or this process ends.
+
+    The folder is made if it is absent. Disks without locks keep nobody out.
+
+    Args:
+        what: writes into it, for the error, such as "`cellmm predict`".
+
+    Raises:
+        CellMMError: another process has locked it.
+    """
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    handle = None
+    try:
+        if fcntl is not None:
+            handle = os.open(folder, os.O_RDONLY)
+            with contextlib.suppress(OSError):
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise CellMMError(
+                        f"another {what} is writing into {folder}: wait for its end, or name another folder "
+                        "with --out"
+                    ) from None
+        yield
+    finally:
+        if handle is not None:
+            os.close(handle)
 
 
 def put_away(paths: Sequence[Path], folder: Path) -> Path | None:

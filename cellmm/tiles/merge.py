@@ -1,6 +1,10 @@
 """Finished pieces in the place of the model, so that merging writes what predicting writes."""
 
+import logging
+from collections import Counter
 from pathlib import Path
+
+from mmengine.logging import print_log
 
 from cellmm.apis.inferencer import CellInferencer
 from cellmm.apis.large_images import LargeImages, MapAverages
@@ -10,8 +14,9 @@ from cellmm.io.sources import ImageSource
 from cellmm.messages import name_some
 from cellmm.models.postprocess.join_tiles import TileCells
 from cellmm.results import Instances
-from cellmm.tiles.pieces import PieceReader, UnitResult, is_finished
-from cellmm.tiles.plan import PiecePlan, plan_hash
+from cellmm.tiles.pieces import PieceReader, UnitResult, device_of, is_finished
+from cellmm.tiles.plan import PiecePlan
+from cellmm.tiles.run import check_model, check_unchanged
 
 
 class FromPieces(LargeImages):
@@ -40,11 +45,12 @@ class FromPieces(LargeImages):
         """The number of the image in the plan.
 
         Raises:
-            CellMMError: it is not planned, has another size there, or cannot be predicted.
+            CellMMError: it is not planned, changed since, or cannot be predicted.
         """
         number = self._numbers.get(source.name)
         if number is None or self.pieces.images[number].shape != tuple(source.shape):
             raise CellMMError(f"{source.path}: the plan is of another image: run `cellmm tiles plan` again")
+        check_unchanged(self.pieces, self.pieces.images[number].file)
         if self.pieces.images[number].error is not None:
             raise CellMMError(self.pieces.images[number].error)
         return number
@@ -95,8 +101,7 @@ class FromPieces(LargeImages):
 
 def check_finished(folder: Path, plan: PiecePlan) -> None:
     """Raise CellMMError where pieces of a plan are not finished, with their numbers."""
-    mark = plan_hash(folder)
-    missing = [number for number in range(len(plan.pieces)) if not is_finished(folder, number, mark)]
+    missing = [number for number in range(len(plan.pieces)) if not is_finished(folder, number, plan.mark)]
     if missing:
         raise CellMMError(
             f"{folder}: pieces are not finished, {name_some(map(str, missing))}; run `cellmm tiles run` for "
@@ -105,5 +110,21 @@ def check_finished(folder: Path, plan: PiecePlan) -> None:
 
 
 def read_from_pieces(inferencer: CellInferencer, folder: Path) -> None:
-    """Set ``inferencer.large`` to the pieces of ``folder``."""
-    inferencer.large = FromPieces(inferencer, folder)
+    """Set ``inferencer.large`` to the pieces of ``folder``.
+
+    Raises:
+        CellMMError: the model is not that of the pieces, or a piece is not finished.
+    """
+    large = FromPieces(inferencer, folder)
+    check_model(large.pieces, inferencer)
+    devices = Counter(device_of(folder, number) for number in range(len(large.pieces.pieces)))
+    devices[next(inferencer.model.parameters()).device.type] += 0  # looks again at cells that tiles cut
+    if len(devices) > 1:
+        counts = ", ".join(f"{number} on {device}" for device, number in sorted(devices.items()))
+        print_log(
+            f"{folder}: pieces were predicted on several kinds of devices ({counts}), whose results differ "
+            "in the last digits; give all of them, and merge, the same --device for the bytes of one run",
+            logger="current",
+            level=logging.WARNING,
+        )
+    inferencer.large = large

@@ -40,13 +40,16 @@ class UnitResult:
         return cls(None, np.zeros(0, np.float32), np.zeros(0, np.int64), {}, error)
 
 
-def write_piece(folder: Path, number: int, mark: str, units: Mapping[tuple[int, int], UnitResult]) -> None:
+def write_piece(
+    folder: Path, number: int, mark: str, units: Mapping[tuple[int, int], UnitResult], device: str = "cpu"
+) -> None:
     """Write the results of the units, by image and unit; the same results give the same bytes.
 
     The runs of all units are in one array each, so that thousands of small tiles cost little to read.
 
     Args:
         mark: ``plan_hash`` of the plan.
+        device: the kind of device that predicted them, such as 'cuda'.
     """
     results = list(units.values())
     found = [result for result in results if result.masks is not None]
@@ -54,6 +57,7 @@ def write_piece(folder: Path, number: int, mark: str, units: Mapping[tuple[int, 
     runs = [0 if result.masks is None else len(result.masks.x) for result in results]
     arrays = {
         "plan": np.array(mark, dtype=np.str_),
+        "device": np.array(device, dtype=np.str_),
         "units": np.array(list(units), dtype=np.int64).reshape(-1, 2),
         "cells": np.array(cells, np.int64),
         "runs": np.array(runs, np.int64),
@@ -82,6 +86,12 @@ def is_finished(folder: Path, number: int, mark: str) -> bool:
             return content["plan"].item() == mark
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):
         return False
+
+
+def device_of(folder: Path, number: int) -> str:
+    """The kind of device that predicted a finished piece."""
+    with np.load(piece_path(folder, number)) as content:
+        return content["device"].item()
 
 
 class _Piece:

@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -87,14 +88,24 @@ class PiecePlan:
     images: list[PlannedImage]
     pieces: list[list[Work]]
 
-    def write(self, folder: Path) -> None:
-        """Write ``plan.json``; pieces of another plan are no longer valid there."""
+    @cached_property
+    def text(self) -> str:
+        """The content of ``plan.json``."""
         content = asdict(self)
         content["files"] = [[str(file.path), file.name, file.stem] for file in self.files]
         for image, own in zip(content["images"], self.images, strict=True):
             image["tiles"] = None if own.tiles is None else own.tiles.to_dict()
+        return json.dumps(content, sort_keys=True)
+
+    @cached_property
+    def mark(self) -> str:
+        """What marks the pieces of this plan."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+    def write(self, folder: Path) -> None:
+        """Write ``plan.json``; pieces of another plan are no longer valid there."""
         with atomic_path(folder / PLAN) as tmp:
-            tmp.write_text(json.dumps(content, sort_keys=True), encoding="utf-8")
+            tmp.write_text(self.text, encoding="utf-8")
 
     @classmethod
     def read(cls, folder: Path) -> "PiecePlan":

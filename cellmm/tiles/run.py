@@ -10,7 +10,7 @@ from cellmm.errors import CellMMError
 from cellmm.io.sources import ImageSource
 from cellmm.results.run_folder import failure_of, stamp_of
 from cellmm.tiles.pieces import UnitResult, write_piece
-from cellmm.tiles.plan import PiecePlan, PlannedImage, Work, plan_hash
+from cellmm.tiles.plan import PiecePlan, PlannedImage, Work
 
 MODEL = ("version of cellmm", "--config", "--checkpoint")  # of the settings, what pieces need
 
@@ -22,13 +22,7 @@ def load_model(plan: PiecePlan, device: str) -> CellInferencer:
         CellMMError: the config, the checkpoint or cellmm are not those of the plan.
     """
     inferencer = CellInferencer(**plan.inferencer, device=device)
-    settings = settings_of(inferencer, plan.inferencer["checkpoint"], {})
-    changed = [key for key in MODEL if settings[key] != plan.settings[key]]
-    if changed:
-        raise CellMMError(
-            f"{' and '.join(changed)} changed since `cellmm tiles plan`, or not the same on this machine: "
-            "plan again, or take what the plan was made with"
-        )
+    check_model(plan, inferencer)
     return inferencer
 
 
@@ -38,7 +32,7 @@ def run_piece(folder: Path, plan: PiecePlan, inferencer: CellInferencer, number:
     An image that cannot be predicted costs that image alone: its piece says why.
 
     Raises:
-        CellMMError: a file of the piece changed since the plan was made.
+        CellMMError: a file of the piece changed since the plan was made, or while it was read.
     """
     units = {}
     for work in plan.pieces[number]:
@@ -50,8 +44,21 @@ def run_piece(folder: Path, plan: PiecePlan, inferencer: CellInferencer, number:
         except CellMMError as error:
             failed = UnitResult.failed(failure_of(error))
             units.update({(work.image, unit): failed for unit in range(work.first, work.end)})
-    write_piece(folder, number, plan_hash(folder), units)
+        check_unchanged(plan, image.file)
+    device = next(inferencer.model.parameters()).device.type
+    write_piece(folder, number, plan.mark, units, device)
     return len(units)
+
+
+def check_model(plan: PiecePlan, inferencer: CellInferencer) -> None:
+    """Raise CellMMError where the config, the checkpoint or cellmm are not those of the plan."""
+    settings = settings_of(inferencer, plan.inferencer["checkpoint"], {})
+    changed = [key for key in MODEL if settings[key] != plan.settings[key]]
+    if changed:
+        raise CellMMError(
+            f"{' and '.join(changed)} changed since `cellmm tiles plan`, or not the same on this machine: "
+            "plan again, or take what the plan was made with"
+        )
 
 
 def check_unchanged(plan: PiecePlan, file: int) -> None:

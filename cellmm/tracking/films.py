@@ -30,11 +30,13 @@ class ResultFilm:
         name: what the names of its images share.
         frames: at equal intervals; frames that the results lack have no cells.
         missing: numbers of these frames, from 0.
+        step: of the numbers that the images have.
     """
 
     name: str
     frames: tuple[Instances, ...]
     missing: tuple[int, ...] = ()
+    step: int = 1
 
 
 def read_results(path: str | Path) -> list[Instances]:
@@ -129,11 +131,11 @@ def _film(name: str, film: dict[int, Instances]) -> ResultFilm:
             logger="current",
             level=logging.WARNING,
         )
-        place = np.arange(len(times))
+        place, step = np.arange(len(times)), 1
     first = film[int(times[0])]
     empty = first.select(np.zeros(0, dtype=np.int64))
     frames = [empty] * int(place[-1] + 1)
     for t, time in zip(place.tolist(), times.tolist(), strict=True):
         frames[t] = film[time]
     missing = tuple(sorted(set(range(len(frames))) - set(place.tolist())))
-    return ResultFilm(name, tuple(frames), missing)
+    return ResultFilm(name, tuple(frames), missing, step)

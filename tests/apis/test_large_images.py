@@ -1,5 +1,7 @@
 """Images that are predicted tile by tile find what the whole image shows, with a model of bright spots."""
 
+import threading
+
 import numpy as np
 import pytest
 import tifffile
@@ -118,6 +120,33 @@ def test_the_overlap_follows_the_cells(inferencer, tiles_of_training):
     few = np.zeros((500, 520), np.uint16)
     few[50:55, 50:55] = 900
     assert own.large.plan(own.open(few)[0]).overlap == 24
+
+
+@pytest.mark.parametrize("tile", [48, None])
+def test_an_image_is_planned_while_the_model_works_on_another(
+    inferencer, tiles_of_training, tile, monkeypatch
+):
+    """The next image is planned in a thread, at any moment: the same plan, and one network at a time."""
+    meta = dict(trained_on=dict(size=[96, 96], scale=[1.0, 1.0]))
+    own = inferencer(tile, 12 if tile else 0, meta=meta)
+    (source,) = own.open(spots((500, 520)))
+    expected = own.large.plan(source)
+    step, running, threads, plans = own.model.test_step, [], [], []
+
+    def test_step(batch):
+        if not threads:
+            threads.append(threading.Thread(target=lambda: plans.append(own.large.plan(source))))
+            threads[0].start()
+            threads[0].join(0.3)
+        running.append(threading.get_ident())
+        found = step(batch)
+        assert running.pop() == threading.get_ident() and not running
+        return found
+
+    monkeypatch.setattr(own.model, "test_step", test_step)
+    same(own.predict(spots((131, 170))), inferencer(None).predict(spots((131, 170))))
+    threads[0].join()
+    assert plans == [expected] and own.model.tile == tile
 
 
 def test_scores_are_cut_after_the_tiles_are_joined(inferencer):

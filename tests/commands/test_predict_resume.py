@@ -6,6 +6,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import time
 import tracemalloc
 from pathlib import Path
@@ -20,6 +21,7 @@ from cellmm.apis.inferencer import CellInferencer
 from cellmm.commands import cli
 from cellmm.config.load import load_config
 from cellmm.errors import CellMMError
+from cellmm.io.files import locked_folder
 from cellmm.registry import MODELS
 from cellmm.results.run_folder import RunFolder, read_run
 from tests.fuzz import exact_model  # noqa: F401
@@ -341,3 +343,84 @@ def test_a_process_that_is_killed_is_one_line(predict, files, tmp_path, monkeypa
     MODELS.module_dict.pop("KillsItsProcess")
     assert status == 1 and len(lines) == 1
     assert "a process of --workers 2 was killed, most likely for want of memory: take fewer" in lines[0]
+
+
+def test_failures_are_on_record_in_every_process_and_after_a_kill(predict, images, tmp_path):
+    for number in range(8):
+        (images / f"bad{number}.tif").write_bytes(b"II*\0 not an image")
+    assert predict("whole", "--save", "coco")[0] == 1
+    assert len(RunFolder(tmp_path / "whole").records()) == 16
+    assert predict("out", "--save", "coco", "--workers", 2)[0] == 1
+    assert snapshot(tmp_path / "out") == snapshot(tmp_path / "whole")
+    (tmp_path / "out/parts/records/bad7.json").unlink()  # killed before it
+    assert predict("out", "--save", "coco", "--resume")[0] == 1
+    assert snapshot(tmp_path / "out") == snapshot(tmp_path / "whole")
+
+
+def test_resume_with_fewer_inputs_and_nothing_to_predict(predict, images, tmp_path):
+    assert predict("out", "--save", "coco,png") == (0, [])
+    (images / "day1/1.tif").unlink()
+    assert predict("out", "--save", "png", "--resume")[0] == 0
+    assert len(list(read_run(tmp_path / "out"))) == 7
+    assert not (tmp_path / "out/cells.json").exists()  # else it tells of an image that is removed
+
+
+@pytest.mark.parametrize("resume", [[], ["--resume"]])
+def test_a_folder_that_another_run_writes_into_is_refused(predict, tmp_path, resume):
+    assert predict("out") == (0, [])
+    earlier = snapshot(tmp_path / "out")
+    with locked_folder(tmp_path / "out", "run"):
+        status, (line,) = predict("out", *resume)
+    assert status == 1 and "another `cellmm predict` is writing into" in line
+    assert snapshot(tmp_path / "out") == earlier
+
+
+def test_an_image_that_changes_while_it_is_read_has_no_results(predict, images, tmp_path, monkeypatch):
+    predicted = CellInferencer.predict_prepared
+
+    def changes(self, items, **options):
+        if items[0].source.name == "day0/2" and items[0].source.path.stat().st_size == size:
+            write_image(images / "day0/2.tif", 3)
+            with open(images / "day0/2.tif", "ab") as file:
+                file.write(b"more")
+        return predicted(self, items, **options)
+
+    size = (images / "day0/2.tif").stat().st_size
+    monkeypatch.setattr(CellInferencer, "predict_prepared", changes)
+    status, (line,) = predict("out")
+    assert status == 1 and "day0/2.tif changed while it was read: predict it again, with --resume" in line
+    assert len(list(read_run(tmp_path / "out"))) == 7
+    assert predict("out", "--resume") == (0, [])
+
+
+def test_options_without_effect_are_said(predict, images, tmp_path):
+    status, (line,) = predict("a", "--save", "coco", "--no-overlays")
+    assert status == 0 and line.endswith("--no-overlays changes nothing: --save coco writes none")
+    status, (line,) = predict("b", "--save", "coco", "--workers", 3, "--batch-size", 8)
+    assert status == 0 and "--workers 3: 1 are used for 8 files" in line
+    options = ["--tile", 16, "--tile-overlap", 8, "--batch-size", 2]
+    status, (line,) = predict("c", "--save", "coco", *options)
+    assert status == 0 and "--batch-size 2 holds for whole images: the tiles of 8 images" in line
+
+
+@pytest.mark.parametrize("score", ["nan", "-1", "30"])
+def test_a_threshold_that_no_score_can_have(predict, tmp_path, score):
+    status, (line,) = predict("out", f"--score-thr={score}")
+    assert status == 1 and "scores are 0 to 1" in line
+
+
+def test_processes_do_not_hear_ctrl_c_from_their_start_on():
+    context = multiprocessing.get_context("spawn")
+    context.Event()  # starts what follows the resources of processes, as in a run
+    with workers.Workers(1, context) as pool:
+        blocked = pool.submit(signal.pthread_sigmask, signal.SIG_BLOCK, []).result()
+    assert signal.SIGINT in blocked
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+def test_threads_of_processes(monkeypatch):
+    """OMP_NUM_THREADS=1 holds in processes too: the bytes of a network depend on the number of threads."""
+    monkeypatch.setattr(workers, "num_cores", lambda: 8)
+    for threads, expected in [(1, [1, 1, 1]), (8, [8, 4, 1])]:
+        monkeypatch.setattr(workers.torch, "get_num_threads", lambda threads=threads: threads)
+        assert [workers.threads_of(number) for number in (1, 2, 16)] == expected

@@ -144,3 +144,26 @@ def test_films_with_one_folder_are_refused(tmp_path, capsys):
     path = write(tmp_path / "a.json", images)
     assert run(path, "--out", tmp_path / "out") == 1
     assert "would both go to" in capsys.readouterr().err
+
+
+def test_results_without_images_are_refused(tmp_path, capsys):
+    folder = RunFolder(tmp_path / "run")
+    folder.begin({}, [InputFile(tmp_path / "a.tif", "a.tif", "a")], [])
+    folder.write_record(Record("a.tif", "a", "a.tif", error="a.tif is damaged"))
+    assert run(tmp_path / "run", "--out", tmp_path / "out") == 1
+    assert "run holds no image that could be used" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_numbers_in_steps_are_said(tmp_path, capsys):
+    images = [cells([(3, 3 + t, 5, 5)], name=f"a_t{2 * t}.png") for t in range(3)]
+    assert run(write(tmp_path / "a.json", images), "--out", tmp_path / "out", "--save", "csv") == 0
+    assert "a: the numbers of the images go up in steps of 2, and count as succ" in capsys.readouterr().err
+
+
+def test_a_film_without_cells_is_written_in_every_format(tmp_path, capsys):
+    images = [cells([], name=f"a_t{t}.png") for t in range(3)]
+    assert run(write(tmp_path / "a.json", images), "--out", tmp_path / "out") == 0
+    assert "a: 3 frames, 0 cells, 0 tracks, 0 divisions" in capsys.readouterr().out
+    assert len(list((tmp_path / "out/a/01_RES").glob("mask*.tif"))) == 3
+    assert '<AllSpots nspots="0">' in (tmp_path / "out/a/trackmate.xml").read_text()

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from cellmm.errors import CellMMError
-from cellmm.io.files import atomic_folder, atomic_path, check_writable, put_away
+from cellmm.io.files import atomic_folder, atomic_path, check_writable, locked_folder, put_away
 
 
 def names(folder):
@@ -136,3 +136,12 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"other\.txt'$"), atomic_folder(tmp_path / "a.ome.zarr"):
         (tmp_path / "other.txt").read_text()
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_locked_folder_keeps_others_out(tmp_path):
+    with locked_folder(tmp_path / "out", "`cellmm predict`"):
+        with pytest.raises(CellMMError, match="another `cellmm predict` is writing into .*out: wait"):
+            with locked_folder(tmp_path / "out", "`cellmm predict`"):
+                pass
+    with locked_folder(tmp_path / "out", "`cellmm predict`"):
+        assert names(tmp_path / "out") == []

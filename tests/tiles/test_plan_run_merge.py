@@ -16,7 +16,9 @@ from cellmm.commands import cli
 from cellmm.commands.tiles import piece_numbers
 from cellmm.errors import CellMMError
 from cellmm.registry import MODELS
-from cellmm.tiles.plan import PiecePlan, piece_path, share
+from cellmm.tiles.pieces import is_finished
+from cellmm.tiles.plan import PiecePlan, piece_path, plan_hash, share
+from cellmm.tiles.run import run_piece
 from tests.fuzz.exact_model import write_exact_model
 
 NORMALIZE = "dict(type='Normalize', mode='percentile', percentiles=(1, 99))"
@@ -142,11 +144,20 @@ def test_what_does_not_fit_the_plan_is_refused(work, tmp_path, capsys):
     assert tiles("plan", *work, "--pieces", 4, "--out", folder) == 0
     assert "--piece 4: the plan has pieces 0 to 3" in line("run", folder, "--piece", 4)
     assert "--piece x: give numbers" in line("run", folder, "--piece", "x")
+    assert "--piece 3-1: give numbers" in line("run", folder, "--piece", "3-1")
     assert tiles("run", folder, "--piece", 0, "--device", "cpu") == 0
     weights = (tmp_path / "w.pth").read_bytes()
     torch.save(dict(state_dict={"heads.instances.threshold": torch.tensor(0.4)}), tmp_path / "w.pth")
     assert "--checkpoint changed since `cellmm tiles plan`" in line("run", folder, "--device", "cpu")
     (tmp_path / "w.pth").write_bytes(weights)
+    assert tiles("run", folder, "--device", "cpu") == 0
+    torch.save(dict(state_dict={"heads.instances.threshold": torch.tensor(0.4)}), tmp_path / "w.pth")
+    assert "--checkpoint changed since" in line("merge", folder, "--out", tmp_path / "out")
+    (tmp_path / "w.pth").write_bytes(weights)
+    tifffile.imwrite(tmp_path / "images/small.tif", scene((40, 50), 9))
+    assert "small.tif changed since `cellmm tiles plan`" in line("merge", folder, "--out", tmp_path / "out")
+    piece_path(folder, 0).unlink()
+    piece_path(folder, 3).unlink()
     tifffile.imwrite(tmp_path / "images/small.tif", scene((41, 50), 1))
     assert "small.tif changed since `cellmm tiles plan`" in line("run", folder, "--device", "cpu")
     (folder / "plan.json").write_text("{}")
@@ -156,6 +167,7 @@ def test_what_does_not_fit_the_plan_is_refused(work, tmp_path, capsys):
 def test_options_of_merge_that_differ_from_the_plan(work, tmp_path, capsys):
     folder = tmp_path / "pieces"
     assert tiles("plan", *work, "--pieces", 1, "--out", folder) == 0
+    assert "1 of 4 files cannot be predicted; merge says why" in capsys.readouterr().err
     assert tiles("run", folder, "--device", "cpu") == 0
     for what, *option in [
         ("score_thr", "--score-thr", "0.9"),
@@ -224,3 +236,25 @@ def test_maps_of_pieces_are_those_of_the_whole_image(work, tmp_path):
     for name in (name for name in one if name.startswith("maps/") and name.endswith(".tif")):
         found, expected = (tifffile.imread(tmp_path / run / name) for run in ("one", "whole"))
         assert found.shape == expected.shape and np.abs(found.astype(int) - expected).max() <= 1
+
+
+def test_a_plan_that_is_replaced_while_a_piece_is_predicted(work, tmp_path, monkeypatch):
+    folder = tmp_path / "pieces"
+    assert tiles("plan", *work, "--pieces", 1, "--out", folder) == 0
+    plan = PiecePlan.read(folder)
+    assert plan.mark == plan_hash(folder)
+    inferencer = CellInferencer(**plan.inferencer, device="cpu")
+    assert tiles("plan", *work, "--pieces", 1, "--out", folder, "--score-thr", 0.5) == 0
+    run_piece(folder, plan, inferencer, 0)
+    assert not is_finished(folder, 0, plan_hash(folder))
+
+
+def test_pieces_of_several_kinds_of_devices_are_said(work, tmp_path, said):
+    folder = tmp_path / "pieces"
+    assert tiles("plan", *work, "--pieces", 3, "--out", folder) == 0
+    assert tiles("run", folder, "--device", "cpu") == 0
+    with np.load(piece_path(folder, 1)) as content:
+        arrays = dict(content)
+    np.savez(piece_path(folder, 1), **arrays | {"device": np.array("cuda")})
+    assert tiles("merge", folder, "--out", tmp_path / "out") == 1  # bad.tif
+    assert sum("several kinds of devices (2 on cpu, 1 on cuda)" in line for line in said) == 1

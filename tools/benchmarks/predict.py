@@ -44,10 +44,12 @@ from cellmm.config.load import load_config
 from cellmm.datasets.transforms import TransformContract
 from cellmm.engine.checkpoints import load_fitting
 from cellmm.engine.preflight import tell_channels
-from cellmm.io.coco_results import samples_to_coco, write_coco
+from cellmm.io.coco_results import write_coco
 from cellmm.models.heads.gateways import Gateways
 from cellmm.models.segmentor import CellSegmentor
 from cellmm.registry import MODELS, TRANSFORMS
+from cellmm.results import Instances
+from cellmm.results.writers.coco import to_coco
 
 STAGES = ("read", "encoder and decoder", "gateways", "postprocess", "write")
 PEERS = ("cellpose3", "stardist", "instanseg")  # those of peers.py
@@ -176,7 +178,7 @@ def predict_once(
             sample = model.test_step(dict(inputs=[item["inputs"]], data_samples=[item["data_samples"]]))[0]
         if "pred_instances" in sample:
             with clock.stage("write"):
-                write_coco(folder / f"{path.stem}.json", samples_to_coco([path.name], [sample]))
+                write_coco(folder / f"{path.stem}.json", to_coco(Instances.of_sample(sample, name=path.name)))
     return megapixels
 
 
