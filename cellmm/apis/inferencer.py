@@ -60,9 +60,10 @@ class CellInferencer:
     Raises:
         CellMMError: an absent or damaged file, weights of another model, a device that does not exist.
 
-    Examples:
-        >>> inferencer = CellInferencer("config.py", "weights.pth")  # doctest: +SKIP
-        >>> inferencer.predict(image).to_labels()  # doctest: +SKIP
+    Usage::
+
+        inferencer = CellInferencer("config.py", "weights.pth")
+        labels, covered = inferencer.predict("image.tif").to_labels()
     """
 
     def __init__(
