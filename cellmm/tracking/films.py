@@ -137,7 +137,7 @@ def _film(name: str, film: dict[int, Instances]) -> ResultFilm:
     if others:
         print_log(
             f"{name}: {first.name} has a pixel size of {first.pixel_size}, {others[0].name} of "
-            f"{others[0].pixel_size}; lengths in micrometres are by the first, set --pixel-size when you predict",
+            f"{others[0].pixel_size}; lengths in micrometres are by the first, see --pixel-size of predict",
             logger="current",
             level=logging.WARNING,
         )
