@@ -18,7 +18,12 @@ AGAIN = "copy or export it again"
 _DAMAGE = re.compile(r"offset|\[ERROR|libpng error|Premature end")
 _ORIGIN = re.compile(r"^\[ERROR\S* global \S+ \S+ |^<tifffile[^>]*> ")
 _DOUBT = re.compile(r"Corrupt")
+_DECODER = re.compile(r"\s*$|libpng (warning|error): |Corrupt JPEG|Premature end|\[[ A-Z]+:\d")
 _STDERR = threading.Lock()
+if hasattr(os, "register_at_fork"):  # a child that begins while it is held would wait for it forever
+    os.register_at_fork(
+        before=_STDERR.acquire, after_in_parent=_STDERR.release, after_in_child=_STDERR.release
+    )
 
 
 @contextmanager
@@ -42,7 +47,7 @@ def tiff_complaints(path: Path) -> Iterator[None]:
 def stderr_complaints(path: Path) -> Iterator[None]:
     """Raise CellMMError where a library in C writes to stderr in this block that the file is damaged.
 
-    What it writes is caught here and goes nowhere else.
+    What other threads write in the meantime is written again afterwards.
     """
     with _STDERR, tempfile.TemporaryFile() as file:
         try:
@@ -57,8 +62,11 @@ def stderr_complaints(path: Path) -> Iterator[None]:
                 os.dup2(stderr, 2)
                 os.close(stderr)
         file.seek(0)
-        texts = file.read().decode(errors="replace").splitlines()
-    _check(path, texts)
+        texts = file.read().decode(errors="replace").splitlines(keepends=True)
+    own = [text.strip() for text in texts if _DECODER.match(text)]
+    if stderr is not None and (others := "".join(text for text in texts if not _DECODER.match(text))):
+        os.write(2, others.encode())
+    _check(path, own)
 
 
 def _check(path: Path, texts: list[str]) -> None:

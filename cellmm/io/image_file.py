@@ -3,6 +3,7 @@
 The first bytes of a file say what it is, not its name. tifffile reads every TIFF, OpenCV the others.
 """
 
+import copy
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -67,11 +68,22 @@ class ImageFile:
                 raise CellMMError(
                     f"{self.path} cannot be read as an image, it is no TIFF, PNG, JPEG or BMP file: {AGAIN}"
                 )
+        self._describe()
+
+    def _describe(self) -> None:
         self.axes, self.shape, self.dtype = self._file.axes, self._file.shape, self._file.dtype
         self.kind, self.alpha = self._file.kind, self._file.alpha
         self.white_is_zero = self._file.white_is_zero
         if 0 in self.shape:
-            raise CellMMError(f"{path} has no pixels (shape {self.shape}): the file is damaged, {AGAIN}")
+            raise CellMMError(f"{self.path} has no pixels (shape {self.shape}): the file is damaged, {AGAIN}")
+
+    def at(self, position: int) -> Self:
+        """Another field of view of a file that has several; it shares the open file, which is closed once."""
+        other = copy.copy(self)
+        with _in_one_line(self.path):
+            other._file = self._file.at(position)
+        other._describe()
+        return other
 
     def read(self, region: tuple[int, int, int, int] | None = None, **numbers: int) -> np.ndarray:
         """Pixels in native byte order, with the axes of ``axes`` but for those that ``numbers`` names.

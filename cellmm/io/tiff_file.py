@@ -1,5 +1,6 @@
 """TIFFs of any kind that tifffile reads: the image asked for, whole or in part, as its tags mean it."""
 
+import copy
 import math
 import threading
 from contextlib import nullcontext
@@ -15,7 +16,7 @@ from cellmm.io.memory import check_size
 from cellmm.io.tiff_check import check_description, check_meaning, check_pages
 from cellmm.io.tiff_images import TiffImage, absent_files, find_images
 from cellmm.io.tiff_metadata import channel_names, pixel_size
-from cellmm.io.tiff_pages import Region, SegmentCache, check_end, native, read_page
+from cellmm.io.tiff_pages import Region, SegmentCache, check_alike, check_end, native, read_page
 
 _LUMA = np.array([0.299, 0.587, 0.114])
 
@@ -31,7 +32,7 @@ class TiffFile:
     kind = "TIFF"
 
     def __init__(self, path: Path, *, level: int, position: int | None, stored: bool) -> None:
-        self.path, self._stored = path, stored
+        self.path, self._stored, self._asked_level = path, stored, level
         self._cache = SegmentCache()
         self._beside = threading.Lock()  # other files of a set, which are opened and closed for each read
         self._turned: tuple[dict, np.ndarray] | None = None
@@ -39,18 +40,30 @@ class TiffFile:
         with tiff_complaints(path):
             self._tiff = tifffile.TiffFile(path)
             try:
-                self._open(level, position)
+                self._open()
+                self._choose(position)
             except BaseException:
                 self._tiff.close()
                 raise
 
-    def _open(self, level: int, position: int | None) -> None:
+    def at(self, position: int) -> "TiffFile":
+        """Another field of view of the same open file, which is closed with this one."""
+        other = copy.copy(self)
+        other._turned = None
+        with tiff_complaints(self.path):
+            other._choose(position)
+        return other
+
+    def _open(self) -> None:
         path, tiff = self.path, self._tiff
         if not tiff.pages:
             raise CellMMError(f"{path} is damaged: it has no readable page: {AGAIN}")
         check_description(path, tiff.pages.first.description)
         tiff.filehandle.set_lock(True)
-        images = find_images(path, tiff)
+        self._images = find_images(path, tiff)
+
+    def _choose(self, position: int | None) -> None:
+        path, tiff, level, images = self.path, self._tiff, self._asked_level, self._images
         finest = images[0].levels[0]
         in_axis = len(images) == 1 and "R" in finest.axes  # positions of Micro-Manager
         count = finest.shape[finest.axes.index("R")] if in_axis else len(images)
@@ -134,20 +147,23 @@ class TiffFile:
         return axes.index("S") if self._palette is None else -1
 
     def _pixels(self, index: list, region: Region | None) -> np.ndarray:
-        level, file = self._level, self._tiff.filehandle
+        level, file, lead = self._level, self._tiff.filehandle, self._level.lead
+        wanted = level.pages[:1]
+        if lead >= 0:
+            numbers = np.arange(len(level.pages)).reshape(level.shape[:lead])[tuple(index[:lead])]
+            wanted = [level.pages[number] for number in np.ravel(numbers)]
         if level.offset is not None:
+            for page in wanted:
+                check_alike(self.path, page, self._key)
             dtype = np.dtype(self._key.parent.byteorder + self._key.dtype.char)
             if level.offset + math.prod(level.shape) * dtype.itemsize > file.size:
                 raise CellMMError(f"{self.path} is cut off after {file.size} bytes: {AGAIN}")
             return native(file.memmap_array(dtype, level.shape, level.offset)[tuple(index)])
-        lead = level.lead
         if lead < 0:
             raise CellMMError(
                 f"{self.path} is damaged: it has {len(level.pages)} pages of shape {self._key.shape}, its "
                 f"description says {level.shape} for the axes {level.axes}: {AGAIN}"
             )
-        numbers = np.arange(len(level.pages)).reshape(level.shape[:lead])[tuple(index[:lead])]
-        wanted = [level.pages[number] for number in np.ravel(numbers)]
         if missing := sum(page is None for page in wanted):
             raise CellMMError(
                 f"{self.path} lacks {missing} of {len(wanted)} planes that its description states"
@@ -158,8 +174,8 @@ class TiffFile:
             shape[names.index("Y")], shape[names.index("X")] = region[2] - region[0], region[3] - region[1]
         beside = any(page.parent is not self._tiff for page in wanted)
         with self._beside if beside else nullcontext():
-            pages = [read_page(self.path, page, region, self._cache).reshape(shape) for page in wanted]
-        image = np.stack(pages)
+            pages = [read_page(self.path, page, self._key, region, self._cache) for page in wanted]
+        image = np.stack([page.reshape(shape) for page in pages])
         rest = [part if isinstance(part, int) else slice(None) for part in index[lead:]]
         return image[(slice(None), *rest)]
 
@@ -242,7 +258,8 @@ def _is_white_zero(tiff: tifffile.TiffFile, page: tifffile.TiffPage, stored: boo
         return False
     if stored and tiff.is_imagej:
         return False
-    return not (page.dtype == bool and tiff.is_shaped)
+    by_tifffile = tiff.is_shaped or str(page.tags.valueof("Software", "")).startswith("tifffile")
+    return not (page.dtype == bool and by_tifffile)
 
 
 def _colors(tiff: tifffile.TiffFile, page: tifffile.TiffPage) -> np.ndarray | None:

@@ -80,6 +80,8 @@ def find_images(path: Path, tiff: tifffile.TiffFile) -> list[TiffImage]:
             levels += [[half] for half in parts[1:] if half not in small]
         else:
             levels.append(parts)
+    if found[0].kind == "imagej" and (own := _separate_pages(path, tiff, found[0])):
+        return [TiffImage(found[0].name, [own], 0, "imagej")]
     if len(levels) > 1 and all(group[0].kind in _PLAIN for group in levels):
         first = levels[0][0]
         if len({(group[0].shape, group[0].dtype, group[0].keyframe.photometric) for group in levels}) == 1:
@@ -101,6 +103,26 @@ def find_images(path: Path, tiff: tifffile.TiffFile) -> list[TiffImage]:
         )
         for group in levels
     ]
+
+
+def _separate_pages(path: Path, tiff: tifffile.TiffFile, part: tifffile.TiffPageSeries) -> Level | None:
+    """The pages of an ImageJ file where its pixels are not in one piece; else None.
+
+    tifffile takes them to be so wherever the second directory lies behind all the pixels, which is also true
+    of two pages that are each followed by their own directory.
+    """
+    shape, key = part.get_shape(False), part.keyframe
+    count = math.prod(shape) // math.prod(key.shape)
+    if part.dataoffset is None or count == 1 or not tiff.pages.is_multipage:
+        return None
+    if tiff.pages[1].dataoffsets[:1] == (key.dataoffsets[0] + key.nbytes,):
+        return None
+    if len(tiff.pages) != count:
+        raise CellMMError(
+            f"{path} is damaged: its ImageJ description states {count} planes, but it has {len(tiff.pages)} "
+            f"pages: {AGAIN}"
+        )
+    return _level(tiff.pages, part.get_axes(False), shape, None, key)
 
 
 def absent_files(path: Path, tiff: tifffile.TiffFile) -> str:

@@ -1,4 +1,4 @@
-"""Pixel size and names of channels that a TIFF states: OME-XML, ImageJ, Zeiss LSM, or its resolution tags."""
+"""Pixel size and names of channels that a TIFF states: OME-XML, ImageJ, LSM, Aperio, or its resolution."""
 
 import re
 from xml.etree import ElementTree
@@ -19,6 +19,7 @@ _METRIC = {  # micrometres
     "in": 25400.0,
 }
 _MICRON = {"micron", "microns", "micrometer", "micrometre", "um", "μm", "µm"}  # Greek mu and the micro sign
+_APERIO = re.compile(r"\|\s*MPP\s*=\s*(\d*\.?\d+)")
 _ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
 
 
@@ -38,6 +39,9 @@ def pixel_size(
     if tiff.is_lsm:
         y, x = (float(tiff.lsm_metadata.get(f"VoxelSize{axis}", 0)) * 1e6 for axis in "YX")
         return (y, x) if y > 0 and x > 0 else None
+    if kind == "svs":
+        found = _APERIO.search(page.description)
+        return plausible((float(found[1]), float(found[1]))) if found else None
     dots = [_ratio(page, f"{axis}Resolution") for axis in "YX"]
     if not all(dots):
         return None

@@ -12,7 +12,9 @@ from mmengine.logging import print_log
 
 from cellmm.errors import CellMMError
 from cellmm.io.complaints import AGAIN
+from cellmm.io.memory import check_memory
 
+Page = tifffile.TiffPage | tifffile.TiffFrame
 Region = tuple[int, int, int, int]  # top, left, bottom, right; ends excluded
 CACHED = 2**28
 _JPEG = (6, 7, 33007, 34892)
@@ -49,9 +51,12 @@ class SegmentCache:
                 self._bytes -= 0 if old is None else old.nbytes
 
 
-def read_page(path: Path, page: tifffile.TiffPage, region: Region | None, cache: SegmentCache) -> np.ndarray:
+def read_page(
+    path: Path, page: Page, first: tifffile.TiffPage, region: Region | None, cache: SegmentCache
+) -> np.ndarray:
     """Pixels of the region (None: all) in native byte order; only its strips or tiles are decoded.
 
+    ``first``: the page whose tags say what the numbers mean.
     The shape is (separate samples, depth, height, width, samples of a pixel).
     """
     key, file = page.keyframe, page.parent.filehandle
@@ -60,6 +65,7 @@ def read_page(path: Path, page: tifffile.TiffPage, region: Region | None, cache:
         file.open()
     try:
         if (file.path, page.offset) not in cache.checked:
+            check_alike(path, page, first)
             _check_segments(path, page, file.size)
             cache.checked.add((file.path, page.offset))
         _, depth, height, width, _ = key.shaped
@@ -68,13 +74,18 @@ def read_page(path: Path, page: tifffile.TiffPage, region: Region | None, cache:
             dtype = np.dtype(key.parent.byteorder + key.dtype.char)
             stored = file.memmap_array(dtype, key.shaped, page.dataoffsets[0])
             return native(_cut(stored, region))
-        if whole or depth > 1:
+        if depth > 1 or (whole and not _ends(key)):
             image = page.asarray(squeeze=False, maxworkers=1).reshape(key.shaped)
             return image if whole else _cut(image, region)
-        return _segments(page, region, cache)
+        return _segments(path, page, region or (0, 0, height, width), cache)
     finally:
         if closed:
             file.close()
+
+
+def _ends(page: tifffile.TiffPage) -> bool:
+    """Whether each strip or tile is a JPEG with its end; those of Hamamatsu go on in the next."""
+    return page.compression in (7, 33007) and page.jpegheader is None
 
 
 def native(image: np.ndarray) -> np.ndarray:
@@ -87,12 +98,12 @@ def _cut(image: np.ndarray, region: Region) -> np.ndarray:
     return image[:, :, top:bottom, left:right]
 
 
-def _segments(page: tifffile.TiffPage, region: Region, cache: SegmentCache) -> np.ndarray:
+def _segments(path: Path, page: Page, region: Region, cache: SegmentCache) -> np.ndarray:
     """The region from the strips or tiles that it touches."""
     key = page.keyframe
     planes, _, height, width, samples = key.shaped
     top, left, bottom, right = region
-    tall, wide = (key.tilelength, key.tilewidth) if key.is_tiled else (key.rowsperstrip, width)
+    tall, wide = (key.tilelength, key.tilewidth) if key.is_tiled else (min(key.rowsperstrip, height), width)
     rows, columns = math.ceil(height / tall), math.ceil(width / wide)
     indices = [
         (plane * rows + row) * columns + column
@@ -100,6 +111,8 @@ def _segments(page: tifffile.TiffPage, region: Region, cache: SegmentCache) -> n
         for row in range(top // tall, math.ceil(bottom / tall))
         for column in range(left // wide, math.ceil(right / wide))
     ]
+    check_memory(path, (tall, wide, samples), 2 * key.dtype.itemsize)
+    ends = _ends(key)
     options = dict(jpegtables=page.jpegtables, jpegheader=key.jpegheader) if key.compression in _JPEG else {}
     out = np.full((planes, 1, bottom - top, right - left, samples), key.nodata, key.dtype)
     file = page.parent.filehandle
@@ -107,6 +120,8 @@ def _segments(page: tifffile.TiffPage, region: Region, cache: SegmentCache) -> n
     new = [i for i in indices if known.get(i) is None]
     found = file.read_segments([page.dataoffsets[i] for i in new], [page.databytecounts[i] for i in new], new)
     for data, i in found:
+        if data and ends and not data.rstrip(b"\0").endswith(b"\xff\xd9"):
+            raise CellMMError(f"{path} is damaged, strip or tile {i} is a JPEG without an end: {AGAIN}")
         pixels, place, _ = key.decode(data, i, **options)
         known[i] = pixels, place
         cache.put((file.path, page.offset, i), pixels, place)
@@ -120,6 +135,26 @@ def _segments(page: tifffile.TiffPage, region: Region, cache: SegmentCache) -> n
             0, y0 - y : y1 - y, x0 - x : x1 - x
         ]
     return out
+
+
+def check_alike(path: Path, page: Page, first: tifffile.TiffPage) -> None:
+    """Raise CellMMError where a page is stored in another way than its key frame, or turned unlike ``first``.
+
+    tifffile reads the tags of the first page of a description alone, and takes those of the others as equal.
+    """
+    if page is first or page.is_virtual:
+        return
+    with page.parent.filehandle.lock:
+        own, key = page.aspage(), page.keyframe
+    if own.hash != key.hash or own.is_contiguous != key.is_contiguous or _turn(own) != _turn(first):
+        raise CellMMError(
+            f"{path}: page {page.index} differs from the first page of the image in its compression, layout, "
+            "photometric interpretation or orientation: save all pages in the same way"
+        )
+
+
+def _turn(page: tifffile.TiffPage) -> int:
+    return int(page.tags.valueof("Orientation", 1))
 
 
 def check_end(path: Path, page: tifffile.TiffPage, size: int) -> None:

@@ -148,6 +148,8 @@ GOOD = {
     "white is zero, 1 bit": File("a.tif", hand(BITS, photometric=0, bits=1), ~BITS, "YX"),
     "black is zero, 1 bit, PackBits": File("a.tif", hand(BITS, bits=1, compression=32773), BITS, "YX"),
     "bool of tifffile": plain(BITS),
+    "bool of tifffile, without a description": File("a.tif", tif(BITS, metadata=None), BITS, "YX"),
+    "OME bool": File("a.ome.tif", tif(BITS, ome=True), BITS, "YX"),
     "4 bit": File("a.tif", hand(BYTE % 16, bits=4, rows=3), BYTE % 16, "YX"),
     "no photometric tag": File("a.tif", hand(BYTE, photometric=None), BYTE, "YX"),
     "palette of colours": File("a.tif", tif(BYTE, photometric="palette", colormap=TABLE), COLORS, "YXS"),
@@ -182,6 +184,15 @@ GOOD = {
     "ImageJ channels": imagej(STACK, "CYX"),
     "ImageJ RGB film": imagej(np.stack([RGB] * 3), "TYXS", photometric="rgb"),
     "ImageJ plain stack": File("a.tif", hand(*STACK, description=IMAGEJ % (4, b"slices=4\n")), STACK, "IYX"),
+    **{
+        f"ImageJ, {count} channels, each before its directory": File(
+            "a.tif",
+            hand(*STACK[:count], description=IMAGEJ % (count, b"channels=%d\nhyperstack=true\n" % count)),
+            STACK[:count],
+            "CYX",
+        )
+        for count in (2, 3)
+    },
     "ImageJ frames without a hyperstack": File(
         "a.tif", hand(*STACK, description=IMAGEJ % (4, b"frames=4\n")), STACK, "TYX"
     ),
@@ -264,6 +275,19 @@ GOOD = {
     ),
     "OME RGB": File("a.ome.tif", tif(RGB, ome=True, photometric="rgb", metadata={"axes": "YXS"}), RGB, "YXS"),
     "LSM": File("a.lsm", lsm(RGB, (0.2, 0.1)), RGB.transpose(2, 0, 1), "CYX", (0.2, 0.1)),
+    "Aperio": File(
+        "a.svs",
+        tif(
+            RGB,
+            photometric="rgb",
+            tile=(16, 16),
+            metadata=None,
+            description="Aperio Image Library v12\r\n56x40 (16x16)|AppMag = 20|MPP = 0.4990|Left = 3",
+        ),
+        RGB,
+        "YXS",
+        (0.499, 0.499),
+    ),
     # PNG
     "PNG, 8 bit": File("a.png", png(BYTE, 0), BYTE, "YX"),
     "PNG, 16 bit": File("a.png", png(GREY, 0), GREY, "YX"),

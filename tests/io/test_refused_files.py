@@ -36,6 +36,40 @@ def cut(write: Write, lost: int) -> Write:
     return act
 
 
+TWO_CHANNELS = OME_XML(
+    body='<Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYCZT" Type="uint16" '
+    f'SizeX="{W}" SizeY="{H}" SizeC="2" SizeZ="1" SizeT="1"><TiffData/></Pixels></Image>'
+)
+
+
+def unlike(options: dict, more: dict) -> Write:
+    """Two channels in pages that are not stored alike."""
+
+    def write(path) -> None:
+        with tifffile.TiffWriter(path) as file:
+            for image, own in ((GREY, {"description": TWO_CHANNELS, **options}), (GREY, more)):
+                file.write(image, metadata=None, contiguous=False, **own)
+
+    return write
+
+
+def hole(path) -> None:
+    """The second page has its strips apart, the first in one piece."""
+    hand(GREY, GREY, rows=20, description=TWO_CHANNELS.encode())(path)
+    with tifffile.TiffFile(path, mode="r+") as tiff:
+        starts = tiff.pages[1].aspage().tags["StripOffsets"]
+        starts.overwrite([starts.value[0], tiff.pages[0].dataoffsets[0]])
+
+
+def zeroed_tile(path) -> None:
+    """The second half of a tile is zeros, as in a file that was copied in part."""
+    tifffile.imwrite(path, BYTE, compression="jpeg", tile=(16, 16))
+    with tifffile.TiffFile(path) as tiff:
+        start, count = tiff.pages[0].dataoffsets[3], tiff.pages[0].databytecounts[3]
+    data = path.read_bytes()
+    path.write_bytes(data[: start + count // 2] + bytes(count - count // 2) + data[start + count :])
+
+
 def lost_strip(path) -> None:
     """A file whose directory lists fewer strips than the image has."""
     tifffile.imwrite(path, GREY, compression="zlib", rowsperstrip=10, metadata=None)
@@ -62,6 +96,28 @@ BAD = {
     "pages of two sizes": ("a.tif", pages(GREY, GREY[:20]), "2 positions.*--position"),
     "pages of half the size that are no level": ("a.tif", pages(GREY, GREY[::2, ::2]), "2 positions"),
     "pages of two types": ("a.tif", pages(GREY, BYTE), "2 positions"),
+    # pages of one image that differ in more than their pixels
+    "another predictor": (
+        "a.tif",
+        unlike({"compression": "lzw"}, {"compression": "lzw", "predictor": 2}),
+        "page 1 differs from the first.*in the same way",
+    ),
+    "another compression": (
+        "a.tif",
+        unlike({}, {"compression": "zlib", "rowsperstrip": H}),
+        "page 1 differs",
+    ),
+    "white is zero in one page": ("a.tif", unlike({}, {"photometric": "miniswhite"}), "page 1 differs"),
+    "one page turned": ("a.tif", unlike({}, {"extratags": [(274, "H", 1, 3, True)]}), "page 1 differs"),
+    "one plain page turned": (
+        "a.tif",
+        lambda path: (
+            tifffile.imwrite(path, GREY, metadata=None)
+            or tifffile.imwrite(path, GREY, metadata=None, append=True, extratags=[(274, "H", 1, 3, True)])
+        ),
+        "page 1 differs",
+    ),
+    "strips of one page apart": ("a.tif", hole, "page 1 differs"),
     # meanings that are not read
     "CMYK": ("a.tif", tif(RGBA, photometric="separated"), "SEPARATED.*save it as grey or RGB"),
     "CIE L*a*b*": ("a.tif", tif(RGB, photometric="cielab"), "CIELAB.*save it as grey or RGB"),
@@ -114,6 +170,7 @@ BAD = {
         f"ImageJ description does not fit.*{AGAIN}",
     ),
     "a contiguous stack, cut": ("a.tif", cut(tif(STACK, photometric="minisblack"), 2000), AGAIN),
+    "a JPEG tile of zeros": ("a.tif", zeroed_tile, f"tile 3 is a JPEG without an end: {AGAIN}"),
     "strips that are missing": ("a.tif", lost_strip, f"2 of 4 strips or tiles: {AGAIN}"),
     "strips without a byte": (
         "a.tif",
@@ -131,6 +188,11 @@ BAD = {
             ).encode(),
         ),
         f"lacks 1 of . planes.*{AGAIN}",
+    ),
+    "pages more than ImageJ states": (
+        "a.tif",
+        hand(GREY, GREY, GREY, description=IMAGEJ % (2, b"channels=2\nhyperstack=true\n")),
+        f"states 2 planes, but it has 3 pages: {AGAIN}",
     ),
     "one of a set without its description": (
         "a.ome.tif",

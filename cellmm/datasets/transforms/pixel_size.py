@@ -1,5 +1,6 @@
 """Cells of different microscopes at the same scale."""
 
+import math
 from collections.abc import Sequence
 from numbers import Real
 
@@ -8,6 +9,7 @@ from mmcv.transforms import BaseTransform
 
 from cellmm.datasets.transforms.geometry import resize
 from cellmm.errors import CellMMError
+from cellmm.io.memory import MAX_VALUES
 from cellmm.registry import TRANSFORMS
 
 
@@ -21,7 +23,7 @@ class RescaleToPixelSize(BaseTransform):
     Args:
         pixel_size: that the model takes, micrometres: one number, or (y, x).
 
-    Raises CellMMError naming the file where its pixel size is not known.
+    Raises CellMMError naming the file where its pixel size is not known, or makes more than 2^30 pixels.
     """
 
     reads = ("img", "pixel_size")
@@ -48,5 +50,11 @@ class RescaleToPixelSize(BaseTransform):
         factors = [old / new for old, new in zip(now, self.pixel_size, strict=True)]
         shape = results["img"].shape[:2]
         new = tuple(max(1, round(side * factor)) for side, factor in zip(shape, factors, strict=True))
+        if math.prod(new) > max(MAX_VALUES, math.prod(shape)):
+            raise CellMMError(
+                f"{results.get('img_path')} has pixels of {stated[0]:g} x {stated[1]:g} micrometres; to "
+                f"scale them to {self.pixel_size[0]:g} x {self.pixel_size[1]:g} makes {new} pixels: check "
+                "what the file states, give --pixel-size, or crop it"
+            )
         results["model_pixel_size"] = self.pixel_size
         return resize(results, new, step=type(self).__name__)

@@ -1,9 +1,14 @@
 """OME-Zarr 0.4 (zarr 2) and 0.5 (zarr 3): images, collections of them, and plates."""
 
+import functools
+import logging
 import math
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from mmengine.logging import print_log
 
 from cellmm.errors import CellMMError
 from cellmm.extras import need
@@ -21,6 +26,7 @@ MICROMETRES = {
     "meter": 1e6,
     "inch": 25400.0,
 }
+_OF_TYPE = {"time": "T", "channel": "C"}
 
 
 def is_zarr(path: Path) -> bool:
@@ -51,15 +57,16 @@ def open_ome_zarr(path: Path, options: ReadOptions, name: str) -> list[Stack]:
 
 def _stacks(node: Any, path: Path, options: ReadOptions, name: str) -> list[Stack]:
     if hasattr(node, "shape"):
+        _tell_absent_chunks(path, _stored_chunks(node))
         stack = stack_of_array(node, name)
         return [Stack(node, stack.axes, name, path)]
-    fields = _fields(node)
+    fields = _fields(node, path)
     if not fields:
         raise CellMMError(
             f"{path} holds no image: its metadata states no multiscales, plate or series; name the folder "
             "of an image in it"
         )
-    return [_stack(node[key] if key else node, path, options, name, key) for key in fields]
+    return [_stack(_member(node, key, path), path, options, name, key) for key in fields]
 
 
 def _attributes(group: Any) -> Mapping[str, Any]:
@@ -67,14 +74,25 @@ def _attributes(group: Any) -> Mapping[str, Any]:
     return attributes.get("ome", attributes)
 
 
-def _fields(group: Any) -> list[str]:
+def _member(group: Any, key: str, path: Path) -> Any:
+    """What is at ``key`` below ``group``; '' is the group itself."""
+    if key and key not in group:
+        raise CellMMError(f"{path} lacks {key}, which its metadata states: copy it again as a whole folder")
+    return group[key] if key else group
+
+
+def _fields(group: Any, path: Path) -> list[str]:
     """Where below ``group`` its images are, in the order of the metadata; '' is the group itself."""
     attributes = _attributes(group)
     if "multiscales" in attributes:
         return [""]
     if "plate" in attributes:
         wells = [well["path"] for well in attributes["plate"]["wells"]]
-        return [f"{well}/{found}" if found else well for well in wells for found in _fields(group[well])]
+        return [
+            f"{well}/{found}" if found else well
+            for well in wells
+            for found in _fields(_member(group, well, path), path)
+        ]
     if "well" in attributes:
         return [str(image["path"]) for image in attributes["well"]["images"]]
     if "bioformats2raw.layout" in attributes:
@@ -96,12 +114,16 @@ def _stack(group: Any, path: Path, options: ReadOptions, name: str, key: str) ->
         )
     level = levels[options.level]
     array = group[level["path"]]
-    axes = [axis if isinstance(axis, Mapping) else {"name": axis} for axis in scales["axes"]]
+    stated = scales.get("axes", "tczyx")  # of versions before 0.3
+    _tell_absent_chunks(where / level["path"], _stored_chunks(array))
+    axes = [axis if isinstance(axis, Mapping) else {"name": axis} for axis in stated]
     if len(axes) != len(array.shape):
         raise CellMMError(
             f"{where} states {len(axes)} axes of an array of shape {tuple(array.shape)}: export it again"
         )
-    letters = "".join(AXES.get(str(axis["name"]).lower(), "Q") for axis in axes)
+    letters = "".join(
+        AXES.get(str(axis["name"]).lower()) or _OF_TYPE.get(str(axis.get("type")), "Q") for axis in axes
+    )
     channels = attributes.get("omero", {}).get("channels", ())
     return Stack(
         array=array,
@@ -109,9 +131,29 @@ def _stack(group: Any, path: Path, options: ReadOptions, name: str, key: str) ->
         name=name,
         path=path,
         pixel_size=_pixel_size(axes, [level, scales]),
-        channel_names=tuple(str(channel.get("label", "")) for channel in channels),
+        channel_names=tuple(str(channel.get("label") or "") for channel in channels),
         label=f"/{key}",
     )
+
+
+def _stored_chunks(array: Any) -> int:
+    """How many files hold the array, if none is left out: its chunks, or its shards."""
+    sides = getattr(array, "shards", None) or array.chunks
+    return math.prod(math.ceil(size / side) for size, side in zip(array.shape, sides, strict=True))
+
+
+@functools.cache  # of a file that is opened in every epoch, too
+def _tell_absent_chunks(folder: Path, count: int) -> None:
+    """Warn where fewer files than ``count`` lie in the folder: zarr takes absent chunks as background."""
+    names = (name for _, _, names in os.walk(folder) for name in names)
+    absent = count - sum(name not in MARKS and not name.startswith(".") for name in names)
+    if absent > 0:
+        print_log(
+            f"{folder}: {absent} of {count} chunks are absent and read as background; copy the whole folder "
+            "again if they should hold pixels",
+            logger="current",
+            level=logging.WARNING,
+        )
 
 
 def _pixel_size(axes: Sequence[Mapping], transformed: Sequence[Mapping]) -> tuple[float, float] | None:

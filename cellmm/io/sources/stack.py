@@ -33,7 +33,7 @@ class Stack:
         name: for the results.
         path: None for arrays.
         pixel_size: (y, x) in micrometres; None: not known.
-        channel_names: as far as they are stated.
+        channel_names: those that are stated; not used unless there is a name for each channel.
         label: of the position, such as ``/B/03/0``; empty: it is numbered.
         opaque: the last sample is an opacity that is full everywhere; it is left out.
     """
@@ -94,6 +94,8 @@ def _image(
     planes, stack = _planes(stack, options.z)
     letter = next((name for name in "CS" if name in stack.axes), "")
     count = _size(stack, letter) - stack.opaque if letter else 1
+    if len(stack.channel_names) != count:  # one for all samples of a colour, or those of pages
+        stack = replace(stack, channel_names=())
     numbers = _channel_numbers(stack, count, options.channels)
     if len(numbers) > MAX_CHANNELS:
         raise CellMMError(
@@ -159,9 +161,9 @@ def _channel_numbers(stack: Stack, count: int, wanted) -> list[int]:
         if isinstance(channel, str):
             if channel not in stack.channel_names:
                 names = f"its channels are {', '.join(stack.channel_names)}"
+                none = f"it does not state names for its {count} channels, give numbers"
                 raise CellMMError(
-                    f"{stack.what} has no channel {channel!r}: "
-                    + (names if stack.channel_names else "it states no names of channels, give numbers")
+                    f"{stack.what} has no channel {channel!r}: {names if stack.channel_names else none}"
                 )
             channel = stack.channel_names.index(channel)
         if not 0 <= channel < count:
@@ -174,19 +176,18 @@ def _channel_numbers(stack: Stack, count: int, wanted) -> list[int]:
     return numbers
 
 
-def _lie_apart(array: Sliceable, axis: int) -> bool:
-    """Whether entries of an axis before Y and X can be read one by one at no extra cost."""
+def _read_together(array: Sliceable, axis: int) -> int:
+    """How many entries of an axis are decoded at once, so that it would cost more to read them one by one."""
     chunks = getattr(array, "chunks", None)  # of zarr a number per axis, of dask the sizes
-    if chunks is None:
-        return not isinstance(array, np.ndarray)
-    return np.max(chunks[axis]) == 1
+    return 1 if chunks is None else int(np.max(chunks[axis]))
 
 
 @dataclass(frozen=True)
 class StackImage:
     """An ImageSource in a stack.
 
-    Each of the ``planes`` is read on its own, and so are channels that lie in pages or chunks of their own.
+    Each of the ``planes`` is read on its own, and so are channels that lie in pages or chunks of their own;
+    what shares a chunk is read at once.
     """
 
     name: str
@@ -218,21 +219,26 @@ class StackImage:
                 f"{self.name}: rows {top} to {bottom}, columns {left} to {right} of {self.shape}"
             )
         part = {"Y": slice(top, bottom), "X": slice(left, right), **self.fixed}
-        image = self._read_plane(part, self.planes[0])
-        for plane in self.planes[1:]:
-            image = np.maximum(image, self._read_plane(part, plane))
+        image, planes = None, self.planes
+        step = 1
+        if len(planes) > 1:  # all of them
+            step = _read_together(self.stack.array, self.stack.axes.index("Z"))
+        for first in range(planes[0], planes[-1] + 1, step):
+            last = min(first + step, planes[-1] + 1)
+            new = self._read_planes({**part, "Z": first if step == 1 else slice(first, last)})
+            image = new if image is None else np.maximum(image, new)
         return recolor(image, self.color)
 
     def read_all(self) -> np.ndarray:
         """All pixels (H, W, C)."""
         return self.read(0, 0, *self.shape)
 
-    def _read_plane(self, part: Mapping[str, int | slice], plane: int) -> np.ndarray:
+    def _read_planes(self, part: Mapping[str, int | slice]) -> np.ndarray:
         axes, array = self.stack.axes, self.stack.array
-        part = {**part, "Z": plane}
         letter = next((name for name in "CS" if name in axes), None)
         first = letter is not None and axes.index(letter) < max(axes.index("Y"), axes.index("X"))
-        if first and _lie_apart(array, axes.index(letter)):
+        apart = first and not isinstance(array, np.ndarray)
+        if apart and _read_together(array, axes.index(letter)) == 1:
             channels = [self._slice(part, letter, number) for number in self.channels]
             return np.stack([channel[..., 0] for channel in channels], axis=-1)
         image = self._slice(part, letter, slice(None))
@@ -242,7 +248,7 @@ class StackImage:
     def _slice(
         self, part: Mapping[str, int | slice], letter: str | None, channels: int | slice
     ) -> np.ndarray:
-        """Pixels (h, w, c) of ``channels``."""
+        """Pixels (h, w, c) of ``channels``, the maximum over focal planes."""
         axes = self.stack.axes
         index = tuple(channels if name == letter else part.get(name, 0) for name in axes)
         try:
@@ -254,6 +260,9 @@ class StackImage:
             raise CellMMError(f"{self.stack.what} cannot be read ({text}): copy it again") from error
         image = image.astype(image.dtype.newbyteorder("="), copy=False)
         left = [name for name, of_axis in zip(axes, index, strict=True) if isinstance(of_axis, slice)]
+        if "Z" in left:
+            image = image.max(axis=left.index("Z"))
+            left.remove("Z")
         if letter not in left:
             left, image = [*left, "?"], image[..., None]
         order = [left.index("Y"), left.index("X"), next(i for i, name in enumerate(left) if name not in "YX")]

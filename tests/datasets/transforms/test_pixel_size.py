@@ -54,3 +54,11 @@ def test_a_file_without_a_pixel_size_is_refused():
     for wrong in (0, -1, float("inf"), (1, 2, 3), ()):
         with pytest.raises(ValueError, match="RescaleToPixelSize: pixel_size is"):
             build(wrong)
+
+
+def test_a_pixel_size_that_makes_a_huge_image_is_refused():
+    """As of a file that states metres where it means micrometres."""
+    with pytest.raises(
+        CellMMError, match=r"^a\.tif has pixels of 1e\+06 x 1e\+06 .*\(60000000, 80000000\) pixels"
+    ):
+        build(1.0)(image((1.0, 1.0)) | dict(pixel_size=(1e6, 1e6)))

@@ -99,7 +99,11 @@ def test_channels_in_one_chunk_are_read_at_once(opened):
         (np.zeros(5), {}, r"array of shape \(5,\)"),
         (np.zeros((4, 5)), dict(level=1), "an array has no levels"),
         (np.zeros((90, 50, 60)), {}, "say with channel_axis"),
-        (np.zeros((4, 5)), dict(channels=["DAPI"]), "it states no names of channels, give numbers"),
+        (
+            np.zeros((4, 5)),
+            dict(channels=["DAPI"]),
+            "it does not state names for its . channels, give numbers",
+        ),
         (7, {}, "an image is a int: give a path"),
         ([], {}, "an image is a list"),
     ],

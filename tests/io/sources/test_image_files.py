@@ -180,6 +180,23 @@ def test_positions(tmp_path, opened):
     assert source.name == "a_p001_t0002" and source.read_all().mean() == 2
 
 
+def test_a_file_of_many_positions_is_opened_once(tmp_path, opened, monkeypatch):
+    with tifffile.TiffWriter(tmp_path / "a.ome.tif", ome=True) as file:
+        for value in range(5):
+            file.write(np.full((40, 30), value, np.uint16), photometric="minisblack", metadata={"axes": "YX"})
+    calls, init = [], tifffile.TiffFile.__init__
+    monkeypatch.setattr(
+        tifffile.TiffFile, "__init__", lambda *args, **kw: calls.append(1) or init(*args, **kw)
+    )
+    images = opened(tmp_path / "a.ome.tif")
+    assert [int(source.read_all().max()) for source in images] == list(range(5)) and len(calls) == 1
+    copies = pickle.loads(pickle.dumps(images))
+    assert [int(source.read_all().max()) for source in copies] == list(range(5)) and len(calls) == 2
+    (last,) = images[4:]
+    del images
+    assert last.read_all().max() == 4
+
+
 def test_levels_of_a_pyramid(tmp_path, opened):
     image = np.random.default_rng(0).integers(0, 255, (256, 192), dtype=np.uint8)
     with tifffile.TiffWriter(tmp_path / "a.ome.tif") as file:
@@ -215,6 +232,27 @@ def test_planes_that_are_stored_as_a_colour_with_alpha_are_planes(tmp_path, open
     tifffile.imwrite(tmp_path / "a.tif", image, metadata={"axes": "ZYX"}, **options)
     (source,) = opened(tmp_path / "a.tif", z="max")
     np.testing.assert_array_equal(source.read_all()[..., 0], image.max(axis=0))
+
+
+def test_a_name_for_all_samples_of_a_colour_is_not_a_channel(tmp_path, opened):
+    """OME has one Channel of three samples."""
+    image = np.random.default_rng(0).integers(0, 255, (2, 40, 30, 3), dtype=np.uint8)
+    metadata = {"axes": "ZYXS", "Channel": {"Name": "TL Brightfield"}}
+    tifffile.imwrite(tmp_path / "a.ome.tif", image, photometric="rgb", metadata=metadata)
+    (source,) = opened(tmp_path / "a.ome.tif", z=1)
+    np.testing.assert_array_equal(source.read_all(), image[1])
+    assert source.channel_names == ()
+    with pytest.raises(CellMMError, match="has no channel 'GFP': it does not state names for its 3 channels"):
+        open_images(tmp_path / "a.ome.tif", ReadOptions(z=1, channels=["GFP"]))
+
+
+def test_labels_of_pages_that_are_channels(tmp_path, opened):
+    stack = np.arange(3 * 40 * 30, dtype=np.uint16).reshape(3, 40, 30)
+    tifffile.imwrite(tmp_path / "a.tif", stack, imagej=True, metadata={"axes": "ZYX", "Labels": list("abc")})
+    data = (tmp_path / "a.tif").read_bytes()
+    (tmp_path / "a.tif").write_bytes(data.replace(b"hyperstack=true", b"comment=nothing"))
+    (source,) = opened(tmp_path / "a.tif")
+    np.testing.assert_array_equal(source.read_all(), stack.transpose(1, 2, 0))
 
 
 def test_color(tmp_path, opened):

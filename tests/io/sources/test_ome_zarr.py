@@ -74,6 +74,68 @@ def test_a_part_reads_its_chunks_alone(tmp_path, tczyx, version, monkeypatch):
     assert len(read) == 2, read
 
 
+def test_planes_that_share_a_chunk_are_decoded_once(tmp_path, tczyx, opened, monkeypatch):
+    array = zarr.create_array(
+        str(tmp_path / "a.zarr"),
+        shape=(2, 4, 40, 56),
+        dtype=tczyx.dtype,
+        chunks=(1, 3, 40, 56),
+        dimension_names=["c", "z", "y", "x"],
+    )
+    array[...] = tczyx[0]
+    (source,) = opened(tmp_path / "a.zarr", z="max")
+    np.testing.assert_array_equal(source.read_all(), tczyx[0].max(axis=1).transpose(1, 2, 0))
+    read, get = [], zarr.storage.LocalStore.get
+
+    async def counted(self, key, *args, **kwargs):
+        read.append(key)
+        return await get(self, key, *args, **kwargs)
+
+    monkeypatch.setattr(zarr.storage.LocalStore, "get", counted)
+    source.read_all()
+    assert len(read) == len(set(read)) == 4, "2 channels, planes 0 to 2 and 3"
+
+
+@pytest.mark.parametrize("labels", [["DAPI"], ["DAPI", None], []])
+def test_channels_that_are_not_all_named(tmp_path, tczyx, opened, version, labels):
+    omero = dict(channels=[dict(label=label) for label in labels])
+    write_image(
+        tmp_path / "a.zarr", tczyx[0, :, 0], version, axes=AXES[1:2] + AXES[3:], scale=(1, 1, 1), omero=omero
+    )
+    (source,) = opened(tmp_path / "a.zarr")
+    assert source.num_channels == 2 and source.channel_names == (("DAPI", "") if len(labels) == 2 else ())
+
+
+def test_axes_of_another_name_are_what_their_type_says(tmp_path, tczyx, opened, version):
+    axes = [dict(name="frame", type="time"), dict(name="dye", type="channel"), *AXES[3:]]
+    write_image(tmp_path / "a.zarr", tczyx[:, :, 0], version, axes=axes, scale=(1, 1, 0.5, 250))
+    images = opened(tmp_path / "a.zarr")
+    assert [(source.time, source.num_channels) for source in images] == [(0, 2), (1, 2), (2, 2)]
+
+
+def test_versions_before_0_3_have_five_axes(tmp_path, tczyx, opened):
+    write_image(tmp_path / "a.zarr", tczyx, "0.4")
+    node = zarr.open_group(str(tmp_path / "a.zarr"), mode="a")
+    node.attrs["multiscales"] = [dict(version="0.2", datasets=[dict(path="0")])]
+    (source,) = opened(tmp_path / "a.zarr", z=2, time=1)
+    np.testing.assert_array_equal(source.read_all(), tczyx[1, :, 2].transpose(1, 2, 0))
+    assert source.pixel_size is None
+
+
+@pytest.mark.parametrize("lost", ["A/2", "A/1/0"])
+def test_a_plate_without_a_well_or_field_that_it_states(tmp_path, tczyx, version, lost):
+    path = tmp_path / "plate.zarr"
+    wells = [dict(path=well) for well in ("A/1", "A/2")]
+    group(path, version, plate=dict(wells=wells, rows=[], columns=[]))
+    for well in ("A/1", "A/2"):
+        group(path / "A", version)
+        group(path / well, version, well=dict(images=[dict(path="0")]))
+        write_image(path / well / "0", tczyx[0, 0, 0], version, axes=AXES[3:], scale=(1, 1))
+    shutil.rmtree(path / lost)
+    with pytest.raises(CellMMError, match=rf"plate\.zarr lacks {lost}, which its metadata states: copy"):
+        open_images(path)
+
+
 def test_transformations_of_all_levels_and_units(tmp_path, tczyx, version):
     whole = [dict(type="scale", scale=[1, 1, 1, 2, 2])]
     write_image(tmp_path / "a.zarr", tczyx, version, coordinateTransformations=whole)
@@ -143,6 +205,25 @@ def test_damaged_folders_are_one_line(tmp_path, tczyx, version, how):
     with pytest.raises(CellMMError, match=r"a\.zarr.*(: |; )") as caught:
         open_images(path, ReadOptions(z=0))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("layout", ["nested", "flat", "shards"])
+def test_absent_chunks_are_told_once(tmp_path, said, layout):
+    path = tmp_path / "a.zarr"
+    how = dict(shards=(32, 32)) if layout == "shards" else {}
+    keys = dict(name="v2", separator="." if layout == "flat" else "/")
+    group(path, "0.5", multiscales=[dict(axes=AXES[3:], datasets=[dict(path="0")])]).create_array(
+        "0", data=np.ones((40, 60), np.uint8), chunks=(16, 16), chunk_key_encoding=keys, **how
+    )
+    assert open_images(path)[0].read_all().all() and not said
+    lost = tmp_path / "b.zarr"
+    shutil.copytree(path, lost)
+    (lost / "0" / ("1.1" if layout == "flat" else "1/1")).unlink()
+    for _ in range(2):
+        assert not open_images(lost)[0].read_all().all()
+    (line,) = said
+    count = 4 if layout == "shards" else 12
+    assert f"b.zarr/0: 1 of {count} chunks are absent and read as background; copy" in line
 
 
 def test_a_chunk_that_cannot_be_decoded_is_one_line(tmp_path, version):
