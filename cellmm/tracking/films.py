@@ -133,6 +133,14 @@ def _film(name: str, film: dict[int, Instances]) -> ResultFilm:
         )
         place, step = np.arange(len(times)), 1
     first = film[int(times[0])]
+    others = [cells for cells in film.values() if cells.pixel_size != first.pixel_size]
+    if others:
+        print_log(
+            f"{name}: {first.name} has a pixel size of {first.pixel_size}, {others[0].name} of "
+            f"{others[0].pixel_size}; lengths in micrometres are by the first, see --pixel-size of predict",
+            logger="current",
+            level=logging.WARNING,
+        )
     empty = first.select(np.zeros(0, dtype=np.int64))
     frames = [empty] * int(place[-1] + 1)
     for t, time in zip(place.tolist(), times.tolist(), strict=True):

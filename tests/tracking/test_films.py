@@ -116,3 +116,11 @@ def test_scores_are_optional_and_checked_and_crowds_left_out(tmp_path, said):
 def test_a_folder_without_results_is_refused(tmp_path):
     with pytest.raises(CellMMError, match="no run of `cellmm predict` is in this folder"):
         read_results(tmp_path)
+
+
+def test_frames_of_different_pixel_sizes_are_said(said):
+    frames = [replace(cells([(3, 3, 5, 5)], name=f"a_t{t}.png"), pixel_size=(0.5, 0.5)) for t in range(3)]
+    group_films(frames)
+    assert said == []
+    group_films([*frames[:2], replace(frames[2], pixel_size=None)])
+    assert len(said) == 1 and "a_t0.png has a pixel size of (0.5, 0.5), a_t2.png of None" in said[0]
