@@ -13,6 +13,7 @@ from cellmm.io.label_check import check_labels
 from cellmm.io.nuclei_files import find_nuclei
 from cellmm.messages import name_some
 from cellmm.randomness import seeded
+from cellmm.registry import TRANSFORMS
 
 
 class CellDataset(BaseDataset):
@@ -80,7 +81,8 @@ class CellDataset(BaseDataset):
             data_root=os.fspath(data_root),
             data_prefix={},
             indices=indices,
-            pipeline=list(pipeline),
+            # built here: mmengine would look only in the scope of the last config, if there was one
+            pipeline=[TRANSFORMS.build(step) if isinstance(step, dict) else step for step in pipeline],
             test_mode=test_mode,
             lazy_init=lazy_init,
         )

@@ -2,6 +2,7 @@
 
 import json
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -135,3 +136,18 @@ def test_images_are_read_as_asked_for(convert, small):
         convert("masks_to_coco.py", *masks)
     assert counts(convert("masks_to_coco.py", *masks, "--load-image", "z=max")) == (2, 4)
     assert counts(convert("label_images_to_coco.py", small, "--load-image", "z=1")) == (2, 4)
+
+
+@pytest.mark.parametrize(
+    ("script", "more"),
+    [
+        ("label_images_to_coco.py", []),
+        ("masks_to_coco.py", ["--mask-pattern", r"(?P<image>.+)_[0-9]\.png"]),
+    ],
+)
+def test_in_a_process_of_its_own(script, more, small):
+    """As users run them: without a config that was loaded before."""
+    out = small / "made.json"
+    command = [sys.executable, SCRIPTS / script, small, out, *more, "--load-image", "level=0"]
+    subprocess.run(list(map(str, command)), check=True)
+    assert len(json.loads(out.read_text())["images"]) == 2
