@@ -24,4 +24,14 @@ def need(module: str, extra: str, purpose: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] != module.split(".")[0]:
             raise
-        raise CellMMError(f'{purpose} need {module}: pip install "cellmm[{extra}]"') from error
+        raise CellMMError(f"{purpose} need {module}: {command(extra)}") from error
+
+
+def command(extra: str, *packages: str) -> str:
+    """The command that installs the optional requirements ``extra``, and further packages.
+
+    Examples:
+        >>> command("bioio", "bioio-nd2")
+        'in the folder of cellmm, pip install -e ".[bioio]" bioio-nd2'
+    """
+    return " ".join([f'in the folder of cellmm, pip install -e ".[{extra}]"', *packages])

@@ -38,7 +38,8 @@ class CellDataPreprocessor(BaseDataPreprocessor):
                 name = samples[i].get("img_path", f"image {i}") if samples else f"image {i}"
                 raise CellMMError(
                     f"{name}: {image.shape[0]} channels, but the model takes {self.in_channels}; "
-                    "set model.data_preprocessor.in_channels or choose channels when loading"
+                    "choose some with `cellmm predict --channels` or channels=[...] of LoadImage, or set "
+                    "model.data_preprocessor.in_channels"
                 )
         data = self.cast_data(data)
         height = max(image.shape[-2] for image in data["inputs"])

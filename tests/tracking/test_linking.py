@@ -117,7 +117,10 @@ def test_wrong_options(options, message):
 
 def test_without_laptrack_the_command_that_installs_it_is_named(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "laptrack", None)
-    with pytest.raises(CellMMError, match=r'tracks of cells need laptrack: pip install "cellmm\[tracking\]"'):
+    with pytest.raises(
+        CellMMError,
+        match=r'tracks of cells need laptrack: in the folder of cellmm, pip install -e "\.\[tracking\]"',
+    ):
         track_cells(crossing_bars())
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from cellmm.errors import CellMMError
+from cellmm.extras import command
 from cellmm.io.sources.base import ReadOptions
 from cellmm.io.sources.stack import Stack
 
@@ -54,7 +55,7 @@ def open_microscope_file(path: Path, options: ReadOptions, name: str) -> list[St
 
 def _no_reader(path: Path) -> CellMMError:
     reader = READERS[path.suffix.lower()]
-    return CellMMError(f'{path}: {path.suffix} files need a reader: pip install "cellmm[bioio]" {reader}')
+    return CellMMError(f"{path}: {path.suffix} files need a reader: {command('bioio', reader)}")
 
 
 def _stack(path: Path, number: int, options: ReadOptions, name: str) -> Stack:

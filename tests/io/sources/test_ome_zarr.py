@@ -239,5 +239,7 @@ def test_a_chunk_that_cannot_be_decoded_is_one_line(tmp_path, version):
 def test_without_zarr(tmp_path, monkeypatch):
     (tmp_path / "a.zarr").mkdir()
     monkeypatch.setitem(__import__("sys").modules, "zarr", None)
-    with pytest.raises(CellMMError, match=r'^OME-Zarr files need zarr: pip install "cellmm\[zarr\]"$'):
+    with pytest.raises(
+        CellMMError, match=r'^OME-Zarr files need zarr: in the folder of cellmm, pip install -e "\.\[zarr\]"$'
+    ):
         open_images(tmp_path / "a.zarr")

@@ -100,7 +100,9 @@ def test_a_failure_leaves_the_old_folder(odd, source, tmp_path):
 def test_without_zarr(odd, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "zarr", None)
     (writer,) = build_writers("ome-zarr")
-    with pytest.raises(CellMMError, match=r'OME-Zarr files need zarr: pip install "cellmm\[zarr\]"'):
+    with pytest.raises(
+        CellMMError, match=r'OME-Zarr files need zarr: in the folder of cellmm, pip install -e "\.\[zarr\]"'
+    ):
         writer.write(tmp_path / "a.ome.zarr", odd, None)
 
 
