@@ -91,7 +91,8 @@ def test_the_command_that_installs_the_reader_is_in_the_message(bioio, monkeypat
     cls, _ = bioio
     path = tmp_path / f"a{suffix.upper()}"
     path.touch()
-    command = rf'a\{suffix.upper()}: .* files need a reader: in the folder of cellmm, pip install -e "\.\[bioio\]" {READERS[suffix]}$'
+    install = rf'in the folder of cellmm, pip install -e "\.\[bioio\]" {READERS[suffix]}$'
+    command = rf"a\{suffix.upper()}: .* files need a reader: {install}"
     cls.error = Unsupported("no reader")
     with pytest.raises(CellMMError, match=command):
         open_images(path)
