@@ -3,6 +3,7 @@
 from cellmm.datasets.transforms.albumentations import Albumentations
 from cellmm.datasets.transforms.contract import TransformContract
 from cellmm.datasets.transforms.crop_and_pad import CropRegion, MirrorPad, PadTo, Rescale, ResizeTo
+from cellmm.datasets.transforms.diameter import RescaleToDiameter
 from cellmm.datasets.transforms.disk_targets import DiskTargets
 from cellmm.datasets.transforms.intensity import RandomIntensity
 from cellmm.datasets.transforms.load_nuclei import LoadNuclei
@@ -53,6 +54,7 @@ __all__ = [
     "RandomWarp",
     "ReferencePoints",
     "Rescale",
+    "RescaleToDiameter",
     "RescaleToPixelSize",
     "Resize",
     "ResizeTo",

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from cellmm.checks import check_share
 from cellmm.registry import TRANSFORMS
 
 
@@ -19,6 +20,7 @@ class RandomIntensity(BaseTransform):
         gamma: g in ``img ** g`` between the image's least and greatest value, from (1 - gamma, 1 + gamma).
         blur: standard deviation of a Gaussian blur in pixels, drawn from (0, blur).
         noise: standard deviation of Gaussian noise, drawn from (0, noise).
+        invert: probability that bright becomes dark, within the image's least and greatest value.
     """
 
     reads = ("img", "rng")
@@ -32,14 +34,18 @@ class RandomIntensity(BaseTransform):
         gamma: float = 0.0,
         blur: float = 0.0,
         noise: float = 0.0,
+        invert: float = 0.0,
     ) -> None:
         if min(brightness, contrast, gamma, blur, noise) < 0 or max(contrast, gamma) >= 1:
             raise ValueError("the ranges must not be negative, contrast and gamma be below 1")
+        check_share(invert=invert)
         self.brightness, self.contrast, self.gamma = brightness, contrast, gamma
-        self.blur, self.noise = blur, noise
+        self.blur, self.noise, self.invert = blur, noise, invert
 
     def transform(self, results: dict) -> dict:
         rng, image = results["rng"], results["img"]
+        if self.invert and rng.random() < self.invert:
+            image = image.max() + image.min() - image
         if self.gamma:
             low, high = image.min(), image.max()
             power = rng.uniform(1 - self.gamma, 1 + self.gamma)

@@ -1,0 +1,58 @@
+# The shipped model of nuclei: any modality, scaled so that nuclei are 20 pixels across, on a CPU.
+_base_ = [
+    "../_base_/default_runtime.py",
+    "../_base_/models/diskmask_cpu.py",
+    "../_base_/datasets/dsb2018.py",
+    "../_base_/schedules/cpu.py",
+]
+max_iters = 4500
+diameter = 20
+model = dict(
+    data_preprocessor=dict(in_channels=3),
+    # nuclei are small at this scale: one level less, wider where it costs little
+    encoder=dict(widths=(24, 48, 80, 128, 160)),
+    decoder=dict(widths=(32, 48, 80, 128)),
+    heads=dict(
+        instances=dict(
+            finder=dict(radius=2.0),
+            sampler=dict(num_gates=10, radius=3),
+            windows=dict(size=32),
+            # nuclei hardly overlap
+            test_cfg=dict(nms=dict(type="MaskNMS", iou_thr=0.4)),
+        )
+    ),
+)
+train_pipeline = [
+    _base_.load,
+    dict(type="LoadCells", cache=True),
+    _base_.normalize,
+    # the size is not known exactly when predicting, and nuclei of an image differ
+    dict(type="RescaleToDiameter", diameter=diameter, scale=(0.55, 1.8)),
+    dict(
+        type="RandomWarp",
+        size=(160, 160),
+        centre="uniform",
+        rotate=(-180, 180),
+        elastic_spacing=32,
+        elastic_magnitude=1.0,
+        min_area=20,
+    ),
+    dict(type="PhotoMetricDistortion", brightness_delta=16, contrast_range=(0.7, 1.4), hue_delta=12),
+    dict(type="RandomIntensity", gamma=0.3, blur=1.0, noise=0.05, invert=0.15),
+    dict(type="ReferencePoints", kind="inside", stride=2),
+    dict(type="DiskTargets", radius=3, disk_weight=8.0, between_reach=3),
+    dict(type="PackCellInputs"),
+]
+train_dataloader = dict(
+    batch_size=10,
+    num_workers=1,
+    persistent_workers=True,
+    sampler=dict(type="DrawSampler", shuffle=True),
+    dataset=dict(_base_.dataset, ann_file="instances_train.json", pipeline=train_pipeline),
+)
+optim_wrapper = dict(type="AmpOptimWrapper", dtype="auto")
+param_scheduler = [
+    dict(type="LinearLR", start_factor=0.02, by_epoch=False, begin=0, end=100),
+    dict(type="CosineAnnealingLR", eta_min=1e-6, by_epoch=False, begin=100, end=max_iters),
+]
+train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
