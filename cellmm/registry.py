@@ -39,6 +39,7 @@ LOG_PROCESSORS = _child("LOG_PROCESSORS", "engine")
 VISBACKENDS = _child("VISBACKENDS", "visualization")
 VISUALIZERS = _child("VISUALIZERS", "visualization")
 WRITERS = _own("writer", "results.writers")
+ANNOTATION_READERS = _own("annotation reader", "io.annotations")
 TRACK_WRITERS = _own("track writer", "tracking.writers")
 
 ALL = {
