@@ -27,7 +27,8 @@ class RescaleToDiameter(BaseTransform):
         scale: range of the factor, in training only; halving is as likely as doubling.
     """
 
-    reads = ("img",)
+    reads = ("img", "rng")
+    writes = ("cell_diameter",)
     moves_pixels = True
     removes_cells = True
 
@@ -45,6 +46,7 @@ class RescaleToDiameter(BaseTransform):
             known = _annotated_diameter(results)
         if known is not None:
             factor *= self.diameter / known
+            results["cell_diameter"] = known
         factor = min(factor, LARGEST)
         new = tuple(max(1, round(side * factor)) for side in results["img"].shape[:2])
         return resize(results, new, step=type(self).__name__)
