@@ -7,6 +7,7 @@ from scipy import ndimage
 
 from cellmm.apis.inferencer import CellInferencer
 from cellmm.evaluation.functional import overlapping_pairs
+from cellmm.models import cell_size
 from cellmm.models.cell_size import DiameterFinder, middle, scale_to_diameter
 from cellmm.registry import TASK_UTILS
 from cellmm.structures import CellSample, PredictedInstances
@@ -125,11 +126,14 @@ def test_a_large_image_is_measured_once_and_cut(inferencer, monkeypatch):
     assert looks == [(1, 512, 512)] * 2
     whole = inferencer().predict(image)
     pairs = overlapping_pairs(found.masks.to_rles(), whole.masks.to_rles())
-    assert len(found) == len(whole) == np.count_nonzero(pairs.iou > 0.85) > 100
+    assert len(found) == len(whole) == np.count_nonzero(pairs.iou > 0.8) > 100
 
 
-def test_no_cell_is_a_warning(inferencer, capfd):
+def test_no_cell_is_a_warning(inferencer, monkeypatch):
+    logged = []
+    monkeypatch.setattr(cell_size, "print_log", lambda text, **_: logged.append(text))
     assert len(inferencer().predict(np.zeros((64, 64), np.float32))) == 0
-    out = capfd.readouterr().out
-    assert "no cell by which to tell how large its cells are" in out
-    assert "10 pixels across; give --diameter" in out
+    assert logged == [
+        "array: no cell by which to tell how large its cells are, so it is predicted as if they were 10 pixels "
+        "across; give --diameter"
+    ]
