@@ -39,7 +39,8 @@ class CellInferencer:
     clearly larger image is predicted in tiles of the training size.
 
     Args:
-        config: a config file, which is code and runs as such, or a Config.
+        config: a config file, which is code and runs as such, or a Config. Without ``checkpoint``: the name
+            of a model that comes with cellmm, or the folder of a training.
         checkpoint: weights that cellmm saved, read with weights_only=True.
         device: ``'cpu'``, ``'cuda'``, ``'cuda:1'`` ...; ``'auto'``: a GPU if available.
         cfg_options: changes of the config, as {'key.subkey': value}.
@@ -67,14 +68,14 @@ class CellInferencer:
 
     Usage::
 
-        inferencer = CellInferencer("config.py", "weights.pth")
+        inferencer = CellInferencer("nuclei")  # or CellInferencer("config.py", "weights.pth")
         labels, covered = inferencer.predict("image.tif").to_labels()
     """
 
     def __init__(
         self,
         config: str | Path | Config,
-        checkpoint: str | Path,
+        checkpoint: str | Path | None = None,
         device: str = "auto",
         cfg_options: dict | None = None,
         *,
