@@ -109,8 +109,8 @@ def _read_region(cells: CollectedCells, region: dict, what: str) -> None:
     what = f"{what}, region {region.get('id', len(cells.cells))}"
     if region.get("image_rotation"):
         raise CellMMError(
-            f"{cells.path}: {what} is on an image turned by {short(region['image_rotation'])} degrees; turn the "
-            "image itself, and annotate that"
+            f"{cells.path}: {what} is on an image turned by {short(region['image_rotation'])} degrees; turn "
+            "the image itself, and annotate that"
         )
     if region.get("item_index"):
         raise CellMMError(f"{cells.path}: {what} is on a later page of its task; make a task of each image")

@@ -35,7 +35,8 @@ class ViaReader:
         if path.suffix.lower() == ".csv":
             try:
                 with open(path, encoding="utf-8-sig") as file:
-                    return all(name in file.readline().split(",") for name in COLUMNS[1:])
+                    columns = file.readline().strip().split(",")
+                return all(name in columns for name in COLUMNS[1:])
             except (OSError, UnicodeDecodeError):
                 return False
         top, keys = json_keys(path)
