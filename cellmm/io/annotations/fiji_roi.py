@@ -19,6 +19,7 @@ from cellmm.registry import ANNOTATION_READERS
 
 MAGIC, ZIP_MAGIC = b"Iout", b"PK\3\4"
 HEAD = 2**12
+HEADER2_AT, HEADER2_SIZE = 60, 52  # where the place of the second header is stated, and its bytes
 MOST_BYTES = 2**30  # of all ROIs of a zip, unpacked
 DAMAGED = (ValueError, TypeError, IndexError, KeyError, struct.error, RuntimeError, AssertionError)
 CURE = "outline cells by a selection with an area, such as Polygon or Freehand, in Fiji"
@@ -64,6 +65,7 @@ class FijiRoiReader:
         planes: set[int] = set()
         for name, data in _files(path, found):
             try:
+                _check_whole(data)
                 roi = ImagejRoi.frombytes(data)
                 rings = _rings(roi)
             except DAMAGED as error:
@@ -123,11 +125,28 @@ def _files(path: Path, found: CollectedCells) -> Iterator[tuple[str, bytes]]:
         raise CellMMError(f"{path} is damaged or cut off ({error}): copy or save it again") from error
 
 
+def _check_whole(data: bytes) -> None:
+    """Raise ValueError where the second header, or a text it points to, is cut off: roifile reads on."""
+    (second,) = struct.unpack_from(">i", data, HEADER2_AT)
+    if second <= 0:
+        return
+    name, name_length = struct.unpack_from(">ii", data, second + 16)
+    props, props_length = struct.unpack_from(">ii", data, second + 40)
+    ends = [second + HEADER2_SIZE]
+    ends += [
+        at + 2 * length for at, length in ((name, name_length), (props, props_length)) if at > 0 < length
+    ]
+    if max(ends) > len(data):
+        raise ValueError(f"it ends after {len(data)} of {max(ends)} bytes")
+
+
 def _rings(roi: ImagejRoi) -> list[np.ndarray] | str:
     """The outlines, or what the ROI is if it has no area."""
     if roi.subtype in SUBTYPES:
         return SUBTYPES[roi.subtype]
     if roi.composite:
+        if roi.multi_coordinates is None:
+            raise ValueError(f"a composite of type {int(roi.roitype)}")
         return _path(roi.multi_coordinates)
     if roi.roitype in NO_AREA:
         return NO_AREA[roi.roitype]

@@ -75,7 +75,7 @@ def _read_shape(found: CollectedCells, shape: dict, what: str) -> None:
         elif kind == "rectangle":
             found.add([outlines.rectangle(x0, y0, x1 - x0, y1 - y0)], what, **fields)
         else:
-            mask = decode_png(shape.get("mask"), f"{found.path}: {what}")
+            mask = decode_png(shape.get("mask"), found.path, what)
             top, left = round(y0), round(x0)
             if mask.shape != (round(y1) - top + 1, round(x1) - left + 1):
                 raise CellMMError(

@@ -61,9 +61,12 @@ def _shapes(path: Path) -> dict[str, tuple[str, np.ndarray]]:
     """{index: (type, vertices float (K, D))}, in the order of the file."""
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.reader(file))
+            text = file.read()
+        rows = list(csv.reader(text.splitlines()))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise CellMMError(f"{path} cannot be read ({error}): save it again in napari") from error
+    if not text.endswith(("\n", "\r")):
+        raise CellMMError(f"{path} is cut off in line {len(rows)}: save it again in napari")
     header = rows[0] if rows else []
     axes = [f"axis-{i}" for i in range(len(header) - len(COLUMNS))]
     if header != [*COLUMNS, *axes] or len(axes) < 2:

@@ -4,22 +4,25 @@ import base64
 import binascii
 import struct
 import zlib
+from pathlib import Path
 
 import cv2
 import numpy as np
 
 from cellmm.errors import CellMMError
+from cellmm.io.complaints import stderr_complaints
 from cellmm.io.memory import MAX_VALUES
 
 HEADER = b"\x89PNG\r\n\x1a\n"
 MOST_BYTES = 2**28  # of a PNG of one cell
 
 
-def decode_png(text: object, what: str, packed: bool = False) -> np.ndarray:
+def decode_png(text: object, path: Path, what: str, packed: bool = False) -> np.ndarray:
     """The mask of a PNG in base64, bool (h, w): what is not 0, or of an image with opacity not transparent.
 
     Args:
-        what: names the file and the shape in errors.
+        path: of the annotation file.
+        what: names the shape in errors.
         packed: the PNG was compressed by zlib once more.
 
     Raises:
@@ -37,11 +40,16 @@ def decode_png(text: object, what: str, packed: bool = False) -> np.ndarray:
         width, height = struct.unpack_from(">II", data, 16)
         if not 0 < height * width <= MAX_VALUES:
             raise ValueError(f"{height}x{width} pixels")
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        with stderr_complaints(path):
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
         if image is None or b"IEND" not in data[-16:]:
             raise ValueError("it is cut off")
+    except CellMMError:
+        raise
     except (TypeError, ValueError, binascii.Error, zlib.error, struct.error, cv2.error) as error:
-        raise CellMMError(f"{what} has a mask that cannot be read ({error}): export it again") from error
+        raise CellMMError(
+            f"{path}: {what} has a mask that cannot be read ({error}): export it again"
+        ) from error
     if image.ndim == 3:
         image = image[..., 3] if image.shape[2] == 4 else image.max(-1)
     return image != 0

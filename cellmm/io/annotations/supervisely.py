@@ -58,7 +58,7 @@ def _read_object(found: CollectedCells, item: dict, what: str) -> None:
     if not isinstance(part, dict):
         raise CellMMError(f"{found.path}: {what} is a {kind} without its pixels or points: export it again")
     if kind == "bitmap":
-        pixels = decode_png(part.get("data"), f"{found.path}: {what}", packed=True)
+        pixels = decode_png(part.get("data"), found.path, what, packed=True)
         origin = part.get("origin")
         if not (isinstance(origin, list) and [type(value) for value in origin] == [int, int]):
             raise CellMMError(f"{found.path}: {what} has the origin {short(origin)}: export it again")

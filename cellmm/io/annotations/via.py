@@ -10,7 +10,7 @@ from typing import Any
 from cellmm.errors import CellMMError
 from cellmm.io.annotations import outlines
 from cellmm.io.annotations.base import ImageAnnotation
-from cellmm.io.annotations.collected import BOXES, CollectedCells, checked_cells, class_name, file_name
+from cellmm.io.annotations.collected import BOXES, CollectedCells, checked_cells, class_name, file_name, whole
 from cellmm.io.coco_segmentations import short
 from cellmm.io.json_file import json_keys, read_json
 from cellmm.registry import ANNOTATION_READERS
@@ -74,18 +74,28 @@ def _from_json(path: Path) -> dict[str, Regions]:
 
 def _from_csv(path: Path) -> dict[str, Regions]:
     images: dict[str, Regions] = {}
+    stated: dict[str, str | None] = {}
     for line, row in _rows(path):
         if (name := file_name(row.get("filename"))) is None:
             raise CellMMError(f"{path}: line {line} has no filename: export it again from VIA")
         regions = images.setdefault(name, [])
         try:
-            shape, attributes = (json.loads(row[column]) for column in COLUMNS[1:])
+            shape, attributes = (json.loads(row.get(column)) for column in COLUMNS[1:])
         except (ValueError, TypeError, RecursionError) as error:
             raise CellMMError(
                 f"{path}: line {line} is damaged ({error}): export it again from VIA"
             ) from error
         if shape:  # an image without regions has a line, too
             regions.append((shape, attributes))
+        stated[name] = row.get("region_count")
+    if not images:
+        raise CellMMError(f"{path} holds no image: export it again from VIA")
+    for name, regions in images.items():
+        if whole(stated[name]) not in (None, len(regions)):
+            raise CellMMError(
+                f"{path}: {name} has {len(regions)} of {stated[name]} regions, it is cut off: export it again "
+                "from VIA"
+            )
     return images
 
 
