@@ -11,12 +11,13 @@ HEAD = 2**16  # bytes of a quick look
 DEEPEST = 100
 
 
-def read_xml(path: Path) -> ElementTree.Element:
-    """The root of an XML file, with the text of its elements.
+def read_xml(path: Path, tag: str) -> ElementTree.Element:
+    """The root of an XML file, an element ``tag``, with the text of its elements.
 
     Raises:
-        CellMMError: it is unreadable, cut off or not XML, has a DOCTYPE, which may declare entities that
-            grow without limit or read other files, or more than 100 elements within each other.
+        CellMMError: it is unreadable, cut off, not XML or has another root; or it has a DOCTYPE, which may
+            declare entities that grow without limit or read other files, or more than 100 elements within
+            each other.
     """
     builder, depth = ElementTree.TreeBuilder(), 0
 
@@ -40,7 +41,10 @@ def read_xml(path: Path) -> ElementTree.Element:
         if isinstance(error, CellMMError):
             raise
         raise CellMMError(f"{path} is not whole XML ({error}): copy or export it again") from error
-    return builder.close()
+    root = builder.close()
+    if root.tag != tag:
+        raise CellMMError(f"{path} has the root <{root.tag[:40]}>, not <{tag}>: export it again")
+    return root
 
 
 def xml_tags(path: Path) -> list[str]:

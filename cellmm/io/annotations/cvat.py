@@ -39,7 +39,7 @@ class CvatReader:
         return tags[:1] == ["annotations"] and bool({"image", "meta", "track", "version"} & set(tags[1:3]))
 
     def read(self, path: Path) -> list[ImageAnnotation]:
-        root = read_xml(path)
+        root = read_xml(path, "annotations")
         if root.find("track") is not None:
             raise CellMMError(
                 f"{path} holds tracks of a video, which are drawn on key frames only: export it as 'CVAT for "

@@ -42,6 +42,8 @@ class GeoJSONReader:
         content = read_json(path)
         if isinstance(content, dict):
             content = content["features"] if "features" in content else [content]
+        elif not content:
+            raise CellMMError(f"{path} holds no object: annotate, and export it again")
         features = dicts(path, content, "features")
         types = [_properties(feature).get("objectType") for feature in features]
         found = CollectedCells(path)

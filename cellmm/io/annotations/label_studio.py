@@ -51,6 +51,8 @@ class LabelStudioReader:
 
     def read(self, path: Path) -> list[ImageAnnotation]:
         tasks = dicts(path, read_json(path), "tasks")
+        if not tasks:
+            raise CellMMError(f"{path} holds no task: annotate, and export it again")
         found: dict[str, CollectedCells] = {}
         for number, task in enumerate(tasks):
             what = f"task {task.get('id', number)}"

@@ -33,7 +33,7 @@ class AperioReader:
 
     def read(self, path: Path) -> list[ImageAnnotation]:
         found = CollectedCells(path)
-        for number, layer in enumerate(read_xml(path).iter("Annotation")):
+        for number, layer in enumerate(read_xml(path, "Annotations").iter("Annotation")):
             _read_layer(found, layer, number)
         return checked_cells(path, [found])
 
@@ -50,7 +50,7 @@ class AsapReader:
 
     def read(self, path: Path) -> list[ImageAnnotation]:
         found = CollectedCells(path)
-        for number, annotation in enumerate(read_xml(path).iter("Annotation")):
+        for number, annotation in enumerate(read_xml(path, "ASAP_Annotations").iter("Annotation")):
             kind = annotation.get("Type", "Polygon")
             if kind != "Polygon":
                 found.leave_out(ASAP_KINDS.get(kind, f"shapes of the type {kind[:40]}"))

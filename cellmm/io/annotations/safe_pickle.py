@@ -77,6 +77,7 @@ _ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {
     ("numpy", "ndarray"): _Array,
     ("numpy", "dtype"): _DType,
     ("_codecs", "encode"): _encoded,
+    ("__builtin__", "bytes"): lambda: b"",
 }
 
 

@@ -69,6 +69,8 @@ def _from_json(path: Path) -> dict[str, Regions]:
             )
         pairs = [(region.get("shape_attributes"), region.get("region_attributes")) for region in regions]
         images.setdefault(name, []).extend(pairs)
+    if not images:
+        raise CellMMError(f"{path} holds no image: export it again from VIA")
     return images
 
 
@@ -93,8 +95,8 @@ def _from_csv(path: Path) -> dict[str, Regions]:
     for name, regions in images.items():
         if whole(stated[name]) not in (None, len(regions)):
             raise CellMMError(
-                f"{path}: {name} has {len(regions)} of {stated[name]} regions, it is cut off: export it again "
-                "from VIA"
+                f"{path}: {name} has {len(regions)} of {stated[name]} regions: it is cut off, export it "
+                "again from VIA"
             )
     return images
 

@@ -950,7 +950,7 @@ REFUSED = [
         "napari: cut off",
         "napari shapes csv",
         cut(p.text("a.csv", p.napari(("polygon", [[1, 1], [1, 9], [9, 9]]))), 0.9),
-        "line 4 is cut off",
+        "is cut off in line 4: save it again",
     ),
     Refused(
         "aperio: text for a number",
