@@ -3,6 +3,7 @@
 import numpy as np
 
 from cellmm.errors import CellMMError
+from cellmm.io.memory import MAX_VALUES
 
 CHANNELS = 4  # RGBA; the last one is the brush
 OPAQUE = 128
@@ -25,16 +26,19 @@ def decode_brush(rle: object, shape: tuple[int, int], what: str) -> np.ndarray:
     """
     if not isinstance(rle, list) or not all(type(byte) is int and 0 <= byte <= 255 for byte in rle):
         raise CellMMError(f"{what} has an RLE that is not a list of bytes: export it again")
-    bits = np.unpackbits(np.array(rle, dtype=np.uint8))
+    data = bytes(rle)
+    bits = np.unpackbits(np.frombuffer(data, np.uint8))
     at = 0
 
     def number(size: int) -> int:
         nonlocal at
-        taken = bits[at : at + size]
-        if len(taken) < size:
+        if at + size > len(bits):
             raise CellMMError(f"{what} has an RLE that is cut off: export it again")
+        first = at >> 3
+        window = int.from_bytes(data[first : first + 6].ljust(6, b"\0"))  # 48 bits hold any 32
+        value = (window >> (48 - (at & 7) - size)) & ((1 << size) - 1)
         at += size
-        return int("".join(map(str, taken.tolist())), 2)
+        return value
 
     count, word = number(32), number(5) + 1
     sizes = [number(4) + 1 for _ in range(4)]
@@ -43,6 +47,10 @@ def decode_brush(rle: object, shape: tuple[int, int], what: str) -> np.ndarray:
         raise CellMMError(
             f"{what} has an RLE of {count} words of {word} bits, not of {CHANNELS} bytes for each pixel of "
             f"an image of {list(shape)} (h, w): export it again"
+        )
+    if count > MAX_VALUES:
+        raise CellMMError(
+            f"{what} has a brush on an image of {list(shape)} (h, w), too large: crop or tile it"
         )
     samples = np.zeros(count, dtype=np.uint8)
     done = 0

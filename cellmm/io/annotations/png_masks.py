@@ -11,10 +11,9 @@ import numpy as np
 
 from cellmm.errors import CellMMError
 from cellmm.io.complaints import stderr_complaints
-from cellmm.io.memory import MAX_VALUES
 
 HEADER = b"\x89PNG\r\n\x1a\n"
-MOST_BYTES = 2**28  # of a PNG of one cell
+MOST_BYTES = 2**28  # of a PNG of one cell, and its pixels
 
 
 def decode_png(text: object, path: Path, what: str, packed: bool = False) -> np.ndarray:
@@ -38,7 +37,7 @@ def decode_png(text: object, path: Path, what: str, packed: bool = False) -> np.
         if not data.startswith(HEADER):
             raise ValueError("it is not a PNG")
         width, height = struct.unpack_from(">II", data, 16)
-        if not 0 < height * width <= MAX_VALUES:
+        if not 0 < height * width <= MOST_BYTES:
             raise ValueError(f"{height}x{width} pixels")
         with stderr_complaints(path):
             image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
