@@ -1,12 +1,14 @@
 """Packaging of cellmm; the dependencies are those of requirements/*.txt.
 
-configs/ and tools/ are not installed: they are read, copied and changed, so they are used from a clone.
+The configs are installed as data of the package, so that an installation without a clone knows them by name.
+tools/ is used from a clone.
 """
 
 import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
 
@@ -21,6 +23,15 @@ def read_version() -> str:
     """``__version__`` of the package, read without importing it."""
     text = (ROOT / "cellmm" / "__init__.py").read_text(encoding="utf-8")
     return re.search(r'^__version__ = "([^"]+)"$', text, re.MULTILINE).group(1)
+
+
+class BuildWithConfigs(build_py):
+    """Copies configs/ into the package; an editable installation reads them where they are."""
+
+    def run(self) -> None:
+        super().run()
+        if not self.editable_mode:
+            self.copy_tree("configs", str(Path(self.build_lib, "cellmm", "configs")))
 
 
 names = sorted(path.stem for path in (ROOT / "requirements").glob("*.txt"))
@@ -38,7 +49,11 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["cellmm", "cellmm.*"]),
-    package_data={"cellmm.results.report": ["page.html", "page.css", "page.js"]},
+    package_data={
+        "cellmm.results.report": ["page.html", "page.css", "page.js"],
+        "cellmm.zoo": ["models/*.yml", "models/*.safetensors"],
+    },
+    cmdclass={"build_py": BuildWithConfigs},
     python_requires=">=3.11",
     install_requires=read_requirements("runtime"),
     extras_require=extras,

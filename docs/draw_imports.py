@@ -30,6 +30,7 @@ LAYERS: tuple[Mapping[str, str], ...] = (
     {"results": "cells of an image; the files of other programs"},
     {"config": "read, complete and check configs"},
     {"engine": "Runner, loops, hooks, checkpoints, preflight"},
+    {"zoo": "models that come with cellmm"},
     {"apis": "CellInferencer"},
     {"tiles": "large images in pieces", "tracking": "cells through a film"},
     {"commands": "train, test, predict, config, doctor"},

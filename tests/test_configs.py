@@ -53,6 +53,7 @@ DERIVED = {
     "others": (64, {2}, 0, True),
     "diskmask/bbbc010.py": (32, {1}, 0, True),
     "diskmask/bbbc010_paper.py": (1, {1}, 92 + 92, False),
+    "diskmask/nuclei.py": (32, {2}, 0, True),
     "seunet/four_heads_paper.py": (16, {1}, 0, False),
     "sparseseunet/bbbc010.py": (32, {1}, 0, True),
     "sparseseunet/brightfield.py": (16, {1}, 0, False),

@@ -23,6 +23,7 @@ LOAD = [dict(type="LoadImage", pixel_size=0.5), dict(type="LoadCells"), dict(typ
 TRAINING = [
     *LOAD,
     dict(type="RescaleToPixelSize", pixel_size=0.5),
+    dict(type="RescaleToDiameter", diameter=30),
     dict(type="SamplingDensity"),
     dict(type="Normalize"),
     dict(type="RandomWarp", centre="density"),
@@ -40,6 +41,7 @@ TESTING = [
     dict(LOAD[1], keep_original=True),
     dict(LOAD[2], keep_original=True),
     dict(type="RescaleToPixelSize", pixel_size=0.6),
+    dict(type="RescaleToDiameter", diameter=30),
     dict(type="ResizeTo", size=(32, 32)),
     dict(type="PackCellInputs"),
 ]
@@ -60,6 +62,8 @@ def test_keys_of_dataset_and_transforms(tmp_path):
         from_dataset = documented("From the dataset to the transforms")
         assert {"img_path", "img_id", "nuclei_path"} <= set(info) & from_dataset
         results = dict(info, rng=np.random.default_rng(0), draw=0)
+        if pipeline is TESTING:
+            results["cell_diameter"] = 20.0  # as of `cellmm predict --diameter`
         for step in dataset.pipeline.transforms[:-1]:
             results = step(results)
             written |= set(results) - set(info)

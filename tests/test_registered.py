@@ -15,8 +15,18 @@ from torch import nn
 
 from cellmm import testing
 from cellmm.models import feature_pyramid
-from cellmm.registry import ALL, DATASETS, LOOPS, MODEL_WRAPPERS, MODELS, OPTIM_WRAPPERS, VISUALIZERS
+from cellmm.registry import (
+    ALL,
+    DATASETS,
+    LOOPS,
+    MODEL_WRAPPERS,
+    MODELS,
+    OPTIM_WRAPPERS,
+    TASK_UTILS,
+    VISUALIZERS,
+)
 from cellmm.simulation import make_dataset
+from cellmm.structures import PredictedInstances
 from cellmm.testing.generated import SCENE
 
 LOAD = [dict(type="LoadImage"), dict(type="LoadCells")]
@@ -50,6 +60,7 @@ ARGUMENTS: dict[str, dict | list[dict]] = dict(
     RandomResize=dict(scale=(64, 64), ratio_range=(0.5, 2.0)),
     RandomWarp=[dict(), dict(size=(40, 90), scale=(0.5, 2), shift=10, elastic_magnitude=2)],
     ReferencePoints=[dict(kind=kind) for kind in ("centroid", "inside", "medial")],
+    RescaleToDiameter=[dict(diameter=30), dict(diameter=9, scale=(0.8, 1.5))],
     Rescale=[dict(factor=0.5), dict(factor=1.7)],
     RescaleToPixelSize=[dict(pixel_size=0.8), dict(pixel_size=(0.4, 0.7))],
     Resize=[dict(scale=(40, 90)), dict(scale_factor=0.5), dict(scale=(50, 100), keep_ratio=True)],
@@ -174,6 +185,15 @@ def preprocess(name: str) -> None:
     assert batch["inputs"].shape == (2, 2, 48, 32)
 
 
+def find_diameter(name: str) -> None:
+    """By a network that finds the same cells whatever it is shown."""
+    probs, scores = torch.zeros(6, 16, 16), torch.ones(6)
+    probs[:, :8, :8] = 1
+    found = PredictedInstances(probs, scores, torch.zeros(6, dtype=torch.long))
+    finder = TASK_UTILS.build(dict(type=name, diameter=2 * 8 / np.sqrt(np.pi)))
+    assert finder.find(torch.zeros(1, 2, 16, 16), lambda part: found) == pytest.approx(finder.diameter)
+
+
 def is_a(registry, base: type) -> Callable[[str], None]:
     def check(name: str) -> None:
         assert issubclass(registry.get(name), base)
@@ -185,6 +205,7 @@ def is_a(registry, base: type) -> Callable[[str], None]:
 OTHERS: dict[str, Callable[[str], None]] = dict(
     AmpOptimWrapper=in_training,
     CellDataPreprocessor=preprocess,
+    DiameterFinder=find_diameter,
     CellDistributedDataParallel=is_a(MODEL_WRAPPERS, MMDistributedDataParallel),
     CellVisualizer=is_a(VISUALIZERS, Visualizer),
     EpochBasedTrainLoop=is_a(LOOPS, BaseLoop),

@@ -11,11 +11,13 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.logging import print_log
+from torch import Tensor
 
 from cellmm.apis.in_order import in_order
 from cellmm.apis.large_images import LargeImages
 from cellmm.apis.prediction import Prediction, Prepared
 from cellmm.apis.trained_model import load_trained
+from cellmm.datasets.transforms import RescaleToDiameter
 from cellmm.engine.cell_size import rescale_to_diameter
 from cellmm.errors import CellMMError, explain
 from cellmm.io.sources import ImageSource, open_images
@@ -37,7 +39,8 @@ class CellInferencer:
     clearly larger image is predicted in tiles of the training size.
 
     Args:
-        config: a config file, which is code and runs as such, or a Config.
+        config: a config file, which is code and runs as such, or a Config. Without ``checkpoint``: the name
+            of a model that comes with cellmm, or the folder of a training.
         checkpoint: weights that cellmm saved, read with weights_only=True.
         device: ``'cpu'``, ``'cuda'``, ``'cuda:1'`` ...; ``'auto'``: a GPU if available.
         cfg_options: changes of the config, as {'key.subkey': value}.
@@ -45,7 +48,8 @@ class CellInferencer:
         score_thr: leave out cells that score less.
         read_options: fields of ReadOptions that replace those of the config, such as ``dict(z="max")``.
         diameter: of the cells in the images, in pixels; images are scaled so that cells are as large as in
-            training. None: the config says how images are scaled.
+            training. None: the config says how images are scaled, or the model finds the size in each image
+            (``model.cell_size``).
 
     Attributes:
         cfg: the config with the changes.
@@ -55,6 +59,8 @@ class CellInferencer:
         tile, tile_overlap: as the config sets them, in pixels of the network; None: it does not.
         own_tile: (tile, overlap) for those larger images, in pixels; None: they are not tiled.
         steps: the transforms after ``load_image``.
+        diameter: of the cells in all images, in pixels, for RescaleToDiameter; None: it is not given, or the
+            config has no such step.
         large: what predicts images in tiles; None: nothing does.
 
     Raises:
@@ -62,14 +68,14 @@ class CellInferencer:
 
     Usage::
 
-        inferencer = CellInferencer("config.py", "weights.pth")
+        inferencer = CellInferencer("nuclei")  # or CellInferencer("config.py", "weights.pth")
         labels, covered = inferencer.predict("image.tif").to_labels()
     """
 
     def __init__(
         self,
         config: str | Path | Config,
-        checkpoint: str | Path,
+        checkpoint: str | Path | None = None,
         device: str = "auto",
         cfg_options: dict | None = None,
         *,
@@ -91,8 +97,11 @@ class CellInferencer:
                 )
             self.load_image.options = replace(self.load_image.options, **read_options)
         self.checks_scale = self.trained_on is not None and diameter is None
+        self.diameter = None
         if diameter is not None:
             self.steps, line = rescale_to_diameter(self.steps, self.trained_on, diameter)
+            if any(isinstance(step, RescaleToDiameter) for step in self.steps):
+                self.diameter = diameter
             print_log(line, logger="current")
         self.tile = getattr(self.model, "tile", None)
         self.tile_overlap = getattr(self.model, "tile_overlap", 0)
@@ -171,12 +180,19 @@ class CellInferencer:
             return Prepared(source, None, plan)
         with _named_after(source):
             path = str(source.path or source.name)
+            if self.diameter is not None:
+                more = dict(cell_diameter=self.diameter) | dict(more)
             results = self.load_image(dict(img_path=path, img_source=source, img_id=img_id, **more))
             for step in self.steps:
                 results = step(results)
             if tiles and self.checks_scale:
                 self.trained_on.check_scale(results["data_samples"], results["inputs"].shape[-2:])
             return Prepared(source, results)
+
+    def find_diameter(self, inputs: Tensor) -> float | None:
+        """How large the cells of a prepared image (C, H, W) are, in its pixels; None: no cell is found."""
+        with self._network:
+            return self.model.find_diameter(inputs)
 
     def predict_batches(
         self, images: Iterable[tuple[T, Prepared | CellMMError | None]], batch_size: int = 1

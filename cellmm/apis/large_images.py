@@ -12,9 +12,11 @@ from mmengine.logging import print_log
 from cellmm.apis.in_order import in_order
 from cellmm.apis.prediction import Prediction, Prepared
 from cellmm.apis.tile_plan import TilePlan
+from cellmm.datasets.transforms.norm_statistics import NormStatistics
 from cellmm.engine.trained_on import scales_of
 from cellmm.io.sources import ImageSource
 from cellmm.io.sources.region import Region
+from cellmm.models.cell_size import DiameterFinder, middle
 from cellmm.models.postprocess.join_tiles import REACH, TileCells, join_tiles
 from cellmm.models.postprocess.look_again import Box, best_first, look_again
 from cellmm.models.postprocess.map_average import MapAverage
@@ -71,7 +73,13 @@ class LargeImages:
         own = inferencer.own_tile
         if tile is None and own is None:
             return None
-        scale = self._scale(source)
+        statistics, diameter = None, inferencer.diameter
+        if diameter is None and (finder := getattr(model, "cell_size", None)) is not None:
+            if max(source.shape) <= finder.reach:
+                return None  # the model finds it in the whole image, and cuts that if need be
+            statistics = self._statistics(source)
+            diameter = self._find_diameter(source, finder, statistics)
+        scale = self._scale(source, diameter)
         if scale is None:
             return None
         shape = tuple(side * scale for side in source.shape)
@@ -83,7 +91,7 @@ class LargeImages:
         plan = TilePlan.of(source.shape, scale, tile, overlap, step=step, margin=margin)
         if len(plan.grid) == 1:
             return None
-        plan = replace(plan, statistics=self._statistics(source))
+        plan = replace(plan, statistics=statistics or self._statistics(source), cell_diameter=diameter)
         if inferencer.tile is None and len(plan.grid) >= MANY_TILES:
             return self._with_overlap_by_cells(source, plan)
         return plan
@@ -189,6 +197,8 @@ class LargeImages:
         more = {}
         if plan.norm_statistics is not None:
             more["norm_statistics"] = plan.norm_statistics.part(*box)
+        if plan.cell_diameter is not None:
+            more["cell_diameter"] = plan.cell_diameter
         return self.inferencer.prepare(Region(source, box), more=more, tiles=False)
 
     def _run(self, plan: TilePlan, tile: Tile, prepared: Prepared) -> TileResult:
@@ -199,22 +209,33 @@ class LargeImages:
         cells = TileCells.of(tile, masks, found.instances.scores, found.instances.labels, plan.margin)
         return TileResult(cells, found.maps)
 
-    def _scale(self, source: ImageSource) -> float | None:
+    def _find_diameter(self, source: ImageSource, finder: DiameterFinder, statistics: dict | None) -> float:
+        """How large the cells in the middle of an image are, pixels of the file."""
+        box = middle(source.shape, (finder.reach, finder.reach))
+        more = {}
+        if statistics is not None:
+            more["norm_statistics"] = NormStatistics.from_dict(statistics).part(*box)
+        image = self.inferencer.prepare(Region(source, box), more=more, tiles=False).item["inputs"]
+        return finder.known(self.inferencer.find_diameter(image), source.path or source.name)
+
+    def _scale(self, source: ImageSource, diameter: float | None) -> float | None:
         """Pixels of the network per pixel of the file; None: it differs between images or parts of them.
+
+        ``diameter``: of the cells, as far as a step scales by it.
 
         Raises:
             CellMMError: the scale is not one of training.
         """
-        key = source.pixel_size, source.num_channels
+        key = source.pixel_size, source.num_channels, diameter
         if key not in self._scales:
-            self._scales[key] = self._measure_scale(source)
+            self._scales[key] = self._measure_scale(source, diameter)
         return self._scales[key]
 
-    def _measure_scale(self, source: ImageSource) -> float | None:
-        scales = []
+    def _measure_scale(self, source: ImageSource, diameter: float | None) -> float | None:
+        scales, more = [], {} if diameter is None else dict(cell_diameter=diameter)
         for shape in PROBES:
             blank = _Blank(source, shape)
-            item = self.inferencer.prepare(blank, tiles=False).item
+            item = self.inferencer.prepare(blank, more=more, tiles=False).item
             sample = item["data_samples"]
             matrix = np.asarray(sample.get("to_original", np.eye(3)), np.float64)
             ends = matrix @ np.array([[-0.5, -0.5, 1], [*(np.array(sample.img_shape)[::-1] - 0.5), 1]]).T
@@ -226,7 +247,7 @@ class LargeImages:
         scale = float(np.median(scales))
         if max(scales) - min(scales) > scale * 2 / min(min(PROBES)):
             return None
-        if self.inferencer.checks_scale:
+        if self.inferencer.checks_scale and diameter is None:
             sample.set_metainfo(dict(img_path=str(source.path or source.name)))  # what the error names
             self.inferencer.trained_on.check_scale(sample, item["inputs"].shape[-2:])
         return scale

@@ -23,6 +23,7 @@ class TilePlan:
         step: tiles and windows start at multiples of it.
         margin: pixels at the inner borders of a tile in which the model draws no mask.
         statistics: ``NormStatistics.to_dict`` of the whole image; None: no step needs them.
+        cell_diameter: of the cells, pixels of the file, for RescaleToDiameter; None: no step needs it.
     """
 
     shape: tuple[int, int]
@@ -31,6 +32,7 @@ class TilePlan:
     step: int
     margin: int
     statistics: dict | None = None
+    cell_diameter: float | None = None
 
     @classmethod
     def of(

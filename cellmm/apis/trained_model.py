@@ -21,6 +21,7 @@ from cellmm.errors import CellMMError
 from cellmm.io.coco_categories import category_ids
 from cellmm.plugins import load_plugins
 from cellmm.registry import MODELS, TRANSFORMS
+from cellmm.zoo import resolve_model
 
 
 @dataclass(frozen=True)
@@ -45,13 +46,18 @@ class TrainedModel:
 
 
 def load_trained(
-    config: str | Path | Config, checkpoint: str | Path, device: str = "auto", cfg_options: dict | None = None
+    config: str | Path | Config,
+    checkpoint: str | Path | None = None,
+    device: str = "auto",
+    cfg_options: dict | None = None,
 ) -> TrainedModel:
     """Build the model of a config and load its weights; see CellInferencer for the arguments.
 
     Raises:
         CellMMError: an absent or damaged file, weights of another model, a device that does not exist.
     """
+    if checkpoint is None:
+        config, checkpoint = resolve_model(config)
     cfg = _load(config, cfg_options)
     dataset = (cfg.get("test_dataloader") or {}).get("dataset", {})
     if "model" not in cfg or "pipeline" not in dataset:

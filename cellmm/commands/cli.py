@@ -13,6 +13,7 @@ COMMANDS = {
     "train": ("cellmm.commands.train", "train a model from a config file"),
     "test": ("cellmm.commands.test", "score a checkpoint on annotated images"),
     "predict": ("cellmm.commands.predict", "find the cells in images and folders of images"),
+    "models": ("cellmm.commands.models", "list the models that need no training"),
     "tiles": ("cellmm.commands.tiles", "predict large images and folders in pieces, on many machines"),
     "track": ("cellmm.commands.track", "follow cells through films, on results of predict"),
     "config": ("cellmm.commands.config", "print a config with its bases and check it"),

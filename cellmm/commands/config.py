@@ -14,6 +14,7 @@ from mmengine.config import Config, DictAction
 
 from cellmm.config.check import check_config
 from cellmm.config.load import load_config
+from cellmm.config.names import config_names, find_config
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -21,18 +22,28 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         prog="cellmm config", description="Print a config with its bases, what it changes, and check it."
     )
     parser.add_argument(
-        "config", help="a Python config file; it is run as code: only use files that you trust"
+        "config",
+        nargs="?",
+        help="a Python config file, or the name of a config of cellmm; it is run as code: only use files "
+        "that you trust",
     )
+    parser.add_argument("--list", action="store_true", help="name the configs of cellmm, and end")
     parser.add_argument("--diff", action="store_true", help="only the difference from the bases")
     parser.add_argument(
         "--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help="change values of the config"
     )
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.config is None and not args.list:
+        parser.error("give a config, or --list")
+    return args
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Print to stdout, then check; raises CellMMError where the config cannot be used."""
     args = parse_args(argv)
+    if args.list:
+        _write("".join(f"{name}\n" for name in config_names()))
+        return
     logging.disable(logging.INFO)  # mmengine logs to stdout, which is for the config alone
     try:
         cfg = load_config(args.config, args.cfg_options)
@@ -58,6 +69,7 @@ def _write(text: str) -> None:
 
 def load_bases(path: str | Path) -> tuple[list[str], dict]:
     """The names of a config's ``_base_`` files, and the config that they give without its own lines."""
+    path = find_config(path)
     names = Config._get_base_files(str(path))
     if not names:
         return [], {}

@@ -8,6 +8,7 @@ from typing import Any
 from mmengine.config import DictAction
 
 from cellmm.errors import CellMMError
+from cellmm.zoo import resolve_model
 
 OVERLAYS = "png"
 DEFAULT = f"coco,{OVERLAYS}"
@@ -22,8 +23,12 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help="image files, folders of them, patterns such as 'day*/*.tif', COCO json files, and '-' for a "
         "list on the standard input",
     )
-    parser.add_argument("--config", required=True, help="the config that the model was trained with")
-    parser.add_argument("--checkpoint", required=True, help="a .pth file that training wrote")
+    parser.add_argument(
+        "--model",
+        help="a model that comes with cellmm (`cellmm models` lists them), or the folder of a training",
+    )
+    parser.add_argument("--config", help="in place of --model: the config that the model was trained with")
+    parser.add_argument("--checkpoint", help="a .pth file that training wrote; default: that of --model")
     parser.add_argument("--out", required=True, type=Path, help="folder for the results")
     parser.add_argument(
         "--save",
@@ -49,7 +54,23 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help="change values of the config"
     )
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    _choose_model(args)
+    return args
+
+
+def _choose_model(args: argparse.Namespace) -> None:
+    """Set ``config`` and ``checkpoint`` by ``--model``.
+
+    Raises:
+        CellMMError: too many or too few of the three options are given, or there is no such model.
+    """
+    if (args.model is None) == (args.config is None):
+        raise CellMMError("give --model NAME (`cellmm models` lists them), or --config and --checkpoint")
+    if args.model is not None:
+        args.config, args.checkpoint = map(str, resolve_model(args.model, args.checkpoint))
+    elif args.checkpoint is None:
+        raise CellMMError(f"--config {args.config}: give its weights as --checkpoint")
 
 
 def _add_machine(parser: argparse.ArgumentParser) -> None:

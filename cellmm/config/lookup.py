@@ -6,13 +6,23 @@ from typing import Any
 
 from mmengine.registry import WEIGHT_INITIALIZERS, Registry
 
-from cellmm.datasets.transforms.albumentations import A
+from cellmm.datasets.transforms.albumentations import library
 from cellmm.registry import ALL
 
-ALBUMENTATIONS = Registry("albumentations")
-for _name, _cls in inspect.getmembers(A, inspect.isclass):
-    if issubclass(_cls, A.BasicTransform):  # those that hold others cannot be built from dicts
-        ALBUMENTATIONS.register_module(name=_name, module=_cls)
+
+class _Albumentations(Registry):
+    """The transforms of albumentations, which is imported when one is looked for."""
+
+    def import_from_location(self) -> None:
+        if self.module_dict:
+            return
+        A = library()
+        for name, cls in inspect.getmembers(A, inspect.isclass):
+            if issubclass(cls, A.BasicTransform):  # those that hold others cannot be built from dicts
+                self.register_module(name=name, module=cls)
+
+
+ALBUMENTATIONS = _Albumentations("albumentations")
 REGISTRIES = {**ALL, "WEIGHT_INITIALIZERS": WEIGHT_INITIALIZERS, "ALBUMENTATIONS": ALBUMENTATIONS}
 
 

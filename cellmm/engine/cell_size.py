@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from cellmm.datasets.transforms import Rescale, RescaleToPixelSize, Resize, ResizeTo
+from cellmm.datasets.transforms import Rescale, RescaleToDiameter, RescaleToPixelSize, Resize, ResizeTo
 from cellmm.engine.trained_on import TrainedOn
 from cellmm.errors import CellMMError
 from cellmm.structures import CellSample
@@ -35,7 +35,7 @@ def rescale_to_diameter(
     that of the image.
 
     Args:
-        steps: of a pipeline, after LoadImage.
+        steps: of a pipeline, after LoadImage. RescaleToDiameter among them is left to scale the images.
 
     Returns:
         The changed steps, and a line that says what was replaced.
@@ -45,6 +45,12 @@ def rescale_to_diameter(
     """
     if not 0 < diameter < float("inf"):
         raise CellMMError(f"diameter is {diameter}: give the pixels that a cell is across, above 0")
+    own = next((step for step in steps if isinstance(step, RescaleToDiameter)), None)
+    if own is not None:
+        return list(steps), (
+            f"diameter {diameter:g}: the network takes cells of {own.diameter:g} px across, so images are "
+            f"scaled by {own.diameter / diameter:.3g}"
+        )
     if seen is None or seen.diameter is None:
         raise CellMMError(
             f"diameter is {diameter:g}, but the checkpoint does not state the diameter of the cells in "

@@ -13,6 +13,7 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 
+from cellmm.config.names import find_config
 from cellmm.engine.checkpoints import load_checkpoint
 from cellmm.errors import CellMMError
 from cellmm.io.files import UNFINISHED, put_away
@@ -32,7 +33,7 @@ _locks: dict[Path, IO] = {}  # held by this process
 
 def default_work_dir(config: str | Path) -> str:
     """work_dirs/<folder of the config>/<config>: configs of several models have the same name."""
-    path = Path(config)
+    path = find_config(config)
     return str(Path("work_dirs", path.parent.name, path.stem))
 
 

@@ -1,7 +1,10 @@
 """Makes one batch on the model's device of a list of images."""
 
+from collections.abc import Sequence
+
 import torch
 from mmengine.model import BaseDataPreprocessor
+from torch import Tensor
 from torch.nn import functional as F
 
 from cellmm.checks import check_whole
@@ -42,14 +45,14 @@ class CellDataPreprocessor(BaseDataPreprocessor):
                     "model.data_preprocessor.in_channels"
                 )
         data = self.cast_data(data)
-        height = max(image.shape[-2] for image in data["inputs"])
-        width = max(image.shape[-1] for image in data["inputs"])
+        return dict(inputs=self.pad(data["inputs"]), data_samples=data.get("data_samples"))
+
+    def pad(self, images: Sequence[Tensor]) -> Tensor:
+        """Images (C, h, w) as one batch (B, C, H, W)."""
+        height = max(image.shape[-2] for image in images)
+        width = max(image.shape[-1] for image in images)
         height += -height % self.divisor
         width += -width % self.divisor
-        batch = torch.stack(
-            [
-                F.pad(image, (0, width - image.shape[-1], 0, height - image.shape[-2]))
-                for image in data["inputs"]
-            ]
+        return torch.stack(
+            [F.pad(image, (0, width - image.shape[-1], 0, height - image.shape[-2])) for image in images]
         )
-        return dict(inputs=batch, data_samples=data.get("data_samples"))

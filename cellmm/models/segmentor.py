@@ -13,6 +13,7 @@ from mmengine.model import BaseModel
 from torch import Tensor, nn
 
 from cellmm.errors import CellMMError
+from cellmm.models.cell_size import scale_to_diameter
 from cellmm.models.derive import argument_of, build_derived, from_specs
 from cellmm.models.encoders.base import divisor, out_specs
 from cellmm.models.feature_spec import FeatureSpec
@@ -77,6 +78,9 @@ class CellSegmentor(BaseModel):
             (autocast), faster on processors that compute in it and slower on others; scores differ by about a
             hundredth. None: as the weights are.
         postprocess: config of what finds instances in the maps of an image, such as SeededWatershed.
+        cell_size: config of what finds how large the cells of an image are, such as DiameterFinder. An image
+            whose sample has no ``cell_diameter`` is then scaled before it is predicted, as RescaleToDiameter
+            would do.
 
     Attributes:
         tile_step: tiles start at multiples of this many pixels: of the encoder's divisor and of its strides.
@@ -94,6 +98,7 @@ class CellSegmentor(BaseModel):
         tile: int | None = None,
         tile_overlap: int = 0,
         postprocess: dict | None = None,
+        cell_size: dict | None = None,
         activation_checkpointing: Sequence[str] = (),
         inference_dtype: str | None = None,
         init_cfg: dict | None = None,
@@ -135,6 +140,7 @@ class CellSegmentor(BaseModel):
             for target, name in self.map_heads.items()
         }
         self.postprocess = None if postprocess is None else TASK_UTILS.build(postprocess)
+        self.cell_size = None if cell_size is None else TASK_UTILS.build(cell_size)
         self.instance_head = self._check_instance_head(instance_head)
         self.tile_step = math.lcm(divisor(encoder), *(spec.stride for spec in specs))
         self.margin = 0 if self.instance_head is None else self._out_spec(self.instance_head).origin
@@ -221,7 +227,32 @@ class CellSegmentor(BaseModel):
             return contextlib.nullcontext()
         return torch.autocast(device, getattr(torch, self.inference_dtype))
 
+    @torch.no_grad()
+    def find_diameter(self, image: Tensor) -> float | None:
+        """How large the cells of a normalised image (C, H, W) are, in its pixels; None: no cell is found.
+
+        Raises:
+            AttributeError: the model has no ``cell_size``.
+        """
+        image = image[None].to(next(self.parameters()).device)
+
+        def look(part: Tensor) -> PredictedInstances:
+            padded = self.data_preprocessor.pad([part[0]])
+            sample = CellSample(metainfo=dict(img_shape=tuple(part.shape[-2:])))
+            if self.postprocess is not None:
+                maps = self._maps(self.extract(padded), padded.shape[-2:])
+                own = {target: probs[0] for target, probs in maps.items()}
+                return self._from_maps(without_padding(own, self.map_strides, sample.img_shape))
+            return self._instances(self.extract(padded), [sample])[0].on_image(sample)
+
+        with self._precision(image.device.type):
+            return self.cell_size.find(image, look)
+
     def _predict(self, inputs: Tensor, samples: list[CellSample]) -> list[CellSample]:
+        if self.cell_size is not None and any("cell_diameter" not in sample for sample in samples):
+            for image, sample in zip(inputs, samples, strict=True):
+                self._predict(self._scaled(image, sample), [sample])
+            return samples
         shape = inputs.shape[-2:]
         if self.tile is not None and max(shape) > self.tile:
             for image, sample in zip(inputs.split(1), samples, strict=True):
@@ -235,6 +266,15 @@ class CellSegmentor(BaseModel):
             for sample, found in zip(samples, self._instances(features, samples), strict=True):
                 self._write_instances(found, sample)
         return samples
+
+    def _scaled(self, image: Tensor, sample: CellSample) -> Tensor:
+        """An image (C, H, W) of a batch at the scale that the network knows: (1, C, h, w)."""
+        height, width = sample.img_shape
+        image = image[:, :height, :width]
+        if "cell_diameter" not in sample:
+            found = self.cell_size.known(self.find_diameter(image), sample.get("img_path"))
+            image = scale_to_diameter(image, sample, found, self.cell_size.diameter)
+        return self.data_preprocessor.pad([image])
 
     def _predict_tiles(self, image: Tensor, sample: CellSample) -> None:
         """One image (1, C, H, W), one tile after the other in the network."""

@@ -22,8 +22,9 @@ class CellSample(BaseDataElement):
     - ``pred_semantic``: BaseDataElement with one float32 CPU tensor (h, w) of probabilities per map, in the
       original frame (``ori_shape``).
     - metainfo: ``img_id``, ``img_path``, ``img_shape``, ``ori_shape``, ``to_original``, ``draw``;
-      ``pixel_size``, (y, x) in micrometres or None, ``model_pixel_size``, that of RescaleToPixelSize, and
-      ``read_options``, which part of the file the image is.
+      ``pixel_size``, (y, x) in micrometres or None, ``model_pixel_size``, that of RescaleToPixelSize,
+      ``cell_diameter``, that of the cells before RescaleToDiameter, and ``read_options``, which part of the
+      file the image is.
     """
 
     def gt_masks(self, stride: int = 1, shape: tuple[int, int] | None = None) -> Tensor:

@@ -6,9 +6,9 @@ _base_ = [
     "../_base_/schedules/cpu.py",
 ]
 max_iters = 4500
-diameter = 20
 model = dict(
     data_preprocessor=dict(in_channels=3),
+    cell_size=dict(type="DiameterFinder", diameter=_base_.diameter),
     # nuclei are small at this scale: one level less, wider where it costs little
     encoder=dict(widths=(24, 48, 80, 128, 160)),
     decoder=dict(widths=(32, 48, 80, 128)),
@@ -27,7 +27,7 @@ train_pipeline = [
     dict(type="LoadCells", cache=True),
     _base_.normalize,
     # the size is not known exactly when predicting, and nuclei of an image differ
-    dict(type="RescaleToDiameter", diameter=diameter, scale=(0.55, 1.8)),
+    dict(type="RescaleToDiameter", diameter=_base_.diameter, scale=(0.55, 1.8)),
     dict(
         type="RandomWarp",
         size=(160, 160),
@@ -37,9 +37,17 @@ train_pipeline = [
         elastic_magnitude=1.0,
         min_area=20,
     ),
-    dict(type="PhotoMetricDistortion", brightness_delta=16, contrast_range=(0.7, 1.4), hue_delta=12),
-    dict(type="RandomIntensity", gamma=0.3, blur=1.0, noise=0.05, invert=0.15),
-    dict(type="ReferencePoints", kind="inside", stride=2),
+    dict(
+        type="RandomIntensity",
+        brightness=0.1,
+        contrast=0.3,
+        gamma=0.5,
+        blur=1.0,
+        noise=0.05,
+        invert=0.1,
+    ),
+    # border=0: nuclei at the edge of an image count too
+    dict(type="ReferencePoints", kind="inside", stride=2, border=0),
     dict(type="DiskTargets", radius=3, disk_weight=8.0, between_reach=3),
     dict(type="PackCellInputs"),
 ]

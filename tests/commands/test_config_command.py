@@ -74,7 +74,8 @@ def test_a_wrong_config_is_printed_and_refused(capsys):
 
 def test_a_missing_config_is_one_line(capsys):
     assert cellmm(["config", "nowhere.py"]) == 1
-    assert capsys.readouterr().err == "cellmm config: nowhere.py: no such config file\n"
+    cure = "`cellmm config --list` names those of cellmm"
+    assert capsys.readouterr().err == f"cellmm config: nowhere.py: no such config file; {cure}\n"
 
 
 def test_a_reader_that_goes_away_is_no_error():

@@ -103,7 +103,8 @@ def test_a_bad_checkpoint_is_one_line(trained, capsys, tmp_path, what):
 
 def test_a_missing_config_is_one_line(capsys):
     assert cellmm(["train", "nowhere.py"]) == 1
-    assert capsys.readouterr().err == "cellmm train: nowhere.py: no such config file\n"
+    cure = "`cellmm config --list` names those of cellmm"
+    assert capsys.readouterr().err == f"cellmm train: nowhere.py: no such config file; {cure}\n"
 
 
 def test_a_launcher_that_did_not_launch_is_one_line(trained, capsys, monkeypatch):

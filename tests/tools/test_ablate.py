@@ -151,12 +151,16 @@ def test_a_failing_run_does_not_stop_the_others(tool, config, tmp_path, capsys):
     assert tool.main([str(grid), "--work-dir", str(tmp_path / "work")], execute) == 1
     out = capsys.readouterr().out
     assert ran == ["train"]
-    assert "first seed 0 failed: no.py: no such config file\n" in out
+    assert (
+        "first seed 0 failed: no.py: no such config file; `cellmm config --list` names those of cellmm\n"
+        in out
+    )
     assert "second seed 0 failed: ValueError: the loss is lost (" in out
     assert "again seed 0 failed: second has no weights at the end, iter_2.pth\n" in out
     assert "tables.md; 3 failed, see above" in out
     assert (
-        "first: 0 of 1 done; failed: no.py: no such config file." in (tmp_path / "work/tables.md").read_text()
+        "first: 0 of 1 done; failed: no.py: no such config file; `cellmm config --list` names those of "
+        "cellmm." in (tmp_path / "work/tables.md").read_text()
     )
     assert tool.main([str(grid), "--work-dir", str(tmp_path / "work"), "--list"]) == 0
     assert f"again  {config} (weights of second)  seeds: 0 begun" in capsys.readouterr().out

@@ -4,8 +4,10 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from torch import Tensor
 
 from cellmm import __version__
 from cellmm.engine.checkpoints import load_checkpoint, save_weights, sha256
@@ -13,12 +15,18 @@ from cellmm.errors import CellMMError
 from cellmm.io.files import atomic_path
 
 
-def publish(source: Path, out: Path, force: bool = False) -> Path:
+def publish(source: Path, out: Path, force: bool = False, half: bool = False) -> Path:
     """Write ``out`` (.pth or .safetensors) and ``<out>.json``; returns the path of the json.
 
     The weights are those that testing uses: the averaged ones where training averaged them. The json holds
     ``file``, ``sha256``, ``config`` (its name), ``config_text``, ``classes``, ``iter``, ``cellmm_version``
     and ``metrics`` (see ``read_metrics``), null if unknown.
+
+    Args:
+        half: write numbers in half precision (float16), in half of the space.
+
+    Raises:
+        CellMMError: a file exists, or a number is too large for half precision.
     """
     if out.suffix not in (".pth", ".safetensors"):
         raise CellMMError(f"{out}: name the file *.pth or *.safetensors")
@@ -35,7 +43,8 @@ def publish(source: Path, out: Path, force: bool = False) -> Path:
         kept["dataset_meta"]["category_ids"] = list(trained["category_ids"])
     kept |= {key: meta[key] for key in ("iter", "trained_on") if key in meta}
     about.unlink(missing_ok=True)  # it is of the file that is replaced
-    save_weights(out, checkpoint["state_dict"], kept)
+    weights = checkpoint["state_dict"]
+    save_weights(out, halved(weights, source) if half else weights, kept)
     text = dict(
         file=out.name,
         sha256=sha256(out),
@@ -49,6 +58,14 @@ def publish(source: Path, out: Path, force: bool = False) -> Path:
     with atomic_path(about) as tmp:
         tmp.write_text(json.dumps(text, indent=2) + "\n", encoding="utf-8")
     return about
+
+
+def halved(weights: Mapping[str, Tensor], source: Path) -> dict[str, Tensor]:
+    """Numbers with fractions as float16."""
+    small = {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}
+    if large := [name for name, value in small.items() if not value.isfinite().all()]:
+        raise CellMMError(f"{source}: numbers too large for half precision in {large[0]}; leave out --half")
+    return small
 
 
 def read_metrics(source: Path) -> dict | None:
@@ -72,13 +89,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("source", type=Path, metavar="IN", help="a checkpoint that training wrote")
     parser.add_argument("out", type=Path, metavar="OUT", help="a new .pth file")
     parser.add_argument("--safetensors", action="store_true", help="write OUT as .safetensors instead")
+    parser.add_argument("--half", action="store_true", help="half precision: a file of half the size")
     parser.add_argument("--force", action="store_true", help="replace OUT where it exists")
     args = parser.parse_args(argv)
     out = args.out
     if args.safetensors and out.suffix != ".safetensors":
         out = Path(f"{str(out).removesuffix('.pth')}.safetensors")
     try:
-        about = publish(args.source, out, args.force)
+        about = publish(args.source, out, args.force, args.half)
     except CellMMError as error:
         print(f"publish_model: {error}", file=sys.stderr)
         return 1

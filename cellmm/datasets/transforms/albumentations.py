@@ -1,7 +1,10 @@
 """Albumentations' transforms, applied to the image once and to the stack of layers once."""
 
+import importlib
 import os
 from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -16,11 +19,14 @@ from cellmm.datasets.transforms.moving_cells import (
 from cellmm.errors import CellMMError
 from cellmm.registry import TRANSFORMS
 
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # or importing it asks the network for a version
-import albumentations as A  # noqa: E402
-
 # transforms that keep every pixel of an image
 WHOLE = ("D4", "HorizontalFlip", "RandomRotate90", "SquareSymmetry", "Transpose", "VerticalFlip")
+
+
+def library() -> ModuleType:
+    """The module ``albumentations``, imported on first use: predicting does without, and starts faster."""
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # or importing it asks the network for a version
+    return importlib.import_module("albumentations")
 
 
 @TRANSFORMS.register_module()
@@ -43,6 +49,7 @@ class Albumentations(BaseTransform):
     moves_pixels = True
 
     def __init__(self, *, transforms: Sequence[dict], min_area: int = 1) -> None:
+        A = library()
         parts = [_build(config) for config in transforms]
         self.clips = [type(part).__name__ for part in parts if isinstance(part, A.ImageOnlyTransform)]
         self.compose = A.Compose(parts)
@@ -73,7 +80,7 @@ class Albumentations(BaseTransform):
         masks = {} if cells is None else dict(masks=pack_layers(cells))
         try:
             warped = self.compose(image=np.ascontiguousarray(image), **masks)
-        except A.augmentations.crops.transforms.CropSizeError as error:
+        except library().augmentations.crops.transforms.CropSizeError as error:
             raise CellMMError(
                 f"{results.get('img_path')}: {error}; take a smaller crop, or pad the image before it"
             ) from error
@@ -85,11 +92,12 @@ class Albumentations(BaseTransform):
         return results
 
 
-def _build(config: dict) -> A.BasicTransform:
+def _build(config: dict) -> Any:
     config = dict(config)
     name = config.pop("type")
     if config.get("border_mode", 0) != 0:
         raise ValueError(f"{name}: border_mode must be 0 (constant), a mirrored border shows cells twice")
+    A = library()
     if not hasattr(A, name):
         raise ValueError(f"albumentations {A.__version__} has no transform {name!r}")
     return getattr(A, name)(**config)

@@ -1,12 +1,12 @@
 """Images whose cells are alike in size."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from mmcv.transforms import BaseTransform
 
 from cellmm.datasets.transforms.geometry import resize
-from cellmm.errors import CellMMError
 from cellmm.registry import TRANSFORMS
 
 LARGEST = 8.0  # times as large, at most
@@ -14,24 +14,23 @@ LARGEST = 8.0  # times as large, at most
 
 @TRANSFORMS.register_module()
 class RescaleToDiameter(BaseTransform):
-    """Scale an annotated image so that its cells are ``diameter`` pixels across, times a random factor.
+    """Scale the image so that its cells are ``diameter`` pixels across, times a random factor.
 
-    The size of the cells is the diameter of a circle as large as the median cell, crowd regions aside, as
-    with the diameter of Cellpose (Stringer et al., 2021). An image without cells is scaled by the random
-    factor alone. For training pipelines: a test would learn from the annotation how large the cells are; there
-    DiameterFinder of the model finds it in the image.
+    How large they are is ``cell_diameter`` of the results, in pixels of the image, which ``cellmm predict``
+    sets where it is known. In training it is that of the annotation: the diameter of a circle as large as the
+    median cell, crowd regions aside (as the diameter of Cellpose; Stringer et al., 2021). Otherwise nothing
+    is scaled: a test must not learn the size from the annotation, so there the model finds it, see
+    DiameterFinder.
 
     Args:
         diameter: pixels.
-        scale: range of the factor, drawn so that halving is as likely as doubling.
-
-    Raises CellMMError in test pipelines.
+        scale: range of the factor, in training only; halving is as likely as doubling.
     """
 
-    reads = ("img", "rng", "gt_layers")
+    reads = ("img", "rng")
+    writes = ("cell_diameter",)
     moves_pixels = True
     removes_cells = True
-    annotation_only = True
 
     def __init__(self, *, diameter: float, scale: Sequence[float] = (1.0, 1.0)) -> None:
         if not 0 < diameter < float("inf"):
@@ -41,18 +40,22 @@ class RescaleToDiameter(BaseTransform):
         self.diameter, self.scale = float(diameter), (float(scale[0]), float(scale[1]))
 
     def transform(self, results: dict) -> dict:
-        if "eval_instances" in results:
-            raise CellMMError(
-                "RescaleToDiameter takes the size of the cells from the annotation, which a test must not: "
-                "leave it out of the test pipeline, and set model.cell_size"
-            )
-        factor = np.exp(results["rng"].uniform(*np.log(self.scale)))
-        areas = results["gt_layers"].areas()
-        if "gt_ignore" in results:
-            areas = areas[~results["gt_ignore"].astype(bool)]
-        if (areas := areas[areas > 0]).size:
-            factor *= self.diameter / (2 * np.sqrt(np.median(areas) / np.pi))
-        shape = results["img"].shape[:2]
+        factor, known = 1.0, results.get("cell_diameter")
+        if known is None and "gt_layers" in results and "eval_instances" not in results:
+            factor = float(np.exp(results["rng"].uniform(*np.log(self.scale))))
+            known = _annotated_diameter(results)
+        if known is not None:
+            factor *= self.diameter / known
+            results["cell_diameter"] = known
         factor = min(factor, LARGEST)
-        new = tuple(max(1, round(side * factor)) for side in shape)
+        new = tuple(max(1, round(side * factor)) for side in results["img"].shape[:2])
         return resize(results, new, step=type(self).__name__)
+
+
+def _annotated_diameter(results: dict) -> float | None:
+    """Of a circle as large as the median cell, pixels; None: there is no cell."""
+    areas = results["gt_layers"].areas()
+    if "gt_ignore" in results:
+        areas = areas[~results["gt_ignore"].astype(bool)]
+    areas = areas[areas > 0]
+    return 2 * math.sqrt(float(np.median(areas)) / math.pi) if areas.size else None

@@ -20,6 +20,7 @@ META_KEYS = (
     "to_original",
     "pixel_size",
     "model_pixel_size",
+    "cell_diameter",
     "read_options",
     "draw",
 )

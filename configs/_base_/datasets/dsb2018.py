@@ -1,12 +1,15 @@
-# Nuclei of the Data Science Bowl 2018 (Caicedo et al., 2019; CC0): fluorescence, H&E and brightfield. Put them
-# into data/dsb2018 or set CELLMM_DATA to the folder that holds dsb2018/: images/ and instances_{train,val,test}.json.
+# Nuclei of the Data Science Bowl 2018 (Caicedo et al., 2019; CC0): fluorescence, H&E and brightfield. Put
+# images/ and instances_{train,val,test}.json into data/dsb2018, or set CELLMM_DATA to the folder that holds
+# dsb2018/.
 data_root = "{{$CELLMM_DATA:data}}/dsb2018"
 load = dict(type="LoadImage", color="rgb")  # grey images as three equal channels
+diameter = 20  # of the median nucleus where it reaches the network, pixels
 normalize = dict(type="Normalize", mode="percentile")
 test_pipeline = [
     load,
     dict(type="LoadCells", keep_original=True),
     normalize,
+    dict(type="RescaleToDiameter", diameter=diameter),
     dict(type="PackCellInputs"),
 ]
 dataset = dict(type="CellCocoDataset", data_root=data_root, img_dir="images")

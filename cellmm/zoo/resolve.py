@@ -1,0 +1,57 @@
+"""From what a user gives as a model to a config and weights."""
+
+import difflib
+import re
+from pathlib import Path
+
+from cellmm.config.names import find_config
+from cellmm.errors import CellMMError
+from cellmm.zoo.shipped import shipped_models
+
+
+def resolve_model(model: str | Path, checkpoint: str | Path | None = None) -> tuple[Path, Path]:
+    """The config and the weights of a model.
+
+    Args:
+        model: the name of a shipped model; the work dir of a training, whose best checkpoint is taken, else
+            its last; or, with ``checkpoint``, a config or the name of a config of cellmm.
+        checkpoint: the weights, in place of those that belong to ``model``.
+
+    Raises:
+        CellMMError: there is no such model, or no weights go with it.
+    """
+    shipped = shipped_models()
+    if str(model) in shipped:
+        known = shipped[str(model)]
+        return find_config(known.config), Path(checkpoint or known.weights)
+    if Path(model).is_dir():
+        return _of_work_dir(Path(model), checkpoint)
+    if checkpoint is not None:
+        return find_config(model), Path(checkpoint)
+    near = difflib.get_close_matches(str(model), shipped, 1, 0.6)
+    hint = f"did you mean {near[0]}?" if near else f"cellmm has {', '.join(shipped)}"
+    if Path(model).suffix in (".pth", ".safetensors"):
+        hint = "these are weights: give --config too, and this file as --checkpoint"
+    elif Path(model).is_file():
+        hint = "this is a config: give its weights as --checkpoint"
+    raise CellMMError(f"{model}: no such model and no folder of a training; {hint}")
+
+
+def _of_work_dir(folder: Path, checkpoint: str | Path | None) -> tuple[Path, Path]:
+    configs = sorted(folder.glob("*.py"), key=lambda path: path.stat().st_mtime)
+    if not configs:
+        raise CellMMError(f"{folder}: no config in it, as a training writes; give the folder of a training")
+    if checkpoint is None:
+        checkpoint = _best(folder)
+    return configs[-1], Path(checkpoint)
+
+
+def _best(folder: Path) -> Path:
+    """The checkpoint of the best score, else of the most iterations."""
+    numbered = {path: re.findall(r"\d+", path.stem) for path in folder.glob("*.pth")}
+    paths = [path for path, numbers in numbered.items() if numbers]
+    best = [path for path in paths if path.name.startswith("best_")]
+    last = [path for path in paths if re.fullmatch(r"(iter|epoch)_\d+", path.stem)]
+    if not (best or last):
+        raise CellMMError(f"{folder}: no checkpoint in it yet; wait for the first one, or give --checkpoint")
+    return max(best or last, key=lambda path: int(numbered[path][-1]))
