@@ -11,6 +11,7 @@ from cellmm.errors import CellMMError
 from cellmm.io.annotations.base import AnnotatedCell, ImageAnnotation
 from cellmm.io.coco_segmentations import short
 from cellmm.io.memory import MAX_VALUES
+from cellmm.messages import name_some
 
 MAX_COORDINATE = 2**20  # px, beyond any image
 TOO_FEW = "outlines without an area"
@@ -102,12 +103,15 @@ def checked_cells(
     """What a reader returns.
 
     Raises:
-        CellMMError: no image has a cell, although the file holds something else, such as boxes.
+        CellMMError: no image has a cell, although the file holds something else, or an image has boxes only:
+            it would count as an image without cells.
     """
     left_out = sum((image.left_out for image in images), Counter[str]())
     if left_out and not any(image.cells for image in images):
         counts = ", ".join(f"{number} {what}" for what, number in left_out.items())
         raise CellMMError(f"{path} holds no area of a cell, just {counts}; {cure}")
+    if boxed := [image.image for image in images if image.left_out[BOXES] and not image.cells]:
+        raise CellMMError(f"{path}: images with boxes only, {name_some(boxed)}; {cure}")
     return [image.annotation() for image in images]
 
 

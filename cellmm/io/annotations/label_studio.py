@@ -21,6 +21,7 @@ from cellmm.io.annotations.collected import (
     stated_shape,
 )
 from cellmm.io.annotations.label_studio_brush import decode_brush
+from cellmm.io.annotations.png_masks import decode_png
 from cellmm.io.coco_segmentations import short
 from cellmm.io.file_index import IMAGE_SUFFIXES
 from cellmm.io.json_file import json_keys, read_json
@@ -36,8 +37,8 @@ class LabelStudioReader:
     """Polygons, ellipses and brushes, one region per cell.
 
     Of several annotations of an image, the one marked as ground truth is read, else the first. Predictions
-    of models and skipped tasks are left out. An image whose task was uploaded loses the prefix that Label
-    Studio gave its name.
+    of models and tasks that nobody annotated are left out. An uploaded image loses the
+    prefix that Label Studio gave its name.
     """
 
     title = "Label Studio json"
@@ -54,6 +55,7 @@ class LabelStudioReader:
         if not tasks:
             raise CellMMError(f"{path} holds no task: annotate, and export it again")
         found: dict[str, CollectedCells] = {}
+        bare = 0
         for number, task in enumerate(tasks):
             what = f"task {task.get('id', number)}"
             data = task["data"] if isinstance(task.get("data"), dict) else task
@@ -61,15 +63,24 @@ class LabelStudioReader:
             if (key := what) in found:  # JSON-MIN has an entry for each annotation of a task
                 found[key].leave_out(OTHERS)
                 continue
-            found[key] = cells = CollectedCells(path, image)
+            cells = CollectedCells(path, image)
             results = _chosen(task, cells, what) if data is not task else _small(task)
+            if results is None:
+                bare += 1
+                continue
+            found[key] = cells
             for region in _regions(path, results, what):
                 _read_region(cells, region, what)
+        if not found:
+            raise CellMMError(
+                f"{path}: nobody annotated its {len(tasks)} tasks; annotate, and export it again"
+            )
+        next(iter(found.values())).leave_out("tasks that nobody annotated", bare)
         return checked_cells(path, list(found.values()), CURE)
 
 
-def _chosen(task: dict, cells: CollectedCells, what: str) -> list:
-    """The results of the annotation that counts."""
+def _chosen(task: dict, cells: CollectedCells, what: str) -> list | None:
+    """The results of the annotation that counts, None where there is none: the task is still to be done."""
     annotations = task.get("annotations", task.get("completions", []))
     annotations = dicts(cells.path, annotations, f"annotations of {what}")
     kept = [annotation for annotation in annotations if not annotation.get("was_cancelled")]
@@ -78,11 +89,13 @@ def _chosen(task: dict, cells: CollectedCells, what: str) -> list:
     cells.leave_out("predictions of a model", len(predictions) if isinstance(predictions, list) else 0)
     kept.sort(key=lambda annotation: not annotation.get("ground_truth"))
     cells.leave_out(OTHERS, len(kept[1:]))
-    return kept[0].get("result", []) if kept else []
+    return kept[0].get("result", []) if kept else None
 
 
-def _small(task: dict) -> list[dict]:
-    """The regions of JSON-MIN, which has a list for each tag with regions, as results without their frame."""
+def _small(task: dict) -> list[dict] | None:
+    """The regions of JSON-MIN, which has a list for each tag with regions; None: the task is to be done."""
+    if not {"annotation_id", "annotator"} & task.keys():
+        return None
     lists = [value for value in task.values() if isinstance(value, list)]
     return [
         {"value": region, **{key: region.get(key) for key in ("original_width", "original_height")}}
@@ -125,7 +138,15 @@ def _read_region(cells: CollectedCells, region: dict, what: str) -> None:
     cells.shape = shape
     percent = np.array([shape[1], shape[0]]) / 100
     label = _label(value)
-    if "rle" in value:
+    if "imageDataURL" in value:
+        text = str(value["imageDataURL"]).partition("base64,")[2]
+        pixels = decode_png(text, cells.path, what)
+        if pixels.shape != shape:
+            raise CellMMError(
+                f"{cells.path}: {what} is a bitmask of {pixels.shape}, not {shape}: export it again"
+            )
+        cells.add_pixels(pixels, (0, 0), what, label=label)
+    elif "rle" in value:
         cells.add_pixels(
             decode_brush(value["rle"], shape, f"{cells.path}: {what}"), (0, 0), what, label=label
         )

@@ -24,7 +24,7 @@ def to_rle(cell: AnnotatedCell, shape: tuple[int, int]) -> RLE:
 
     Examples:
         >>> to_rle(AnnotatedCell(rings=[np.array([[1, 0], [3, 0], [3, 1], [1, 1]])]), (2, 3))
-        {'size': [2, 3], 'counts': '2110'}
+        {'size': [2, 3], 'counts': '21100'}
     """
     return cell_runs(cell, shape).to_rles()[0]
 

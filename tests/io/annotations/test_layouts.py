@@ -353,6 +353,27 @@ LABEL_STUDIO = [
         },
     ),
     Row(
+        "label studio: a bitmask, a task to be done",
+        "Label Studio json",
+        p.as_json(
+            "a.json",
+            [
+                p.task(id=4, annotations=[]),
+                p.task(
+                    p.region(
+                        dict(
+                            imageDataURL=f"data:image/png;base64,{p.png_text(HOLED)}", bitmasklabels=["cell"]
+                        )
+                    )
+                ),
+            ],
+        ),
+        [HOLED],
+        ["cell"],
+        image=LS_IMAGE,
+        left_out={"tasks that nobody annotated": 1},
+    ),
+    Row(
         "label studio: JSON-MIN, two annotators",
         "Label Studio json",
         p.as_json(
@@ -875,6 +896,24 @@ REFUSED = [
         "Label Studio json",
         p.as_json("a.json", [p.task(changed(LS_ELL, image_rotation=90))]),
         "turned by 90 degrees; turn the image itself",
+    ),
+    Refused(
+        "label studio: nothing annotated",
+        "Label Studio json",
+        p.as_json("a.json", [p.task(annotations=[])]),
+        "nobody annotated its 1 tasks; annotate",
+    ),
+    Refused(
+        "cvat: an image with boxes only among others",
+        "CVAT for images 1.1",
+        p.text(
+            "a.xml",
+            p.cvat(p.cvat_polygon(ELL)).replace(
+                "</annotations>",
+                f'<image id="1" name="b.png" width="{W}" height="{H}"><box/></image></annotations>',
+            ),
+        ),
+        "images with boxes only, 1: b.png; .*draw polygons",
     ),
     Refused(
         "cvat: only boxes",
