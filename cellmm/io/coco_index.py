@@ -13,6 +13,7 @@ from mmengine.logging import print_log
 from cellmm.errors import CellMMError
 from cellmm.io.coco_segmentations import check_segmentations, instance_rle, short
 from cellmm.io.files import atomic_path
+from cellmm.io.json_file import read_json
 from cellmm.io.memory import MAX_VALUES
 from cellmm.messages import name_some
 
@@ -79,17 +80,7 @@ def _read_kept(path: Path, key: dict) -> dict | None:
 
 
 def _parse(path: Path) -> dict:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        content = json.loads(text or "null")
-    except OSError as error:
-        raise CellMMError(f"{path} cannot be read ({error.strerror}): get the right to read it") from error
-    except UnicodeDecodeError as error:
-        raise CellMMError(f"{path} is not UTF-8 text ({error.reason}): save it as UTF-8") from error
-    except (ValueError, RecursionError) as error:
-        raise CellMMError(f"{path} is not valid json ({error}): copy or export it again") from error
-    if not text:
-        raise CellMMError(f"{path} is empty (0 bytes): copy or export it again")
+    content = read_json(path)
     keys = ("images", "annotations", "categories")
     if not isinstance(content, dict) or (missing := [key for key in keys if key not in content]):
         missing = missing if isinstance(content, dict) else keys

@@ -1,6 +1,7 @@
 """Masks and samples: LabelLayers for ground truth, COCO RLE for predictions and files."""
 
 from cellmm.structures.cell_sample import CellSample
+from cellmm.structures.filled_rings import fill_rings
 from cellmm.structures.label_layers import LabelLayers
 from cellmm.structures.mask_runs import MaskRuns
 from cellmm.structures.original_frame import map_in_original_frame, masks_in_original_frame
@@ -17,6 +18,7 @@ __all__ = [
     "PredictedInstances",
     "assign_layers",
     "cell_borders",
+    "fill_rings",
     "map_in_original_frame",
     "mask_outlines",
     "masks_in_original_frame",

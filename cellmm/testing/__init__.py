@@ -7,6 +7,7 @@ CellMMError of one line that names the rule that is broken.
 >>> check_transform(dict(type="Normalize", mode="divide", divisor=255))
 """
 
+from cellmm.testing.annotation_readers import check_annotation_reader
 from cellmm.testing.component import check_component
 from cellmm.testing.data import check_dataset, check_sampler
 from cellmm.testing.heads import check_head, check_instances, check_postprocess
@@ -20,6 +21,7 @@ from cellmm.testing.transforms import check_transform
 from cellmm.testing.writers import check_writer
 
 __all__ = [
+    "check_annotation_reader",
     "check_component",
     "check_dataset",
     "check_decoder",

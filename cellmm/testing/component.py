@@ -9,6 +9,7 @@ from mmengine.model import BaseModel
 from cellmm.errors import CellMMError
 from cellmm.models.derive import argument_names
 from cellmm.registry import ALL
+from cellmm.testing.annotation_readers import check_annotation_reader
 from cellmm.testing.data import check_dataset, check_sampler
 from cellmm.testing.heads import check_head, check_postprocess
 from cellmm.testing.hooks import check_hook
@@ -27,6 +28,7 @@ BY_REGISTRY: dict[str, Callable[..., None]] = dict(
     METRICS=check_metric,
     HOOKS=check_hook,
     WRITERS=check_writer,
+    ANNOTATION_READERS=check_annotation_reader,
     TRACK_WRITERS=check_track_writer,
 )
 # by the arguments that a call takes, of what TASK_UTILS builds

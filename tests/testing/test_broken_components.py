@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Iterator
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from cellmm import testing
 from cellmm.datasets import DrawSampler, SimulatedDataset
 from cellmm.datasets.transforms import CropRegion, RandomIntensity, ReferencePoints
 from cellmm.errors import CellMMError
+from cellmm.io.annotations import AsapReader
 from cellmm.models import feature_pyramid
 from cellmm.models.losses.weighted_loss import WeightedLoss
 from cellmm.results.writers import CocoWriter
@@ -414,3 +416,54 @@ class CollectsInAnyOrder(CocoWriter):
 def test_formats_of_results(cls, rule):
     with pytest.raises(CellMMError, match=f"^{cls.__name__}: {rule}"):
         testing.check_writer(dict(type=cls))
+
+
+class KnowsEveryFile(AsapReader):
+    def recognises(self, path):
+        return True
+
+
+class ReadsEveryFile(AsapReader):
+    def read(self, path):
+        return []
+
+
+class FailsOnOtherFiles(AsapReader):
+    def read(self, path):
+        return ElementTree.parse(path)
+
+
+class NamesNoFile(AsapReader):
+    def read(self, path):
+        raise CellMMError("it is damaged")
+
+
+class HasAnUpperSuffix(AsapReader):
+    suffixes = (".XML",)
+
+
+class GivesMasks(AsapReader):
+    def read(self, path):
+        return super().read(path)[0].cells
+
+
+@pytest.mark.parametrize(
+    ("cls", "rule"),
+    [
+        (KnowsEveryFile, "recognises must be false for a file .xml of"),
+        (ReadsEveryFile, "a file .xml of b'' must be refused with a CellMMError"),
+        (FailsOnOtherFiles, "reading a file .xml of b'' failed with ParseError"),
+        (NamesNoFile, "the error of a file .xml of b'' must be one line that names the file"),
+        (HasAnUpperSuffix, "suffix '.XML' must start with a dot, in lower case"),
+        (GivesMasks, "read must return a list of ImageAnnotation"),
+    ],
+)
+def test_formats_of_annotations(tmp_path, cls, rule):
+    file = tmp_path / "a.xml"
+    points = "".join(
+        f'<Coordinate Order="{i}" X="{x}" Y="{y}"/>' for i, (x, y) in enumerate([(1, 1), (9, 1), (9, 9)])
+    )
+    file.write_text(f"<ASAP_Annotations><Annotation Type='Polygon'>{points}</Annotation></ASAP_Annotations>")
+    testing.check_annotation_reader(dict(type="AsapReader"), file)
+    with pytest.raises(CellMMError, match=f"^{cls.__name__}: {rule}"):
+        testing.check_annotation_reader(dict(type=cls), file)
