@@ -18,7 +18,7 @@ model = dict(
             sampler=dict(num_gates=10, radius=3),
             windows=dict(size=32),
             # nuclei hardly overlap
-            test_cfg=dict(nms=dict(type="MaskNMS", iou_thr=0.4)),
+            test_cfg=dict(score_thr=0.4, nms=dict(type="MaskNMS", iou_thr=0.4)),
         )
     ),
 )
