@@ -29,7 +29,7 @@ def runner(**values) -> SimpleNamespace:
         iter=0,
         max_iters=1000,
         hooks=[],
-        model=SimpleNamespace(heads=dict(instances=head)),
+        model=SimpleNamespace(heads=dict(instances=head), parameters=lambda: []),
         optim_wrapper=SimpleNamespace(get_lr=lambda: dict(lr=[1e-3, 1e-4])),
         _load_from=None,
         _train_loop=object(),

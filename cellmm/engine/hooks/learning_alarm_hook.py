@@ -13,6 +13,7 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from torch import Tensor
 
 from cellmm.models.heads.base import HeadContract
 from cellmm.registry import HOOKS
@@ -21,7 +22,10 @@ from cellmm.structures import rle as rle_ops
 
 WINDOW = 100  # losses whose median is taken
 FLAT = 0.95  # a loss above this share of the first losses is no progress
+STEPS = 50  # of the optimizer, after which weights must have moved
+STILL = 1e-6  # of their size: weights that moved less are as they were
 WHOLE = 0.9  # a prediction above this share of the image is not a cell
+SAMPLED = 8  # tensors of weights that are compared
 LOOK = "look at the training images with tools/analysis/browse_dataset.py"
 
 
@@ -30,6 +34,7 @@ class LearningAlarmHook(Hook):
     """Warn if nothing is learned, and say what to try. Each warning is given once.
 
     - No cell in ``patience`` successive batches, or in the whole training.
+    - The weights have hardly moved in the first 50 steps of the optimizer, as with a learning rate of 0.
     - The loss of a training from scratch has hardly fallen after ``settle`` iterations (or a fifth of all
       iterations, if that is more), or at the end.
     - Validation finds no cell in any image, or takes each image for one cell; a map is empty or full. The
@@ -41,7 +46,7 @@ class LearningAlarmHook(Hook):
 
     priority = "LOW"
 
-    def __init__(self, patience: int = 100, settle: int = 1000) -> None:
+    def __init__(self, patience: int = 50, settle: int = 1000) -> None:
         if patience < 1 or settle < 2 * WINDOW:
             raise ValueError(f"patience from 1 and settle from {2 * WINDOW}, got {patience} and {settle}")
         self.patience, self.settle = patience, settle
@@ -50,11 +55,17 @@ class LearningAlarmHook(Hook):
         self._first: list[float] = []
         self._last: deque[float] = deque(maxlen=WINDOW)
         self._from_scratch = False
+        self._weights: list[tuple[Tensor, Tensor]] = []  # some that can be trained, and how they began
+        self._look_at = 0  # iteration after which they are compared
         self._found = torch.zeros(4, dtype=torch.long)
         self._latest: dict[str, str] = {}  # what is wrong with the latest validation
 
     def before_train(self, runner: Runner) -> None:
         self._from_scratch = runner.iter == 0 and not runner._load_from
+        trained = [weights for weights in runner.model.parameters() if weights.requires_grad]
+        some = trained[:: max(len(trained) // SAMPLED, 1)]
+        self._weights = [(weights, weights.detach().clone()) for weights in some]
+        self._look_at = runner.iter + STEPS * getattr(runner.optim_wrapper, "_accumulative_counts", 1)
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict | None = None
@@ -66,6 +77,8 @@ class LearningAlarmHook(Hook):
             self._cells_seen |= any(counts)
         if self._without == self.patience:
             self._warn_of_no_cells(self._without)
+        if runner.iter + 1 == self._look_at:
+            self._check_weights(runner)
         if not self._from_scratch or "loss" not in (outputs or {}):
             return
         if len(self._first) < WINDOW:
@@ -85,6 +98,18 @@ class LearningAlarmHook(Hook):
     def _warn_of_no_cells(self, number: int) -> None:
         text = f"no cell in {number} batches one after another: nothing can be learned from them; {LOOK}"
         self._warn("cells", text)
+
+    def _check_weights(self, runner: Runner) -> None:
+        """Those that moved by less than rounding would show in half precision did not learn."""
+        moved = sum(float((now.detach() - before).square().sum()) for now, before in self._weights)
+        size = sum(float(before.square().sum()) for _, before in self._weights)
+        self._weights = []
+        if size and moved <= STILL**2 * size:
+            self._warn(
+                "still",
+                f"the weights are as they were {STEPS} steps ago: nothing is learned; the learning rate is "
+                f"{_rate(runner):.2g}, take one that this optimizer needs, such as 1e-3 with AdamW",
+            )
 
     def _check_loss(self, runner: Runner, number: int) -> None:
         if len(self._first) < WINDOW or len(self._last) < WINDOW:

@@ -1,4 +1,5 @@
-"""Whether labels lie on what their images show: outlines follow the edges of the image."""
+"""Whether labels lie on what their images show: outlines follow the edges of the image, and cells are not
+the holes of what is labelled."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,6 +16,8 @@ NUM_IMAGES, LEAST_IMAGES = 8, 4
 SIDE = 512  # pixels of the middle of an image that is looked at
 REACH = 48  # pixels, the largest shift that is looked for
 COARSE = 12.0  # pixels: what varies more slowly, such as the wall of a well, says nothing
+MOST = 0.5  # of an image that one cell with holes covers where background is labelled
+HOLES = 2  # in it, or more
 NEAR = 2  # pixels that an outline may lie beside its edge
 # standard deviations above chance: of most images at a shift that is believed, of all together where they are
 SHIFTED, CHANCE = 3.0, 3.0
@@ -29,13 +32,15 @@ def check_alignment(dataset: Any) -> None:
     """
     places = [(leaf, i) for leaf in leaves(dataset) if hasattr(leaf, "pipeline") for i in range(len(leaf))]
     chosen = np.unique(np.linspace(0, len(places) - 1, NUM_IMAGES).round().astype(int)) if places else []
-    fits, names, without = [], [], 0
+    fits, names, without, inverted = [], [], 0, []
     for leaf, i in (places[n] for n in chosen):
         results = load(leaf, i)
         if not results or "img" not in results or "gt_layers" not in results:
             return
         layers = results["gt_layers"].layers
         without += not layers.any()
+        if is_inverted(layers):
+            inverted.append(name_of(results))
         if (fit := outline_fit(results["img"], layers)) is not None:
             fits.append(fit)
             names.append(name_of(results))
@@ -44,8 +49,28 @@ def check_alignment(dataset: Any) -> None:
         warn_on_first_rank(
             f"{key}: none of {without} training images that were looked at has a cell; annotate them"
         )
+    if len(inverted) > len(chosen) / 2:
+        warn_on_first_rank(
+            f"{key}: in {len(inverted)} of {len(chosen)} training images that were looked at, such as "
+            f"{inverted[0]}, one label covers more than half of the image and has holes: the background "
+            "seems to be labelled, and the cells to be the holes; was a threshold taken on images of the "
+            "other contrast? Invert the masks and number the cells"
+        )
     if len(fits) >= LEAST_IMAGES and (text := misfit(fits)):
         warn_on_first_rank(f"{key}: in {len(fits)} training images, such as {names[0]}, {text}")
+
+
+def is_inverted(layers: np.ndarray) -> bool:
+    """Whether one label of ``layers`` (L, H, W) covers most of the image and encloses several holes."""
+    for layer in layers:
+        areas = np.bincount(layer.ravel())[1:]
+        if not areas.size or areas.max() <= MOST * layer.size:
+            continue
+        largest = layer == areas.argmax() + 1
+        holes = ndimage.binary_fill_holes(largest) & ~largest
+        if ndimage.label(holes)[1] >= HOLES:
+            return True
+    return False
 
 
 def outline_fit(image: np.ndarray, layers: np.ndarray) -> np.ndarray | None:
