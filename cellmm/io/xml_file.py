@@ -37,7 +37,7 @@ def read_xml(path: Path, tag: str) -> ElementTree.Element:
         _parser(path, start, end, builder.data).Parse(path.read_bytes(), True)
     except OSError as error:
         raise CellMMError(f"{path} cannot be read ({error.strerror}): get the right to read it") from error
-    except (expat.ExpatError, ValueError) as error:
+    except (expat.ExpatError, LookupError, ValueError) as error:
         if isinstance(error, CellMMError):
             raise
         raise CellMMError(f"{path} is not whole XML ({error}): copy or export it again") from error
@@ -53,7 +53,7 @@ def xml_tags(path: Path) -> list[str]:
     try:
         with open(path, "rb") as file:
             _parser(path, lambda name, _: tags.append(name)).Parse(file.read(HEAD), False)
-    except (OSError, ValueError, expat.ExpatError):
+    except (OSError, LookupError, ValueError, expat.ExpatError):  # LookupError: an unknown encoding
         pass  # what was found before counts
     return tags
 

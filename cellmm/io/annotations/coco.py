@@ -23,7 +23,9 @@ class CocoReader:
 
     def recognises(self, path: Path) -> bool:
         top, keys = json_keys(path)
-        return top == "{" and (len(KEYS & keys[0]) > 1 or {"image_id", "category_id"} <= keys[2])
+        annotations = "annotations" in keys[0] and {"image_id", "category_id"} <= keys[2]
+        images = "images" in keys[0] and {"id", "file_name"} <= keys[2]
+        return top == "{" and (len(KEYS & keys[0]) > 1 or annotations or images)
 
     def read(self, path: Path) -> list[ImageAnnotation]:
         index = read_coco_index(path)

@@ -150,6 +150,11 @@ def class_name(value: Any) -> str | None:
     return value.strip() or None if isinstance(value, str) else None
 
 
+def word(value: Any) -> str:
+    """The name of a kind, as a text whatever a json file holds in its place."""
+    return value if isinstance(value, str) and len(value) <= 60 else short(value)
+
+
 def _has_area(ring: np.ndarray) -> bool:
     if len(ring) < 3:
         return False

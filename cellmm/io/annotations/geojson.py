@@ -5,7 +5,7 @@ from typing import Any
 
 from cellmm.errors import CellMMError
 from cellmm.io.annotations.base import AnnotatedCell, ImageAnnotation
-from cellmm.io.annotations.collected import CollectedCells, checked_cells, class_name, dicts, whole
+from cellmm.io.annotations.collected import CollectedCells, checked_cells, class_name, dicts, whole, word
 from cellmm.io.annotations.pixels import united
 from cellmm.io.coco_segmentations import short
 from cellmm.io.json_file import json_keys, read_json
@@ -45,7 +45,7 @@ class GeoJSONReader:
         elif not content:
             raise CellMMError(f"{path} holds no object: annotate, and export it again")
         features = dicts(path, content, "features")
-        types = [_properties(feature).get("objectType") for feature in features]
+        types = [word(_properties(feature).get("objectType")) for feature in features]
         found = CollectedCells(path)
         for number, (feature, kind) in enumerate(zip(features, types, strict=True)):
             if kind == "annotation" and any(other in FOUND for other in types):
@@ -83,7 +83,7 @@ def _read_feature(found: CollectedCells, feature: dict, what: str) -> None:
 
 def _polygons(found: CollectedCells, geometry: dict, what: str) -> list[Any]:
     """The polygons of a geometry, each a list of rings."""
-    kind = geometry.get("type")
+    kind = word(geometry.get("type"))
     if kind == "GeometryCollection":
         parts = dicts(found.path, geometry.get("geometries"), f"geometries of {what}")
         if any(part.get("type") == kind for part in parts):
@@ -94,7 +94,7 @@ def _polygons(found: CollectedCells, geometry: dict, what: str) -> list[Any]:
         found.leave_out(LINES[kind])
         return []
     if kind not in ("Polygon", "MultiPolygon") or not isinstance(coordinates, list):
-        raise CellMMError(f"{found.path}: {what} is a {short(kind)} without an outline: export it again")
+        raise CellMMError(f"{found.path}: {what} is a {kind} without an outline: export it again")
     if not coordinates:
         found.leave_out("empty geometries")
     return [coordinates] if kind == "Polygon" and coordinates else coordinates

@@ -46,8 +46,8 @@ class LabelStudioReader:
 
     def recognises(self, path: Path) -> bool:
         top, keys = json_keys(path)
-        full = "data" in keys[1] and bool(keys[1] & {"annotations", "completions"})
-        small = "original_width" in keys[3] or {"annotator", "lead_time"} <= keys[1]
+        full = bool(keys[1] & {"annotations", "completions"}) and ("data" in keys[1] or "result" in keys[3])
+        small = bool(keys[3] & {"original_width", "rle"}) or {"annotator", "lead_time"} <= keys[1]
         return top == "[" and (full or small)
 
     def read(self, path: Path) -> list[ImageAnnotation]:
@@ -129,10 +129,10 @@ def _read_region(cells: CollectedCells, region: dict, what: str) -> None:
         )
     if region.get("item_index"):
         raise CellMMError(f"{cells.path}: {what} is on a later page of its task; make a task of each image")
-    shape = stated_shape(region["original_height"], region.get("original_width"))
+    shape = stated_shape(region.get("original_height"), region.get("original_width"))
     if shape is None or (cells.shape is not None and shape != cells.shape):
         raise CellMMError(
-            f"{cells.path}: {what} states an image of {short(region['original_height'])} x "
+            f"{cells.path}: {what} states an image of {short(region.get('original_height'))} x "
             f"{short(region.get('original_width'))} pixels, others {cells.shape}; export it again"
         )
     cells.shape = shape

@@ -15,6 +15,7 @@ from cellmm.io.annotations.collected import (
     dicts,
     file_name,
     stated_shape,
+    word,
 )
 from cellmm.io.annotations.pixels import united
 from cellmm.io.annotations.png_masks import decode_png
@@ -47,7 +48,7 @@ class LabelMeReader:
             file_name(content.get("imagePath")),
             stated_shape(content.get("imageHeight"), content.get("imageWidth")),
         )
-        kinds = {shape.get("shape_type", "polygon") for shape in shapes}
+        kinds = {word(shape.get("shape_type", "polygon")) for shape in shapes}
         parts: dict[object, list[AnnotatedCell]] = {}
         for number, shape in enumerate(shapes):
             if kinds == {"rectangle"}:
@@ -63,7 +64,7 @@ class LabelMeReader:
 
 
 def _read_shape(found: CollectedCells, shape: dict, what: str) -> None:
-    kind, points = shape.get("shape_type", "polygon"), shape.get("points")
+    kind, points = word(shape.get("shape_type", "polygon")), shape.get("points")
     fields = dict(label=class_name(shape.get("label")))
     if kind == "polygon":
         found.add([points], what, **fields)
@@ -84,7 +85,7 @@ def _read_shape(found: CollectedCells, shape: dict, what: str) -> None:
                 )
             found.add_pixels(mask, (top, left), what, **fields)
     else:
-        found.leave_out(KINDS.get(kind, f"shapes of the kind {short(kind)}"))
+        found.leave_out(KINDS.get(kind, f"shapes of the kind {kind}"))
 
 
 def _two(path: Path, points: object, what: str) -> tuple[tuple[float, float], tuple[float, float]]:

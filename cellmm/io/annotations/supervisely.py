@@ -14,6 +14,7 @@ from cellmm.io.annotations.collected import (
     class_name,
     dicts,
     stated_shape,
+    word,
 )
 from cellmm.io.annotations.png_masks import decode_png
 from cellmm.io.coco_segmentations import short
@@ -50,9 +51,9 @@ class SuperviselyReader:
 
 
 def _read_object(found: CollectedCells, item: dict, what: str) -> None:
-    kind, fields = item.get("geometryType"), dict(label=class_name(item.get("classTitle")))
+    kind, fields = word(item.get("geometryType")), dict(label=class_name(item.get("classTitle")))
     if kind not in ("bitmap", "polygon"):
-        found.leave_out(KINDS.get(kind, f"objects of the kind {short(kind)}"))
+        found.leave_out(KINDS.get(kind, f"objects of the kind {kind}"))
         return
     part = item.get("bitmap" if kind == "bitmap" else "points")
     if not isinstance(part, dict):

@@ -10,7 +10,15 @@ from typing import Any
 from cellmm.errors import CellMMError
 from cellmm.io.annotations import outlines
 from cellmm.io.annotations.base import ImageAnnotation
-from cellmm.io.annotations.collected import BOXES, CollectedCells, checked_cells, class_name, file_name, whole
+from cellmm.io.annotations.collected import (
+    BOXES,
+    CollectedCells,
+    checked_cells,
+    class_name,
+    file_name,
+    whole,
+    word,
+)
 from cellmm.io.coco_segmentations import short
 from cellmm.io.json_file import json_keys, read_json
 from cellmm.registry import ANNOTATION_READERS
@@ -114,7 +122,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
 def _read_region(cells: CollectedCells, shape: Any, attributes: Any, what: str) -> None:
     if not isinstance(shape, dict):
         raise CellMMError(f"{cells.path}: {what} has the shape {short(shape)}: export it again from VIA")
-    kind, fields = shape.get("name"), dict(label=_label(attributes))
+    kind, fields = word(shape.get("name")), dict(label=_label(attributes))
     if kind == "polygon":
         x, y = shape.get("all_points_x"), shape.get("all_points_y")
         if not isinstance(x, list) or not isinstance(y, list) or len(x) != len(y):
@@ -127,7 +135,7 @@ def _read_region(cells: CollectedCells, shape: Any, attributes: Any, what: str) 
             raise CellMMError(f"{cells.path}: {what} has the shape {short(shape)}: export it again from VIA")
         cells.add([outlines.ellipse(*values, math.degrees(turn))], what, **fields)
     else:
-        cells.leave_out(KINDS.get(kind, f"shapes of the kind {short(kind)}"))
+        cells.leave_out(KINDS.get(kind, f"shapes of the kind {kind}"))
 
 
 def _label(attributes: Any) -> str | None:

@@ -116,6 +116,34 @@ def test_a_pickle_bomb_and_a_png_bomb_are_refused(tmp_path):
             find_reader(path).read(path)
 
 
+def test_large_files_are_recognised_by_their_beginning(tmp_path):
+    images = [dict(id=i, file_name=f"plate/{i:09d}.png", height=H, width=W) for i in range(6000)]
+    rle = list(bytes(100_000))
+    tasks = [p.task(p.region(dict(format="rle", rle=rle, brushlabels=["cell"])))]
+    small = [dict(id=1, label=[dict(format="rle", rle=rle)], image="a.png", annotator=1)]
+    features = [p.feature([[[i, i + 1] for i in range(40_000)]])]
+    for title, content in (
+        ("COCO json", p.coco(images=images)),
+        (
+            "COCO json",
+            dict(annotations=[dict(p.coco_rle(ELL), image_id=1, category_id=1)] * 6000, images=images),
+        ),
+        ("Label Studio json", tasks),
+        ("Label Studio json", small),
+        ("QuPath GeoJSON", features),
+        ("QuPath GeoJSON", p.collection(*features)),
+        ("LabelMe json", p.labelme(p.lm_shape([[i, i] for i in range(40_000)]))),
+        ("VIA (VGG Image Annotator)", p.via((dict(name="polygon", all_points_x=list(range(90_000))), {}))),
+    ):
+        path = p.as_json("a.json", content)(tmp_path)
+        assert path.stat().st_size > 2**18
+        assert [
+            reader.title
+            for reader in annotation_readers()
+            if ".json" in reader.suffixes and reader.recognises(path)
+        ] == [title]
+
+
 def test_focal_planes_of_rois_are_told(tmp_path, said):
     rois = [p.polygon_roi(ELL, z_position=plane) for plane in (0, 1, 2)]
     (found,) = read(p.roi_zip(*rois)(tmp_path))
