@@ -10,7 +10,7 @@ from mmengine.config import Config
 from cellmm.config.components import ComponentChecker, short
 from cellmm.config.foreign import CURES_BY_KEY
 from cellmm.config.lookup import component_of
-from cellmm.config.names import PREFIX, find_config
+from cellmm.config.names import PREFIX
 from cellmm.config.schema import DEFAULT_HOOKS, REGISTRIES_BY_KEY, TABLES, TOP_LEVEL_KEYS
 from cellmm.config.text import objects
 from cellmm.config.variables import unread, unused_pipelines, without_effect
@@ -99,8 +99,8 @@ def _variables(cfg: Config, top: dict) -> Iterator[tuple[str, str]]:
         yield key, f"an option for it changes nothing any more; set {keys}"
     for base in Config._get_base_files(str(name)) if is_file else ():
         if "::" not in base or base.startswith(PREFIX):  # else of another package
-            path = find_config(base) if base.startswith(PREFIX) else Path(name).parent / base
-            config = Config.fromfile(str(path)).to_dict()
+            path, _ = Config._get_cfg_path(base, str(name))
+            config = Config.fromfile(path).to_dict()
             for key, keys in without_effect(config, file, same_name=True):
                 yield key, f"set here alone it changes nothing that a base has made of it; set {keys} too"
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from cellmm.datasets.transforms import Rescale, RescaleToDiameter, RescaleToPixelSize, Resize, ResizeTo
+from cellmm.datasets.transforms.diameter import diameter_of_areas
 from cellmm.engine.trained_on import TrainedOn
 from cellmm.errors import CellMMError
 from cellmm.structures import CellSample
@@ -17,13 +18,12 @@ def median_diameter(samples: Iterable[CellSample]) -> float | None:
 
     None if they hold no cell.
     """
-    areas = []
-    for sample in samples:
-        if "gt_layers" in sample and sample.gt_layers.numel():
-            counts = np.bincount(sample.gt_layers.numpy().ravel())[1:]
-            areas.append(counts[counts > 0])
-    areas = np.concatenate(areas) if areas else np.zeros(0)
-    return float(2 * np.sqrt(np.median(areas) / np.pi)) if areas.size else None
+    areas = [
+        np.bincount(sample.gt_layers.numpy().ravel())[1:]
+        for sample in samples
+        if "gt_layers" in sample and sample.gt_layers.numel()
+    ]
+    return diameter_of_areas(np.concatenate([np.zeros(0), *areas]))
 
 
 def rescale_to_diameter(

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from cellmm.checks import check_share, check_whole
 from cellmm.datasets.transforms import RescaleToDiameter
+from cellmm.datasets.transforms.diameter import diameter_of_areas
 from cellmm.registry import TASK_UTILS
 from cellmm.structures import CellSample, PredictedInstances
 
@@ -69,7 +70,7 @@ class DiameterFinder:
             areas = self._areas(look(self.part(image, scale)))
             if not len(areas):
                 continue
-            seen = 2 * math.sqrt(float(np.median(areas)) / math.pi)
+            seen = diameter_of_areas(areas)
             if len(areas) >= most:
                 most, best = len(areas), seen / scale
             if len(areas) >= ENOUGH:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from mmcv.transforms import BaseTransform
 
-from cellmm.datasets.transforms.geometry import crop, end_padding, pad, resize
+from cellmm.datasets.transforms.geometry import crop, end_padding, pad, rescale, resize
 from cellmm.errors import CellMMError
 from cellmm.registry import TRANSFORMS
 
@@ -53,9 +53,7 @@ class Rescale(BaseTransform):
         self.removes_cells = factor < 1  # those that are too small to keep a pixel
 
     def transform(self, results: dict) -> dict:
-        height, width = results["img"].shape[:2]
-        new = max(1, round(height * self.factor)), max(1, round(width * self.factor))
-        return resize(results, new, step=type(self).__name__)
+        return rescale(results, self.factor, step=type(self).__name__)
 
 
 @TRANSFORMS.register_module()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from cellmm.datasets.transforms.geometry import resize
+from cellmm.datasets.transforms.geometry import rescale
 from cellmm.registry import TRANSFORMS
 
 LARGEST = 8.0  # times as large, at most
@@ -43,19 +43,19 @@ class RescaleToDiameter(BaseTransform):
         factor, known = 1.0, results.get("cell_diameter")
         if known is None and "gt_layers" in results and "eval_instances" not in results:
             factor = float(np.exp(results["rng"].uniform(*np.log(self.scale))))
-            known = _annotated_diameter(results)
+            known = diameter_of_areas(_annotated_areas(results))
         if known is not None:
             factor *= self.diameter / known
             results["cell_diameter"] = known
-        factor = min(factor, LARGEST)
-        new = tuple(max(1, round(side * factor)) for side in results["img"].shape[:2])
-        return resize(results, new, step=type(self).__name__)
+        return rescale(results, min(factor, LARGEST), step=type(self).__name__)
 
 
-def _annotated_diameter(results: dict) -> float | None:
-    """Of a circle as large as the median cell, pixels; None: there is no cell."""
+def _annotated_areas(results: dict) -> np.ndarray:
     areas = results["gt_layers"].areas()
-    if "gt_ignore" in results:
-        areas = areas[~results["gt_ignore"].astype(bool)]
+    return areas[~results["gt_ignore"].astype(bool)] if "gt_ignore" in results else areas
+
+
+def diameter_of_areas(areas: np.ndarray) -> float | None:
+    """Of a circle as large as the median of ``areas`` (N,), pixels; None: all areas are 0."""
     areas = areas[areas > 0]
     return 2 * math.sqrt(float(np.median(areas)) / math.pi) if areas.size else None

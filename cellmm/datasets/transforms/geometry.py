@@ -105,6 +105,12 @@ def resize(results: dict, new: tuple[int, int], interpolation: int | None = None
     return _moved(results, np.array([[fx, 0, (fx - 1) / 2], [0, fy, (fy - 1) / 2], [0, 0, 1]]))
 
 
+def rescale(results: dict, factor: float, *, step: str) -> dict:
+    """Scale both sides by ``factor``, to whole pixels, at least one; see ``resize``."""
+    new = tuple(max(1, round(side * factor)) for side in results["img"].shape[:2])
+    return resize(results, new, step=step)
+
+
 def _moved(results: dict, to_previous: np.ndarray) -> dict:
     """Note the new size; compose ``to_original`` with the way back of this step, (x, y, 1) to (x, y, 1)."""
     results["img_shape"] = results["img"].shape[:2]

@@ -7,7 +7,7 @@ import numpy as np
 
 from cellmm.errors import CellMMError
 from cellmm.io.annotations import outlines
-from cellmm.io.annotations.base import AnnotatedCell, ImageAnnotation
+from cellmm.io.annotations.base import ImageAnnotation
 from cellmm.io.annotations.collected import (
     BOXES,
     CollectedCells,
@@ -17,7 +17,7 @@ from cellmm.io.annotations.collected import (
     stated_shape,
     whole,
 )
-from cellmm.io.annotations.pixels import united
+from cellmm.io.annotations.pixels import united_groups
 from cellmm.io.coco_segmentations import short
 from cellmm.io.memory import MAX_VALUES
 from cellmm.io.xml_file import read_xml, xml_tags
@@ -59,10 +59,7 @@ def _read_image(path: Path, image: Element) -> CollectedCells:
         _read_shape(found, element, f"{name}, shape {number} ({element.tag})")
         group = element.get("group_id")
         groups += [group if group not in ("", "0") else None] * (len(found.cells) - len(groups))
-    parts: dict[object, list[AnnotatedCell]] = {}
-    for number, (cell, group) in enumerate(zip(found.cells, groups, strict=True)):
-        parts.setdefault(number if group is None else (group, cell.label), []).append(cell)
-    found.cells = [united(path, cells) for cells in parts.values()]
+    found.cells = united_groups(path, found.cells, groups)
     return found
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cellmm.errors import CellMMError
 from cellmm.io.annotations import outlines
-from cellmm.io.annotations.base import AnnotatedCell, ImageAnnotation
+from cellmm.io.annotations.base import ImageAnnotation
 from cellmm.io.annotations.collected import (
     BOX_CURE,
     BOXES,
@@ -17,7 +17,7 @@ from cellmm.io.annotations.collected import (
     stated_shape,
     word,
 )
-from cellmm.io.annotations.pixels import united
+from cellmm.io.annotations.pixels import united_groups
 from cellmm.io.annotations.png_masks import decode_png
 from cellmm.io.coco_segmentations import short
 from cellmm.io.json_file import json_keys, read_json
@@ -49,17 +49,15 @@ class LabelMeReader:
             stated_shape(content.get("imageHeight"), content.get("imageWidth")),
         )
         kinds = {word(shape.get("shape_type", "polygon")) for shape in shapes}
-        parts: dict[object, list[AnnotatedCell]] = {}
+        groups: list[str | None] = []
         for number, shape in enumerate(shapes):
             if kinds == {"rectangle"}:
                 found.leave_out(BOXES)
                 continue
-            before = len(found.cells)
             _read_shape(found, shape, f"shape {number}")
             group = shape.get("group_id")
-            key = number if group is None else (str(group), class_name(shape.get("label")))
-            parts.setdefault(key, []).extend(found.cells[before:])
-        found.cells = [united(path, cells) for cells in parts.values() if cells]
+            groups += [None if group is None else str(group)] * (len(found.cells) - len(groups))
+        found.cells = united_groups(path, found.cells, groups)
         return checked_cells(path, [found], BOX_CURE)
 
 

@@ -68,6 +68,20 @@ def united(
     return replace(cells[0], rings=(), pixels=pixels, corner=(top, left))
 
 
+def united_groups(
+    path: Path, cells: Sequence[AnnotatedCell], groups: Sequence[str | None]
+) -> list[AnnotatedCell]:
+    """Cells of one group and class as one cell, in the order of their first parts.
+
+    Args:
+        groups: of each cell; None: it is a cell of its own.
+    """
+    parts: dict[object, list[AnnotatedCell]] = {}
+    for number, (cell, group) in enumerate(zip(cells, groups, strict=True)):
+        parts.setdefault(number if group is None else (group, cell.label), []).append(cell)
+    return [united(path, some) for some in parts.values()]
+
+
 def _box(cell: AnnotatedCell) -> tuple[int, int, int, int]:
     """(top, left, bottom, right), whole numbers."""
     if cell.pixels is not None:
