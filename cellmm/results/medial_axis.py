@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import cv2
 import numpy as np
-from scipy.interpolate import splev, splprep
+import scipy  # .interpolate is imported on first use: only measurements need it
 from scipy.ndimage import distance_transform_edt, uniform_filter1d
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import dijkstra, minimum_spanning_tree
@@ -121,9 +121,13 @@ def _measure(pixels: np.ndarray, path: np.ndarray | None, distance: np.ndarray) 
 def _along_spline(core: np.ndarray, closed: bool, distance: np.ndarray, noise: float) -> tuple[float, ...]:
     """The values of a cell with an axis through the pixels ``core``, (n, 2)."""
     points = np.concatenate([core, core[:1]]) if closed else core
-    spline, _ = splprep(points.T.astype(np.float64), s=noise**2 * len(points), per=int(closed), quiet=2)
+    spline, _ = scipy.interpolate.splprep(
+        points.T.astype(np.float64), s=noise**2 * len(points), per=int(closed), quiet=2
+    )
     place = np.linspace(0, 1, 2 * len(points))
-    axis, speed, turn = (np.stack(splev(place, spline, der=order), axis=1) for order in (0, 1, 2))
+    axis, speed, turn = (
+        np.stack(scipy.interpolate.splev(place, spline, der=order), axis=1) for order in (0, 1, 2)
+    )
     step = np.hypot(*speed.T)
     curvature = np.abs(speed[:, 0] * turn[:, 1] - speed[:, 1] * turn[:, 0]) / step**3
     length = float(np.trapezoid(step, place))

@@ -1,14 +1,17 @@
 """The command ``cellmm``: what it calls, what it returns, what a user sees of an error."""
 
+import gc
 import subprocess
 import sys
 import types
 
+import numpy as np
 import pytest
 
 from cellmm import __version__
 from cellmm.commands import cli
 from cellmm.errors import CellMMError
+from cellmm.visualization import save_picture
 
 
 @pytest.fixture
@@ -153,6 +156,48 @@ def test_help_is_there_before_any_heavy_library():
     heavy = {"torch", "cv2", "mmengine", "numpy"}
     code = f"import sys, cellmm.commands.cli; sys.exit(bool({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+PREDICTS_WITHOUT = (
+    "albumentations cellmm.ablation cellmm.testing cellmm.tiles cellmm.tracking dask "
+    "laptrack matplotlib numcodecs pandas pyarrow scipy.interpolate scipy.optimize sklearn torchvision zarr"
+)
+
+
+def test_predict_imports_nothing_that_it_does_not_need(tmp_path):
+    """It starts in a few seconds because of that; each of these is imported by some other part of cellmm."""
+    save_picture(tmp_path / "image.png", np.zeros((64, 64), np.uint8))
+    command = ["predict", str(tmp_path / "image.png"), "--model", "nuclei", "--out", str(tmp_path / "out")]
+    code = (
+        f"import sys; from cellmm.commands import cli; assert cli.main({command}) == 0; "
+        f"sys.stdout.write('imported: ' + ' '.join(set({PREDICTS_WITHOUT.split()}) & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.rpartition("imported: ")[2] == ""
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_libraries_are_imported_without_garbage_collection_and_commands_run_with_it(
+    tmp_path, monkeypatch, works
+):
+    text = "import gc\nseen = [gc.isenabled()]\n" + (
+        "def main(argv):\n    seen.append(gc.isenabled())\n" if works else "raise ValueError"
+    )
+    (tmp_path / "my_command.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(cli.COMMANDS, "train", ("my_command", ""))
+    monkeypatch.delitem(sys.modules, "my_command", raising=False)
+    try:
+        if works:
+            assert cli.main(["train"]) == 0
+            assert sys.modules["my_command"].seen == [False, True]
+        else:
+            with pytest.raises(ValueError):
+                cli.main(["train"])
+        assert gc.isenabled()
+    finally:
+        sys.modules.pop("my_command", None)
 
 
 def test_an_error_from_a_data_loader_worker_is_one_line_too(fake_command, capsys):

@@ -1,7 +1,7 @@
 """S, F1 and PQ: how many cells are found, without any ranking of the predictions."""
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
+import scipy  # its parts are imported on first use: predicting does without optimize
 
 from .overlaps import MaskPairs
 
@@ -28,7 +28,7 @@ def match_most(pairs: MaskPairs, *, threshold: float) -> np.ndarray:
     number[row, column] = rest
     weight = np.zeros(shape)
     weight[row, column] = min(shape) + pairs.iou[rest]  # one more pair outweighs any sum of IoU
-    chosen = number[linear_sum_assignment(weight, maximize=True)]
+    chosen = number[scipy.optimize.linear_sum_assignment(weight, maximize=True)]
     return np.sort(np.concatenate([index[alone], chosen[chosen >= 0]]))
 
 

@@ -1,7 +1,7 @@
 """One-to-one assignment of queries to cells."""
 
+import scipy  # its parts are imported on first use: predicting does without optimize
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from cellmm.models.losses.functional import pairwise_dice
@@ -39,6 +39,6 @@ class HungarianMatcher:
         if not torch.isfinite(score).all():
             # any pairs will do: their loss is not finite either, and NonFiniteHook says what to do
             score = torch.zeros_like(score)
-        query, cell = linear_sum_assignment(score.cpu().numpy(), maximize=True)
+        query, cell = scipy.optimize.linear_sum_assignment(score.cpu().numpy(), maximize=True)
         as_tensor = lambda index: torch.as_tensor(index, dtype=torch.long, device=cls_logits.device)  # noqa: E731
         return as_tensor(query), as_tensor(cell)
