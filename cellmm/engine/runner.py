@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config
-from mmengine.dist import get_world_size
+from mmengine.dist import get_world_size, master_only
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 from torch import nn
@@ -128,6 +128,14 @@ class CellRunner(Runner):
             return super().call_hook(fn_name, **kwargs)
         for hook in self.hooks:
             ask_hook(self, hook, fn_name)
+
+    @master_only
+    def dump_config(self) -> None:
+        """mmengine's for trainings; a test writes its config beside its log, not over that of the training."""
+        if self.cfg.get("train_dataloader") is not None:
+            super().dump_config()
+            return
+        self.cfg.dump(os.path.join(self.log_dir, f"{Path(self.cfg.filename or self.timestamp).stem}.py"))
 
     def _maybe_compile(self, target: str) -> None:
         options = self.cfg.get("compile")
