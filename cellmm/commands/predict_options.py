@@ -8,6 +8,7 @@ from typing import Any
 from mmengine.config import DictAction
 
 from cellmm.errors import CellMMError
+from cellmm.io.checkpoint_files import best_checkpoint
 from cellmm.zoo import resolve_model
 
 OVERLAYS = "png"
@@ -28,7 +29,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help="a model that comes with cellmm (`cellmm models` lists them), or the folder of a training",
     )
     parser.add_argument("--config", help="in place of --model: the config that the model was trained with")
-    parser.add_argument("--checkpoint", help="a .pth file that training wrote; default: that of --model")
+    parser.add_argument(
+        "--checkpoint", help="a .pth file that training wrote, or its folder; default: that of --model"
+    )
     parser.add_argument("--out", required=True, type=Path, help="folder for the results")
     parser.add_argument(
         "--save",
@@ -71,6 +74,8 @@ def _choose_model(args: argparse.Namespace) -> None:
         args.config, args.checkpoint = map(str, resolve_model(args.model, args.checkpoint))
     elif args.checkpoint is None:
         raise CellMMError(f"--config {args.config}: give its weights as --checkpoint")
+    else:
+        args.checkpoint = str(best_checkpoint(args.checkpoint))
 
 
 def _add_machine(parser: argparse.ArgumentParser) -> None:

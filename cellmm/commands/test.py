@@ -23,13 +23,16 @@ from cellmm.engine.trained_on import TrainedOn
 from cellmm.engine.work_dir import default_work_dir
 from cellmm.errors import CellMMError
 from cellmm.evaluation import CellCocoMetric
+from cellmm.io.checkpoint_files import best_checkpoint
 from cellmm.io.files import atomic_path
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="cellmm test", description="Evaluate a checkpoint.")
     parser.add_argument("config")
-    parser.add_argument("checkpoint", help="a .pth file that training wrote")
+    parser.add_argument(
+        "checkpoint", help="a .pth file that training wrote, or its folder: the best in it, else the last"
+    )
     parser.add_argument("--work-dir", help="where metrics.json goes; default work_dirs/<folder>/<config>")
     parser.add_argument(
         "--split", choices=["test", "val"], default="test", help="val: score the validation images"
@@ -111,6 +114,7 @@ def write_metrics(path: Path, metrics: dict, **about: str) -> None:
 def main(argv: Sequence[str] | None = None) -> dict:
     """Test and return the metrics. Raises CellMMError for errors that the user can correct."""
     args = parse_args(argv)
+    args.checkpoint = str(best_checkpoint(args.checkpoint))
     cfg = prepare_config(args)
     checkpoint = load_checkpoint(args.checkpoint)  # first, since every test image is opened next
     weights = checkpoint.pop("state_dict")

@@ -131,7 +131,7 @@ class CellRunner(Runner):
 
     @master_only
     def dump_config(self) -> None:
-        """mmengine's for trainings; a test writes its config beside its log, not over that of the training."""
+        """mmengine's; a test writes its config beside its log, not over that of the training."""
         if self.cfg.get("train_dataloader") is not None:
             super().dump_config()
             return

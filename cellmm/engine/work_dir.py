@@ -16,6 +16,7 @@ from mmengine.logging import print_log
 from cellmm.config.names import find_config
 from cellmm.engine.checkpoints import load_checkpoint
 from cellmm.errors import CellMMError
+from cellmm.io.checkpoint_files import checkpoint_files
 from cellmm.io.files import UNFINISHED, put_away
 
 try:
@@ -102,8 +103,8 @@ def find_training_state(work_dir: Path) -> str | None:
 
 def _newest(work_dir: Path, unit: str) -> tuple[int, Path] | None:
     """The last file ``<unit>_<number>.pth`` that can be resumed from, after the number of its iterations."""
-    paths = [path for path in work_dir.glob("*.pth") if re.fullmatch(rf"{unit}_\d+", path.stem)]
-    for path in sorted(paths, key=lambda path: int(path.stem.split("_")[1]), reverse=True):
+    files = [file for file in checkpoint_files(work_dir) if not file.kind and file.unit == unit]
+    for path in (file.path for file in reversed(files)):
         try:
             checkpoint = load_checkpoint(path)
         except CellMMError as error:
@@ -130,11 +131,9 @@ def put_other_training_away(cfg: Config) -> None:
         meta = load_checkpoint(cfg.load_from)["meta"]
         done = {unit: meta.get(unit, 0) for unit in done}
     paths = [
-        path
-        for path in work_dir.glob("*.pth")
-        if (number := re.fullmatch(r"(?:|best_.*_|non_finite_)(iter|epoch)_(\d+)", path.stem))
-        and int(number[2]) > done[number[1]]
-        and path.resolve() not in named
+        file.path
+        for file in checkpoint_files(work_dir)
+        if file.number > done[file.unit] and file.path.resolve() not in named
     ]
     folder = put_away(paths, work_dir)
     if folder is None:

@@ -1,11 +1,11 @@
 """From what a user gives as a model to a config and weights."""
 
 import difflib
-import re
 from pathlib import Path
 
 from cellmm.config.names import find_config
 from cellmm.errors import CellMMError
+from cellmm.io.checkpoint_files import best_checkpoint
 from cellmm.zoo.shipped import shipped_models
 
 
@@ -41,17 +41,4 @@ def _of_work_dir(folder: Path, checkpoint: str | Path | None) -> tuple[Path, Pat
     configs = sorted(folder.glob("*.py"), key=lambda path: path.stat().st_mtime)
     if not configs:
         raise CellMMError(f"{folder}: no config in it, as a training writes; give the folder of a training")
-    if checkpoint is None:
-        checkpoint = _best(folder)
-    return configs[-1], Path(checkpoint)
-
-
-def _best(folder: Path) -> Path:
-    """The checkpoint of the best score, else of the most iterations."""
-    numbered = {path: re.findall(r"\d+", path.stem) for path in folder.glob("*.pth")}
-    paths = [path for path, numbers in numbered.items() if numbers]
-    best = [path for path in paths if path.name.startswith("best_")]
-    last = [path for path in paths if re.fullmatch(r"(iter|epoch)_\d+", path.stem)]
-    if not (best or last):
-        raise CellMMError(f"{folder}: no checkpoint in it yet; wait for the first one, or give --checkpoint")
-    return max(best or last, key=lambda path: int(numbered[path][-1]))
+    return configs[-1], best_checkpoint(folder if checkpoint is None else checkpoint)

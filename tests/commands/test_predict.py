@@ -268,3 +268,9 @@ def test_label_files_beside_images_are_left_out(predict, tmp_path, capsys):
     assert [image["file_name"] for image in read(tmp_path)["images"]] == ["a.tif", "b.tif", "c_masks.tif"]
     line = "cellmm predict: label files beside their images are left out, 3: b_cp_masks.png, b_masks.tif, "
     assert f"{line}b_seg.tif" in capsys.readouterr().err.splitlines()
+
+
+def test_weights_may_be_the_folder_of_a_training(tmp_path):
+    (tmp_path / "iter_20.pth").touch()
+    args = parse_args(["a.tif", "--config", "a.py", "--checkpoint", str(tmp_path), "--out", "o"])
+    assert args.checkpoint == str(tmp_path / "iter_20.pth")

@@ -144,11 +144,12 @@ def test_models_with_configs_of_one_name_have_work_dirs_of_their_own():
 
 def test_the_config_of_the_training_stays(tiny_config, tmp_path, capsys):
     """A test in the work dir of a training writes its own config beside its log, not over the training's."""
-    config, work_dir = tiny_config(tmp_path, "train_cfg = dict(max_iters=2, val_interval=2)\n"), tmp_path / "run"
+    config = tiny_config(tmp_path, "train_cfg = dict(max_iters=2, val_interval=2)\n")
+    work_dir = tmp_path / "run"
     place = ["--work-dir", str(work_dir)]
     assert cellmm(["train", str(config), *place]) == 0
     before = (work_dir / "tiny.py").read_bytes()
-    assert cellmm(["test", str(config), str(work_dir / "iter_2.pth"), *place]) == 0
+    assert cellmm(["test", str(config), str(work_dir), *place]) == 0
     assert (work_dir / "tiny.py").read_bytes() == before
     logged = [path for path in work_dir.glob("*/tiny.py") if b"train_dataloader" not in path.read_bytes()]
     assert len(logged) == 1
