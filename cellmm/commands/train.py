@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 
 from mmengine.config import Config, DictAction
 
@@ -11,6 +12,7 @@ from cellmm.engine.ranks import end_distributed
 from cellmm.engine.runner import build_runner
 from cellmm.engine.work_dir import default_work_dir
 from cellmm.errors import CellMMError
+from cellmm.zoo import weights_of
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -23,6 +25,18 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         const="auto",
         metavar="CKPT",
         help="go on from CKPT, or from the newest checkpoint in the work dir",
+    )
+    parser.add_argument(
+        "--from",
+        dest="start",
+        metavar="MODEL",
+        help="start from the weights of a model: a name of `cellmm models`, a work dir or a checkpoint",
+    )
+    parser.add_argument(
+        "--freeze",
+        nargs="+",
+        metavar="PART",
+        help="parts of the model that stay as they are, e.g. encoder",
     )
     parser.add_argument("--amp", action="store_true", help="mixed precision (bfloat16) on the CPU or the GPU")
     parser.add_argument(
@@ -46,6 +60,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def prepare_config(args: argparse.Namespace) -> Config:
     """The config with the options of the command line."""
     cfg = load_config(args.config, args.cfg_options)
+    if args.freeze:
+        cfg.merge_from_dict({"model.frozen": args.freeze})
     check_config(cfg)
     if cfg.get("train_dataloader") is None:
         raise CellMMError(f"{args.config}: has no train_dataloader; it can be tested, not trained")
@@ -63,9 +79,24 @@ def prepare_config(args: argparse.Namespace) -> Config:
             f"{args.config}: auto_scale_lr.base_batch_size is missing; set it to the batch size that the "
             "learning rate was chosen for: auto_scale_lr=dict(base_batch_size=16)"
         )
+    if args.start:
+        cfg.load_from = _start_weights(args, Path(cfg.work_dir))
     if args.resume:
         cfg.resume = args.resume
     return cfg
+
+
+def _start_weights(args: argparse.Namespace, work_dir: Path) -> str:
+    """The checkpoint that ``--from`` means."""
+    if args.resume not in (None, "auto"):
+        raise CellMMError("--from and --resume CHECKPOINT: each says what to begin with; give one of them")
+    weights = weights_of(args.start)
+    if not args.resume and weights.resolve().parent == work_dir.resolve():
+        raise CellMMError(
+            f"--from {args.start}: {weights} would be overwritten by the new training; give another "
+            "--work-dir, or --resume to go on with the old one"
+        )
+    return str(weights)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -46,7 +46,7 @@ _VALIDATION = re.compile(rf"val_(dataloader(?!\.({_READING})\b)|evaluator|cfg)(\
 # keys of the model that weigh or limit training or prediction, and leave the meaning of the weights
 _TUNING = re.compile(
     r"model\.(.*\.)?(loss|loss_\w+|\w+_loss|\w+_weight|\w+_thr|matcher|criterion|in_score|max_\w+|"
-    r"activation_checkpointing|channels_last|init_cfg|train_cfg|test_cfg)(\..*)?|"
+    r"activation_checkpointing|channels_last|frozen|init_cfg|train_cfg|test_cfg)(\..*)?|"
     r"model\.(tile|tile_overlap|postprocess)(\..*)?|model\.heads\.[^.]+\.(finder|sampler|windows)(\..*)?"
 )
 # keys that cannot change in the middle of a training, and why

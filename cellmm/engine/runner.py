@@ -20,7 +20,14 @@ from torch.utils.data import DataLoader
 
 from cellmm.arguments import arguments_of
 from cellmm.config.lookup import component_of
-from cellmm.engine.checkpoints import check_start_weights, check_training_state, load_checkpoint, sha256
+from cellmm.engine.checkpoints import (
+    check_training_state,
+    fit_start_weights,
+    load_checkpoint,
+    load_start_weights,
+    sha256,
+)
+from cellmm.engine.frozen import describe_frozen
 from cellmm.engine.mmengine_fixes import use_fixes
 from cellmm.engine.mmengine_fixes.log_filter import drop_parameter_options
 from cellmm.engine.preflight import ask_hook, build_from_config, check_runner
@@ -87,9 +94,29 @@ class CellRunner(Runner):
         super().register_default_hooks({name: hook for name, hook in hooks.items() if name not in off})
 
     def load_or_resume(self) -> None:
+        """mmengine's; says what was loaded and what is frozen."""
+        model = getattr(self.model, "module", self.model)
         if self._load_from and not self._has_loaded and not self._resume:
-            check_start_weights(self._load_from, getattr(self.model, "module", self.model))
+            self._start_from(self._load_from, model)
         super().load_or_resume()
+        if frozen := getattr(model, "frozen", ()):
+            self.logger.info(describe_frozen(model, frozen))
+            if not self._load_from:
+                self.logger.warning(
+                    "model.frozen: no weights were loaded; what is frozen stays random, unless an init_cfg "
+                    "fills it: give --from MODEL"
+                )
+
+    def _start_from(self, filename: str, model: nn.Module) -> None:
+        checkpoint = load_checkpoint(filename)
+        start = fit_start_weights(model, checkpoint["state_dict"], filename)
+        level = logging.INFO if start.is_whole else logging.WARNING
+        for line in start.lines():
+            print_log(f"{filename}: {line}", logger="current", level=level)
+        checkpoint["state_dict"] = start.weights
+        self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
+        load_start_weights(model, start, filename)
+        self._has_loaded = True
 
     def resume(
         self,

@@ -20,6 +20,7 @@ from cellmm.models.feature_spec import FeatureSpec
 from cellmm.models.head_inputs import Features, HeadInputs
 from cellmm.models.heads.base import HeadContract
 from cellmm.models.layers.activation_checkpointing import recompute_activations
+from cellmm.models.layers.freezing import freeze
 from cellmm.models.layers.fused import fold_norms
 from cellmm.models.limits import LimitLog
 from cellmm.models.predicted_maps import (
@@ -74,6 +75,8 @@ class CellSegmentor(BaseModel):
             most half of ``tile``. Both are rounded up to multiples of ``tile_step``.
         activation_checkpointing: names of convolution stacks (``encoder.levels.0``, say) whose activations
             are computed again with the gradients: less memory, up to a third more time.
+        frozen: names of parts (``encoder``, ``heads.instances.mask_decoder``) that stay as they are in
+            training: their parameters take no gradient, and their batch norms are in eval mode.
         inference_dtype: ``'bfloat16'`` or ``'float16'``: predict with convolutions of this precision
             (autocast), faster on processors that compute in it and slower on others; scores differ by about a
             hundredth. None: as the weights are.
@@ -100,6 +103,7 @@ class CellSegmentor(BaseModel):
         postprocess: dict | None = None,
         cell_size: dict | None = None,
         activation_checkpointing: Sequence[str] = (),
+        frozen: Sequence[str] = (),
         inference_dtype: str | None = None,
         init_cfg: dict | None = None,
     ) -> None:
@@ -149,18 +153,22 @@ class CellSegmentor(BaseModel):
         self._limits, self._fused = LimitLog(), False
         self.inference_dtype = inference_dtype
         recompute_activations(self, activation_checkpointing)
+        self.frozen = freeze(self, frozen)
         if channels_last is None:
             channels_last = specs[0].channels in CHANNELS_LAST
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.to(memory_format=self.memory_format)
 
     def train(self, mode: bool = True) -> "CellSegmentor":
-        """As of nn.Module; each validation names its images with warnings anew."""
+        """As of nn.Module, but frozen parts stay in eval mode; each validation names its images anew."""
         if mode and self._fused:
             raise CellMMError("a model that is fused for inference cannot be trained; build it anew")
         if mode:
             self._limits.reset()
-        return super().train(mode)
+        super().train(mode)
+        for name in self.frozen:
+            self.get_submodule(name).eval()
+        return self
 
     def fuse_for_inference(self) -> "CellSegmentor":
         """Take the form that predicts fastest, in place: the same results up to rounding.

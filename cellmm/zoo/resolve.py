@@ -8,6 +8,8 @@ from cellmm.errors import CellMMError
 from cellmm.io.checkpoint_files import best_checkpoint
 from cellmm.zoo.shipped import shipped_models
 
+WEIGHTS = (".pth", ".safetensors")
+
 
 def resolve_model(model: str | Path, checkpoint: str | Path | None = None) -> tuple[Path, Path]:
     """The config and the weights of a model.
@@ -30,11 +32,24 @@ def resolve_model(model: str | Path, checkpoint: str | Path | None = None) -> tu
         return find_config(model), Path(checkpoint)
     near = difflib.get_close_matches(str(model), shipped, 1, 0.6)
     hint = f"did you mean {near[0]}?" if near else f"cellmm has {', '.join(shipped)}"
-    if Path(model).suffix in (".pth", ".safetensors"):
+    if Path(model).suffix in WEIGHTS:
         hint = "these are weights: give --config too, and this file as --checkpoint"
     elif Path(model).is_file():
         hint = "this is a config: give its weights as --checkpoint"
     raise CellMMError(f"{model}: no such model and no folder of a training; {hint}")
+
+
+def weights_of(model: str | Path) -> Path:
+    """The weights of a model alone: of a shipped model or a work dir, see ``resolve_model``, or a checkpoint.
+
+    Raises:
+        CellMMError: there is no such model.
+    """
+    if Path(model).suffix in WEIGHTS:
+        return Path(model)
+    if Path(model).suffix == ".py":
+        raise CellMMError(f"{model}: a config, which has no weights; give a checkpoint of it or its work dir")
+    return resolve_model(model)[1]
 
 
 def _of_work_dir(folder: Path, checkpoint: str | Path | None) -> tuple[Path, Path]:

@@ -1,12 +1,10 @@
 """Load a checkpoint into a model, or say in one line why it does not fit the model or the optimizer."""
 
 import copy
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from mmengine.logging import print_log
 from mmengine.optim import OptimWrapper
 
 from cellmm.engine.checkpoints.form import NUMBER, SCALER_PARTS
@@ -45,24 +43,6 @@ def check_finite(weights: Mapping[str, torch.Tensor], filename: str | Path) -> N
     if not all(value.isfinite().all() for value in plain):
         raise CellMMError(
             f"{filename}: its weights hold NaN or infinity, the training has diverged; give an earlier one"
-        )
-
-
-def check_start_weights(filename: str | Path, model: torch.nn.Module) -> None:
-    """Refuse weights to start from (``load_from``) if none fits; warn with the count if only some fit."""
-    weights, own = with_new_names(model, load_weights(filename)), model.state_dict()
-    fitting = sum(name in own and own[name].shape == value.shape for name, value in weights.items())
-    if not fitting:
-        raise CellMMError(
-            f"{filename}: none of its {len(weights)} tensors fits this config's model, by name and shape; "
-            "give the config that they were trained with"
-        )
-    if not fitting == len(weights) == len(own):
-        print_log(
-            f"{filename}: {fitting} of its {len(weights)} tensors fit the model's {len(own)}; the others are "
-            "left out, and what they do not fill starts anew",
-            logger="current",
-            level=logging.WARNING,
         )
 
 

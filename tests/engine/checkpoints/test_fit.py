@@ -2,9 +2,8 @@
 
 import pytest
 import torch
-from mmengine.logging import MMLogger
 
-from cellmm.engine.checkpoints import check_start_weights, load_fitting
+from cellmm.engine.checkpoints import load_fitting
 from cellmm.errors import CellMMError
 
 
@@ -22,24 +21,6 @@ def test_weights_that_do_not_fit(tmp_path):
     torch.save(dict(weight=torch.full((1, 2), 5.0), bias=torch.ones(1)), tmp_path / "fits.pth")
     load_fitting(model, tmp_path / "fits.pth")
     assert model.weight.tolist() == [[5, 5]]
-
-
-def test_weights_to_start_from(tmp_path, caplog):
-    MMLogger.get_current_instance().addHandler(caplog.handler)
-    try:
-        model = torch.nn.Linear(2, 1)
-        torch.save(dict(weight=torch.ones(1, 2), bias=torch.ones(3), x=torch.ones(1)), tmp_path / "a.pth")
-        check_start_weights(tmp_path / "a.pth", model)
-        assert "a.pth: 1 of its 3 tensors fit the model's 2" in caplog.text
-        caplog.clear()
-        torch.save(model.state_dict(), tmp_path / "b.pth")
-        check_start_weights(tmp_path / "b.pth", model)
-        assert not caplog.text
-    finally:
-        MMLogger.get_current_instance().removeHandler(caplog.handler)
-    torch.save(dict(weight=torch.ones(3)), tmp_path / "c.pth")
-    with pytest.raises(CellMMError, match="c.pth: none of its 1 tensors fits"):
-        check_start_weights(tmp_path / "c.pth", model)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
