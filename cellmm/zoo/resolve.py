@@ -40,13 +40,13 @@ def resolve_model(model: str | Path, checkpoint: str | Path | None = None) -> tu
 
 
 def weights_of(model: str | Path) -> Path:
-    """The weights of a model alone: of a shipped model or a work dir, see ``resolve_model``, or a checkpoint.
+    """The weights of a model alone: of a shipped model, a work dir (see ``resolve_model``) or a checkpoint.
 
     Raises:
         CellMMError: there is no such model.
     """
-    if Path(model).suffix in WEIGHTS:
-        return Path(model)
+    if str(model) not in shipped_models() and (Path(model).is_dir() or Path(model).suffix in WEIGHTS):
+        return best_checkpoint(model)
     if Path(model).suffix == ".py":
         raise CellMMError(f"{model}: a config, which has no weights; give a checkpoint of it or its work dir")
     return resolve_model(model)[1]

@@ -90,7 +90,7 @@ def test_a_shipped_model_by_name_on_one_of_its_two_channels(tiny_data, tmp_path)
     first = "encoder.stem.0.weight"
     torch.testing.assert_close(tuned.pop(first), shipped.pop(first).float().sum(1, keepdim=True))
     same = [name for name in tuned if name.endswith("weight") and name in shipped]  # others were renamed
-    assert len(same) > 50
+    assert len(same) > 40
     for name in same:
         torch.testing.assert_close(tuned[name], shipped[name].float())
 

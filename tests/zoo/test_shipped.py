@@ -8,7 +8,7 @@ from cellmm.apis.inferencer import CellInferencer
 from cellmm.commands.cli import main
 from cellmm.engine.checkpoints import load_checkpoint
 from cellmm.errors import CellMMError
-from cellmm.zoo import resolve_model, shipped_models
+from cellmm.zoo import resolve_model, shipped_models, weights_of
 
 MODELS = shipped_models()
 KEYS = {"for", "config", "data", "licence", "images", "training", "limits", "parameters", "scores"}
@@ -101,3 +101,13 @@ def test_a_config_with_weights(tmp_path):
     assert config.name == "bbbc010_cpu.py" and weights == tmp_path / "w.pth"
     config, weights = resolve_model("cells-simulated", tmp_path / "w.pth")
     assert config.name == "brightfield_quickstart.py" and weights == tmp_path / "w.pth"
+
+
+def test_the_weights_of_a_model_alone(tmp_path):
+    assert weights_of("nuclei") == MODELS["nuclei"].weights
+    (tmp_path / "iter_90.pth").touch()
+    assert weights_of(tmp_path) == tmp_path / "iter_90.pth" == weights_of(tmp_path / "iter_90.pth")
+    with pytest.raises(CellMMError, match="a.py: a config, which has no weights"):
+        weights_of("a.py")
+    with pytest.raises(CellMMError, match="did you mean nuclei?"):
+        weights_of("nuclie")
