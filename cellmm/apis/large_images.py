@@ -111,7 +111,7 @@ class LargeImages:
         """Yield the results of some tiles in order; the next ones are read while the model works."""
 
         def prepare(number: int) -> tuple[int, Prepared]:
-            return number, self._prepare(source, plan, plan.grid.tile(number).box)
+            return number, self.prepare(source, plan, plan.grid.tile(number).box)
 
         for number, item in in_order(prepare, numbers, ahead=AHEAD):
             yield number, self._run(plan, plan.grid.tile(number), item)
@@ -143,7 +143,7 @@ class LargeImages:
         pieces = TileCells.concatenate(pieces).select(np.argsort(by_tile))
 
         def look(box: Box) -> TileCells:
-            return self._run(plan, Tile(*box), self._prepare(source, plan, box)).cells
+            return self._run(plan, Tile(*box), self.prepare(source, plan, box)).cells
 
         again = look_again(kept, pieces, orphans[:, 2], look, plan.rule)
         every = kept
@@ -193,7 +193,8 @@ class LargeImages:
             name=source.name,
         )
 
-    def _prepare(self, source: ImageSource, plan: TilePlan, box: Box) -> Prepared:
+    def prepare(self, source: ImageSource, plan: TilePlan, box: Box) -> Prepared:
+        """A part (top, left, bottom, right) of an image as the model takes it."""
         more = {}
         if plan.norm_statistics is not None:
             more["norm_statistics"] = plan.norm_statistics.part(*box)

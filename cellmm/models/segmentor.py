@@ -212,7 +212,7 @@ class CellSegmentor(BaseModel):
         self, inputs: Tensor, data_samples: list[CellSample] | None = None, mode: str = "tensor"
     ) -> dict | list[CellSample]:
         if mode == "predict":
-            with self._precision(inputs.device.type):
+            with self.precision(inputs.device.type):
                 return self._predict(inputs, data_samples)
         features = self.extract(inputs)
         if mode == "loss":
@@ -229,7 +229,7 @@ class CellSegmentor(BaseModel):
             }
         raise ValueError(f"mode must be 'loss', 'predict' or 'tensor', got {mode!r}")
 
-    def _precision(self, device: str) -> contextlib.AbstractContextManager:
+    def precision(self, device: str) -> contextlib.AbstractContextManager:
         """Autocast where ``inference_dtype`` is set; else what is around stays as it is."""
         if self.inference_dtype is None:
             return contextlib.nullcontext()
@@ -253,8 +253,16 @@ class CellSegmentor(BaseModel):
                 return self._from_maps(without_padding(own, self.map_strides, sample.img_shape))
             return self._instances(self.extract(padded), [sample])[0].on_image(sample)
 
-        with self._precision(image.device.type):
+        with self.precision(image.device.type):
             return self.cell_size.find(image, look)
+
+    @torch.no_grad()
+    def head_maps(self, name: str, inputs: Tensor, sample: CellSample) -> list[Tensor]:
+        """The maps that the head ``name`` reads of one image (1, C, H, W), which is scaled as when it is
+        predicted; ``sample`` then says so."""
+        if self.cell_size is not None:
+            inputs = self._scaled(inputs[0], sample)
+        return self.head_inputs.features(name, self.extract(inputs))
 
     def _predict(self, inputs: Tensor, samples: list[CellSample]) -> list[CellSample]:
         if self.cell_size is not None and any("cell_diameter" not in sample for sample in samples):

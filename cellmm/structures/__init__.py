@@ -1,6 +1,7 @@
 """Masks and samples: LabelLayers for ground truth, COCO RLE for predictions and files."""
 
 from cellmm.structures.cell_sample import CellSample
+from cellmm.structures.editable_cells import EditableCells
 from cellmm.structures.filled_rings import fill_rings
 from cellmm.structures.label_layers import LabelLayers
 from cellmm.structures.mask_runs import MaskRuns
@@ -13,6 +14,7 @@ from cellmm.structures.semantic_maps import SEMANTIC_NAMES, cell_borders, semant
 __all__ = [
     "SEMANTIC_NAMES",
     "CellSample",
+    "EditableCells",
     "LabelLayers",
     "MaskRuns",
     "PredictedInstances",

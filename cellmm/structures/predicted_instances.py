@@ -83,6 +83,25 @@ class PredictedInstances:
             points=None if self.points is None else self.points[index],
         )
 
+    def joined(self, others: "PredictedInstances") -> "PredictedInstances":
+        """These and then the ``others``, which are on the same map.
+
+        Raises:
+            ValueError: they are on another map, or only some of both have ``points``.
+        """
+        mine, theirs = ((p.stride, tuple(p.grid_shape), p.mask_thr, p.points is None) for p in (self, others))
+        if mine != theirs:
+            raise ValueError(f"instances of other maps cannot be joined: {mine} and {theirs}")
+        return replace(
+            self,
+            probs=[*self.probs, *others.probs],
+            scores=torch.cat([self.scores, others.scores]),
+            labels=torch.cat([self.labels, others.labels]),
+            origins=np.concatenate([self.origins, others.origins]),
+            points=None if self.points is None else np.concatenate([self.points, others.points]),
+            limits={**self.limits, **others.limits},
+        )
+
     def boxes(self) -> np.ndarray:
         """(top, left, bottom, right) of each mask, pixels of the input, ends excluded: (N, 4); 0 if empty."""
         boxes = np.zeros((len(self), 4))

@@ -137,3 +137,15 @@ def test_nothing_found():
 def test_fields_that_do_not_fit_are_named(more, says):
     with pytest.raises(ValueError, match=says):
         instances(torch.rand(2, 3, 3), **more)
+
+
+def test_joined():
+    one = PredictedInstances(torch.ones(1, 4, 4), torch.tensor([0.5]), torch.tensor([0]), points=[[1, 1]])
+    both = one.joined(
+        PredictedInstances([], torch.zeros(0), torch.zeros(0), grid_shape=(4, 4), points=np.zeros((0, 2)))
+    )
+    assert len(both) == 1
+    twice = one.joined(one)
+    assert twice.scores.tolist() == [0.5, 0.5] and twice.points.tolist() == [[1, 1], [1, 1]]
+    with pytest.raises(ValueError, match="other maps"):
+        one.joined(PredictedInstances(torch.ones(1, 4, 5), torch.ones(1), torch.zeros(1), points=[[1, 1]]))

@@ -20,11 +20,12 @@ class ComponentFinder:
 
     Args:
         median: side of the median filter in pixels.
+        radius: of a gateway that a user opens, where there may be no component, pixels of the feature map.
     """
 
-    def __init__(self, median: int = 3) -> None:
+    def __init__(self, median: int = 3, radius: float = 4.0) -> None:
         check_whole(1, median=median)
-        self.median = median
+        self.median, self.radius = median, radius
 
     def find(self, disk_probs: Tensor) -> Gateways:
         smooth = ndimage.median_filter(disk_probs.cpu().numpy(), size=self.median, mode="constant")

@@ -12,7 +12,7 @@ from cellmm.models.derive import build_part
 from cellmm.models.feature_spec import FeatureSpec, channels_of
 from cellmm.models.heads.gateway_targets import ImageTargets
 from cellmm.models.heads.gateway_windows import DecodedMasks, cut_windows
-from cellmm.models.heads.gateways import SampledGateways
+from cellmm.models.heads.gateways import GatewayMaps, Gateways, SampledGateways
 from cellmm.models.layers.fused_deco_net import DOUBT, FusedDecoNet
 from cellmm.models.layers.patches import cut_patches
 from cellmm.models.renamed_keys import rename_on_load
@@ -213,38 +213,50 @@ class GatewayHead(BaseModule):
     @torch.no_grad()
     def predict(self, features: list[Tensor], samples: list[CellSample]) -> list[PredictedInstances]:
         """The instances of each image, in windows, with the gateways as ``points``, best first."""
+        maps = self.read(features)
+        return [
+            self.draw(maps, image, self.finder.find(probs)) for image, probs in enumerate(maps.disk_probs)
+        ]
+
+    def read(self, features: list[Tensor]) -> GatewayMaps:
+        """What gateways are opened on, from the maps of the decoder, finest first."""
         if self.fused is None:
             outputs = self(features)
             f, disk_logits = outputs["features"], outputs["disk_logits"]
         else:  # it cuts patches out of the maps, and makes F of them
             features = [x.contiguous(memory_format=torch.channels_last) for x in features]
             f, disk_logits = features[0], self.disk_logits(features[0]).float()
-        class_probs = disk_logits.softmax(1)
-        return [self._predict_image(features, f, image, probs) for image, probs in enumerate(class_probs)]
+        return GatewayMaps(features, f, disk_logits.softmax(1))
 
-    def _predict_image(
-        self, features: list[Tensor], f: Tensor, image: int, class_probs: Tensor
+    def draw(
+        self, maps: GatewayMaps, image: int, gateways: Gateways, *, every: bool = False
     ) -> PredictedInstances:
-        """The instances of ``image`` of the batch, with class probabilities (K + 1, h, w)."""
-        disk_probs, mask_thr = 1 - class_probs[0], self.test_cfg.mask_thr
-        gateways = self.finder.find(disk_probs)
+        """The instances behind ``gateways`` of ``image`` of the batch, best first.
+
+        ``every``: none is left out for its score or as a repetition, and they come in the order of the
+        gateways.
+        """
+        features, class_probs = maps.features, maps.class_probs[image]
+        shape, mask_thr = class_probs.shape[-2:], self.test_cfg.mask_thr
         row, col = gateways.pixels()
-        probs = disk_probs[row, col]
+        probs = maps.disk_probs[image, row, col]
         shared = None
-        windows = len(gateways) * math.prod(self.windows.shape_on(f.shape[-2:]))
-        if self.fused is not None and self.mask_decoder.levels and windows > SHARED * math.prod(f.shape[-2:]):
+        windows = len(gateways) * math.prod(self.windows.shape_on(shape))
+        if self.fused is not None and self.mask_decoder.levels and windows > SHARED * math.prod(shape):
             shared = self.fused.share(features[1][image : image + 1])
 
         def decode(which: Tensor, first: Tensor, gates: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             images = torch.full_like(which, image)
-            logits, coarsest = self.draw_windows(features, f, images, first, gates, shared)
+            logits, coarsest = self.draw_windows(features, maps.f, images, first, gates, shared)
             scores = self.scoring(logits, coarsest, probs[which], mask_thr)
             return logits.sigmoid(), first + self.mask_decoder.origin, scores
 
         masks = self.windows.decode_each(
-            gateways, f.shape[-2:], decode, mask_thr=mask_thr, score_thr=self.test_cfg.score_thr
+            gateways, shape, decode, mask_thr=mask_thr, score_thr=self.test_cfg.score_thr
         )
-        keep, scores = self._select(masks)
+        keep, scores = torch.arange(len(gateways)), masks.scores
+        if not every:
+            keep, scores = self._select(masks)
         stride, before = self.grid.stride, self.grid.origin // self.grid.stride
         return PredictedInstances(
             probs=[masks.probs[i] for i in keep.tolist()],
@@ -252,11 +264,29 @@ class GatewayHead(BaseModule):
             labels=class_probs[1:, row[keep], col[keep]].argmax(0),
             stride=stride,
             origins=masks.origins[keep] + before,
-            grid_shape=tuple(side + before for side in f.shape[-2:]),
+            grid_shape=tuple(side + before for side in shape),
             points=(gateways.points[keep] + 0.5) * stride - 0.5 + self.grid.origin,
             mask_thr=mask_thr,
             limits=gateways.limits | masks.limits,
         )
+
+    @torch.no_grad()
+    def draw_at(
+        self, maps: GatewayMaps, found: Gateways, point: tuple[float, float], near: int = 4
+    ) -> PredictedInstances:
+        """The instances that may lie at ``point`` (y, x), pixels of the input, of the first of the batch.
+
+        A gateway is opened at the point, though the finder sees none there, and so are the nearest ``near``
+        of those ``found``: where cells overlap, the disks of both draw them better than a place in between.
+        The instances come in this order, whatever they score.
+        """
+        stride, shape = self.grid.stride, maps.class_probs.shape[-2:]
+        place = (maps.class_probs.new_tensor(point) - self.grid.origin + 0.5) / stride - 0.5
+        place = torch.minimum(place.clamp(min=0), place.new_tensor(shape) - 1)[None]
+        radius = place.new_full((1,), self.finder.radius)
+        clicked = self.draw(maps, 0, Gateways(place, radius, radius.new_ones(1)), every=True)
+        nearest = self.draw(maps, 0, found.nearest(place[0], near), every=True)
+        return clicked.joined(nearest)
 
     def _select(self, masks: DecodedMasks) -> tuple[Tensor, Tensor]:
         """Indices of the masks to return, best first, and their scores; a repetition may be of any class."""

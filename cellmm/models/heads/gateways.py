@@ -1,7 +1,7 @@
 """Gateways: the places through which DiskMask hands one object at a time to the net that draws it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -31,6 +31,22 @@ class Gateways:
     def __len__(self) -> int:
         return len(self.points)
 
+    def select(self, index: Tensor) -> "Gateways":
+        """Those of ``index``, int64 (K,), in its order; ``limits`` are those of all."""
+        labels = self.labels
+        if labels is not None:
+            table = labels.new_zeros(len(self) + 1)
+            table[index + 1] = torch.arange(1, len(index) + 1, dtype=labels.dtype, device=labels.device)
+            labels = table[labels.long()]
+        return replace(
+            self, points=self.points[index], radius=self.radius[index], probs=self.probs[index], labels=labels
+        )
+
+    def nearest(self, point: Tensor, num: int) -> "Gateways":
+        """The ``num`` gateways whose points are nearest to ``point`` (2,), or all if there are fewer."""
+        away = (self.points - point).square().sum(1)
+        return self.select(away.argsort(stable=True)[:num])
+
     def pixels(self) -> tuple[Tensor, Tensor]:
         """Row and column of the pixel at each point, int64 (G,) each."""
         return self.points.round().long().unbind(1)
@@ -45,6 +61,26 @@ class Gateways:
         if self.labels is not None:
             gates &= self.labels[rows[:, :, None], cols[:, None, :]] == (which + 1)[:, None, None]
         return gates
+
+
+@dataclass
+class GatewayMaps:
+    """What gateways of a batch are opened on when predicting.
+
+    Attributes:
+        features: the maps of the decoder, finest first.
+        f: the feature map F, or the finest of ``features`` if the head makes F of it where it is needed.
+        class_probs: of the disks, (B, K + 1, h, w), class 0 being the background.
+    """
+
+    features: list[Tensor]
+    f: Tensor
+    class_probs: Tensor
+
+    @property
+    def disk_probs(self) -> Tensor:
+        """That there is a disk, (B, h, w)."""
+        return 1 - self.class_probs[:, 0]
 
 
 @dataclass

@@ -162,7 +162,8 @@ class MaskDecoder(Protocol):
 class GatewayFinder(Protocol):
     """``finder``: where gateways open when predicting.
 
-    Optional is ``score_thr``, float: disks with lower scores are left out.
+    Optional is ``score_thr``, float: disks with lower scores are left out; and ``radius``, float, of a
+    gateway that a user opens by a click, in pixels of the map: without it, a click opens none.
     """
 
     def find(self, disk_probs: Tensor) -> Gateways:
