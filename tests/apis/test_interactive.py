@@ -1,7 +1,5 @@
 """InteractiveCells: clicks on simulated scenes, with the model that comes with cellmm."""
 
-import time
-
 import numpy as np
 import pytest
 import torch
@@ -79,18 +77,6 @@ def test_the_cell_that_is_missing_is_the_one_that_is_added(inferencer):
             except CellMMError as error:
                 assert "already" in str(error)
     assert total > 20 and right >= 0.8 * total, f"{right} of {total}"
-
-
-def test_a_click_is_fast(inferencer):
-    image, masks = scene(0)
-    editor = InteractiveCells(inferencer, image)
-    seconds = []
-    for _, y, x in clicks(masks, np.random.default_rng(0), 1):
-        start = time.process_time()
-        editor.add(y, x)
-        seconds.append(time.process_time() - start)
-        editor.undo()
-    assert np.median(seconds[1:]) < 0.2
 
 
 def test_add_remove_undo(inferencer):
