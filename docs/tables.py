@@ -1,10 +1,12 @@
-"""Write the result tables of the README and the docs from the metafiles.
+"""Write the result tables of the README and the docs from the metafiles, and the cards of the models.
 
     python docs/tables.py            # write them anew
     python docs/tables.py --check    # exit status 1, and the name of the page, where one is out of date
 
 A table stands between `<!-- results: NAME -->` and `<!-- end of results -->`. Results of configs are written
-in configs/*/metafile.yml alone, those of other methods in docs/peers.yml, seconds in docs/speed.yml.
+in configs/*/metafile.yml alone, those of other methods in docs/peers.yml, seconds in docs/speed.yml. What is
+known about the models that come with cellmm is written in cellmm/zoo/models/*.yml; each has a page of its own
+in docs/model_cards.
 """
 
 import argparse
@@ -17,9 +19,18 @@ from pathlib import Path
 import yaml
 
 from cellmm.ablation.tables import mark_best
+from cellmm.zoo.shipped import ShippedModel, shipped_models
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("README.md", "docs/model_zoo.md", "docs/ablations.md", "docs/how_to/speed.md")
+PAGES = (
+    "README.md",
+    "docs/model_zoo.md",
+    "docs/ablations.md",
+    "docs/how_to/speed.md",
+    "docs/model_cards/index.md",
+)
+CARDS = ROOT / "docs/model_cards"
+PICTURES = {"cells-simulated": "cells_found.jpg", "nuclei": "nuclei_found.jpg"}  # by draw_found.py
 PLACE = re.compile(r"(<!-- results: (\S+) -->\n).*?(<!-- end of results -->)", re.DOTALL)
 INSTANCES, MAPS = "Instance Segmentation", "Semantic Segmentation"
 INSTANCE_KEYS = ("AP", "AP50", "AP75", "AP90", "S")
@@ -154,6 +165,50 @@ def speed(page: Path) -> str:
     return table(["s / Mpx", *stages, "all", "MiB / Mpx"], rows)
 
 
+def shipped(page: Path) -> str:
+    """The models that come with cellmm, each linked to its card."""
+    header = ["model", "for", "trained on", "licence of the weights", "size"]
+    rows = []
+    for name, model in shipped_models().items():
+        card = model.card
+        rows.append([f"[{name}]({name}.md)", card["for"], card["data"], card["licence"], size(model)])
+    return table(header, rows)
+
+
+def size(model: ShippedModel) -> str:
+    return f"{model.weights.stat().st_size / 1e6:.1f} MB"
+
+
+def model_card(model: ShippedModel) -> str:
+    """The page of a model that comes with cellmm."""
+    card, name = model.card, model.name
+    picture = ""
+    if name in PICTURES:
+        picture = f"![A simulated image, and what the model finds in it](../pictures/{PICTURES[name]})\n\n"
+    config = f"[{card['config']}](../../configs/{card['config']}.py)"
+    about = {
+        "images": card["images"],
+        "trained on": card["data"],
+        "training": card["training"],
+        "licence of the weights": card["licence"],
+        "config": config,
+        "size": f"{card['parameters']:,} parameters in half precision, {size(model)}",
+    }
+    keys = list(dict.fromkeys(key for score in card["scores"] for key in score["metrics"]))
+    scores = [
+        [score["test"], *(number(score["metrics"].get(key)) for key in keys)] for score in card["scores"]
+    ]
+    again = "\n".join(card["again"])
+    return (
+        f"# {name}\n\n<!-- written by docs/tables.py; change cellmm/zoo/models/{name}.yml -->\n\n"
+        f"For {card['for']}:\n\n"
+        f"```sh\ncellmm predict my_images/ --model {name} --out results\n```\n\n{picture}"
+        f"{table(['', ''], about.items())}\n## Scores\n\n{table(['', *keys], scores)}\n"
+        "[Evaluation](../evaluation.md) says how to read them.\n\n"
+        f"## Limits\n\n{card['limits']}\n\n## Train it again\n\n```sh\n{again}\n```\n"
+    )
+
+
 HEADS = {
     "SEU-Net (2-head)": "two_heads",
     "SEU-Net (3-head)": "three_heads",
@@ -173,6 +228,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "sparseseunet": collection("SparseSEUNet"),
     "paired": paired,
     "speed": speed,
+    "shipped": shipped,
     "cytoplasm": pixels("cytoplasm", {"SEU-Net (base)": "cytoplasm", **HEADS}),
     "nuclei": pixels("nuclei", {"SEU-Net (base)": "nuclei", **HEADS}),
     "overlap": pixels("overlap", OVERLAP),
@@ -185,18 +241,31 @@ def with_tables(page: Path) -> str:
     return PLACE.sub(lambda place: f"{place[1]}{TABLES[place[2]](page)}{place[3]}", text)
 
 
+def texts() -> dict[Path, str | None]:
+    """What every page should hold; None: it is of a model that is gone."""
+    pages: dict[Path, str | None] = {ROOT / name: with_tables(ROOT / name) for name in PAGES}
+    pages |= {page: None for page in CARDS.glob("*.md") if page not in pages}
+    return pages | {CARDS / f"{name}.md": model_card(model) for name, model in shipped_models().items()}
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--check", action="store_true", help="write nothing, say which pages are out of date")
     args = parser.parse_args(argv)
-    old = [page for name in PAGES if with_tables(page := ROOT / name) != page.read_text(encoding="utf-8")]
-    for page in old:
+    old = {
+        page: text
+        for page, text in texts().items()
+        if text != (page.read_text(encoding="utf-8") if page.exists() else None)
+    }
+    for page, text in old.items():
         if args.check:
             print(f"{page.relative_to(ROOT)}: run python docs/tables.py", file=sys.stderr)
+        elif text is None:
+            page.unlink()
         else:
-            page.write_text(with_tables(page), encoding="utf-8")
+            page.write_text(text, encoding="utf-8")
     return int(args.check and bool(old))
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from cellmm.zoo import ShippedModel
+
 ROOT = Path(__file__).parents[2]
 METAFILES = sorted((ROOT / "configs").glob("*/metafile.yml"))
 
@@ -30,11 +32,49 @@ def test_an_old_page_is_named_and_written(tables, tmp_path, monkeypatch, capsys)
     page.write_text("a\n<!-- results: paired -->\nold\n<!-- end of results -->\nb\n")
     monkeypatch.setattr(tables, "ROOT", tmp_path)
     monkeypatch.setattr(tables, "PAGES", ("page.md",))
+    monkeypatch.setattr(tables, "CARDS", tmp_path / "cards")
+    monkeypatch.setattr(tables, "shipped_models", dict)
     monkeypatch.setitem(tables.TABLES, "paired", lambda page: "new\n")
     assert tables.main(["--check"]) == 1 and "page.md: run" in capsys.readouterr().err
     assert tables.main([]) == 0
     assert page.read_text() == "a\n<!-- results: paired -->\nnew\n<!-- end of results -->\nb\n"
     assert tables.main(["--check"]) == 0
+
+
+def test_cards_are_written_and_those_of_models_that_are_gone_are_removed(
+    tables, tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "weights.safetensors").write_bytes(b"0" * 1_230_000)
+    card = {
+        **{key: f"its {key}" for key in ("for", "data", "licence", "images", "training", "limits")},
+        "config": "diskmask/worms",
+        "again": ["cellmm train a", "publish"],
+        "parameters": 1234,
+        "scores": [
+            {"test": "all", "metrics": {"AP": 0.5, "S": 0.25}},
+            {"test": "some", "metrics": {"S90": 0.125}},
+        ],
+    }
+    model = ShippedModel("worms", card["config"], tmp_path / "weights.safetensors", card)
+    monkeypatch.setattr(tables, "ROOT", tmp_path)
+    monkeypatch.setattr(tables, "PAGES", ())
+    monkeypatch.setattr(tables, "CARDS", tmp_path)
+    monkeypatch.setattr(tables, "shipped_models", lambda: {"worms": model})
+    (tmp_path / "gone.md").touch()
+    assert tables.main(["--check"]) == 1
+    named = {line.split(":")[0] for line in capsys.readouterr().err.splitlines()}
+    assert named == {"gone.md", "worms.md"}
+    assert tables.main([]) == 0 and tables.main(["--check"]) == 0
+    text = (tmp_path / "worms.md").read_text()
+    assert not (tmp_path / "gone.md").exists()
+    assert "|  | AP | S | S90 |\n| --- | --- | --- | --- |\n| all | .500 | .250 | - |\n" in text
+    assert "| some | - | - | .125 |\n" in text
+    assert "1,234 parameters in half precision, 1.2 MB" in text
+    assert "```sh\ncellmm train a\npublish\n```" in text and "its limits" in text
+    assert all(f"| its {key} |" in text for key in ("data", "licence", "images", "training"))
+    assert tables.shipped(tmp_path / "index.md").splitlines()[2] == (
+        "| [worms](worms.md) | its for | its data | its licence | 1.2 MB |"
+    )
 
 
 def test_parts_by_hand(tables):

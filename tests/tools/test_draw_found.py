@@ -32,6 +32,12 @@ def test_a_picture_of_two_panels(tool, tmp_path):
     assert height > 256 * tool.SCALE and width > 2 * 256 * tool.SCALE
 
 
+def test_nuclei_by_a_model_that_comes_with_cellmm(tool, tmp_path, capsys):
+    assert tool.main(["nuclei", "--fluorescence", "--name", "nuclei.jpg", "--out", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'nuclei.jpg'}\n"
+    assert cv2.imread(str(tmp_path / "nuclei.jpg")).shape[1] > 2 * 256 * tool.SCALE
+
+
 def test_weights_that_are_absent_are_named(tool, tmp_path, capsys):
     assert tool.main([str(CONFIG), str(tmp_path / "none.pth"), "--out", str(tmp_path)]) == 1
     assert "draw_found: " in capsys.readouterr().err and not list(tmp_path.iterdir())

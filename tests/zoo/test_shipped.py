@@ -11,7 +11,7 @@ from cellmm.errors import CellMMError
 from cellmm.zoo import resolve_model, shipped_models, weights_of
 
 MODELS = shipped_models()
-KEYS = {"for", "config", "data", "licence", "images", "training", "limits", "parameters", "scores"}
+KEYS = {"for", "config", "data", "licence", "again", "images", "training", "limits", "parameters", "scores"}
 FREE = {"Apache-2.0", "CC0"}
 
 
