@@ -35,7 +35,12 @@ ROTATE = dict(type="Affine", rotate=(-180, 180), p=1.0)
 COCO = dict(ann_file="train/annotations.json", img_dir="train/images")
 SIMULATED = dict(type="SimulatedDataset", split="train")
 FOLDERS = dict(img_dir="train/images", label_dir="train/layers", nuclei_dir="train/nuclei")
-ROOTS = dict(BBBC010Dataset="worms", DSB2018Dataset="nuclei", MaskFolderDataset="masks")  # below the data
+ROOTS = dict(
+    AnnotatedFolderDataset="labels",
+    BBBC010Dataset="worms",
+    DSB2018Dataset="nuclei",
+    MaskFolderDataset="masks",
+)  # below the data
 
 # arguments of the constructor, for those that need some; a list: each of them is tested
 ARGUMENTS: dict[str, dict | list[dict]] = dict(
@@ -67,6 +72,7 @@ ARGUMENTS: dict[str, dict | list[dict]] = dict(
     ResizeTo=[dict(size=(96, 40)), dict(size=(30, 40), keep_ratio=True)],
     SemanticTargets=dict(targets=("cytoplasm", "nuclei", "border")),
     # datasets; data_root is added
+    AnnotatedFolderDataset=dict(layout="label image"),
     CellCocoDataset=COCO,
     ClassBalancedDataset=dict(dataset=SIMULATED, oversample_thr=0.5),
     ConcatDataset=dict(datasets=[SIMULATED, SIMULATED]),
@@ -237,6 +243,8 @@ def data(tmp_path_factory) -> Path:
     image, mask = np.full((20, 30), 7, np.uint8), np.zeros((20, 30), np.uint8)
     mask[2:9, 3:12] = 255
     for name, pixels in {
+        "labels/a.tif": image,
+        "labels/a_mask.tif": mask,
         "masks/images/a.tif": image,
         "masks/masks/a/1.png": mask,
         "masks/masks/a/2.png": mask[::-1],

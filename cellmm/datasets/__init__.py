@@ -4,6 +4,7 @@ from cellmm.datasets.base import CellDataset
 from cellmm.datasets.bbbc010 import BBBC010Dataset
 from cellmm.datasets.coco import CellCocoDataset
 from cellmm.datasets.dsb2018 import DSB2018Dataset
+from cellmm.datasets.folders import AnnotatedFolderDataset
 from cellmm.datasets.label_images import LabelImageDataset
 from cellmm.datasets.livecell import LIVECellDataset
 from cellmm.datasets.mask_folders import MaskFolderDataset
@@ -12,6 +13,7 @@ from cellmm.datasets.simulated import SimulatedDataset
 from cellmm.datasets.wrappers import ClassBalancedDataset, ConcatDataset, RepeatDataset
 
 __all__ = [
+    "AnnotatedFolderDataset",
     "BBBC010Dataset",
     "CellCocoDataset",
     "CellDataset",

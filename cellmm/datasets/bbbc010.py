@@ -12,6 +12,10 @@ from cellmm.errors import CellMMError
 from cellmm.messages import name_some
 from cellmm.registry import DATASETS
 
+IMAGE = r".*_(?P<image>[A-Z]\d\d)_{channel}_.*\.tif"
+MASK = r"(?P<image>[A-Z]\d\d)_\d+_ground_truth\.png"
+BRIGHTFIELD = "w2"
+
 
 @DATASETS.register_module()
 class BBBC010Dataset(MaskFolderDataset):
@@ -32,7 +36,7 @@ class BBBC010Dataset(MaskFolderDataset):
         *,
         data_root: str | os.PathLike,
         split: str = "train",
-        channel: str | Sequence[str] = "w2",
+        channel: str | Sequence[str] = BRIGHTFIELD,
         split_file: str | os.PathLike = "split.json",
         **kwargs,
     ) -> None:
@@ -41,8 +45,8 @@ class BBBC010Dataset(MaskFolderDataset):
         channels = [channel] if isinstance(channel, str) else channel
         super().__init__(
             data_root=data_root,
-            img_pattern=[rf".*_(?P<image>[A-Z]\d\d)_{re.escape(name)}_.*\.tif" for name in channels],
-            mask_pattern=r"(?P<image>[A-Z]\d\d)_\d+_ground_truth\.png",
+            img_pattern=[IMAGE.format(channel=re.escape(name)) for name in channels],
+            mask_pattern=MASK,
             **kwargs,
         )
 

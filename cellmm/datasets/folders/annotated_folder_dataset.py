@@ -1,0 +1,130 @@
+"""Any folder of annotated images as a dataset."""
+
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmengine.logging import print_log
+
+from cellmm.datasets.base import CellDataset
+from cellmm.datasets.folders.contents import AnnotatedImage, FolderContents
+from cellmm.datasets.folders.look import look_at
+from cellmm.errors import CellMMError
+from cellmm.messages import name_some
+from cellmm.registry import DATASETS
+
+
+@DATASETS.register_module()
+class AnnotatedFolderDataset(CellDataset):
+    """The annotated images that ``look_at`` finds in ``data_root``, in the layouts of
+    docs/how_to/annotation_folders.md.
+
+    ``images``: names of images, as ``look_at`` gives them; None: all.
+    ``split_file``: a text file with such a name per line, in place of ``images``; a relative path is looked
+    for in ``data_root``, then in the current folder.
+    ``layout``: see ``look_at``.
+    ``class_agnostic``: every class is label 0.
+    ``metainfo.classes``: names of classes, label 0 first; without it those of the whole folder, so that all
+    splits of a folder have the same. A single class takes the only class of a folder, whatever its name.
+    ``img_id`` is the place of the image in the whole folder, from 1.
+    """
+
+    def __init__(
+        self,
+        *,
+        data_root: str | os.PathLike,
+        images: Sequence[str] | None = None,
+        split_file: str | os.PathLike | None = None,
+        layout: str | None = None,
+        class_agnostic: bool = False,
+        **kwargs,
+    ) -> None:
+        if images is not None and split_file is not None:
+            raise CellMMError("AnnotatedFolderDataset has images and split_file: leave one of them out")
+        self.images, self.split_file, self.layout = images, split_file, layout
+        self.class_agnostic = class_agnostic
+        self.classes_are_set = "classes" in (kwargs.get("metainfo") or {})
+        super().__init__(data_root=data_root, **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        contents = look_at(self.data_root, self.layout)
+        labels = self._labels(contents)
+        numbers = {image.name: number for number, image in enumerate(contents.images, start=1)}
+        chosen = self._chosen(contents)
+        if not self.allow_empty and (
+            empty := [image.name for image in chosen if image.instances is not None and not image.instances]
+        ):
+            raise CellMMError(
+                f"{self.data_root}: images without a cell, {name_some(empty)} of {len(chosen)}; set "
+                "allow_empty=True if they hold no cell"
+            )
+        for note in contents.notes:
+            print_log(f"{self.data_root}: {note}", logger="current", level=logging.WARNING)
+        return [self._info(image, numbers[image.name], labels) for image in chosen]
+
+    def _info(self, image: AnnotatedImage, number: int, labels: dict[str | None, int]) -> dict:
+        info: dict = {"img_id": number}
+        if image.is_frame:
+            info |= {"img_path": image.name, "img_source": image.image}
+        else:
+            several = isinstance(image.image, tuple)
+            info["img_path"] = [str(path) for path in image.image] if several else str(image.image)
+        if image.instances is not None:
+            info["instances"] = [cell | {"label": labels[cell["label"]]} for cell in image.instances]
+            info["height"], info["width"] = image.stated_shape
+            info["segmentations_checked"] = True
+        elif image.one_mask_per_file:
+            info["mask_paths"] = [str(path) for path in image.annotation]
+        else:
+            info["label_path"] = str(image.annotation[0])
+        return info
+
+    def _labels(self, contents: FolderContents) -> dict[str | None, int]:
+        """{name of a class: label}; sets ``metainfo['classes']``, unless the user did."""
+        names = list(contents.classes)
+        if self.class_agnostic:
+            return dict.fromkeys([*names, None], 0)
+        if not self.classes_are_set:
+            self._metainfo["classes"] = tuple(names)
+        classes = list(self._metainfo["classes"])
+        if len(classes) == len(names) == 1:
+            return {names[0]: 0, None: 0}
+        if unknown := [name for name in names if name not in classes]:
+            raise CellMMError(
+                f"{self.data_root}: metainfo.classes {classes} leave out {unknown}: add these classes, or "
+                "set class_agnostic=True"
+            )
+        labels = {name: label for label, name in enumerate(classes)}
+        return labels | {None: labels.get("cell", 0)}
+
+    def _chosen(self, contents: FolderContents) -> list[AnnotatedImage]:
+        wanted, source = self.images, "images"
+        if self.split_file is not None:
+            wanted, source = self._read_split()
+        if wanted is None:
+            return list(contents.images)
+        by_name = {image.name: image for image in contents.images}
+        if double := [name for name in dict.fromkeys(wanted) if list(wanted).count(name) > 1]:
+            raise CellMMError(f"{source} names images twice, {name_some(double)}: name each once")
+        if unknown := [name for name in wanted if name not in by_name]:
+            raise CellMMError(
+                f"{source} names images that {self.data_root} lacks or that have no annotation, "
+                f"{name_some(unknown)}; it has {name_some(by_name)}: correct {source}, or put the files back"
+            )
+        if not wanted:
+            raise CellMMError(f"{source} names no image: name at least one of {name_some(by_name)}")
+        return [by_name[name] for name in wanted]
+
+    def _read_split(self) -> tuple[list[str], str]:
+        path = self.resolve(self.split_file)
+        path = path if path.is_file() else Path(self.split_file)
+        try:
+            lines = path.read_text(encoding="utf-8-sig").splitlines()
+        except FileNotFoundError:
+            raise CellMMError(
+                f"{self.resolve(self.split_file)} is absent: write the names of its images there, a line each"
+            ) from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise CellMMError(f"{path} cannot be read ({error}): write it again as UTF-8 text") from error
+        return [line.strip() for line in lines if line.strip()], str(path)

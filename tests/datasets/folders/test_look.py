@@ -1,0 +1,116 @@
+"""The table of layouts: each folder is read to the right masks."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cellmm.datasets import AnnotatedFolderDataset
+from cellmm.datasets.folders import look_at
+from cellmm.errors import CellMMError
+from cellmm.structures import LabelLayers
+from tests.datasets.folders import layouts as p
+
+LOAD = [dict(type="LoadImage"), dict(type="LoadCells")]
+
+
+def as_set(masks: np.ndarray) -> set[bytes]:
+    return {np.packbits(mask).tobytes() for mask in masks}
+
+
+@pytest.mark.parametrize("layout", p.LAYOUTS, ids=lambda layout: layout.name)
+def test_a_layout_is_read_to_the_right_masks(tmp_path, layout):
+    layout.make(tmp_path)
+    contents = look_at(tmp_path)
+    assert contents.layout == layout.words
+    assert [image.name for image in contents.images] == list(layout.names)
+    assert contents.unpaired_images == contents.unpaired_annotations == contents.notes == ()
+    assert contents.classes == layout.classes
+    dataset = AnnotatedFolderDataset(data_root=tmp_path, pipeline=LOAD)
+    assert dataset.metainfo["classes"] == layout.classes
+    for i, name in enumerate(p.NAMES):
+        results, masks = dataset[i], p.truth(name)
+        assert np.array_equal(results["img"][..., 0], p.scenes()[name][0].astype(results["img"].dtype))
+        expected = masks if layout.overlap else LabelLayers.from_label_image(p.label(name)).to_masks()
+        assert as_set(results["gt_layers"].to_masks()) == as_set(expected)
+        assert (results["gt_layers"].overlap().sum() > 0) == layout.overlap
+
+
+def test_the_table_of_the_docs_lists_the_layouts():
+    page = Path(__file__).parents[3] / "docs/how_to/annotation_folders.md"
+    rows = re.findall(r"^\| ([^|]+?) +\| `", page.read_text(encoding="utf-8"), re.MULTILINE)
+    assert rows == [layout.name for layout in p.LAYOUTS]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    p.each(tmp_path, "images/{}.tif", "labels/{}.tif", p.label)
+    return tmp_path
+
+
+def names(dataset):
+    return [Path(dataset.get_data_info(i)["img_path"]).stem for i in range(len(dataset))]
+
+
+def test_images_are_chosen_by_name(folder):
+    (folder / "train.txt").write_text("images/b\n\n")
+    assert names(AnnotatedFolderDataset(data_root=folder, images=["images/b", "images/a"])) == ["b", "a"]
+    train = AnnotatedFolderDataset(data_root=folder, split_file="train.txt")
+    assert names(train) == ["b"] and train.get_data_info(0)["img_id"] == 2
+    assert names(AnnotatedFolderDataset(data_root=folder, split_file=folder / "train.txt")) == ["b"]
+
+
+def test_a_split_that_does_not_fit_names_what_is_wrong(folder):
+    split = folder / "train.txt"
+    for text, message in (
+        (
+            "images/c\nimages/a",
+            "lacks or that have no annotation, 1: images/c; it has 2: images/a, images/b: ",
+        ),
+        ("images/a\nimages/a", "names images twice, 1: images/a: name each once"),
+        ("\n", "train.txt names no image: name at least one of 2: images/a, images/b"),
+    ):
+        split.write_text(text)
+        with pytest.raises(CellMMError, match=message):
+            AnnotatedFolderDataset(data_root=folder, split_file="train.txt")
+    split.write_text("images/a\nimages/b")
+    (folder / "images/b.tif").unlink()
+    with pytest.raises(CellMMError, match=r"lacks or that have no annotation, 1: images/b; it has"):
+        AnnotatedFolderDataset(data_root=folder, split_file="train.txt")
+    split.unlink()
+    with pytest.raises(CellMMError, match=r"train\.txt is absent: write the names"):
+        AnnotatedFolderDataset(data_root=folder, split_file="train.txt")
+
+
+def test_what_has_no_partner_is_named(folder):
+    p.save(folder / "images/c.tif", p.scenes()["a"][0])
+    p.save(folder / "labels/d.tif", p.label("a"))
+    contents = look_at(folder)
+    assert [path.name for path in contents.unpaired_images] == ["c.tif"]
+    assert [path.name for path in contents.unpaired_annotations] == ["d.tif"]
+    assert contents.describe().splitlines() == [
+        f"{folder}: label image, a file per image",
+        "2 annotated images in 2 groups; classes 1: cell",
+        "images without an annotation, not used: 1: images/c.tif",
+        "annotations without an image, not used: 1: labels/d.tif",
+    ]
+
+
+def test_hidden_files_and_results_of_cellmm_are_left_out(folder):
+    for name in (".hidden.tif", "labels/.a.tif", "__MACOSX/images/a.tif", "results/.cellmm-predict"):
+        p.write(folder / name, b"")
+    p.save(folder / "results/labels/a.tif", p.label("a"))
+    for name in ("Thumbs.db", "images/Thumbs.db", ".DS_Store", "labels/desktop.ini", "README.txt"):
+        p.write(folder / name, b"x")
+    contents = look_at(folder)
+    assert len(contents.images) == 2
+    assert contents.unpaired_images == contents.unpaired_annotations == contents.notes == ()
+
+
+def test_a_changed_file_is_looked_at_again(folder):
+    assert len(look_at(folder).images) == 2
+    assert look_at(folder) is look_at(folder)
+    p.save(folder / "images/c.tif", p.scenes()["b"][0])
+    p.save(folder / "labels/c.tif", p.label("b"))
+    assert len(look_at(folder).images) == 3
