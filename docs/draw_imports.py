@@ -32,7 +32,11 @@ LAYERS: tuple[Mapping[str, str], ...] = (
     {"engine": "Runner, loops, hooks, checkpoints, preflight"},
     {"zoo": "models that come with cellmm"},
     {"apis": "CellInferencer"},
-    {"tiles": "large images in pieces", "tracking": "cells through a film"},
+    {
+        "tiles": "large images in pieces",
+        "tracking": "cells through a film",
+        "labelling": "cells for a person to correct",
+    },
     {"commands": "train, test, predict, config, doctor"},
     {"ablation": "grids of runs and their tables"},
     {"testing": "contract tests for parts of your own"},

@@ -15,6 +15,10 @@ COMMANDS = {
     "train": ("cellmm.commands.train", "train a model from a config file"),
     "test": ("cellmm.commands.test", "score a checkpoint on annotated images"),
     "predict": ("cellmm.commands.predict", "find the cells in images and folders of images"),
+    "propose": (
+        "cellmm.commands.propose",
+        "predict cells for a person to correct, the doubtful images first",
+    ),
     "models": ("cellmm.commands.models", "list the models that need no training"),
     "tiles": ("cellmm.commands.tiles", "predict large images and folders in pieces, on many machines"),
     "track": ("cellmm.commands.track", "follow cells through films, on results of predict"),

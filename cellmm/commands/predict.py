@@ -86,7 +86,7 @@ def predict(args: Namespace, plan: StreamPlan, files: list[InputFile] | None = N
     """Predict ``files``, or those that ``args.inputs`` name, and sum up; the exit status."""
     places = checked_places(plan, args.inputs if files is None else ())
     if files is None:
-        files = find_files(args, places)
+        files = find_files(args, places.left_out())
     places.refuse_results(file.path for file in files)
     with contextlib.ExitStack() as held:
         run, summary = _Run(args, plan, places, files, held), RunSummary()
@@ -113,9 +113,13 @@ def checked_places(plan: StreamPlan, inputs: Sequence[str]) -> Places:
     return places
 
 
-def find_files(args: Namespace, places: Places) -> list[InputFile]:
-    """The images that ``args.inputs`` name, with their names in the results; what is left out is told."""
-    paths, labels, old = find_images(args.inputs, leave_out=places.left_out())
+def find_files(args: Namespace, leave_out: Sequence[Path]) -> list[InputFile]:
+    """The images that ``args.inputs`` name, with their names in the results; what is left out is told.
+
+    Args:
+        leave_out: folders in which no image is looked for.
+    """
+    paths, labels, old = find_images(args.inputs, leave_out=leave_out)
     if labels:
         say(f"label files beside their images are left out, {name_some(label.name for label in labels)}")
     if old:

@@ -48,7 +48,7 @@ def main(args: Namespace, words: Sequence[str]) -> int:
     _refuse_others(folder)
     if not args.resume:
         shutil.rmtree(folder, ignore_errors=True)
-    files = find_files(args, places)
+    files = find_files(args, places.left_out())
     places.refuse_results(file.path for file in files)
     inferencer = stream.build_inferencer()
     missing = _unfinished(args, stream, inferencer, files)

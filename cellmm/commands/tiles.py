@@ -77,7 +77,7 @@ def plan(args: Namespace, rest: Sequence[str]) -> int:
             "image by image, and several at a time where `cellmm tiles run` is started several times"
         )
     check_writable(args.out / PLAN)
-    found = find_files(options, Places(args.out, []))
+    found = find_files(options, Places(args.out, []).left_out())
     stream = stream_plan(options)
     pieces = plan_files(options, stream, stream.build_inferencer(), found, args.pieces, arguments=rest)
     pieces.write(args.out)

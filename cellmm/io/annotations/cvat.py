@@ -97,6 +97,18 @@ def _mask(path: Path, element: Element, what: str) -> tuple[np.ndarray, tuple[in
     return pixels, (top, left)
 
 
+def encode_mask(mask: np.ndarray) -> str:
+    """A mask in its box, bool (h, w), as CVAT writes its runs: background first, row by row.
+
+    Examples:
+        >>> encode_mask(np.array([[0, 1], [1, 1]], bool))
+        '1, 3'
+    """
+    flat = mask.ravel().astype(np.int8)
+    edges = np.flatnonzero(np.diff(flat, prepend=0))
+    return ", ".join(map(str, np.diff(edges, prepend=0, append=flat.size).tolist()))
+
+
 def _numbers(path: Path, texts: list, what: str) -> list:
     try:
         return np.array(texts, dtype=np.float64).tolist()

@@ -7,6 +7,49 @@ from cellmm.io.memory import MAX_VALUES
 
 CHANNELS = 4  # RGBA; the last one is the brush
 OPAQUE = 128
+WORD = 8  # bits of a sample
+SIZES = (3, 4, 8, 16)  # bits of the lengths of runs, as label-studio-converter chooses them
+
+
+def encode_brush(mask: np.ndarray, corner: tuple[int, int], shape: tuple[int, int]) -> list[int]:
+    """The brush that ``decode_brush`` reads: all four channels are 255 in the mask, 0 elsewhere.
+
+    Args:
+        mask: bool (h, w), a part of the image.
+        corner: (top, left) of ``mask`` in the image.
+        shape: (H, W) of the image.
+
+    Raises:
+        CellMMError: the image is too large to be read again.
+
+    Examples:
+        >>> rle = encode_brush(np.ones((1, 2), bool), (1, 0), (2, 3))
+        >>> decode_brush(rle, (2, 3), "it").astype(int).tolist()
+        [[0, 0, 0], [1, 1, 0]]
+    """
+    count = CHANNELS * shape[0] * shape[1]
+    if count > MAX_VALUES:
+        raise CellMMError(
+            f"a brush on an image of {list(shape)} (h, w) is too large: draw polygons, or tile it"
+        )
+    height, width = mask.shape
+    padded = np.zeros((height, width + 1), dtype=np.int8)
+    padded[:, :width] = mask
+    row, column = np.divmod(np.flatnonzero(np.diff(padded.ravel(), prepend=0)), width + 1)
+    edges = CHANNELS * ((corner[0] + row) * shape[1] + corner[1] + column)
+    lengths = np.diff(edges, prepend=0, append=count).tolist()
+    parts = [f"{count:032b}{WORD - 1:05b}", *(f"{size - 1:04b}" for size in SIZES)]
+    longest = 1 << SIZES[-1]
+    for number, length in enumerate(lengths):
+        word = f"{255 * (number % 2):0{WORD}b}"
+        while length > 0:
+            run = min(length, longest) - 1
+            size = next(i for i, bits in enumerate(SIZES) if run < 1 << bits)
+            parts.append(f"1{size:02b}{run:0{SIZES[size]}b}{word}")
+            length -= run + 1
+    text = "".join(parts)
+    num = -(-len(text) // 8)
+    return list(int(text.ljust(8 * num, "0"), 2).to_bytes(num))
 
 
 def decode_brush(rle: object, shape: tuple[int, int], what: str) -> np.ndarray:
@@ -43,7 +86,7 @@ def decode_brush(rle: object, shape: tuple[int, int], what: str) -> np.ndarray:
     count, word = number(32), number(5) + 1
     sizes = [number(4) + 1 for _ in range(4)]
     pixels = shape[0] * shape[1]
-    if count != CHANNELS * pixels or word != 8:
+    if count != CHANNELS * pixels or word != WORD:
         raise CellMMError(
             f"{what} has an RLE of {count} words of {word} bits, not of {CHANNELS} bytes for each pixel of "
             f"an image of {list(shape)} (h, w): export it again"
