@@ -122,7 +122,7 @@ def with_channels(weight: Tensor, channels: int) -> Tensor:
 
     For one channel, the sum over the old ones: a grey image gives what it gave as C equal channels. For
     more, the old channels in turn, times C / ``channels``, so that the sum stays the same where all channels
-    are equal. Source: the first layers of timm and segmentation_models.pytorch.
+    are equal, as in timm and segmentation_models.pytorch.
 
     Examples:
         >>> rgb = torch.tensor([[1.0, 2.0, 3.0]])
