@@ -27,6 +27,7 @@ from cellmm.labelling import (
     rank_images,
     write_ranking,
 )
+from cellmm.labelling.labelled import LabelledImages
 from cellmm.labelling.mirrored import mirror_images
 from cellmm.labelling.pictures import FRAMES, PICTURES, write_frame, write_picture
 from cellmm.labelling.shapes import KINDS
@@ -88,6 +89,15 @@ def parse_args(argv: Sequence[str] | None = None) -> tuple[Namespace, list[str]]
     parser.add_argument(
         "--score-thr", type=float, default=0.3, help="cells that score less are not proposed; default: 0.3"
     )
+    parser.add_argument(
+        "--labelled",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FOLDER",
+        help="leave out images that are annotated in this folder, such as those of earlier rounds; several: "
+        "give it again",
+    )
     parser.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
     return parser.parse_known_args(argv)
 
@@ -106,7 +116,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options, threshold = model_options(args, rest)
     stream = stream_plan(options)
     check_folder(args.out, options.inputs)
-    files = find_files(options, [args.out])
+    labelled = LabelledImages.of(args.labelled)
+    files = unlabelled(find_files(options, [args.out]), labelled)
     with locked_folder(args.out, "`cellmm propose`"):
         if not args.resume and (earlier := put_away([args.out / name for name in RESULTS], args.out)):
             say(f"what {args.out} held of earlier proposals is now in {earlier}")
@@ -114,6 +125,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = predict(options, stream, files)
         run = RunFolder(stream.out)
         records = [record for record in _records(run) if record.cells is not None]
+        records = [item for item in records if item.total == 1 or not labelled.hold_frame(item.stem)]
         if not records:
             raise CellMMError(
                 f"{name_some(options.inputs)}: no image could be used, or the model gives no cells; try "
@@ -182,6 +194,20 @@ def check_folder(out: Path, inputs: Iterable[str]) -> None:
         raise CellMMError(
             f"{out} holds files that are not of `cellmm propose`: name another folder with --out"
         )
+
+
+def unlabelled(files: Sequence[InputFile], labelled: LabelledImages) -> list[InputFile]:
+    """The files that are still to be labelled; how many are not is told.
+
+    Raises:
+        CellMMError: all are labelled.
+    """
+    done = [file.name for file in files if labelled.hold(file.path)]
+    if done and len(done) == len(files):
+        raise CellMMError(f"all images are labelled already, {name_some(done)}: give others")
+    if done:
+        say(f"images that are labelled already are left out, {name_some(done)}")
+    return [file for file in files if file.name not in set(done)]
 
 
 def predict_mirrored(

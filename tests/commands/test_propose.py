@@ -2,6 +2,9 @@
 
 import csv
 import json
+import re
+import shlex
+import shutil
 import xml.etree.ElementTree as ET
 import zipfile
 from pathlib import Path
@@ -14,6 +17,7 @@ import torch
 from roifile import ROI_TYPE, ImagejRoi
 
 from cellmm.commands import cli
+from cellmm.datasets.folders import look_at
 from cellmm.io.annotations import find_reader, to_rle
 from cellmm.io.annotations.cvat import encode_mask
 from cellmm.io.annotations.label_studio_brush import encode_brush
@@ -21,6 +25,7 @@ from cellmm.registry import MODELS
 from cellmm.structures import rle
 from tests.labelling.known_model import SHAPE, box, draw
 
+PAGE = Path(__file__).parents[2] / "docs/how_to/labelling_loop.md"
 CONFIG = """
 default_scope = 'cellmm'
 custom_imports = dict(imports=['tests.labelling.known_model'])
@@ -95,6 +100,14 @@ def masks_of(path: Path) -> tuple[dict[str, np.ndarray], dict[str, list]]:
         masks[stem] = rle.decode([to_rle(cell, SHAPE) for cell in image.cells], SHAPE)
         labels[stem] = [cell.label for cell in image.cells]
     return masks, labels
+
+
+def trained_on(folder: Path) -> dict[str, np.ndarray]:
+    """{image: masks (N, H, W)} of a folder of annotated images, as a training reads them."""
+    return {
+        image.name: rle.decode([cell["segmentation"] for cell in image.instances], SHAPE)
+        for image in look_at(folder).images
+    }
 
 
 def same(found: np.ndarray, *wanted: np.ndarray) -> bool:
@@ -183,9 +196,12 @@ def test_corrected_cells_come_back_to_the_pixel(propose, tmp_path, program, corr
     write(tmp_path / "images/a.tif", *ALL)
     status, lines = propose("--for", program)
     assert status == 0 and not any("left out" in line for line in lines)
-    masks, labels = masks_of(correct(tmp_path / "out"))
+    corrected = correct(tmp_path / "out")
+    masks, labels = masks_of(corrected)
     assert same(masks["a"], ROUND, RING, np.roll(PARTS, 2, axis=1), ADDED)
     assert labels["a"][:3] == ["round", "round", "long & thin"]
+    shutil.copy(corrected, tmp_path / "images")  # beside the image itself, which has 16 bits
+    assert same(trained_on(tmp_path / "images")["a"], *masks["a"])
 
 
 @pytest.mark.parametrize("program", ["label-studio", "cvat"])
@@ -265,8 +281,14 @@ def test_pictures_of_deep_images_are_said_and_fit(propose, tmp_path):
     grey = np.arange(48 * 64, dtype=np.uint16).reshape(SHAPE) // 13
     grey[0] = 0
     (tmp_path / "images/day2").mkdir()
-    cv2.imwrite(str(tmp_path / "images/day2/a.png"), grey.astype(np.uint8))
+    tifffile.imwrite(tmp_path / "images/day2/a.tif", grey.astype(np.uint8))
     status, lines = propose("--for", "cvat")
+    shutil.copytree(tmp_path / "images", tmp_path / "data")
+    shutil.copy(tmp_path / "out/cvat/annotations.xml", tmp_path / "data")
+    assert {name: len(masks) for name, masks in trained_on(tmp_path / "data").items()} == {
+        "day1/a": 4,
+        "day2/a": 0,
+    }
     assert any("1 images are shown as copies of 8 bits" in line for line in lines)
     picture = cv2.imread(str(tmp_path / "out/images/day1/a.png"), cv2.IMREAD_UNCHANGED)
     assert picture.shape == (*SHAPE, 3) and picture.dtype == np.uint8
@@ -281,6 +303,25 @@ def test_pictures_of_deep_images_are_said_and_fit(propose, tmp_path):
     assert names == {"day1/a.png", "day2/a.png"} and status == 0
 
 
+def test_labelled_images_are_left_out(propose, tmp_path, capsys):
+    for name in "abc":
+        write(tmp_path / f"images/{name}.tif", *ALL)
+    assert propose("--for", "fiji", "--first", 1)[0] == 0
+    (tmp_path / "done").mkdir()
+    shutil.copy(tmp_path / "images/a.tif", tmp_path / "done")
+    shutil.copy(tmp_path / "out/fiji/a.zip", tmp_path / "done")
+    tifffile.imwrite(tmp_path / "done/b.tif", draw(ALL)[:, :40])  # another image of this name
+    shutil.copy(tmp_path / "out/fiji/a.zip", tmp_path / "done/b.zip")
+    status, lines = propose("--for", "fiji", "--labelled", tmp_path / "done")
+    assert [row["image"] for row in ranking(tmp_path)] == ["b.tif", "c.tif"]
+    assert status == 0 and any("labelled already are left out, 1: a.tif" in line for line in lines)
+    for name in "bc":
+        shutil.copy(tmp_path / f"images/{name}.tif", tmp_path / "done")
+        shutil.copy(tmp_path / "out/fiji/b.zip", tmp_path / f"done/{name}.zip")
+    status, (line,) = propose("--for", "fiji", "--labelled", tmp_path / "done")
+    assert status == 1 and "all images are labelled already, 3: " in line
+
+
 def test_frames_of_a_film_are_images_of_their_own(propose, tmp_path):
     (tmp_path / "images").mkdir()
     film = np.stack([draw([(ROUND, 0.9)]), draw([(THIN, 0.5)])])
@@ -293,6 +334,13 @@ def test_frames_of_a_film_are_images_of_their_own(propose, tmp_path):
     (image,) = find_reader(path).read(path)
     assert [cell.time for cell in image.cells] == [None]  # of the frame, which has one time point
     assert status == 0 and any("2 images are out of stacks" in line for line in lines)
+    for stem in ("film_t0000", "film_t0001"):
+        shutil.copy(tmp_path / f"out/fiji/{stem}.zip", tmp_path / "out/frames")
+    assert same(trained_on(tmp_path / "out/frames")["film_t0001"], THIN)
+    shutil.copytree(tmp_path / "out/frames", tmp_path / "done")
+    (tmp_path / "done/film_t0000.zip").unlink()
+    assert propose("--for", "fiji", "--labelled", tmp_path / "done")[0] == 0
+    assert [row["image"] for row in ranking(tmp_path)] == ["film_t0000.tif"]
 
 
 def test_resume_keeps_corrected_files_and_a_new_run_puts_them_away(propose, tmp_path):
@@ -358,3 +406,28 @@ def test_other_folders_are_not_touched(propose, model, tmp_path, capsys):
     assert len((inside / "proposals/ranking.csv").read_text().splitlines()) == 2
     assert cli.main(["propose", str(inside), *model, "--for", "cvat", "--out", str(inside)]) == 1
     assert "where proposals go" in capsys.readouterr().err
+
+
+def test_the_commands_of_the_page_work_one_after_another(model, tmp_path, monkeypatch):
+    text = PAGE.read_text(encoding="utf-8")
+    first, second = [shlex.split(line)[1:] for line in re.findall(r"^cellmm propose .+$", text, re.MULTILINE)]
+    monkeypatch.chdir(tmp_path)
+    for number in range(22):
+        write(tmp_path / f"images/{number}.tif", *ALL)
+
+    def run(words: list[str]) -> int:
+        at = words.index("--model")
+        return cli.main([*words[:at], *words[at + 2 :], *model])
+
+    assert run(first) == 0
+    tasks = json.loads((tmp_path / "proposals/label-studio/tasks.json").read_text())
+    for task in tasks:
+        task["annotations"] = [{"id": 1, "result": task["predictions"][0]["result"]}]
+    shutil.copytree(tmp_path / "images", tmp_path / "data/mine")
+    (tmp_path / "data/mine/export.json").write_text(json.dumps(tasks))
+    assert run(second) == 0
+    rows = list(csv.DictReader((tmp_path / "round2/ranking.csv").open()))
+    assert len(tasks) == 20 and len(rows) == 2
+    assert {row["image"] for row in rows}.isdisjoint(
+        Path(task["data"]["image"]).with_suffix(".tif").name for task in tasks
+    )
