@@ -28,7 +28,8 @@ class FolderFiles:
     Args:
         images: image files and OME-Zarr folders.
         annotations: {title of the format: (reader, its files)}; label images are a format.
-        aside: pictures made from the images, and markers of tracking.
+        aside: pictures made from the images.
+        markers: of tracking, in the Cell Tracking Challenge.
         unread: of a suffix of annotations, but in no known format.
     """
 
@@ -36,6 +37,7 @@ class FolderFiles:
     images: list[str] = field(default_factory=list)
     annotations: dict[str, tuple[AnnotationReader, list[str]]] = field(default_factory=dict)
     aside: list[str] = field(default_factory=list)
+    markers: list[str] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)
 
 
@@ -90,7 +92,7 @@ def sort_files(root: Path, paths: list[str]) -> FolderFiles:
 
 
 def _sort_pictures(files: FolderFiles, pictures: list[str]) -> list[str]:
-    """Fill ``images`` and ``aside``; returns the label images."""
+    """Fill ``images``, ``aside`` and ``markers``; returns the label images."""
     stems = {(PurePosixPath(name).parent, names.stem(name)) for name in pictures}
     labels = []
     for name in pictures:
@@ -100,7 +102,9 @@ def _sort_pictures(files: FolderFiles, pictures: list[str]) -> list[str]:
         is_label = of_folder == "label" or (
             of_name == "label" and (of_folder is None or (path.parent, plain) in stems)
         )
-        if _is_aside(name, stems) or _MARKERS.search(name):
+        if _MARKERS.search(name):
+            files.markers.append(name)
+        elif _is_aside(name, stems):
             files.aside.append(name)
         elif is_label and path.suffix.lower() in IMAGE_SUFFIXES:
             labels.append(name)

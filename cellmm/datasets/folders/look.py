@@ -146,12 +146,14 @@ def _notes(files: FolderFiles, pairing: Pairing) -> list[str]:
     notes = []
     for file, missing in pairing.missing.items():
         notes.append(f"{file} names images that are not in the folder, {name_some(missing)}; put them there")
-    if files.aside:
-        notes.append(f"pictures made from the images, not used: {name_some(files.aside)}")
-    if pairing.aside:
-        notes.append(f"images of another channel than brightfield, not used: {name_some(pairing.aside)}")
-    if files.unread:
-        notes.append(f"files in no known format, not read: {name_some(files.unread)}")
+    for what, paths in (
+        ("pictures made from the images, not used", files.aside),
+        ("markers of tracking, not used", files.markers),
+        ("images of another channel than brightfield, not used", pairing.aside),
+        ("files in no known format, not read", files.unread),
+    ):
+        if paths:
+            notes.append(f"{what}: {name_some(paths)}")
     left_out: dict[str, Counter] = defaultdict(Counter)
     for some in pairing.matches.values():
         for unit in (unit for units in some for unit in units):

@@ -86,7 +86,7 @@ def frames_of(path: Path) -> list[ImageSource]:
 def pages_of(path: Path, count: int) -> list[ImageSource]:
     """The ``count`` focal planes, or pages without a name, of a file as images; else []."""
     with ImageFile(path) as file:
-        sizes = {axis: file.size(axis) for axis in file.axes if axis not in "YXCSTR"}
+        sizes = {axis: n for axis, n in zip(file.axes, file.shape, strict=True) if axis not in "YXCSTR"}
     if list(sizes.values()) != [count]:
         return []
     axis = "z" if "Z" in sizes else "time"

@@ -25,13 +25,17 @@ def test_a_layout_is_read_to_the_right_masks(tmp_path, layout):
     contents = look_at(tmp_path)
     assert contents.layout == layout.words
     assert [image.name for image in contents.images] == list(layout.names)
-    assert contents.unpaired_images == contents.unpaired_annotations == contents.notes == ()
+    assert contents.unpaired_images == contents.unpaired_annotations == ()
+    assert contents.notes == layout.notes
     assert contents.classes == layout.classes
     dataset = AnnotatedFolderDataset(data_root=tmp_path, pipeline=LOAD)
     assert dataset.metainfo["classes"] == layout.classes
     for i, name in enumerate(p.NAMES):
         results, masks = dataset[i], p.truth(name)
-        assert np.array_equal(results["img"][..., 0], p.scenes()[name][0].astype(results["img"].dtype))
+        path = str(results["img_path"])
+        image = p.picture(name, path)
+        difference = np.abs(results["img"][..., 0] - image.astype(np.float32)).max()
+        assert difference <= (20 if path.endswith(".jpg") else 0)
         expected = masks if layout.overlap else LabelLayers.from_label_image(p.label(name)).to_masks()
         assert as_set(results["gt_layers"].to_masks()) == as_set(expected)
         assert (results["gt_layers"].overlap().sum() > 0) == layout.overlap
@@ -39,13 +43,13 @@ def test_a_layout_is_read_to_the_right_masks(tmp_path, layout):
 
 def test_the_table_of_the_docs_lists_the_layouts():
     page = Path(__file__).parents[3] / "docs/how_to/annotation_folders.md"
-    rows = re.findall(r"^\| ([^|]+?) +\| `", page.read_text(encoding="utf-8"), re.MULTILINE)
-    assert rows == [layout.name for layout in p.LAYOUTS]
+    rows = re.findall(r"^\| ([^|]+?) \| ", page.read_text(encoding="utf-8"), re.MULTILINE)
+    assert rows[1:] == [layout.name for layout in p.LAYOUTS]
 
 
 @pytest.fixture
 def folder(tmp_path):
-    p.each(tmp_path, "images/{}.tif", "labels/{}.tif", p.label)
+    p.each(tmp_path, "images/{n}.tif", "labels/{n}.tif", p.label)
     return tmp_path
 
 

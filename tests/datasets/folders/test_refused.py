@@ -74,12 +74,12 @@ REFUSED = {
         "ROOT: images/a.tif is annotated in cells.json and in more.json: move one of them away",
     ),
     "COCO of other images": (
-        both(p.images, add("cells.json", p.coco(p.NAMES, "x{}.png"))),
+        both(p.images, add("cells.json", p.coco(p.NAMES, "x{n}.png"))),
         "ROOT: cells.json names images that are not in the folder, 2: xa.png, xb.png; the folder has 2: "
         "a.tif, b.tif: put these images there",
     ),
     "names that have nothing in common": (
-        lambda root: p.each(root, "images/{}.tif", "labels/x{}.tif", p.label),
+        lambda root: p.each(root, "images/{n}.tif", "labels/x{n}.tif", p.label),
         "ROOT: no image has the name of an annotation; the images are 2: images/a.tif, images/b.tif, the "
         "annotations 2: labels/xa.tif, labels/xb.tif: give both the same names, as a.tif and a_mask.tif",
     ),
@@ -89,15 +89,15 @@ REFUSED = {
         "name in it",
     ),
     "labels in colours": (
-        lambda root: p.each(root, "{}.tif", "{}_mask.png", color),
+        lambda root: p.each(root, "{n}.tif", "{n}_mask.png", color),
         "ROOT/a_mask.png is a colour image of shape (36, 52, 3), not a label image: save the ids as 16 bit",
     ),
     "labels as JPEG": (
-        lambda root: p.each(root, "{}.tif", "{}_mask.jpg", lambda name: p.label(name).astype(np.uint8)),
+        lambda root: p.each(root, "{n}.tif", "{n}_mask.jpg", lambda name: p.label(name).astype(np.uint8)),
         "ROOT/a_mask.jpg: JPEG changes the numbers of cells; save label images as PNG or TIFF",
     ),
     "one mask of all cells": (
-        lambda root: p.each(root, "{}.tif", "{}_mask.png", lambda name: DOTS),
+        lambda root: p.each(root, "{n}.tif", "{n}_mask.png", lambda name: DOTS),
         "ROOT: 2 of 2 images have one mask in many pieces, 2: a_mask.png, b_mask.png: not a number per "
         "cell; ",
     ),
