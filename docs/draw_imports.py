@@ -31,6 +31,7 @@ LAYERS: tuple[Mapping[str, str], ...] = (
     {"config": "read, complete and check configs"},
     {"engine": "Runner, loops, hooks, checkpoints, preflight"},
     {"zoo": "models that come with cellmm"},
+    {"own_data": "a config for a person's images"},
     {"apis": "CellInferencer"},
     {
         "tiles": "large images in pieces",

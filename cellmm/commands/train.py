@@ -1,6 +1,7 @@
 """`cellmm train`: run a config's training."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,12 +13,16 @@ from cellmm.engine.ranks import end_distributed
 from cellmm.engine.runner import build_runner
 from cellmm.engine.work_dir import default_work_dir
 from cellmm.errors import CellMMError
+from cellmm.own_data import find_prepared, prepare
 from cellmm.zoo import weights_of
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="cellmm train", description="Train a model from a config.")
-    parser.add_argument("config", help="a Python config file, e.g. configs/sparseseunet/brightfield.py")
+    parser.add_argument(
+        "config",
+        help="a config, e.g. diskmask/bbbc010_cpu, or a folder of annotated images, as `cellmm init` takes",
+    )
     parser.add_argument("--work-dir", help="checkpoints and logs; default work_dirs/<folder>/<config>")
     parser.add_argument(
         "--resume",
@@ -57,8 +62,27 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def config_of(args: argparse.Namespace) -> str:
+    """The config to train: for a folder of images, that of `cellmm init`, which is made if there is none yet.
+
+    Raises:
+        CellMMError: none can be made, or several processes would make it.
+    """
+    if not Path(args.config).is_dir():
+        return args.config
+    found = find_prepared(args.config)
+    if found is not None:
+        sys.stdout.write(f"{args.config}: trained as {found} says; to write that anew: `cellmm init`\n")
+        return str(found)
+    if args.launcher != "none":
+        raise CellMMError(f"{args.config}: there is no config yet; run `cellmm init {args.config}` first")
+    sys.stdout.write(f"{args.config}: there is no config yet; `cellmm init` makes one\n")
+    return str(prepare(args.config, start=args.start))
+
+
 def prepare_config(args: argparse.Namespace) -> Config:
     """The config with the options of the command line."""
+    args.config = config_of(args)
     cfg = load_config(args.config, args.cfg_options)
     if args.freeze:
         cfg.merge_from_dict({"model.frozen": args.freeze})

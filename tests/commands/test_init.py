@@ -1,0 +1,87 @@
+"""`cellmm init`, and the commands that it prints, as they are typed, on folders of other programs."""
+
+import json
+import shlex
+import zipfile
+from pathlib import Path
+
+import pytest
+import tifffile
+
+from cellmm.commands.cli import main
+
+# of a network that is small, for few steps
+TINY = [
+    "--cfg-options",
+    "train_cfg.max_iters=3",
+    "train_cfg.val_interval=3",
+    "train_dataloader.batch_size=2",
+    "train_dataloader.num_workers=0",
+    "train_dataloader.persistent_workers=False",
+    "val_dataloader.num_workers=0",
+    "val_dataloader.persistent_workers=False",
+]
+
+
+@pytest.fixture
+def made(load_tool, tmp_path, monkeypatch):
+    """``made(kind)``: a folder of this kind; the current folder is another one."""
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+
+    def make(kind: str) -> Path:
+        folder = tmp_path / "my images"
+        load_tool("simulate_folders").simulate_folder(folder, kind, images=5, size=128)
+        return folder
+
+    return make
+
+
+@pytest.mark.parametrize("kind", ["fiji", "qupath", "aperio", "film", "worms"])
+def test_from_a_folder_to_results(made, capsys, kind):
+    folder = made(kind)
+    assert main(["init", str(folder)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    commands = [shlex.split(line)[1:] for line in lines[lines.index("next:") + 1 :]]
+    assert [command[0] for command in commands] == ["train", "test", "predict"]
+    train, test, predict = commands
+    assert main([*train, *TINY]) == 0
+    assert main(test) == 0
+    assert main(predict) == 0
+    out = folder.with_name("my images_cellmm")
+    assert json.loads((out / "training/metrics.json").read_text())["AP"] >= 0
+    assert "train_dataloader" in (out / "training/config.py").read_text()
+    frames = 5 if kind == "film" else 1
+    results = out / "results"
+    assert len(json.loads((results / "cells.json").read_text())["images"]) == frames
+    assert (results / "cells.csv").read_text().startswith("image,")
+    assert "<html" in (results / "report.html").read_text()
+    assert len([zipfile.ZipFile(path) for path in results.glob("rois/*.zip")]) == frames
+    assert all(tifffile.imread(path).shape[-2:] == (128, 128) for path in results.glob("layers/*.tif"))
+    assert len(list(results.glob("layers/*.tif"))) == len(list(results.glob("overlays/*.png"))) == frames
+
+
+def test_train_takes_the_folder(made, capsys):
+    folder = made("film")
+    assert main(["train", str(folder), *TINY]) == 0
+    out = folder.with_name("my images_cellmm")
+    assert "there is no config yet; `cellmm init` makes one" in capsys.readouterr().out
+    assert (out / "training/iter_3.pth").is_file()
+    (out / "config.py").write_text("model = 1\n")
+    assert main(["train", str(folder)]) == 1
+    said = capsys.readouterr()
+    assert f"trained as {out / 'config.py'} says" in said.out and said.err.count("\n") == 1
+
+
+def test_several_processes_do_not_make_a_config(made, capsys):
+    folder = made("film")
+    assert main(["train", str(folder), "--launcher", "pytorch"]) == 1
+    assert "run `cellmm init" in capsys.readouterr().err
+
+
+def test_no_annotations(tmp_path, capsys):
+    tifffile.imwrite(tmp_path / "a.tif", [[0, 1], [2, 3]])
+    assert main(["init", str(tmp_path)]) == 1
+    assert "no annotation" in capsys.readouterr().err
+    assert main(["init", str(tmp_path / "absent")]) == 1
+    assert "is not a folder" in capsys.readouterr().err

@@ -1,0 +1,173 @@
+"""Simulate folders of annotated images as other programs leave them, to try `cellmm init` on."""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+import cv2
+import numpy as np
+import tifffile
+
+from cellmm.errors import CellMMError
+from cellmm.io.files import atomic_folder
+from cellmm.results.instances import Instances
+from cellmm.results.writers import GeoJSONWriter, RoiWriter
+from cellmm.simulation import FilmConfig, Scene, SceneConfig, simulate_film, simulate_scene, take_images
+from cellmm.structures import LabelLayers, MaskRuns, outlines_of
+
+PIXEL = 0.5  # um
+
+
+def fiji(folder: Path, scenes: Iterator[Scene]) -> None:
+    """16-bit phase contrast, and a zip of Fiji ROIs with the name of each image in a folder of its own."""
+    for number, scene in enumerate(scenes, 1):
+        save_tiff(folder / "phase" / f"dish_{number:02d}.tif", scene.phase)
+        rois = folder / "rois" / f"dish_{number:02d}.zip"
+        RoiWriter().write(rois, instances_of(scene.cells), None)
+
+
+def qupath(folder: Path, scenes: Iterator[Scene]) -> None:
+    """Stained sections in RGB, and QuPath's GeoJSON beside each."""
+    for number, scene in enumerate(scenes, 1):
+        path = folder / f"section {number}.png"
+        save_rgb(path, scene)
+        GeoJSONWriter("annotation").write(path.with_suffix(".geojson"), instances_of(scene.cells), None)
+
+
+def aperio(folder: Path, scenes: Iterator[Scene]) -> None:
+    """The same in RGB TIFFs, and the XML of Aperio ImageScope in a folder of its own."""
+    for number, scene in enumerate(scenes, 1):
+        save_rgb(folder / "images" / f"case-{number}.tif", scene)
+        root = ElementTree.Element("Annotations", MicronsPerPixel=str(PIXEL))
+        layer = ElementTree.SubElement(ElementTree.SubElement(root, "Annotation", Id="1"), "Regions")
+        masks = runs_of(scene.cells)
+        for cell in range(len(masks)):
+            for outline in (part[0] for part in outlines_of(masks, cell)):
+                region = ElementTree.SubElement(layer, "Region", Id=str(cell + 1), Type="0", NegativeROA="0")
+                corners = ElementTree.SubElement(region, "Vertices")
+                for x, y in outline:
+                    ElementTree.SubElement(corners, "Vertex", X=str(x), Y=str(y), Z="0")
+        path = folder / "xml" / f"case-{number}.xml"
+        path.parent.mkdir(exist_ok=True)
+        ElementTree.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
+
+
+def worms(folder: Path, scenes: Iterator[Scene]) -> None:
+    """The layout of BBBC010: two channels in files of their own, a mask per worm."""
+    for number, scene in enumerate(scenes, 1):
+        well = f"A{number:02d}"
+        name = f"1649_1109_0003_Amp5-1_B_20070424_{well}_{{}}_9E84F49F-1B25-4E7E-8040-D1BB2D7E73EA.tif"
+        save_tiff(folder / "images" / name.format("w1"), scene.fluorescence)
+        save_tiff(folder / "images" / name.format("w2"), scene.brightfield[0])
+        for cell, mask in enumerate(scene.cells.to_masks(), 1):
+            save_png(folder / "masks" / f"{well}_{cell:02d}_ground_truth.png", mask * np.uint8(255))
+
+
+def film(folder: Path, frames: int, size: int, seed: int) -> None:
+    """A time series in phase contrast, and a stack of label images: cells on top cut those below."""
+    scene = scene_of(size, worm_share=0.0)
+    rng = np.random.default_rng(seed)
+    made = simulate_film(FilmConfig(scene=scene, frames=frames), rng).frames
+    images = np.stack([take_images(frame.shapes, scene, rng).phase for frame in made])
+    labels = np.zeros(images.shape, np.uint16)
+    for label, frame in zip(labels, made, strict=True):
+        for cell, number in enumerate(frame.ids):
+            mask, (top, left) = frame.masks.crop(cell)
+            label[top : top + mask.shape[0], left : left + mask.shape[1]][mask] = number
+    for name, stack in (("film.tif", images), ("film_labels.tif", labels)):
+        tifffile.imwrite(folder / name, stack, imagej=True, metadata={"axes": "TYX"})
+
+
+# how each kind is made of scenes; films are made otherwise
+KINDS: dict[str, Callable[[Path, Iterator[Scene]], None]] = dict(
+    fiji=fiji, qupath=qupath, aperio=aperio, worms=worms
+)
+
+
+def simulate_folder(out: str | Path, kind: str, *, images: int = 8, size: int = 256, seed: int = 0) -> None:
+    """Make a new folder ``out``, all of it or nothing.
+
+    Args:
+        kind: of KINDS, or 'film'.
+        images: how many, or the frames of a film.
+        size: of the images, pixels a side.
+
+    Raises:
+        CellMMError: ``out`` exists, or the images are too small for cells.
+    """
+    out = Path(out)
+    if out.exists():
+        raise CellMMError(f"{out} exists: name a new folder")
+    scene = scene_of(size, worm_share=1.0 if kind == "worms" else 0.15)
+    scenes = (simulate_scene(scene, np.random.default_rng([seed, number])) for number in range(images))
+    with atomic_folder(out) as folder:
+        if kind == "film":
+            film(folder, images, size, seed)
+        else:
+            KINDS[kind](folder, scenes)
+
+
+def scene_of(size: int, worm_share: float) -> SceneConfig:
+    """Cells as dense as in the scenes of the quick start."""
+    least = max(2, round(8 * (size / 256) ** 2))
+    return SceneConfig(
+        size=(size, size),
+        pixel=PIXEL,
+        cells=(least, 2 * least),
+        min_visible=40,
+        dust=3,
+        worm_share=worm_share,
+    )
+
+
+def runs_of(cells: LabelLayers) -> MaskRuns:
+    return MaskRuns.from_rles(cells.to_rles(), cells.shape)
+
+
+def instances_of(cells: LabelLayers) -> Instances:
+    masks = runs_of(cells)
+    return Instances(masks, np.ones(len(masks), np.float32), np.zeros(len(masks), np.int64))
+
+
+def save_rgb(path: Path, scene: Scene) -> None:
+    """Cells in pink with violet nuclei on white, uint8."""
+    cytoplasm = (scene.cells.count() > 0)[..., None] * np.array([30.0, 90.0, 40.0])
+    nuclei = (scene.nuclei.count() > 0)[..., None] * np.array([110.0, 80.0, 20.0])
+    light = 235.0 * scene.phase[..., None] / np.percentile(scene.phase, 99)
+    rgb = np.clip(cv2.GaussianBlur(light - cytoplasm - nuclei, (0, 0), 0.7), 0, 255).astype(np.uint8)
+    if path.suffix == ".tif":
+        save_tiff(path, rgb, photometric="rgb")
+    else:
+        save_png(path, rgb[..., ::-1])
+
+
+def save_tiff(path: Path, image: np.ndarray, **fields: str) -> None:
+    path.parent.mkdir(exist_ok=True)
+    tifffile.imwrite(path, image, **fields)
+
+
+def save_png(path: Path, image: np.ndarray) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(cv2.imencode(".png", image)[1].tobytes())
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", help="a new folder")
+    parser.add_argument("--kind", choices=[*KINDS, "film"], required=True)
+    parser.add_argument("--images", type=int, default=8, help="or frames of the film; default: %(default)s")
+    parser.add_argument("--size", type=int, default=256, help="pixels a side; default: %(default)s")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    try:
+        simulate_folder(args.out, args.kind, images=args.images, size=args.size, seed=args.seed)
+    except CellMMError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
