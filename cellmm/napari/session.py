@@ -1,21 +1,21 @@
 """What the widget does, without Qt and napari: a model, an image and its cells under correction."""
 
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cellmm.apis.inferencer import CellInferencer
 from cellmm.apis.interactive import InteractiveCells
+from cellmm.apis.model_cache import ModelCache
 from cellmm.errors import CellMMError
 from cellmm.io.sources.region import Region
 from cellmm.models.postprocess.look_again import Box
 from cellmm.models.postprocess.tiles import Tile
 from cellmm.results import Instances
 from cellmm.structures import EditableCells
-from cellmm.zoo import resolve_model
 
 Tell = Callable[[int, int], None]  # tiles done, tiles in all
 
@@ -35,28 +35,13 @@ class Session:
     """A model that is loaded once, and the last image that was clicked on."""
 
     def __init__(self) -> None:
-        self._inferencer: CellInferencer | None = None
-        self._loaded: Any = None
+        self._models = ModelCache()
         self._editor: InteractiveCells | None = None
-        self._planes: Sequence[np.ndarray] = ()
+        self._clicked: list[Any] = []  # the model and the planes that it is for
 
     def load(self, model: str, checkpoint: str = "", diameter: float | None = None) -> CellInferencer:
-        """The model of a name, a folder of a training, or a config with a checkpoint.
-
-        It is loaded anew when these or the files have changed.
-
-        Raises:
-            CellMMError: no such model, or a damaged one.
-        """
-        config, weights = resolve_model(model, checkpoint or None)
-        changed = tuple(
-            Path(path).stat().st_mtime_ns if Path(path).exists() else 0 for path in (config, weights)
-        )
-        key = str(config), str(weights), diameter, changed
-        if key != self._loaded:
-            self._inferencer = CellInferencer(config, weights, diameter=diameter)
-            self._loaded, self._editor = key, None
-        return self._inferencer
+        """See ModelCache."""
+        return self._models.load(model, checkpoint, diameter)
 
     def find(
         self, inferencer: CellInferencer, image: np.ndarray, box: Box | None = None, tell: Tell | None = None
@@ -68,23 +53,14 @@ class Session:
         """
         (whole,) = inferencer.open(image, name="image")
         if box is None or tuple(box) == (0, 0, *whole.shape):
-            return Found(self._predict(inferencer, whole, tell))
-        found = self._predict(inferencer, Region(whole, tuple(box)), tell)
+            return Found(inferencer.predict(whole, tell))
+        found = inferencer.predict(Region(whole, tuple(box)), tell)
         masks = found.masks.moved(box[0], box[1], whole.shape)
         uncut = Tile(*box).depth(masks.boxes(), whole.shape) > 0
         moved = Instances(
             masks, found.scores, found.labels, found.classes, found.category_ids, found.pixel_size, "image"
         )
         return Found(moved.select(uncut), int((~uncut).sum()))
-
-    def _predict(self, inferencer: CellInferencer, source: Any, tell: Tell | None) -> Instances:
-        plan = None if inferencer.large is None else inferencer.large.plan(source)
-        if plan is None:
-            return inferencer.predict(source)
-        found = inferencer.large.predict(source, plan, tell).instances
-        if found is None:
-            raise CellMMError("the model gives no cells; take a model with an instance_head")
-        return found
 
     def editor(
         self, inferencer: CellInferencer, planes: Sequence[np.ndarray], rgb: bool, cells: EditableCells
@@ -94,12 +70,10 @@ class Session:
         Args:
             planes, rgb: see ``image_of``.
         """
-        same = len(planes) == len(self._planes) and all(
-            a is b for a, b in zip(planes, self._planes, strict=True)
-        )
-        if self._editor is None or not same:
+        wanted = [inferencer, *planes]
+        if len(wanted) != len(self._clicked) or any(map(operator.is_not, wanted, self._clicked)):
             self._editor = InteractiveCells(inferencer, image_of(planes, rgb), cells)
-            self._planes = tuple(planes)
+            self._clicked = wanted
         self._editor.cells = cells
         return self._editor
 
