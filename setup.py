@@ -36,8 +36,9 @@ class BuildWithConfigs(build_py):
 
 names = sorted(path.stem for path in (ROOT / "requirements").glob("*.txt"))
 extras = {name: read_requirements(name) for name in names if name != "runtime"}
-# The tests build the documentation and use every extra.
-for name in sorted(extras.keys() - {"tests", "optional"}):
+# The tests build the documentation and use every extra but napari, a Qt of 300 MB that needs a display:
+# integrations/napari/check_plugin.py drives the widget, the tests check what lies below it.
+for name in sorted(extras.keys() - {"tests", "optional", "napari"}):
     extras["tests"] += extras[name]
 extras["all"] = [line for lines in extras.values() for line in lines]
 
@@ -52,12 +53,16 @@ setup(
     package_data={
         "cellmm.results.report": ["page.html", "page.css", "page.js"],
         "cellmm.zoo": ["models/*.yml", "models/*.safetensors"],
+        "cellmm.napari": ["napari.yaml"],
     },
     cmdclass={"build_py": BuildWithConfigs},
     python_requires=">=3.11",
     install_requires=read_requirements("runtime"),
     extras_require=extras,
-    entry_points={"console_scripts": ["cellmm = cellmm.commands.cli:main"]},
+    entry_points={
+        "console_scripts": ["cellmm = cellmm.commands.cli:main"],
+        "napari.manifest": ["cellmm = cellmm.napari:napari.yaml"],
+    },
     classifiers=[
         "Intended Audience :: Science/Research",
         "Programming Language :: Python :: 3",

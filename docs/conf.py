@@ -20,6 +20,7 @@ shutil.rmtree(Path(__file__).parent / "api", ignore_errors=True)  # pages of mod
 apidoc_modules = [
     dict(path="../cellmm", destination="api", separate_modules=True, module_first=True, include_private=False)
 ]
+autodoc_mock_imports = ["napari", "qtpy"]  # cellmm.napari.widget needs a display
 autodoc_default_options = {"members": True, "ignore-module-all": True, "show-inheritance": True}
 napoleon_use_ivar = True  # attributes are described once
 autodoc_typehints = "signature"

@@ -39,6 +39,7 @@ LAYERS: tuple[Mapping[str, str], ...] = (
         "labelling": "cells for a person to correct",
     },
     {"commands": "train, test, predict, config, doctor"},
+    {"napari": "results and clicks in napari", "appose": "worker of Fiji, QuPath ..."},
     {"ablation": "grids of runs and their tables"},
     {"testing": "contract tests for parts of your own"},
 )

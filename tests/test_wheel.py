@@ -40,7 +40,7 @@ def installed(tmp_path_factory) -> Path:
 
 
 def test_it_holds_every_file_of_the_package_and_the_configs(installed):
-    suffixes = {".py", ".yml", ".html", ".css", ".js", ".safetensors"}
+    suffixes = {".py", ".yml", ".yaml", ".html", ".css", ".js", ".safetensors"}
     ours = {path.relative_to(ROOT) for path in (ROOT / "cellmm").rglob("*") if path.suffix in suffixes}
     configs = {"cellmm" / path.relative_to(ROOT) for path in (ROOT / "configs").rglob("*.py")}
     there = {path.relative_to(installed) for path in installed.rglob("*")}

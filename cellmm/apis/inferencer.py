@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -111,13 +111,16 @@ class CellInferencer:
             self.own_tile = self.trained_on.tile_for(self.model)
         self.large = None if whole else LargeImages(self)
 
-    def predict(self, image: Any) -> Instances:
+    def predict(self, image: Any, tell: Callable[[int, int], None] | None = None) -> Instances:
         """The cells of one image.
+
+        Args:
+            tell: called after each tile of a large image with the number of tiles that are done, and of all.
 
         Raises:
             CellMMError: it cannot be read, holds several images, or the model gives no cells.
         """
-        found = self._predict_one(image)
+        found = self._predict_one(image, tell)
         if found.instances is None:
             raise CellMMError("the model gives no cells; take predict_maps, or set model.instance_head")
         return found.instances
@@ -231,14 +234,18 @@ class CellInferencer:
             results = [error]
         yield from zip(keys, results, strict=True)
 
-    def _predict_one(self, image: Any) -> Prediction:
+    def _predict_one(self, image: Any, tell: Callable[[int, int], None] | None = None) -> Prediction:
         sources = self.open(image)
         if len(sources) != 1:
             raise CellMMError(
                 f"{sources[0].name} and {len(sources) - 1} more images are in one file: give its time or "
                 "position in read_options, or call the inferencer with [the file]"
             )
-        return self.predict_prepared([self.prepare(sources[0])])[0]
+        prepared = self.prepare(sources[0])
+        if prepared.item is None:
+            with _named_after(prepared.source):
+                return self.large.predict(prepared.source, prepared.plan, tell)
+        return self.predict_prepared([prepared])[0]
 
     def _try_to_open(self, image: Any) -> list[ImageSource | tuple[Any, CellMMError]]:
         try:

@@ -96,12 +96,19 @@ class LargeImages:
             return self._with_overlap_by_cells(source, plan)
         return plan
 
-    def predict(self, source: ImageSource, plan: TilePlan) -> Prediction:
-        """The cells and maps of an image. In memory are the cells of all tiles, as runs."""
+    def predict(
+        self, source: ImageSource, plan: TilePlan, tell: Callable[[int, int], None] | None = None
+    ) -> Prediction:
+        """The cells and maps of an image. In memory are the cells of all tiles, as runs.
+
+        ``tell`` is called after each tile with the number of tiles that are done, and of all.
+        """
         cells, averages = [], MapAverages(plan)
         for number, result in self.predict_tiles(source, plan, range(len(plan.grid))):
             averages.add(number, result.maps)
             cells.append(result.cells)
+            if tell is not None:
+                tell(len(cells), len(plan.grid))
         instances = None if cells[0] is None else self.join(source, plan, cells.__getitem__)
         return Prediction(instances, averages.means(), tiled=True)
 

@@ -2,6 +2,7 @@
 
 import html
 import re
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,14 @@ def read_ids(path: str | Path) -> tuple[np.ndarray, LabelLayers]:
         return label, LabelLayers.from_label_image(label)
     except CellMMError as error:
         raise CellMMError(f"{path}: {error}") from error
+
+
+def written_by_cellmm(path: str | Path) -> bool:
+    """Whether a file is a label TIFF of cellmm; other files, of whatever kind, are not."""
+    try:
+        return _num_cells(Path(path)) is not None
+    except (OSError, ValueError, IndexError, struct.error, tifffile.TiffFileError):
+        return False
 
 
 def _num_cells(path: Path) -> int | None:

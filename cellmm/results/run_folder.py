@@ -166,6 +166,12 @@ class RunFolder:
                 )
         return [record for name in order for record in found[name]]
 
+    def check_size(self, most: int) -> None:
+        """Raise CellMMError where the run has more than ``most`` input files."""
+        number = len(self.content()["inputs"])
+        if number > most:
+            raise CellMMError(f"{self.path}: results of {number} files; open at most {most}, or single TIFFs")
+
     def remove_leftovers(self, folders: Iterable[str]) -> list[Path]:
         """Remove what a killed run left half written, here and below ``folders``."""
         places = [self.path.glob(f".*{UNFINISHED}*")]

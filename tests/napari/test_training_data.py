@@ -1,0 +1,95 @@
+"""Corrected cells are saved so that cellmm reads the same cells again."""
+
+import sys
+
+import numpy as np
+import pytest
+import tifffile
+
+from cellmm.commands import train
+from cellmm.errors import CellMMError
+from cellmm.io.annotations import find_reader, to_rle
+from cellmm.io.layered_tiff import read_label_layers
+from cellmm.io.sources import open_image
+from cellmm.napari.fine_tune import FineTuning, command
+from cellmm.napari.training_data import FORMATS, save_training_data
+from cellmm.structures import LabelLayers, rle
+
+SHAPE = 20, 30
+
+
+@pytest.fixture
+def cells():
+    """Two that overlap, and one with a hole."""
+    masks = np.zeros((3, *SHAPE), bool)
+    masks[0, 1:9, 1:9] = masks[1, 6:12, 6:12] = masks[2, 10:18, 16:26] = True
+    masks[2, 12:14, 20:22] = False
+    return LabelLayers.from_masks(masks)
+
+
+def read_back(path):
+    if path.suffix == ".tif":
+        return read_label_layers(path).to_masks()
+    (annotation,) = find_reader(path).read(path)
+    return rle.decode([to_rle(cell, SHAPE) for cell in annotation.cells])
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("channels", [None, 2, 3])
+def test_both_formats_keep_every_pixel(kind, channels, cells, tmp_path):
+    shape = SHAPE if channels is None else (*SHAPE, channels)
+    image = np.random.default_rng(0).integers(0, 2**12, shape).astype(np.uint16)
+    target, annotation = save_training_data(tmp_path, "a", image, cells, kind)
+    assert np.array_equal(open_image(target).read_all(), image.reshape(*SHAPE, -1))
+    masks = {mask.tobytes() for mask in read_back(annotation).astype(bool)}
+    assert masks == {mask.tobytes() for mask in cells.to_masks()}
+
+
+def test_saving_again_replaces_the_annotation_only(cells, tmp_path):
+    image = np.arange(600, dtype=np.uint16).reshape(SHAPE)
+    _, annotation = save_training_data(tmp_path, "a", image, cells)
+    save_training_data(tmp_path, "a", image, cells.select([0]))
+    assert len(read_label_layers(annotation)) == 1
+    with pytest.raises(CellMMError, match="a.tif is another image: rename the layer"):
+        save_training_data(tmp_path, "a", image + 1, cells)
+    with pytest.raises(CellMMError, match="annotates this image already"):
+        save_training_data(tmp_path, "a", image, cells, "Fiji ROIs")
+    with pytest.raises(CellMMError, match="a: cells of"):
+        save_training_data(tmp_path, "a", image[:5], cells)
+    assert len(read_label_layers(annotation)) == 1 and np.array_equal(
+        tifffile.imread(tmp_path / "images/a.tif"), image
+    )
+
+
+def test_an_image_without_cells_is_training_data_too(tmp_path):
+    _, annotation = save_training_data(tmp_path, "a", np.zeros(SHAPE, np.uint8), LabelLayers.empty(*SHAPE))
+    assert len(read_label_layers(annotation)) == 0
+
+
+def test_the_command_of_fine_tuning(monkeypatch, tmp_path):
+    """Words that `cellmm train` takes, or a line that says that it does not."""
+
+    def refuse(argv):
+        raise SystemExit(2)
+
+    monkeypatch.setattr(train, "parse_args", refuse)
+    with pytest.raises(CellMMError, match="has no --from and --minutes"):
+        command(tmp_path, "nuclei", 10, tmp_path / "w")
+    monkeypatch.setattr(train, "parse_args", list)
+    words = command(tmp_path, "nuclei", 10, tmp_path / "w")
+    assert words[0] == sys.executable and words[3:6] == ["train", str(tmp_path), "--from"]
+    assert words[6:] == ["nuclei", "--minutes", "10", "--work-dir", str(tmp_path / "w")]
+
+
+def test_a_training_says_what_it_does_and_how_it_ended():
+    run = FineTuning([sys.executable, "-c", "print('one'); print(); print('two')"])
+    assert list(run.lines()) == ["one", "two"]
+    run = FineTuning([sys.executable, "-c", "print('no data'); raise SystemExit(3)"])
+    with pytest.raises(CellMMError, match="ended with status 3: no data"):
+        list(run.lines())
+    run = FineTuning([sys.executable, "-c", "import time; print('begun', flush=True); time.sleep(60)"])
+    lines = run.lines()
+    assert next(lines) == "begun"
+    run.stop()
+    with pytest.raises(CellMMError, match="ended with status"):
+        list(lines)
