@@ -1,10 +1,10 @@
 # The commands of daily work, in the active environment: `make lint test`.
 PYTHON ?= python
 
-.PHONY: help install lint format test docs doctor quickstart clean
+.PHONY: help install lint format test wheel-test docs doctor quickstart clean
 
 help:
-	@echo "make install | lint | format | test | docs | doctor | quickstart | clean"
+	@echo "make install | lint | format | test | wheel-test | docs | doctor | quickstart | clean"
 
 # The second line puts the OpenCV build without windows (and without libGL) in place: see docs/get_started.md.
 install:
@@ -22,6 +22,10 @@ format:
 
 test:
 	$(PYTHON) -m pytest
+
+# Installs the wheel without the clone, into an environment of its own that is removed afterwards (6 GB).
+wheel-test:
+	$(PYTHON) tools/check_wheel.py
 
 # The pages are in docs/_build/html; a warning is an error.
 docs:

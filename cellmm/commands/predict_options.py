@@ -26,7 +26,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--model",
-        help="a model that comes with cellmm (`cellmm models` lists them), or the folder of a training",
+        help="a model that comes with cellmm (`cellmm models` lists them), the folder of a training, or a "
+        "published file that names its config",
     )
     parser.add_argument("--config", help="in place of --model: the config that the model was trained with")
     parser.add_argument(

@@ -10,10 +10,10 @@ PREFIX = "cellmm::"  # in ``_base_`` of a config anywhere
 
 
 def configs_folder() -> Path:
-    """The folder of cellmm's own configs: ``configs`` of the clone, else that of the installed package."""
+    """The folder of cellmm's own configs: in the package where it is installed, beside it in a clone."""
     package = Path(cellmm.__file__).parent
-    clone = package.parent / "configs"
-    return clone if (clone.parent / "setup.py").is_file() else package / "configs"
+    installed = package / "configs"
+    return installed if installed.is_dir() else package.parent / "configs"
 
 
 def find_config(name: str | Path) -> Path:

@@ -3,7 +3,7 @@
 import difflib
 from pathlib import Path
 
-from cellmm.config.names import find_config
+from cellmm.config.names import PREFIX, find_config
 from cellmm.errors import CellMMError
 from cellmm.io.checkpoint_files import best_checkpoint
 from cellmm.zoo.shipped import shipped_models
@@ -16,7 +16,8 @@ def resolve_model(model: str | Path, checkpoint: str | Path | None = None) -> tu
 
     Args:
         model: the name of a shipped model; the work dir of a training, whose best checkpoint is taken, else
-            its last; or, with ``checkpoint``, a config or the name of a config of cellmm.
+            its last; weights that were published and know the name of their config, which is one of cellmm;
+            or, with ``checkpoint``, a config or the name of a config of cellmm.
         checkpoint: the weights, in place of those that belong to ``model``.
 
     Raises:
@@ -30,6 +31,12 @@ def resolve_model(model: str | Path, checkpoint: str | Path | None = None) -> tu
         return _of_work_dir(Path(model), checkpoint)
     if checkpoint is not None:
         return find_config(model), Path(checkpoint)
+    if Path(model).suffix in WEIGHTS and Path(model).is_file():
+        from cellmm.engine.checkpoints import load_checkpoint  # needs torch, and `cellmm models` does not
+
+        if name := load_checkpoint(model)["meta"].get("config_name"):
+            # PREFIX: a checkpoint is data, and must not name a file that would run as a config
+            return find_config(f"{PREFIX}{name}"), Path(model)
     near = difflib.get_close_matches(str(model), shipped, 1, 0.6)
     hint = f"did you mean {near[0]}?" if near else f"cellmm has {', '.join(shipped)}"
     if Path(model).suffix in WEIGHTS:

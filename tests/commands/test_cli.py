@@ -158,6 +158,11 @@ def test_help_is_there_before_any_heavy_library():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_the_list_of_models_is_there_before_torch():
+    code = "import sys, cellmm.commands.models; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 PREDICTS_WITHOUT = (
     "albumentations cellmm.ablation cellmm.testing cellmm.tiles cellmm.tracking dask "
     "laptrack matplotlib numcodecs pandas pyarrow scipy.interpolate scipy.optimize sklearn torchvision zarr"

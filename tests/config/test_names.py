@@ -27,6 +27,20 @@ def test_by_name_from_any_folder(name, tmp_path, monkeypatch):
     assert default_work_dir(name) == "work_dirs/diskmask/bbbc010_cpu"
 
 
+def test_an_installed_package_uses_its_own_configs(tmp_path, monkeypatch):
+    """Whatever lies beside it: some packages install a setup.py or a folder configs into site-packages."""
+    for path in (
+        "setup.py",
+        "configs/diskmask/other.py",
+        "cellmm/__init__.py",
+        "cellmm/configs/diskmask/own.py",
+    ):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    monkeypatch.setattr("cellmm.__file__", str(tmp_path / "cellmm/__init__.py"))
+    assert configs_folder() == tmp_path / "cellmm/configs" and config_names() == ["diskmask/own"]
+
+
 def test_a_file_of_the_user_comes_first(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "diskmask").mkdir()

@@ -12,8 +12,10 @@ import torch
 
 from cellmm import __version__
 from cellmm.commands.cli import main as cellmm
-from cellmm.engine.checkpoints import load_checkpoint, sha256
+from cellmm.config.names import find_config
+from cellmm.engine.checkpoints import load_checkpoint, save_weights, sha256
 from cellmm.errors import CellMMError
+from cellmm.zoo import resolve_model, shipped_models
 
 ROOT = Path(__file__).parents[2]
 CONFIG = """
@@ -134,6 +136,32 @@ def test_a_published_file_predicts_and_cannot_be_resumed(publish, trained, tmp_p
     out.write_bytes(out.read_bytes()[:-1] + b"?")
     with pytest.raises(CellMMError, match="not the file that was published"):
         load_checkpoint(out)
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_weights_that_name_their_config_are_a_model(publish, tmp_path, capsys, suffix):
+    weights, out = shipped_models()["cells-simulated"].weights, tmp_path / f"a{suffix}"
+    assert (
+        publish.main([str(weights), str(out), "--config-name", "configs/diskmask/brightfield_quickstart.py"])
+        == 0
+    )
+    assert json.loads(Path(f"{out}.json").read_text())["config"] == "diskmask/brightfield_quickstart"
+    assert load_checkpoint(out)["meta"]["config_name"] == "diskmask/brightfield_quickstart"
+    assert resolve_model(out) == (find_config("diskmask/brightfield_quickstart"), out)
+    capsys.readouterr()
+    argv = [str(weights), str(tmp_path / "b.pth"), "--config-name", "diskmask/brightfield_quickstarts"]
+    assert publish.main(argv) == 1
+    assert "did you mean diskmask/brightfield_quickstart " in capsys.readouterr().err
+    assert not (tmp_path / "b.pth").exists()
+
+
+def test_weights_cannot_name_a_config_that_is_not_of_cellmm(tmp_path):
+    (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    for name in (str(tmp_path / "evil"), str(tmp_path / "evil.py"), f"../../{tmp_path}/evil"):
+        save_weights(tmp_path / "a.safetensors", {"a": torch.zeros(1)}, dict(config_name=name))
+        with pytest.raises(CellMMError, match="no such config file"):
+            resolve_model(tmp_path / "a.safetensors")
+    assert not (tmp_path / "ran").exists()
 
 
 def test_publishing_overwrites_only_with_force(publish, trained, tmp_path, capsys):

@@ -10,12 +10,15 @@ from pathlib import Path
 from torch import Tensor
 
 from cellmm import __version__
+from cellmm.config.names import PREFIX, configs_folder, find_config
 from cellmm.engine.checkpoints import load_checkpoint, save_weights, sha256
 from cellmm.errors import CellMMError
 from cellmm.io.files import atomic_path
 
 
-def publish(source: Path, out: Path, force: bool = False, half: bool = False) -> Path:
+def publish(
+    source: Path, out: Path, force: bool = False, half: bool = False, config_name: str | None = None
+) -> Path:
     """Write ``out`` (.pth or .safetensors) and ``<out>.json``; returns the path of the json.
 
     The weights are those that testing uses: the averaged ones where training averaged them. The json holds
@@ -24,9 +27,11 @@ def publish(source: Path, out: Path, force: bool = False, half: bool = False) ->
 
     Args:
         half: write numbers in half precision (float16), in half of the space.
+        config_name: of a config of cellmm, as in ``diskmask/nuclei``. It is written into ``out`` too, which
+            then needs no other file to predict.
 
     Raises:
-        CellMMError: a file exists, or a number is too large for half precision.
+        CellMMError: a file exists, there is no such config, or a number is too large for half precision.
     """
     if out.suffix not in (".pth", ".safetensors"):
         raise CellMMError(f"{out}: name the file *.pth or *.safetensors")
@@ -36,19 +41,25 @@ def publish(source: Path, out: Path, force: bool = False, half: bool = False) ->
             raise CellMMError(f"{path} exists: give another name, or --force to replace it")
     checkpoint, metrics = load_checkpoint(source), read_metrics(source)
     meta = checkpoint["meta"]
+    trained_with = re.sub(r"(_\d{8}_\d{6}(_\d+)?)+$", "", str(meta.get("experiment_name", ""))) or None
+    if config_name is not None:
+        path = find_config(f"{PREFIX}{config_name}")
+        config_name = path.relative_to(configs_folder()).with_suffix("").as_posix()
     trained = meta.get("dataset_meta") or {}
     classes = list(trained.get("classes", ()))
     kept = dict(cellmm_version=__version__, dataset_meta=dict(classes=classes) if classes else None)
     if classes and trained.get("category_ids"):
         kept["dataset_meta"]["category_ids"] = list(trained["category_ids"])
     kept |= {key: meta[key] for key in ("iter", "trained_on") if key in meta}
+    if config_name is not None:
+        kept["config_name"] = config_name
     about.unlink(missing_ok=True)  # it is of the file that is replaced
     weights = checkpoint["state_dict"]
     save_weights(out, halved(weights, source) if half else weights, kept)
     text = dict(
         file=out.name,
         sha256=sha256(out),
-        config=re.sub(r"(_\d{8}_\d{6}(_\d+)?)+$", "", str(meta.get("experiment_name", ""))) or None,
+        config=config_name or trained_with,
         config_text=meta.get("cfg"),
         classes=classes or None,
         iter=meta.get("iter"),
@@ -90,13 +101,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("out", type=Path, metavar="OUT", help="a new .pth file")
     parser.add_argument("--safetensors", action="store_true", help="write OUT as .safetensors instead")
     parser.add_argument("--half", action="store_true", help="half precision: a file of half the size")
+    parser.add_argument("--config-name", metavar="NAME", help="the config of cellmm that it was trained with")
     parser.add_argument("--force", action="store_true", help="replace OUT where it exists")
     args = parser.parse_args(argv)
     out = args.out
     if args.safetensors and out.suffix != ".safetensors":
         out = Path(f"{str(out).removesuffix('.pth')}.safetensors")
     try:
-        about = publish(args.source, out, args.force, args.half)
+        about = publish(args.source, out, args.force, args.half, args.config_name)
     except CellMMError as error:
         print(f"publish_model: {error}", file=sys.stderr)
         return 1
