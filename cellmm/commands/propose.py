@@ -157,9 +157,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def model_options(args: Namespace, rest: Sequence[str]) -> tuple[Namespace, float]:
     """The options of `cellmm predict`, and the score from which cells are proposed.
 
-    That is ``--score-thr``, or the threshold of the model's own head where it is higher, so that the
-    proposals are the cells that `cellmm predict` finds. The model's own is lowered: cells below it say what
-    the model is unsure of.
+    That is ``--score-thr``, or the threshold of the model's own head where it is higher, as for `cellmm
+    predict`. The model's own is lowered: cells below it say what the model is unsure of.
 
     Raises:
         CellMMError: an option that proposals do not have.
