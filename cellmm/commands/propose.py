@@ -4,10 +4,9 @@ import argparse
 import sys
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from cellmm.apis.inferencer import CellInferencer
 from cellmm.apis.workers import StreamPlan
 from cellmm.commands.predict import find_files, predict, stream_plan
 from cellmm.commands.predict_options import DEFAULT
@@ -16,9 +15,9 @@ from cellmm.config.load import load_config
 from cellmm.errors import CellMMError
 from cellmm.io.files import check_writable, locked_folder, put_away
 from cellmm.io.image_folders import short_name
+from cellmm.io.sources import ImageSource
 from cellmm.labelling import (
     PROGRAMS,
-    Program,
     Proposals,
     RankedImage,
     Shapes,
@@ -29,7 +28,7 @@ from cellmm.labelling import (
 )
 from cellmm.labelling.labelled import LabelledImages
 from cellmm.labelling.mirrored import mirror_images
-from cellmm.labelling.pictures import FRAMES, PICTURES, write_frame, write_picture
+from cellmm.labelling.pictures import FRAMES, PICTURES, WrittenImages, write_images
 from cellmm.labelling.shapes import KINDS
 from cellmm.messages import name_some
 from cellmm.results.run_folder import InputFile, Record, RunFolder
@@ -135,25 +134,31 @@ def main(argv: Sequence[str] | None = None) -> int:
         ranked = rank_images(run, records, threshold, mirror_run)
         tell_ranking(ranked, mirrored=args.mirror)
         inferencer = stream.build_inferencer()
-        writing = Writing(args.out, inferencer, {file.name: file for file in files}, programs)
-        proposed, failures = writing.write_images([image.record for image in ranked], args.first)
-        proposals = Proposals(run, proposed, threshold)
+        by_name = {file.name: file for file in files}
+
+        def open_source(record: Record) -> ImageSource:
+            file = by_name[record.file]
+            return inferencer.open(file.path, name=file.stem)[record.number]
+
+        pictures = any(program.pictures for program in programs)
+        written = write_images(args.out, ranked, args.first, open_source, pictures=pictures)
+        tell_images(args.out, written)
+        proposals = Proposals(run, written.images, threshold)
         for program in programs:
             if line := tell_losses(program.name, program.write(args.out, proposals, shapes)):
                 say(line)
-        write_ranking(args.out / RANKING, ranked, {record.stem for record in proposed})
-    for line in failures:
+        write_ranking(args.out / RANKING, ranked, {image.record.stem for image in written.images})
+    for line in written.failures:
         say(line)
-    print(f"{len(proposed)} of {len(records)} images to correct: {args.out}")
-    return 1 if failures else status
+    print(f"{len(written.images)} of {len(records)} images to correct: {args.out}")
+    return 1 if written.failures else status
 
 
 def model_options(args: Namespace, rest: Sequence[str]) -> tuple[Namespace, float]:
     """The options of `cellmm predict`, and the score from which cells are proposed.
 
-    That is ``--score-thr``, or the threshold of the model's own head where it is higher, so that the
-    proposals are the cells that `cellmm predict` finds. The model's own is lowered: cells below it say what
-    the model is unsure of.
+    That is ``--score-thr``, or the threshold of the model's own head where it is higher, as for `cellmm
+    predict`. The model's own is lowered: cells below it say what the model is unsure of.
 
     Raises:
         CellMMError: an option that proposals do not have.
@@ -241,64 +246,24 @@ def tell_ranking(ranked: Sequence[RankedImage], *, mirrored: bool) -> None:
         say("the model is as sure of each image as of the others: --mirror may tell them apart")
 
 
-@dataclass(frozen=True)
-class Writing:
-    """The files of images that programs open beside the proposals."""
-
-    out: Path
-    inferencer: CellInferencer
-    files: dict[str, InputFile]
-    programs: Sequence[Program]
-
-    def write_images(self, records: Iterable[Record], most: int | None) -> tuple[list[Record], list[str]]:
-        """Write the pictures, and the frames of stacks, of the first ``most`` images that can be shown.
-
-        Returns:
-            Their records, and a line for each image that cannot be shown.
-        """
-        shown: list[Record] = []
-        failures: list[str] = []
-        stretched = 0
-        for record in records:
-            if len(shown) == most:
-                break
-            try:
-                stretched += self._write(record)
-            except CellMMError as error:
-                failures.append(str(error))
-                continue
-            shown.append(record)
-        self._tell(shown, stretched)
-        return shown, failures
-
-    def _write(self, record: Record) -> bool:
-        """Write the files of an image; whether its picture shows other values."""
-        file = self.files[record.file]
-        source = self.inferencer.open(file.path, name=file.stem)[record.number]
-        if record.total > 1:
-            write_frame(self.out / FRAMES / f"{record.stem}.tif", source)
-        if any(program.pictures for program in self.programs):
-            return write_picture(self.out / PICTURES / f"{record.stem}.png", source)
-        return False
-
-    def _tell(self, shown: Sequence[Record], stretched: int) -> None:
-        frames = sum(record.total > 1 for record in shown)
-        if stretched:
-            say(
-                f"{stretched} images are shown as copies of 8 bits with stretched contrast, in "
-                f"{self.out / PICTURES}; train with the images themselves"
-            )
-        if frames:
-            say(
-                f"{frames} images are out of stacks: each is a TIFF of its own in {self.out / FRAMES}; train "
-                "with these"
-            )
-        other = [record.name for record in shown if record.total == 1 and not _pairs(record)]
-        if other:
-            say(
-                "names that an image shares with another but for its suffix, or that are too long, are "
-                f"changed, {name_some(other)}: rename these images before they are labelled"
-            )
+def tell_images(out: Path, written: WrittenImages) -> None:
+    """Say which files an image is trained with, where that is not the one that is shown."""
+    if written.stretched:
+        say(
+            f"{written.stretched} images are shown as copies of 8 bits with stretched contrast, in "
+            f"{out / PICTURES}; train with the images themselves"
+        )
+    if written.frames:
+        say(
+            f"{written.frames} images are out of stacks: each is a TIFF of its own in {out / FRAMES}; train "
+            "with these"
+        )
+    records = [image.record for image in written.images]
+    if other := [record.name for record in records if record.total == 1 and not _pairs(record)]:
+        say(
+            "names that an image shares with another but for its suffix, or that are too long, are changed, "
+            f"{name_some(other)}: rename these images before they are labelled"
+        )
 
 
 def _pairs(record: Record) -> bool:

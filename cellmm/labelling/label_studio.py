@@ -26,7 +26,8 @@ def write_label_studio(out: Path, proposals: Proposals, shapes: Shapes) -> Count
     """Write ``label-studio/tasks.json`` and ``label-studio/interface.xml``.
 
     A task names its picture as a file of Label Studio's local storage, whose root is ``out``. Its prediction
-    is a region per cell: a brush, which is exact, or a polygon.
+    is a region per cell: a brush, which is exact, or a polygon. Its score says how sure the model is of the
+    image, by which Label Studio can sort tasks.
 
     Returns:
         What the shapes cannot hold, and how many.
@@ -47,12 +48,13 @@ def write_label_studio(out: Path, proposals: Proposals, shapes: Shapes) -> Count
 
 def _task(proposal: Proposal, shapes: Shapes, losses: Counter[str]) -> dict:
     found = proposal.instances
-    score = float(found.scores.mean()) if len(found) else 0.0
     regions = list(_regions(found, shapes, losses))
     url = f"/data/local-files/?d={quote(f'{PICTURES}/{proposal.picture}')}"
     return {
         "data": {IMAGE: url},
-        "predictions": [{"model_version": "cellmm", "score": round(score, 6), "result": regions}],
+        "predictions": [
+            {"model_version": "cellmm", "score": round(proposal.certainty, 6), "result": regions}
+        ],
     }
 
 

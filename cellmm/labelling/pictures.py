@@ -1,5 +1,7 @@
 """Copies of images for programs that show only pictures of 8 bits."""
 
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,8 @@ import tifffile
 from cellmm.errors import CellMMError
 from cellmm.io.files import atomic_path
 from cellmm.io.sources import ImageSource
+from cellmm.labelling.ranking import RankedImage
+from cellmm.results.run_folder import Record
 from cellmm.visualization import save_picture, to_display
 
 PICTURES = "images"  # the folder of the copies
@@ -46,3 +50,54 @@ def write_frame(path: Path, source: ImageSource) -> None:
             tifffile.imwrite(
                 tmp, image, photometric="minisblack", compression="zlib", metadata={"axes": "CYX"}
             )
+
+
+@dataclass
+class WrittenImages:
+    """What was written beside the proposals.
+
+    Attributes:
+        images: that can be shown, in order.
+        failures: a line for each image that cannot.
+        stretched: pictures that show other values than the image.
+        frames: images out of stacks, which are files of their own.
+    """
+
+    images: list[RankedImage] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    stretched: int = 0
+    frames: int = 0
+
+
+def write_images(
+    out: Path,
+    ranked: Iterable[RankedImage],
+    most: int | None,
+    open_source: Callable[[Record], ImageSource],
+    *,
+    pictures: bool,
+) -> WrittenImages:
+    """Write the pictures, and the frames of stacks, of the first ``most`` images that can be shown.
+
+    Args:
+        most: None: all of them.
+        open_source: opens the image of a record.
+        pictures: write pictures; else just frames.
+    """
+    written = WrittenImages()
+    for image in ranked:
+        if len(written.images) == most:
+            break
+        record = image.record
+        try:
+            source = open_source(record)
+            if record.total > 1:
+                write_frame(out / FRAMES / f"{record.stem}.tif", source)
+            if pictures:
+                written.stretched += write_picture(out / PICTURES / f"{record.stem}.png", source)
+        except CellMMError as error:
+            written.failures.append(str(error))
+            continue
+        written.frames += record.total > 1
+        written.images.append(image)
+    return written

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cellmm.labelling.ranking import RankedImage
 from cellmm.results import Instances
-from cellmm.results.run_folder import Record, RunFolder
+from cellmm.results.run_folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -16,10 +17,12 @@ class Proposal:
     Args:
         stem: of its files, perhaps with folders.
         instances: the proposed cells, best first.
+        certainty: 1 less what images are ranked by, 0 to 1.
     """
 
     stem: str
     instances: Instances
+    certainty: float = 1.0
 
     @property
     def picture(self) -> str:
@@ -33,18 +36,19 @@ class Proposals:
 
     Args:
         folder: of the run.
-        records: of the images, in the order of the proposals.
+        images: in the order of the proposals.
         threshold: cells that score less are not proposed.
     """
 
     folder: RunFolder
-    records: Sequence[Record]
+    images: Sequence[RankedImage]
     threshold: float
 
     def __len__(self) -> int:
-        return len(self.records)
+        return len(self.images)
 
     def __iter__(self) -> Iterator[Proposal]:
-        for record in self.records:
-            found = self.folder.instances(record.stem)
-            yield Proposal(record.stem, found.select(found.scores >= np.float32(self.threshold)))
+        for image in self.images:
+            found = self.folder.instances(image.record.stem)
+            kept = found.select(found.scores >= np.float32(self.threshold))
+            yield Proposal(image.record.stem, kept, 1 - image.uncertainty.score)

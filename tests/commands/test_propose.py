@@ -246,6 +246,8 @@ def test_the_doubtful_images_come_first(propose, tmp_path):
         "/data/local-files/?d=images/below.png",
     ]
     assert [len(task["predictions"][0]["result"]) for task in tasks] == [2, 1]  # candidates are not proposed
+    sure = [1 - float(row["score"]) for row in rows[:2]]  # Label Studio sorts by the score of the prediction
+    assert [task["predictions"][0]["score"] for task in tasks] == pytest.approx(sure, abs=1e-4)
     assert sorted(path.name for path in (tmp_path / "out/images").iterdir()) == ["below.png", "doubtful.png"]
     assert status == 0 and any(
         "nothing is found come last" in line and "1: blank.tif" in line for line in lines
@@ -360,6 +362,35 @@ def test_resume_keeps_corrected_files_and_a_new_run_puts_them_away(propose, tmp_
     (moved,) = (tmp_path / "out/earlier").glob("*/fiji/a.zip")
     assert moved.read_bytes() == b"corrected" and corrected.read_bytes() != b"corrected"
     assert any("earlier proposals is now in" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    "moment", ["cellmm.commands.propose.rank_images", "cellmm.labelling.cvat.encode_mask"]
+)
+def test_stopped_and_resumed_is_the_same_as_one_run(propose, tmp_path, monkeypatch, moment):
+    for name in "ab":
+        write(tmp_path / f"images/{name}.tif", *ALL)
+    options = ("--for", "label-studio,cvat,fiji", "--mirror")
+    with monkeypatch.context() as patch:
+
+        def stop(*_, **__):
+            raise KeyboardInterrupt
+
+        patch.setattr(moment, stop)
+        assert propose(*options)[0] == 130
+    assert not (tmp_path / "out/cvat/annotations.xml").exists()
+    assert propose(*options, "--resume")[0] == 0
+    resumed = files_in(tmp_path / "out")
+    assert propose(*options)[0] == 0
+    whole = files_in(tmp_path / "out")
+    assert resumed == {name: content for name, content in whole.items() if not name.startswith("earlier/")}
+    assert {"ranking.csv", "images/a.png", "fiji/b.zip", "label-studio/tasks.json"} <= resumed.keys()
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+    }
 
 
 def test_bad_images_are_named_and_the_others_proposed(propose, tmp_path):
