@@ -86,6 +86,7 @@ ARGUMENTS: dict[str, dict | list[dict]] = dict(
     # metrics, hooks
     SemanticMetric=dict(targets=["cytoplasm", "nuclei"]),
     EarlyStoppingHook=dict(monitor="AP", rule="greater"),
+    TimeBudgetHook=dict(minutes=30),
     # models and their parts
     CellSegmentor=dict(
         data_preprocessor=dict(type="CellDataPreprocessor", in_channels=2),

@@ -1,6 +1,7 @@
 """`cellmm train`: run a config's training."""
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,6 +43,13 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         nargs="+",
         metavar="PART",
         help="parts of the model that stay as they are, e.g. encoder",
+    )
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        metavar="M",
+        help="end after M minutes: the first iterations say how many fit, and the schedules are scaled to "
+        "them; with --resume, M are those of the whole training",
     )
     parser.add_argument("--amp", action="store_true", help="mixed precision (bfloat16) on the CPU or the GPU")
     parser.add_argument(
@@ -105,6 +113,11 @@ def prepare_config(args: argparse.Namespace) -> Config:
         )
     if args.start:
         cfg.load_from = _start_weights(args, Path(cfg.work_dir))
+    if args.minutes is not None:
+        if not 0 < args.minutes < math.inf:
+            raise CellMMError(f"--minutes {args.minutes:g}: give a number above 0")
+        hooks = dict(cfg.get("default_hooks") or {})
+        cfg.default_hooks = hooks | dict(param_scheduler=dict(type="TimeBudgetHook", minutes=args.minutes))
     if args.resume:
         cfg.resume = args.resume
     return cfg

@@ -154,6 +154,11 @@ class IterBasedTrainLoop(NumberedTrainLoop):
         self.max_iters = int(max_iters)
         self.max_epochs = 1  # the whole training
 
+    def end_after(self, max_iters: int, val_interval: int, val_begin: int) -> None:
+        """Train and validate as if these had been given."""
+        self.max_iters, self.val_begin, self.val_interval = max_iters, val_begin, val_interval
+        self._milestones, self._intervals = calc_dynamic_intervals(val_interval, None)
+
     def run(self) -> torch.nn.Module:
         self.runner.call_hook("before_train")
         self.runner.call_hook("before_train_epoch")

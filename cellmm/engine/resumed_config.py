@@ -61,6 +61,8 @@ _REFUSED = {
 _RATES = re.compile(
     r"(optim_wrapper\.(optimizer|constructor|paramwise_cfg)|param_scheduler|auto_scale_lr)\b.*"
 )
+# of a training with a time budget, see TimeBudgetHook
+_BUDGET = re.compile(r"default_hooks\.param_scheduler(\.(type|minutes))?|train_cfg\.max_iters")
 _LENGTH = re.compile(r"(ranks|train_dataloader\.(batch_size|dataset)\b.*)")
 _ABSENT = object()
 
@@ -120,7 +122,9 @@ def compare(checkpoint: dict, cfg: Config, filename: str) -> Changes:
     _refuse(used, new, checkpoint["meta"].get("iter", 0), filename)
     schedules = json.dumps(new.get("param_scheduler")) + json.dumps(new.get("auto_scale_lr"))
     count = '"convert_to_iter_based": true' in schedules or '"enable": true' in schedules
-    rates = any(_RATES.fullmatch(path) or (count and _LENGTH.fullmatch(path)) for path, *_ in used)
+    budget = "TimeBudgetHook" in json.dumps([cfg_dict.get("default_hooks") for cfg_dict in (old, new)])
+    patterns = [_RATES, *[_LENGTH] * count, *[_BUDGET] * budget]
+    rates = any(pattern.fullmatch(path) for pattern in patterns for path, *_ in used)
     return Changes([_line(*difference) for difference in used], idle, rates)
 
 

@@ -28,6 +28,7 @@ from cellmm.engine.checkpoints import (
     sha256,
 )
 from cellmm.engine.frozen import describe_frozen
+from cellmm.engine.hooks import TimeBudgetHook
 from cellmm.engine.mmengine_fixes import use_fixes
 from cellmm.engine.mmengine_fixes.log_filter import drop_parameter_options
 from cellmm.engine.preflight import ask_hook, build_from_config, check_runner
@@ -130,7 +131,8 @@ class CellRunner(Runner):
         old_schedules = resume_param_scheduler and options is None
         super().resume(filename, resume_optimizer, old_schedules, map_location)
         if options is not None:
-            compute_rates(self, options, self.iter)
+            budgets = [hook for hook in self.hooks if isinstance(hook, TimeBudgetHook)]
+            compute_rates(self, options, budgets[0].steps if budgets else self.iter)
         self._say_changes(filename)
 
     def check_resume(self, checkpoint: dict) -> None:

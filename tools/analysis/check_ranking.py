@@ -4,7 +4,8 @@
     python tools/analysis/check_ranking.py proposals data --first 10
 
 Says for the first images of the ranking, and for all: how many of the proposed cells are wrong and how many
-are missed at an IoU of 0.5, S, and how many cells they have. Also the rank correlation of the score with 1 - S.
+are missed at an IoU of 0.5, S, and how many cells they have. Also the rank
+correlation of the score with 1 - S.
 """
 
 import argparse

@@ -7,6 +7,7 @@ from cellmm.engine.hooks.non_finite_hook import NonFiniteHook
 from cellmm.engine.hooks.overlay_hook import OverlayHook
 from cellmm.engine.hooks.progress_hook import ProgressHook
 from cellmm.engine.hooks.resume_hook import ResumeHook
+from cellmm.engine.hooks.time_budget_hook import TimeBudgetHook
 from cellmm.engine.hooks.trained_on_hook import CompareWithTrainingHook, TrainedOnHook
 from cellmm.engine.mmengine_fixes.checkpoint_hook import CheckpointHook
 from cellmm.engine.mmengine_fixes.early_stopping_hook import EarlyStoppingHook
@@ -23,6 +24,7 @@ __all__ = [
     "OverlayHook",
     "ProgressHook",
     "ResumeHook",
+    "TimeBudgetHook",
     "TrainedOnHook",
     "WeightsOnlyHook",
 ]
