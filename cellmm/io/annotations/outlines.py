@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.interpolate import CubicSpline
 
 from cellmm.io.annotations.collected import MAX_COORDINATE
 
@@ -74,6 +73,8 @@ def bezier(points: Sequence[Sequence[float]]) -> np.ndarray:
 
 def smooth(ring: np.ndarray) -> np.ndarray:
     """A closed cubic spline through the corners, as ImageJ fits one, 64 points per corner at most."""
+    from scipy.interpolate import CubicSpline  # takes long to import, and few files have splines
+
     if len(ring) < 3:
         return ring
     closed = np.concatenate([ring, ring[:1]])
