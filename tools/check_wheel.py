@@ -72,7 +72,8 @@ def use(cellmm: Path, folder: Path) -> None:
         else "data/brightfield_quickstart/test/images"
     )
     run([cellmm, "train", name, "--work-dir", "work", "--cfg-options", *SHORT], folder)
-    run([cellmm, "test", name, "work/iter_2.pth", "--work-dir", "work"], folder)
+    two = ["--cfg-options", "test_dataloader.dataset.indices=[0,1]"]
+    run([cellmm, "test", name, "work/iter_2.pth", "--work-dir", "work", *two], folder)
     run([cellmm, "predict", str(images), "--model", "work", "--out", "found", "--save", FORMATS], folder)
     expect(folder / "found")
     if not (folder / "work/metrics.json").is_file():

@@ -202,11 +202,14 @@ class LargeImages:
 
     def prepare(self, source: ImageSource, plan: TilePlan, box: Box) -> Prepared:
         """A part (top, left, bottom, right) of an image as the model takes it."""
-        more = {}
-        if plan.norm_statistics is not None:
-            more["norm_statistics"] = plan.norm_statistics.part(*box)
-        if plan.cell_diameter is not None:
-            more["cell_diameter"] = plan.cell_diameter
+        return self._prepare(source, box, plan.norm_statistics, plan.cell_diameter)
+
+    def _prepare(
+        self, source: ImageSource, box: Box, statistics: NormStatistics | None, diameter: float | None
+    ) -> Prepared:
+        more = {} if statistics is None else dict(norm_statistics=statistics.part(*box))
+        if diameter is not None:
+            more["cell_diameter"] = diameter
         return self.inferencer.prepare(Region(source, box), more=more, tiles=False)
 
     def _run(self, plan: TilePlan, tile: Tile, prepared: Prepared) -> TileResult:
@@ -220,10 +223,8 @@ class LargeImages:
     def _find_diameter(self, source: ImageSource, finder: DiameterFinder, statistics: dict | None) -> float:
         """How large the cells in the middle of an image are, pixels of the file."""
         box = middle(source.shape, (finder.reach, finder.reach))
-        more = {}
-        if statistics is not None:
-            more["norm_statistics"] = NormStatistics.from_dict(statistics).part(*box)
-        image = self.inferencer.prepare(Region(source, box), more=more, tiles=False).item["inputs"]
+        known = None if statistics is None else NormStatistics.from_dict(statistics)
+        image = self._prepare(source, box, known, None).item["inputs"]
         return finder.known(self.inferencer.find_diameter(image), source.path or source.name)
 
     def _scale(self, source: ImageSource, diameter: float | None) -> float | None:
