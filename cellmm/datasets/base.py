@@ -102,8 +102,12 @@ class CellDataset(BaseDataset):
             find_nuclei(
                 self.data_list, self.resolve(self.nuclei_dir), self.resolve(getattr(self, "img_dir", ""))
             )
-        self.all_labels_seen = check_labels(self.data_list, self.data_root or ".")
+        self.all_labels_seen = self.check_labels()
         return self.data_list
+
+    def check_labels(self) -> bool:
+        """Refuse labels that cannot be cells, see ``check_labels``; whether all labels were looked at."""
+        return check_labels(self.data_list, self.data_root or ".")
 
     @property
     def names_classes(self) -> bool:

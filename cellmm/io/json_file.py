@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -47,15 +48,22 @@ def json_keys(path: Path) -> tuple[str, list[set[str]]]:
         >>> top, keys[0], keys[2]
         ('{', {'images'}, {'id'})
     """
-    keys: list[set[str]] = [set() for _ in range(DEPTH)]
     try:
         with open(path, "rb") as file:
-            text = file.read(HEAD).decode("utf-8-sig", "ignore")
+            head = file.read(HEAD)
     except OSError:
-        return "", keys
+        return "", [set() for _ in range(DEPTH)]
+    top, keys = _keys(head)
+    return top, [set(some) for some in keys]
+
+
+@lru_cache(maxsize=2)  # each reader of annotations asks for those of the same file
+def _keys(head: bytes) -> tuple[str, tuple[frozenset[str], ...]]:
+    text = head.decode("utf-8-sig", "ignore")
+    keys: list[set[str]] = [set() for _ in range(DEPTH)]
     top, depth = text.lstrip()[:1], -1
     if top not in ("{", "["):
-        return "", keys
+        return "", tuple(map(frozenset, keys))
     for match in _TOKEN.finditer(text):
         token = match[0][0]
         if token in "{[":
@@ -64,4 +72,4 @@ def json_keys(path: Path) -> tuple[str, list[set[str]]]:
             depth -= 1
         elif match[2] and 0 <= depth < DEPTH:
             keys[depth].add(match[1][1:-1])
-    return top, keys
+    return top, tuple(map(frozenset, keys))

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -33,12 +34,38 @@ def check_labels(data_list: Sequence[dict], root: str | Path, most_pixels: float
     Raises:
         CellMMError: most images have one id in many pieces, or a background with a number.
     """
+    found = look_at_labels(data_list, root, most_pixels)
+    for text in found.doubts:
+        print_log(f"{root}: {text}", logger="current", level=logging.WARNING)
+    if found.fault:
+        raise CellMMError(f"{root}: {found.fault}")
+    return found.all_seen
+
+
+@dataclass(frozen=True)
+class LabelFindings:
+    """
+    Attributes:
+        fault: why the labels cannot be cells; None: they may be.
+        doubts: what looks wrong, a line for each kind.
+        all_seen: whether all labels were looked at.
+    """
+
+    fault: str | None
+    doubts: tuple[str, ...]
+    all_seen: bool
+
+
+def look_at_labels(
+    data_list: Sequence[dict], root: str | Path, most_pixels: float = MOST_PIXELS
+) -> LabelFindings:
+    """What ``check_labels`` finds, in words."""
     found: dict[str, LabelFaults] = {}
-    nonempty, pixels = 0, 0
+    nonempty, pixels, seen = 0, 0, 0
     for i in np.random.default_rng(0).permutation(len(data_list)):
         if pixels >= most_pixels:
             break
-        info = data_list[i]
+        info, seen = data_list[i], seen + 1
         label = _label(info)
         if label is None:
             nonempty += len(info.get("mask_paths") or info.get("instances") or ()) > 1
@@ -48,35 +75,34 @@ def check_labels(data_list: Sequence[dict], root: str | Path, most_pixels: float
         if faults.ids:
             nonempty += 1
             found[_name(info, root)] = faults
-    else:
-        _tell(found, nonempty, str(root))
-        return True
-    _tell(found, nonempty, str(root))
-    return False
+    doubts: list[str] = []
+    fault = _judge(found, nonempty, doubts)
+    return LabelFindings(fault, tuple(doubts), seen == len(data_list))
 
 
-def _tell(found: dict[str, LabelFaults], number: int, root: str) -> None:
+def _judge(found: dict[str, LabelFaults], number: int, doubts: list[str]) -> str | None:
+    """The fault in labels, if there is one; adds to ``doubts``."""
     one_id = sorted(name for name, faults in found.items() if faults.ids == 1 and faults.pieces > 1)
     sure = [name for name in one_id if found[name].scattered]
     if sure and 2 * len(sure) >= number:
-        raise CellMMError(
-            f"{root}: {len(sure)} of {number} images have one mask in many pieces, {name_some(sure)}: not "
+        return (
+            f"{len(sure)} of {number} images have one mask in many pieces, {name_some(sure)}: not "
             f"a number per cell; {CURE}"
         )
     counted = sorted(name for name, faults in found.items() if faults.background is not None)
     numbers = {found[name].background for name in counted}
     if counted and 2 * len(counted) >= number:
         text = (
-            f"{root}: in {len(counted)} of {number} images a cell (number {name_some(sorted(numbers))}) "
+            f"in {len(counted)} of {number} images a cell (number {name_some(sorted(numbers))}) "
             f"covers most of the image to all its borders, {name_some(counted)}: the background has a "
             "number; make it 0"
         )
         if len(numbers) == 1 and all(found[name].ids > 1 and found[name].no_zero for name in counted):
-            raise CellMMError(text)
-        _warn(text)
+            return text
+        doubts.append(text)
     elif counted:
-        _warn(
-            f"{root}: in {len(counted)} of {number} images a cell covers most of the image to all its "
+        doubts.append(
+            f"in {len(counted)} of {number} images a cell covers most of the image to all its "
             f"borders, {name_some(counted)}; if it is the background, make it 0"
         )
     pieces = {
@@ -87,8 +113,8 @@ def _tell(found: dict[str, LabelFaults], number: int, root: str) -> None:
     if 2 * len(one_id) >= number or sum(faults.ids == 1 for faults in found.values()) == number:
         pieces |= set(one_id)
     if pieces:
-        _warn(
-            f"{root}: in {len(pieces)} of {number} images most numbers are in several pieces apart from each "
+        doubts.append(
+            f"in {len(pieces)} of {number} images most numbers are in several pieces apart from each "
             f"other, {name_some(sorted(pieces))}: classes or a mask, not cells; {CURE}"
         )
     others = {name: faults for name, faults in found.items() if name not in pieces}
@@ -98,15 +124,12 @@ def _tell(found: dict[str, LabelFaults], number: int, root: str) -> None:
     )
     if doubled >= max(DOUBLED[1], DOUBLED[0] * ids):
         names = sorted(name for name, faults in others.items() if faults.doubled)
-        _warn(
-            f"{root}: {doubled} of {ids} cells have two pieces or more that are far from each other, in "
+        doubts.append(
+            f"{doubled} of {ids} cells have two pieces or more that are far from each other, in "
             f"{len(names)} of {number} images, {name_some(names)}: a number for several cells, as where more "
             "than 255 were saved as 8 bit; save the numbers as 16 bit"
         )
-
-
-def _warn(text: str) -> None:
-    print_log(text, logger="current", level=logging.WARNING)
+    return None
 
 
 def _label(info: dict) -> np.ndarray | None:

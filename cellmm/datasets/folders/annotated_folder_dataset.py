@@ -64,21 +64,16 @@ class AnnotatedFolderDataset(CellDataset):
         return [self._info(image, numbers[image.name], labels) for image in chosen]
 
     def _info(self, image: AnnotatedImage, number: int, labels: dict[str | None, int]) -> dict:
-        info: dict = {"img_id": number}
-        if image.is_frame:
-            info |= {"img_path": image.name, "img_source": image.image}
-        else:
-            several = isinstance(image.image, tuple)
-            info["img_path"] = [str(path) for path in image.image] if several else str(image.image)
-        if image.instances is not None:
-            info["instances"] = [cell | {"label": labels[cell["label"]]} for cell in image.instances]
-            info["height"], info["width"] = image.stated_shape
-            info["segmentations_checked"] = True
-        elif image.one_mask_per_file:
-            info["mask_paths"] = [str(path) for path in image.annotation]
-        else:
-            info["label_path"] = str(image.annotation[0])
+        info = image.info() | {"img_id": number}
+        if "instances" in info:
+            info["instances"] = [cell | {"label": labels[cell["label"]]} for cell in info["instances"]]
         return info
+
+    def check_labels(self) -> bool:
+        contents = look_at(self.data_root, self.layout)
+        if contents.fault:
+            raise CellMMError(f"{self.data_root}: {contents.fault}")
+        return contents.all_labels_seen
 
     def _labels(self, contents: FolderContents) -> dict[str | None, int]:
         """{name of a class: label}; sets ``metainfo['classes']``, unless the user did."""

@@ -38,6 +38,23 @@ class AnnotatedImage:
         """Whether it is a frame of a film."""
         return not isinstance(self.image, Path | tuple)
 
+    def info(self) -> dict:
+        """The image as CellDataset describes it, without ``img_id``; labels are the names of classes."""
+        if self.is_frame:
+            info: dict = {"img_path": self.name, "img_source": self.image}
+        else:
+            several = isinstance(self.image, tuple)
+            info = {"img_path": [str(path) for path in self.image] if several else str(self.image)}
+        if self.instances is not None:
+            height, width = self.stated_shape or self.shape
+            info |= {"instances": list(self.instances), "segmentations_checked": True}
+            info |= {"height": height, "width": width}
+        elif self.one_mask_per_file:
+            info["mask_paths"] = [str(path) for path in self.annotation]
+        else:
+            info["label_path"] = str(self.annotation[0])
+        return info
+
 
 @dataclass(frozen=True)
 class FolderContents:
@@ -51,6 +68,8 @@ class FolderContents:
         unpaired_annotations: without an image.
         classes: names, label 0 first.
         notes: what looks wrong or was left out, a line each.
+        fault: why the labels cannot be cells, such as a mask of all cells; a dataset refuses them.
+        all_labels_seen: whether all labels were looked at for this.
     """
 
     folder: Path
@@ -60,6 +79,8 @@ class FolderContents:
     unpaired_annotations: tuple[Path, ...] = ()
     classes: tuple[str, ...] = ("cell",)
     notes: tuple[str, ...] = ()
+    fault: str | None = None
+    all_labels_seen: bool = True
 
     def describe(self) -> str:
         """What was found, in a few lines."""
@@ -74,7 +95,7 @@ class FolderContents:
         ):
             if paths:
                 lines.append(f"{what}: {name_some(relative(path, self.folder) for path in paths)}")
-        return "\n".join([*lines, *self.notes])
+        return "\n".join([*lines, *self.notes, *([self.fault] if self.fault else [])])
 
 
 def layout_of(words: str) -> str:

@@ -13,6 +13,7 @@ from cellmm.datasets.folders.pairing import Pairing, Unit, pair
 from cellmm.datasets.folders.reading import read_units
 from cellmm.errors import CellMMError
 from cellmm.io.annotations import annotation_readers
+from cellmm.io.label_check import look_at_labels
 from cellmm.messages import name_some
 
 
@@ -113,7 +114,7 @@ def _contents(files: FolderFiles, title: str, pairing: Pairing, classes: list[st
     if {None, "cell"} & labels or not classes and not labels:
         classes = [*classes, *({"cell"} - set(classes))]
     classes = [*classes, *sorted(label for label in labels - set(classes) if label is not None)]
-    notes = _notes(files, pairing) + builder.notes
+    labels_seen = look_at_labels([image.info() for image in images], root)
     return FolderContents(
         root,
         f"{title}, {_how(pairing, images)}",
@@ -121,7 +122,9 @@ def _contents(files: FolderFiles, title: str, pairing: Pairing, classes: list[st
         tuple(root / name for name in files.images if name not in used),
         tuple(root / name for name in dict.fromkeys(unit.file for unit in pairing.left)),
         tuple(classes),
-        tuple(notes),
+        (*_notes(files, pairing), *builder.notes, *labels_seen.doubts),
+        labels_seen.fault,
+        labels_seen.all_seen,
     )
 
 

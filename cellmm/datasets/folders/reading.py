@@ -5,10 +5,11 @@ from pathlib import Path
 
 from cellmm.datasets.folders.pairing import Unit
 from cellmm.errors import CellMMError
-from cellmm.io.annotations import AnnotatedCell, AnnotationReader, CocoReader, to_rle
+from cellmm.io.annotations import AnnotatedCell, AnnotationReader, CocoReader, cell_runs
 from cellmm.io.coco_index import read_coco_index
 from cellmm.io.image_file import ImageFile
 from cellmm.io.sources import ImageSource, ReadOptions, open_images
+from cellmm.structures import MaskRuns
 
 
 def read_units(root: Path, reader: AnnotationReader, files: Sequence[str]) -> tuple[list[Unit], list[str]]:
@@ -54,14 +55,10 @@ def read_units(root: Path, reader: AnnotationReader, files: Sequence[str]) -> tu
 
 def instances_of(cells: Sequence[AnnotatedCell], shape: tuple[int, int]) -> list[dict]:
     """Cells as ``instances`` of CellDataset, with the names of their classes."""
+    runs = MaskRuns.concatenate([MaskRuns.empty(shape), *(cell_runs(cell, shape) for cell in cells)])
     return [
-        {
-            "segmentation": to_rle(cell, shape),
-            "label": cell.label,
-            "iscrowd": int(cell.iscrowd),
-            "area": None,
-        }
-        for cell in cells
+        {"segmentation": mask, "label": cell.label, "iscrowd": int(cell.iscrowd), "area": None}
+        for mask, cell in zip(runs.to_rles(), cells, strict=True)
     ]
 
 

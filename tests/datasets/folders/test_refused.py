@@ -1,14 +1,17 @@
 """The table of folders that leave a question open: each is refused in one line with the cure."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import tifffile
 
 from cellmm.datasets import AnnotatedFolderDataset
 from cellmm.errors import CellMMError
+from cellmm.structures import LabelLayers
 from tests.datasets.folders import layouts as p
 
 
@@ -31,6 +34,26 @@ def add(path: str, content: object) -> Callable[[Path], None]:
 
 def color(name: str) -> np.ndarray:
     return cv2.applyColorMap((p.label(name) * 40).astype(np.uint8), cv2.COLORMAP_JET)
+
+
+def film(labels: np.ndarray | None, frames: int = 2) -> Callable[[Path], None]:
+    def make(root: Path) -> None:
+        image = np.stack([PIXELS] * frames)
+        tifffile.imwrite(root / "film.tif", image, imagej=True, metadata=dict(axes="TYX"))
+        if labels is not None:
+            tifffile.imwrite(root / "film_mask.tif", labels, photometric="minisblack", **p.STACK)
+
+    return make
+
+
+def with_background(name: str) -> np.ndarray:
+    label = LabelLayers.from_masks(p.truth(name)[:2]).layers.max(0).astype(np.uint16)
+    label[label == 0] = 65535
+    return label
+
+
+def boxes(name: str) -> dict:
+    return p.p.labelme(p.p.lm_shape([[1, 1], [9, 9]], "rectangle"), imagePath=f"{name}.tif")
 
 
 PIXELS = p.scenes()["a"][0]
@@ -83,6 +106,27 @@ REFUSED = {
         "ROOT: no image has the name of an annotation; the images are 2: images/a.tif, images/b.tif, the "
         "annotations 2: labels/xa.tif, labels/xb.tif: give both the same names, as a.tif and a_mask.tif",
     ),
+    "numbers from 0 and from 1": (
+        lambda root: (
+            p.each(root, "t{i}.tif", "labels/{i}.tif", p.label) or (root / "t2.tif").rename(root / "t0.tif")
+        ),
+        "ROOT: no image has the name of an annotation; the images are 2: t0.tif, t1.tif, the annotations 2: "
+        "labels/1.tif, labels/2.tif: give both the same names, as a.tif and a_mask.tif",
+    ),
+    "a label image of another name in a subfolder": (
+        both(add("train/images/x.tif", PIXELS), add("train/labels/y.tif", p.label("a"))),
+        "ROOT: no image has the name of an annotation; the images are 1: train/images/x.tif, the annotations "
+        "1: train/labels/y.tif: give both the same names, as a.tif and a_mask.tif",
+    ),
+    "labels of other conditions": (
+        both(add("ctrl_1.tif", PIXELS), add("masks/drug_1.tif", p.label("a"))),
+        "ROOT: no image has the name of an annotation; the images are 1: ctrl_1.tif, the annotations 1: "
+        "masks/drug_1.tif: give both the same names, as a.tif and a_mask.tif",
+    ),
+    "a broken link": (
+        both(p.images, lambda root: (root / "c.tif").symlink_to(root / "absent.tif")),
+        "ROOT/c.tif is a link to a file that is absent: remove the link",
+    ),
     "an annotation with the name of another image": (
         both(layout("LabelMe"), add("a.json", p.labelme("b"))),
         "ROOT: a.json has the name of a.tif, but says that its image is b.tif: rename it, or correct that "
@@ -95,6 +139,102 @@ REFUSED = {
     "labels as JPEG": (
         lambda root: p.each(root, "{n}.tif", "{n}_mask.jpg", lambda name: p.label(name).astype(np.uint8)),
         "ROOT/a_mask.jpg: JPEG changes the numbers of cells; save label images as PNG or TIFF",
+    ),
+    "a file in place of a folder": (
+        both(lambda root: root.rmdir(), lambda root: root.write_bytes(b"x")),
+        "ROOT is not a folder: name the folder that holds the images",
+    ),
+    "two kinds of annotation of Cellpose": (
+        both(layout("Cellpose _seg.npy"), add("a_cp_masks.png", p.label("a"))),
+        "ROOT holds annotations of several kinds, Cellpose _seg.npy (2: a_seg.npy, ...) and label image (1: "
+        "a_cp_masks.png): move all but one away, or choose with layout='Cellpose _seg.npy'",
+    ),
+    "gold and silver truth": (
+        both(layout("Cell Tracking Challenge"), add("01_ST/SEG/man_seg001.tif", p.label("b"))),
+        "ROOT: 01/t001.tif is annotated in 01_GT/SEG/man_seg001.tif and in 01_ST/SEG/man_seg001.tif: move "
+        "one of them away",
+    ),
+    "a name that fits images in two folders": (
+        both(
+            lambda root: p.images(root, "day1/{n}.tif"),
+            lambda root: p.images(root, "day2/{n}.tif"),
+            add("cells.json", p.coco(p.NAMES)),
+        ),
+        "ROOT: cells.json: a.tif may be day1/a.tif or day2/a.tif: give these images names of their own, or "
+        "move one away (1 more)",
+    ),
+    "a folder of masks that fits two images": (
+        both(layout("folder of masks per image"), add("images/a.png", PIXELS)),
+        "ROOT: masks/a: it may belong to images/a.png or to images/a.tif: give each image a name of its own, "
+        "or move one away",
+    ),
+    "an image twice in one file": (
+        both(
+            p.images,
+            add(
+                "via.json", [*p.label_studio(p.p.ls_polygon), p.label_studio(p.p.ls_polygon)[0] | dict(id=9)]
+            ),
+        ),
+        "ROOT: a.tif is annotated twice in via.json: move one of them away",
+    ),
+    "a film without positions": (
+        both(film(None), add("film.geojson", p.geojson("a"))),
+        "ROOT/film.tif is a film of 2 frames, and film.geojson does not say which cell is in which frame: "
+        "save a label stack of as many pages, or ROIs with their positions",
+    ),
+    "a film of fewer frames than its labels": (
+        film(np.stack([p.label("a")] * 3)),
+        "ROOT/film_mask.tif has 3 time points, but its image ROOT/film.tif 2: save both with the same number "
+        "of pages",
+    ),
+    "time points of an image without": (
+        both(
+            add("film.tif", PIXELS),
+            lambda root: tifffile.imwrite(
+                root / "film_mask.tif", np.stack([p.label("a")] * 3), photometric="minisblack"
+            ),
+        ),
+        "ROOT/film_mask.tif has 3 time points, but its image ROOT/film.tif 1: save both with the same number "
+        "of pages",
+    ),
+    "ROIs of frames that the image lacks": (
+        both(layout("film with Fiji ROIs"), add("film.tif", PIXELS)),
+        "ROOT/film_RoiSet.zip has 2 time points, but its image ROOT/film.tif 1: save both with the same "
+        "number of pages",
+    ),
+    "a COCO json that is cut off": (
+        both(p.images, lambda root: p.write(root / "c.json", json.dumps(p.coco(p.NAMES))[:-40])),
+        "ROOT/c.json is not valid json (",
+    ),
+    "a ROI zip that is cut off": (
+        both(p.images, lambda root: p.write(root / "a_RoiSet.zip", p.roi_zip("a")[:-40])),
+        "ROOT/a_RoiSet.zip",
+    ),
+    "a label image of 0 bytes": (
+        both(p.images, add("a_mask.tif", b"")),
+        "ROOT/a_mask.tif is empty (0 bytes): copy or export it again",
+    ),
+    "an image of 0 bytes": (
+        both(layout("images and labels"), add("images/a.tif", b"")),
+        "ROOT/images/a.tif is empty (0 bytes): copy or export it again",
+    ),
+    "boxes only": (
+        lambda root: p.each(root, "{n}.tif", "{n}.json", boxes),
+        "ROOT/a.json holds no area of a cell, just 1 boxes; a box does not say which pixels a cell has: "
+        "draw ",
+    ),
+    "COCO without a cell": (
+        both(p.images, add("c.json", p.coco(p.NAMES) | dict(annotations=[]))),
+        "ROOT: images without a cell, 2: a, b of 2; set allow_empty=True if they hold no cell",
+    ),
+    "a mask of several values in a folder of masks": (
+        both(layout("folder of masks per image"), add("masks/a/1.png", p.label("a"))),
+        "ROOT/masks/a/1.png holds ",
+    ),
+    "a background of 65535": (
+        lambda root: p.each(root, "{n}.tif", "{n}_mask.png", with_background),
+        "ROOT: in 2 of 2 images a cell (number 1: 65535) covers most of the image to all its borders, 2: "
+        "a_mask.png, b_mask.png: the background has a number; make it 0",
     ),
     "one mask of all cells": (
         lambda root: p.each(root, "{n}.tif", "{n}_mask.png", lambda name: DOTS),
@@ -114,3 +254,20 @@ def test_a_folder_is_refused_in_one_line(tmp_path, name):
         AnnotatedFolderDataset(data_root=root)
     text = str(info.value).replace(str(root), "ROOT")
     assert text.startswith(message) and "\n" not in text
+
+
+def test_an_unknown_layout_names_those_that_there_are(tmp_path):
+    layout("images and labels")(tmp_path)
+    with pytest.raises(CellMMError, match="no layout 'COCO'; it has label image$"):
+        AnnotatedFolderDataset(data_root=tmp_path, layout="COCO")
+
+
+def test_a_layout_is_chosen_by_its_name_or_its_words(tmp_path):
+    both(layout("images and labels"), add("images/a.geojson", p.geojson("a")))(tmp_path)
+    for name, number in (("label image", 2), ("Label Image, a file per image", 2), ("QuPath GeoJSON", 1)):
+        assert len(AnnotatedFolderDataset(data_root=tmp_path, layout=name)) == number
+
+
+def test_images_and_split_file_exclude_each_other(tmp_path):
+    with pytest.raises(CellMMError, match="has images and split_file: leave one of them out"):
+        AnnotatedFolderDataset(data_root=tmp_path, images=["a"], split_file="a.txt")
