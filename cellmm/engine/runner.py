@@ -52,10 +52,11 @@ NEEDED_HOOKS = dict(
     resume=dict(type="ResumeHook"),
     first_checkpoint=dict(type="FirstCheckpointHook"),
     learning_alarm=dict(type="LearningAlarmHook"),
+    contact_sheet=dict(type="ContactSheetHook"),
     trained_on=dict(type="TrainedOnHook"),
 )
 PROGRESS = dict(type="ProgressHook")  # a hook of every training and every test
-OPTIONAL = ("progress", "learning_alarm")  # hooks that None switches off
+OPTIONAL = ("progress", "learning_alarm", "contact_sheet")  # hooks that None switches off
 
 _runs = itertools.count(1)
 

@@ -3,7 +3,7 @@
 from cellmm.visualization.cell_visualizer import CellVisualizer
 from cellmm.visualization.colors import cell_colors
 from cellmm.visualization.display import to_display
-from cellmm.visualization.montage import caption, encode_picture, grid, save_picture
+from cellmm.visualization.montage import caption, encode_picture, fit, grid, save_picture
 from cellmm.visualization.overlay import draw_instances
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "cell_colors",
     "draw_instances",
     "encode_picture",
+    "fit",
     "grid",
     "save_picture",
     "to_display",

@@ -43,6 +43,15 @@ def grid(pictures: Sequence[np.ndarray], columns: int) -> np.ndarray:
     return page
 
 
+def fit(picture: np.ndarray, size: int) -> np.ndarray:
+    """A picture (H, W, 3) shrunk to ``size`` pixels at most on its longer side."""
+    scale = size / max(picture.shape[:2])
+    if scale >= 1:
+        return picture
+    height, width = (max(round(side * scale), 1) for side in picture.shape[:2])
+    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+
+
 def encode_picture(picture: np.ndarray, suffix: str = ".png") -> bytes:
     """An RGB uint8 picture (H, W, 3) as a file in the format of ``suffix``.
 

@@ -1,5 +1,6 @@
 """What happens around the steps of a training or test: each module is one hook."""
 
+from cellmm.engine.hooks.contact_sheet_hook import ContactSheetHook
 from cellmm.engine.hooks.ema_hook import EMAHook
 from cellmm.engine.hooks.first_checkpoint_hook import FirstCheckpointHook
 from cellmm.engine.hooks.learning_alarm_hook import LearningAlarmHook
@@ -16,6 +17,7 @@ from cellmm.engine.mmengine_fixes.weights_only_hook import WeightsOnlyHook
 __all__ = [
     "CheckpointHook",
     "CompareWithTrainingHook",
+    "ContactSheetHook",
     "EMAHook",
     "EarlyStoppingHook",
     "FirstCheckpointHook",

@@ -26,7 +26,7 @@ STEPS = 50  # of the optimizer, after which weights must have moved
 STILL = 1e-6  # of their size: weights that moved less are as they were
 WHOLE = 0.9  # a prediction above this share of the image is not a cell
 SAMPLED = 8  # tensors of weights that are compared
-LOOK = "look at the training images with tools/analysis/browse_dataset.py"
+LOOK = "look at contact_sheet.png in the work dir, which shows what the model sees"
 
 
 @HOOKS.register_module()

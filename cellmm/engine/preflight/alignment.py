@@ -102,12 +102,12 @@ def misfit(fits: Sequence[np.ndarray]) -> str | None:
     if max(abs(dy), abs(dx)) > NEAR and most.max() > max(SHIFTED, 1.5 * own):
         return (
             f"labels fit far better when moved by {dy} pixels down and {dx} to the right: they seem shifted "
-            "against their images; look at some with tools/analysis/browse_dataset.py and export them again"
+            "against their images; look at contact_sheet.png in the work dir and export them again"
         )
     if own * len(fits) ** 0.5 < CHANCE:
         return (
             "outlines of cells lie on edges no more often than by chance: labels may be of other images, or "
-            "shifted; look at some with tools/analysis/browse_dataset.py"
+            "shifted; look at contact_sheet.png in the work dir"
         )
     return None
 

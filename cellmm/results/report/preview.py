@@ -6,7 +6,7 @@ import numpy as np
 from cellmm.io.sources import ImageSource
 from cellmm.results.instances import Instances
 from cellmm.structures import MaskRuns
-from cellmm.visualization import draw_instances
+from cellmm.visualization import draw_instances, fit
 
 LARGE = 1200  # pixels of the longer side of the picture that opens
 SMALL = 200
@@ -35,15 +35,6 @@ def draw_preview(source: ImageSource, instances: Instances, size: int = LARGE) -
     masks = _shrunk_masks(instances.masks, factor, image.shape[:2]) if factor > 1 else instances.masks
     picture = draw_instances(image, masks.to_rles())
     return picture if max(picture.shape) <= size else fit(picture, size)
-
-
-def fit(picture: np.ndarray, size: int) -> np.ndarray:
-    """A picture (H, W, 3) shrunk to ``size`` pixels at most on its longer side."""
-    scale = size / max(picture.shape[:2])
-    if scale >= 1:
-        return picture
-    height, width = (max(round(side * scale), 1) for side in picture.shape[:2])
-    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
 
 
 def to_jpeg(picture: np.ndarray) -> bytes:

@@ -12,7 +12,8 @@ from cellmm.errors import CellMMError
 from cellmm.io.files import atomic_path
 from cellmm.io.sources import ImageSource
 from cellmm.results.instances import Instances
-from cellmm.results.report.preview import SMALL, draw_preview, fit, to_jpeg
+from cellmm.results.report.preview import SMALL, draw_preview, to_jpeg
+from cellmm.visualization import fit
 
 NAMES = ("score", "area", "length", "width_mean", "area_overlap")
 UNITS = {"area": "area_um2", "length": "length_um", "width_mean": "width_mean_um"}
