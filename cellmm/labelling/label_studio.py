@@ -16,6 +16,7 @@ from cellmm.labelling.pictures import PICTURES
 from cellmm.labelling.proposals import Proposal, Proposals
 from cellmm.labelling.shapes import MASKS, Shapes
 from cellmm.results import Instances
+from cellmm.results.writers.base import readable
 from cellmm.results.writers.rois import EMPTY
 
 FOLDER = "label-studio"
@@ -37,7 +38,7 @@ def write_label_studio(out: Path, proposals: Proposals, shapes: Shapes) -> Count
     with atomic_path(out / FOLDER / "tasks.json") as tmp, open(tmp, "w", encoding="utf-8") as file:
         file.write("[")
         for number, proposal in enumerate(proposals):
-            classes |= dict.fromkeys(proposal.instances.classes)
+            classes |= dict.fromkeys(map(readable, proposal.instances.classes))
             text = json.dumps(_task(proposal, shapes, losses), allow_nan=False)
             file.write(f"{',' if number else ''}\n{text}")
         file.write("\n]\n")
@@ -49,7 +50,7 @@ def write_label_studio(out: Path, proposals: Proposals, shapes: Shapes) -> Count
 def _task(proposal: Proposal, shapes: Shapes, losses: Counter[str]) -> dict:
     found = proposal.instances
     regions = list(_regions(found, shapes, losses))
-    url = f"/data/local-files/?d={quote(f'{PICTURES}/{proposal.picture}')}"
+    url = f"/data/local-files/?d={quote(f'{PICTURES}/{proposal.picture}', errors='surrogateescape')}"
     return {
         "data": {IMAGE: url},
         "predictions": [
@@ -61,7 +62,7 @@ def _task(proposal: Proposal, shapes: Shapes, losses: Counter[str]) -> dict:
 def _regions(found: Instances, shapes: Shapes, losses: Counter[str]) -> Iterator[dict]:
     height, width = found.shape
     areas = found.masks.areas()
-    for i, name in enumerate(found.class_names()):
+    for i, name in enumerate(map(readable, found.class_names())):
         if not areas[i]:
             losses[EMPTY] += 1
             continue
