@@ -7,7 +7,8 @@ from pathlib import PurePosixPath
 from cellmm.datasets.folders.names import context
 
 _PART = re.compile(  # of a film, a well or a larger image
-    r"(?:[ _.-]+|(?<=\d)|^)(?:(?:t|time|frame|fr|f|fov|field|s|site|pos|position|xy|z|tile|crop|patch|part|roi)[ _.-]?\d+"
+    r"(?:[ _.-]+|(?<=\d)|^)"
+    r"(?:(?:t|time|frame|fr|f|fov|field|s|site|pos|position|xy|z|tile|crop|patch|part|roi)[ _.-]?\d+"
     r"|\d+d\d+h\d+m)(?:[ _.-]\d+)?$",
     re.IGNORECASE,
 )
