@@ -96,7 +96,9 @@ class CellInferencer:
                     f"{next(iter(read_options))}: leave them out, or load with LoadImage"
                 )
             self.load_image.options = replace(self.load_image.options, **read_options)
-        self.checks_scale = self.trained_on is not None and diameter is None
+        # a model that finds how large cells are scales each image itself
+        finds_size = getattr(self.model, "cell_size", None) is not None
+        self.checks_scale = self.trained_on is not None and diameter is None and not finds_size
         self.diameter = None
         if diameter is not None:
             self.steps, line = rescale_to_diameter(self.steps, self.trained_on, diameter)

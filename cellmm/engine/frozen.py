@@ -1,6 +1,7 @@
 """What of a model learns and what stays as it is."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from torch import nn
 
@@ -16,3 +17,16 @@ def describe_frozen(model: nn.Module, names: Sequence[str]) -> str:
         f"frozen: {', '.join(names)}: {total - learned:,} of {total:,} parameters stay as they are{kept}; "
         f"{learned:,} learn"
     )
+
+
+@contextmanager
+def thawed(model: nn.Module) -> Iterator[None]:
+    """Let all parameters of the parts ``model.frozen`` take gradients for a while."""
+    frozen = [p for name in getattr(model, "frozen", ()) for p in model.get_submodule(name).parameters()]
+    try:
+        for parameter in frozen:
+            parameter.requires_grad_(True)
+        yield
+    finally:
+        for parameter in frozen:
+            parameter.requires_grad_(False)

@@ -14,6 +14,7 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import get_world_size, master_only
 from mmengine.logging import print_log
+from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
@@ -27,7 +28,7 @@ from cellmm.engine.checkpoints import (
     load_start_weights,
     sha256,
 )
-from cellmm.engine.frozen import describe_frozen
+from cellmm.engine.frozen import describe_frozen, thawed
 from cellmm.engine.hooks import TimeBudgetHook
 from cellmm.engine.mmengine_fixes import use_fixes
 from cellmm.engine.mmengine_fixes.log_filter import drop_parameter_options
@@ -94,6 +95,11 @@ class CellRunner(Runner):
         hooks = hooks or {}
         off = [name for name in OPTIONAL if name in hooks and hooks[name] is None]
         super().register_default_hooks({name: hook for name, hook in hooks.items() if name not in off})
+
+    def build_optim_wrapper(self, optim_wrapper: OptimWrapper | dict) -> OptimWrapper:
+        """mmengine's; what is frozen has its groups too, so that a resumed training may freeze and thaw."""
+        with thawed(getattr(self.model, "module", self.model)):
+            return super().build_optim_wrapper(optim_wrapper)
 
     def load_or_resume(self) -> None:
         """mmengine's; says what was loaded and what is frozen."""

@@ -76,6 +76,20 @@ def phase_contrast(
     return seen / dimming**2
 
 
+def dark_field(
+    field: np.ndarray, *, stop: float, wavelength: float, pixel: float, aperture: float
+) -> np.ndarray:
+    """Dark field: what scatters light is bright on black, most of all the edges of cells.
+
+    The direct light, all that is coarser than 1 / ``stop`` um, is blocked; ``stop`` in 1/um. The unit is the
+    light of an empty brightfield image.
+    """
+    squared = _squared_frequency(field.shape, pixel)
+    passed = 1 - np.exp(-squared / (2 * stop**2))
+    passed[squared > (aperture / wavelength) ** 2] = 0
+    return np.abs(fft.ifft2(fft.fft2(field) * passed.astype(np.float32))) ** 2
+
+
 def illumination(rng: np.random.Generator, shape: tuple[int, int], strength: float) -> np.ndarray:
     """Uneven light with mean about 1: a slope, a bright centre and slow blotches, each of ``strength``."""
     y, x = (np.linspace(-1, 1, n, dtype=np.float32) for n in shape)

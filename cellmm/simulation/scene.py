@@ -101,16 +101,13 @@ def simulate_scene(config: SceneConfig, rng: np.random.Generator) -> Scene:
 def take_images(shapes: Sequence[CellShape], config: SceneConfig, rng: np.random.Generator) -> Scene:
     """The images of cells on the canvas of ``config``, and their masks in the image."""
     canvas, frame = canvas_of(config)
-    thickness, nuclei_light = np.zeros(canvas, np.float32), np.zeros(canvas, np.float32)
+    nuclei_light = np.zeros(canvas, np.float32)
     for cell in shapes:
         scene, own = windows_of(cell, canvas)
-        thickness[scene] += (cell.height + cell.grains)[own]
         nuclei_light[scene] += (cell.nucleus * np.float32(rng.uniform(0.5, 1.0)))[own]
 
     light = {"wavelength": config.wavelength, "pixel": config.pixel, "aperture": config.aperture}
-    field = optics.transmitted_field(
-        thickness, index_step=config.index_step, wavelength=config.wavelength, absorption=config.absorption
-    )
+    field = field_behind(shapes, config)
     planes = [
         optics.brightfield(field, defocus=z, coherence=config.coherence, **light)[frame]
         for z in config.defocus
@@ -127,9 +124,26 @@ def take_images(shapes: Sequence[CellShape], config: SceneConfig, rng: np.random
         brightfield=np.stack(brightfield),
         phase=optics.camera(rng, lamp * phase, photons=config.photons / 2, **record),
         fluorescence=optics.camera(rng, glow, photons=config.photons / 3, **record),
-        cells=_layers(shapes, [cell.mask for cell in shapes], canvas, frame),
+        cells=cells_in_image(shapes, config),
         nuclei=_layers(shapes, [cell.nucleus for cell in shapes], canvas, frame),
     )
+
+
+def field_behind(shapes: Sequence[CellShape], config: SceneConfig) -> np.ndarray:
+    """The light just behind cells on the canvas of ``config``, see ``optics.transmitted_field``."""
+    canvas, _ = canvas_of(config)
+    thickness = np.zeros(canvas, np.float32)
+    for cell in shapes:
+        scene, own = windows_of(cell, canvas)
+        thickness[scene] += (cell.height + cell.grains)[own]
+    return optics.transmitted_field(
+        thickness, index_step=config.index_step, wavelength=config.wavelength, absorption=config.absorption
+    )
+
+
+def cells_in_image(shapes: Sequence[CellShape], config: SceneConfig) -> LabelLayers:
+    """The masks of cells, as far as they are in the image: instance i is ``shapes[i]``."""
+    return _layers(shapes, [cell.mask for cell in shapes], *canvas_of(config))
 
 
 def place_cells(config: SceneConfig, rng: np.random.Generator) -> list[CellShape]:

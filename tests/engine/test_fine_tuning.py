@@ -10,6 +10,15 @@ from cellmm.engine.checkpoints import load_weights
 from cellmm.zoo import weights_of as weights_of_model
 
 EMA = 'custom_hooks = [dict(type="EMAHook", momentum=0.5, update_buffers=True)]\n'
+GROUPS = """
+train_cfg = dict(max_iters=2, val_interval=2)
+optim_wrapper = dict(
+    _delete_=True,
+    type="OptimWrapper",
+    optimizer=dict(type="AdamW", lr=1e-3, weight_decay=0.05),
+    paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0),
+)
+"""
 ONE_PLANE = """
 _base_ = ["cellmm::diskmask/brightfield_quickstart"]
 data_root = "{data}"
@@ -96,9 +105,10 @@ def test_a_shipped_model_by_name_on_one_of_its_two_channels(tiny_data, tmp_path)
 
 
 @pytest.mark.parametrize("frozen", [["encoder"], []])
-def test_resume_may_thaw_and_freeze(trained, tmp_path, frozen):
-    """First the head alone, then all of it."""
-    config, checkpoint = trained
+def test_resume_may_thaw_and_freeze(trained, tiny_config, tmp_path, frozen):
+    """First the head alone, then all of it; the optimizer has groups for each kind of parameter."""
+    _, checkpoint = trained
+    config = tiny_config(tmp_path, GROUPS)
     work, then = tmp_path / "work", [part for part in ["encoder"] if part not in frozen]
     argv = ["train", str(config), "--work-dir", str(work)]
     freeze = ["--freeze", *frozen] if frozen else []

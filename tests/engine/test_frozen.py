@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from cellmm.engine.frozen import describe_frozen
+from cellmm.engine.frozen import describe_frozen, thawed
 
 
 def test_counts():
@@ -12,3 +12,14 @@ def test_counts():
         "frozen: 0: 10 of 3,010 parameters stay as they are, and 1 batch norms keep their statistics; "
         "3,000 learn"
     )
+
+
+def test_thawed_for_a_while_only():
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    model.frozen = ("0",)
+    model[0].requires_grad_(False)
+    with thawed(model):
+        assert all(parameter.requires_grad for parameter in model.parameters())
+    assert [parameter.requires_grad for parameter in model.parameters()] == [False, False, True, True]
+    with thawed(nn.Linear(1, 1)):
+        pass

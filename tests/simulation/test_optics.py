@@ -55,6 +55,17 @@ def test_phase_contrast_shows_cells_dark_in_a_bright_halo():
     assert middle[96] < 0.8 and middle[96 - 45 : 96 - 25].max() > middle[:20].mean()
 
 
+def test_dark_field_shows_what_scatters_on_black():
+    """Nothing without cells; a pure phase object is bright where it is steep, and the more the thicker."""
+    light = dict(LIGHT, stop=0.1, aperture=1.2)
+    assert optics.dark_field(field(np.zeros((32, 32), np.float32)), **light).max() < 1e-10
+    disk = (bump(192, 12.0) > 0.5).astype(np.float32)
+    thin, thick = (optics.dark_field(field(height * disk), **light) for height in (0.5, 1.0))
+    edge, middle = thin[96, 96 + 14], thin[96, 96]
+    assert edge > 5 * middle and edge > 50 * thin[96, :20].mean()
+    assert thick[96, 96 + 14] == pytest.approx(4 * edge, rel=0.05)
+
+
 def test_camera_noise_offset_and_saturation():
     rng = np.random.default_rng(0)
     flat = optics.camera(rng, np.ones((300, 300), np.float32), photons=400.0, read_noise=10.0, bits=16)
