@@ -37,6 +37,7 @@ LAYERS: tuple[Mapping[str, str], ...] = (
         "tiles": "large images in pieces",
         "tracking": "cells through a film",
         "labelling": "cells for a person to correct",
+        "export": "models for other programs",
     },
     {"commands": "train, test, predict, config, doctor"},
     {"napari": "results and clicks in napari", "appose": "worker of Fiji, QuPath ..."},

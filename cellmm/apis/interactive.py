@@ -136,7 +136,7 @@ class InteractiveCells:
         self._start()
         box = (0, 0, *self.source.shape) if self._plan is None else self._tile(y, x)
         model = self._inferencer.model
-        with model.precision(next(model.parameters()).device.type):
+        with model.precision(model.data_preprocessor.device.type):
             drawn, cut = self._draw(box, y, x)
             if cut:
                 drawn, cut = self._draw(self._around(y, x), y, x)

@@ -1,7 +1,7 @@
 """A model with its weights and the steps that images take to it, without a Runner."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,8 @@ from cellmm.io.coco_categories import category_ids
 from cellmm.plugins import load_plugins
 from cellmm.registry import MODELS, TRANSFORMS
 from cellmm.zoo import resolve_model
+from cellmm.zoo.packages import Package, is_package, read_package
+from cellmm.zoo.packages.run import config_of, model_of, weights_of
 
 
 @dataclass(frozen=True)
@@ -50,14 +52,20 @@ def load_trained(
     checkpoint: str | Path | None = None,
     device: str = "auto",
     cfg_options: dict | None = None,
+    *,
+    fuse: bool = True,
 ) -> TrainedModel:
     """Build the model of a config and load its weights; see CellInferencer for the arguments.
+
+    ``fuse``: False: leave the layers as they were trained.
 
     Raises:
         CellMMError: an absent or damaged file, weights of another model, a device that does not exist.
     """
     if checkpoint is None:
         config, checkpoint = resolve_model(config)
+    if not isinstance(config, Config) and is_package(config):
+        return _of_package(read_package(config), device, cfg_options)
     cfg = _load(config, cfg_options)
     dataset = (cfg.get("test_dataloader") or {}).get("dataset", {})
     if "model" not in cfg or "pipeline" not in dataset:
@@ -65,12 +73,8 @@ def load_trained(
             f"{cfg.filename or 'the config'}: no model or no test_dataloader.dataset.pipeline; "
             "give the config that the model was trained with"
         )
-    key = "test_dataloader.dataset.pipeline"
-    check_pipeline(dataset.pipeline, key)
-    steps = build(key, lambda: [TRANSFORMS.build(step) for step in dataset.pipeline], dataset.pipeline)
-    steps = [step for step in steps if not TransformContract.of(step).annotation_only]
+    steps = _steps(dataset.pipeline)
     model = build("model", lambda: MODELS.build(cfg.model), cfg.model)
-    tell_channels(steps, model)
     content = load_checkpoint(checkpoint)
     load_fitting(model, checkpoint, content["state_dict"])
     meta = content["meta"]
@@ -78,16 +82,54 @@ def load_trained(
     cls = component_of(dataset, "DATASETS")
     metainfo = dataset.get("metainfo") or getattr(cls, "METAINFO", CellDataset.METAINFO)
     named = trained if trained.get("classes") else metainfo
-    if hasattr(model, "fuse_for_inference"):
+    return _trained(cfg, model, steps, named, TrainedOn.from_meta(meta, checkpoint), device, fuse)
+
+
+def _of_package(package: Package, device: str, cfg_options: dict | None) -> TrainedModel:
+    """As ``load_trained``, of a package of ``cellmm export``."""
+    cfg = config_of(package, cfg_options)
+    steps = _steps(cfg.test_dataloader.dataset.pipeline)
+    if package.kind == "torch":
+        model = build("model", lambda: MODELS.build(cfg.model), cfg.model)
+        load_fitting(model, package.path, weights_of(package))
+    else:
+        model = build("model", lambda: model_of(package, cfg, device), cfg.model)
+        device = None
+    seen = TrainedOn.from_meta(package.content, package.path)
+    named, fuse = cfg.test_dataloader.dataset.metainfo, package.kind == "torch"
+    return _trained(cfg, model, steps, named, seen, device, fuse)
+
+
+def _steps(pipeline: list) -> list[Callable]:
+    key = "test_dataloader.dataset.pipeline"
+    check_pipeline(pipeline, key)
+    steps = build(key, lambda: [TRANSFORMS.build(step) for step in pipeline], pipeline)
+    return [step for step in steps if not TransformContract.of(step).annotation_only]
+
+
+def _trained(
+    cfg: Config,
+    model: torch.nn.Module,
+    steps: list[Callable],
+    named: Mapping,
+    trained_on: TrainedOn | None,
+    device: str | None,
+    fuse: bool,
+) -> TrainedModel:
+    """``named``: has the classes and, perhaps, their category ids. ``device``: None: the model has no weights
+    to move, and takes and gives tensors of the processor."""
+    tell_channels(steps, model)
+    if fuse and hasattr(model, "fuse_for_inference"):
         model = model.fuse_for_inference()
-    _move(model, device)
+    if device is not None:
+        _move(model, device)
     return TrainedModel(
         cfg=cfg,
         model=model.eval(),
         steps=steps,
         classes=tuple(named["classes"]),
         category_ids=tuple(category_ids(named)),
-        trained_on=TrainedOn.from_meta(meta, checkpoint),
+        trained_on=trained_on,
     )
 
 

@@ -238,7 +238,7 @@ def choices(args: Namespace, inferencer: CellInferencer) -> dict[str, object]:
     names = ("score_thr", "batch_size", "tile", "tile_overlap", "diameter")
     given = {f"--{name.replace('_', '-')}": getattr(args, name) for name in names}
     reading = {f"--{name.replace('_', '-')}": value for name, value in read_options(args).items()}
-    return {**given, **reading, "--device": next(inferencer.model.parameters()).device.type}
+    return {**given, **reading, "--device": inferencer.model.data_preprocessor.device.type}
 
 
 def _progress(outcomes: Iterable[Outcome], files: int) -> Iterator[Outcome]:

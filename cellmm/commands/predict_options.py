@@ -27,7 +27,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--model",
         help="a model that comes with cellmm (`cellmm models` lists them), the folder of a training, or a "
-        "published file that names its config",
+        "published file that names its config, or a zip file of `cellmm export`",
     )
     parser.add_argument("--config", help="in place of --model: the config that the model was trained with")
     parser.add_argument(
@@ -80,7 +80,9 @@ def _choose_model(args: argparse.Namespace) -> None:
 
 
 def _add_machine(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--device", default="auto", help="cpu, cuda, ...; default: a GPU if available")
+    parser.add_argument(
+        "--device", default="auto", help="cpu, cuda, ...; for ONNX also openvino; default: a GPU if available"
+    )
     parser.add_argument(
         "--batch-size",
         type=int,

@@ -242,7 +242,7 @@ class CellSegmentor(BaseModel):
         Raises:
             AttributeError: the model has no ``cell_size``.
         """
-        image = image[None].to(next(self.parameters()).device)
+        image = image[None].to(self.data_preprocessor.device)
 
         def look(part: Tensor) -> PredictedInstances:
             padded = self.data_preprocessor.pad([part[0]])

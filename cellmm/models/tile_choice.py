@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import ValuesView
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -14,12 +15,29 @@ TILE_BYTES = 2**28  # what the network may take for a tile of which the user sai
 LEAST, MOST = 256, 4096  # pixels per side; larger tiles save little more of the overlap
 
 
+@dataclass(frozen=True)
+class Footprint:
+    """What tiles of a model depend on, for one whose layers are not at hand: ``footprint`` of the model.
+
+    ``local``: see ``is_local``; ``bytes_per_pixel``: see the function of this name.
+    """
+
+    local: bool
+    bytes_per_pixel: float
+
+    @classmethod
+    def of(cls, model: nn.Module) -> "Footprint":
+        return cls(is_local(model), bytes_per_pixel(model))
+
+
 def is_local(model: nn.Module) -> bool:
     """Whether what the network finds in a place depends on what is near it alone, not on the input's size.
 
     It does not with squeeze-and-excitation or group normalisation, which average over the input, nor with
     heads that find a limited number of cells per input. Models without ``heads`` count as dependent on it.
     """
+    if (known := getattr(model, "footprint", None)) is not None:
+        return known.local
     if not hasattr(model, "heads"):
         return False
     averages = any(isinstance(layer, (SqueezeExcite, nn.GroupNorm)) for layer in model.modules())
@@ -35,6 +53,8 @@ def bytes_per_pixel(model: nn.Module) -> float:
     twice, for copies in another memory order. It follows from the sizes of the maps of one small input, so
     that it is the same on every machine.
     """
+    if (known := getattr(model, "footprint", None)) is not None:
+        return known.bytes_per_pixel
     step, margin = model.tile_step, model.margin
     side = 4 * margin + 4 * step
     kept, largest = 0, 0

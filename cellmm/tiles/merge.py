@@ -118,7 +118,7 @@ def read_from_pieces(inferencer: CellInferencer, folder: Path) -> None:
     large = FromPieces(inferencer, folder)
     check_model(large.pieces, inferencer)
     devices = Counter(device_of(folder, number) for number in range(len(large.pieces.pieces)))
-    devices[next(inferencer.model.parameters()).device.type] += 0  # looks again at cells that tiles cut
+    devices[inferencer.model.data_preprocessor.device.type] += 0  # looks again at cells that tiles cut
     if len(devices) > 1:
         counts = ", ".join(f"{number} on {device}" for device, number in sorted(devices.items()))
         print_log(

@@ -45,7 +45,7 @@ def run_piece(folder: Path, plan: PiecePlan, inferencer: CellInferencer, number:
             failed = UnitResult.failed(failure_of(error))
             units.update({(work.image, unit): failed for unit in range(work.first, work.end)})
         check_unchanged(plan, image.file)
-    device = next(inferencer.model.parameters()).device.type
+    device = inferencer.model.data_preprocessor.device.type
     write_piece(folder, number, plan.mark, units, device)
     return len(units)
 

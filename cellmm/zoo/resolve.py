@@ -6,6 +6,7 @@ from pathlib import Path
 from cellmm.config.names import PREFIX, find_config
 from cellmm.errors import CellMMError
 from cellmm.io.checkpoint_files import best_checkpoint
+from cellmm.zoo.packages import is_package
 from cellmm.zoo.shipped import shipped_models
 
 WEIGHTS = (".pth", ".safetensors")
@@ -16,8 +17,9 @@ def resolve_model(model: str | Path, checkpoint: str | Path | None = None) -> tu
 
     Args:
         model: the name of a shipped model; the work dir of a training, whose best checkpoint is taken, else
-            its last; weights that were published and know the name of their config, which is one of cellmm;
-            or, with ``checkpoint``, a config or the name of a config of cellmm.
+            its last; a package of ``cellmm export``, which is both; weights that were published and know the
+            name of their config, which is one of cellmm; or, with ``checkpoint``, a config or the name of a
+            config of cellmm.
         checkpoint: the weights, in place of those that belong to ``model``.
 
     Raises:
@@ -29,6 +31,12 @@ def resolve_model(model: str | Path, checkpoint: str | Path | None = None) -> tu
         return find_config(known.config), Path(checkpoint or known.weights)
     if Path(model).is_dir():
         return _of_work_dir(Path(model), checkpoint)
+    if is_package(model):
+        if checkpoint is not None:
+            raise CellMMError(f"{model}: a package has its own weights; leave --checkpoint out")
+        if not Path(model).is_file():
+            raise CellMMError(f"{model}: no such file; `cellmm export` writes packages")
+        return Path(model), Path(model)
     if checkpoint is not None:
         return find_config(model), Path(checkpoint)
     if Path(model).suffix in WEIGHTS and Path(model).is_file():
@@ -41,6 +49,10 @@ def resolve_model(model: str | Path, checkpoint: str | Path | None = None) -> tu
     hint = f"did you mean {near[0]}?" if near else f"cellmm has {', '.join(shipped)}"
     if Path(model).suffix in WEIGHTS:
         hint = "these are weights: give --config too, and this file as --checkpoint"
+    elif Path(model).suffix in (".onnx", ".pt2"):
+        hint = (
+            "a graph alone does not say how images come to it: give the zip file that `cellmm export` wrote"
+        )
     elif Path(model).is_file():
         hint = "this is a config: give its weights as --checkpoint"
     raise CellMMError(f"{model}: no such model and no folder of a training; {hint}")

@@ -5,9 +5,9 @@ FeatureSpec, the maps that the head takes, finest first), ``in_channels`` (their
 ``stride`` (int, input pixels per pixel of the finest map).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from torch import Tensor, nn
@@ -112,3 +112,41 @@ class HeadContract:
         return cls(
             **{item.name: getattr(head, item.name) for item in fields(cls) if hasattr(head, item.name)}
         )
+
+
+def sides(size: int) -> tuple[int, int]:
+    """Rows and columns of an example of HeadExport, more rows or more columns by turns.
+
+    Examples:
+        >>> sides(1), sides(2)
+        ((2, 1), (2, 3))
+    """
+    return (size + size % 2, size + 1 - size % 2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadExport:
+    """What graphs compute for a head in an exported model; ``predict`` may use weights nowhere else.
+
+    A head that has such a form gives it as its attribute ``export``. In an exported model, ``forward``
+    returns what the graph of the whole network gave, and ``graphs``, a dict of the head, has a graph in the
+    place of each of ``calls``.
+
+    Args:
+        outputs: takes from what ``forward`` gives the part that ``predict`` reads, in the same form: tensors
+            in nested dicts and lists.
+        maps: indices of the maps that ``predict`` reads itself.
+        calls: {name: what else ``predict`` calls, tensors (or lists of them) -> a tensor or a tuple}.
+        examples: {name: (number, size) -> arguments by their names}, for each of ``calls``: ``number``
+            entries in the first axis of each tensor; ``size``, from 1, is how large the maps are, see
+            ``sides``.
+        results: {name: names of what it returns}.
+        multiples: {name: {argument: what the last two sides of this tensor are multiples of}}.
+    """
+
+    outputs: Callable[[Any], Any] = field(default=lambda outputs: outputs)
+    maps: tuple[int, ...] = ()
+    calls: Mapping[str, Callable] = field(default_factory=dict)
+    examples: Mapping[str, Callable[[int, int], dict[str, Any]]] = field(default_factory=dict)
+    results: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    multiples: Mapping[str, Mapping[str, int]] = field(default_factory=dict)

@@ -1,7 +1,7 @@
 """Instances through gateways: the head of DiskMask."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from mmengine.model import BaseModule
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from cellmm.errors import CellMMError
 from cellmm.models.derive import build_part
 from cellmm.models.feature_spec import FeatureSpec, channels_of
+from cellmm.models.heads.base import HeadExport, sides
 from cellmm.models.heads.gateway_targets import ImageTargets
 from cellmm.models.heads.gateway_windows import DecodedMasks, cut_windows
 from cellmm.models.heads.gateways import GatewayMaps, Gateways, SampledGateways
@@ -103,6 +104,8 @@ class GatewayHead(BaseModule):
         stride, origin = self.grid.stride, self.grid.origin
         self.out_spec = FeatureSpec(1, stride, origin + stride * self.mask_decoder.origin)
         self.fused: FusedDecoNet | None = None
+        self.map_channels = channels
+        self.graphs: dict[str, Callable] = {}
         self._check_parts()
         rename_on_load(self, {"deco_net.": "mask_decoder.", "quality.": "scoring.objectness."})
 
@@ -137,14 +140,62 @@ class GatewayHead(BaseModule):
             mask logits (K, h', w'), float32, and DecoNet's coarsest maps. The logits' first pixel is
             ``mask_decoder.origin`` pixels after the window's.
         """
-        height, width = gates.shape[-2:]
-        x = cut_windows(f, image, first, (height, width)) * gates[:, None].to(f.dtype)
+        return self._decode(*self._cut(features, f, image, first, gates.shape[-2:]), gates)
+
+    def _cut(
+        self, features: list[Tensor], f: Tensor, image: Tensor, first: Tensor, size: Sequence[int]
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Windows of ``size`` of F, and of the maps that DecoNet takes."""
+        height, width = size
         maps = [
             cut_windows(features[i], image, first // 2**i, (height // 2**i, width // 2**i))
             for i in self.mask_decoder.levels
         ]
-        logits, coarsest = self.mask_decoder(x, maps)
+        return cut_windows(f, image, first, size), maps
+
+    def _decode(self, x: Tensor, maps: list[Tensor], gates: Tensor) -> tuple[Tensor, Tensor]:
+        """Windows that are cut out -> mask logits (K, h', w'), float32, and DecoNet's coarsest maps."""
+        logits, coarsest = self.mask_decoder(x * gates[:, None].to(x.dtype), maps)
         return logits[:, 0].float(), coarsest
+
+    def masks(
+        self, x: Tensor, maps: list[Tensor], gates: Tensor, disk_probs: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """K windows that are cut out -> mask logits (K, h', w') and scores (K,).
+
+        Args:
+            x: of F, (K, C, h, w).
+            maps: of the maps ``mask_decoder.levels``, map i with h / 2**i rows.
+            gates: the open pixels, bool (K, h, w).
+            disk_probs: disk probability at each gateway, (K,).
+        """
+        logits, coarsest = self._decode(x, maps, gates)
+        return logits, self.scoring(logits, coarsest, disk_probs, self.test_cfg.mask_thr)
+
+    @property
+    def export(self) -> HeadExport:
+        """DecoNet and the scoring are a graph of their own, ``masks``; see HeadExport."""
+
+        def examples(number: int, size: int) -> dict:
+            rows, cols = (self.mask_decoder.multiple * side for side in sides(size))
+            if not self.mask_decoder.padded:
+                rows, cols = rows + self.mask_decoder.min_size, cols + self.mask_decoder.min_size
+            gates = torch.zeros(number, rows, cols, dtype=torch.bool)
+            gates[:, rows // 2 - 2 : rows // 2 + 2, cols // 2 - 2 : cols // 2 + 2] = True
+            maps = [
+                torch.randn(number, self.map_channels[i], rows // 2**i, cols // 2**i)
+                for i in self.mask_decoder.levels
+            ]
+            x = torch.randn(number, self.features.out_channels, rows, cols)
+            return dict(x=x, maps=maps, gates=gates, disk_probs=torch.rand(number))
+
+        return HeadExport(
+            maps=self.mask_decoder.levels,
+            calls=dict(masks=self.masks),
+            examples=dict(masks=examples),
+            results=dict(masks=("mask_logits", "scores")),
+            multiples=dict(masks=dict(x=self.mask_decoder.multiple) if self.mask_decoder.padded else {}),
+        )
 
     def fuse_for_inference(self) -> None:
         """Decode with a FusedDecoNet where DecoNet has that form, once the norms are folded."""
@@ -247,8 +298,12 @@ class GatewayHead(BaseModule):
 
         def decode(which: Tensor, first: Tensor, gates: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             images = torch.full_like(which, image)
-            logits, coarsest = self.draw_windows(features, maps.f, images, first, gates, shared)
-            scores = self.scoring(logits, coarsest, probs[which], mask_thr)
+            if graph := self.graphs.get("masks"):
+                x, cut = self._cut(features, maps.f, images, first, gates.shape[-2:])
+                logits, scores = graph(x, cut, gates, probs[which])
+            else:
+                logits, coarsest = self.draw_windows(features, maps.f, images, first, gates, shared)
+                scores = self.scoring(logits, coarsest, probs[which], mask_thr)
             return logits.sigmoid(), first + self.mask_decoder.origin, scores
 
         masks = self.windows.decode_each(

@@ -1,7 +1,7 @@
 """Instances from activation maps: the head of SparseSEUNet."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from mmengine.model import BaseModule
@@ -11,6 +11,7 @@ from cellmm.checks import check_whole
 from cellmm.errors import CellMMError
 from cellmm.models.derive import build_part
 from cellmm.models.feature_spec import FeatureSpec, channels_of
+from cellmm.models.heads.base import HeadExport, sides
 from cellmm.models.heads.class_check import check_labels
 from cellmm.models.heads.mask_scores import maskness
 from cellmm.models.heads.set_criterion import MatchedLosses
@@ -124,6 +125,7 @@ class IAMHead(BaseModule):
         self.score_thrs = {"test_cfg.score_thr": self.test_cfg.score_thr}
         self.out_spec = in_specs[self.mask_branch.level]
         self.num_unmatched = 0
+        self.graphs: dict[str, Callable] = {}
         self._limits = LimitLog()
         self._reset_parameters()
         rename_on_load(
@@ -164,6 +166,33 @@ class IAMHead(BaseModule):
         """Classes and kernels of instance features (B, N, F) whose windows lie around ``centres``."""
         kernels = self.mask_branch.place(self.kernel[i](queries).float(), centres)
         return dict(cls_logits=self.classifier[i](queries).float(), kernels=kernels)
+
+    @property
+    def export(self) -> HeadExport:
+        """The last stage and the basis; the objectness is a graph of its own. See HeadExport."""
+
+        def outputs(found: dict) -> dict:
+            keys = ("cls_logits", "kernels") + (() if self.objectness is None else ("queries",))
+            return dict(
+                stages=[{key: found["stages"][-1][key] for key in keys}],
+                basis=found["basis"],
+            )
+
+        if self.objectness is None:
+            return HeadExport(outputs=outputs)
+
+        def examples(number: int, size: int) -> dict:
+            queries = torch.randn(number, self.project.out_features)
+            rows, cols = sides(size)
+            logits = torch.randn(number, 8 * rows, 8 * cols)
+            return dict(queries=queries, logits=logits, probs=torch.rand(number))
+
+        return HeadExport(
+            outputs=outputs,
+            calls=dict(objectness=self.objectness),
+            examples=dict(objectness=examples),
+            results=dict(objectness=("expected_iou",)),
+        )
 
     def loss(self, features: list[Tensor], samples: list[CellSample]) -> dict[str, Tensor]:
         """The losses of ``criterion`` and, with objectness, ``loss_objectness``, of the last stage."""
@@ -219,7 +248,9 @@ class IAMHead(BaseModule):
         probs, scores, labels = logits.sigmoid(), cls_probs[able], labels[able]
         inside = probs > cfg.mask_thr
         if self.objectness is not None:
-            scores = self.objectness.score(scores, self.objectness(stage["queries"][b, able], logits, scores))
+            expected_iou = self.graphs.get("objectness", self.objectness)
+            expected = expected_iou(stage["queries"][b, able], logits, scores)
+            scores = self.objectness.score(scores, expected)
         scores = scores * maskness(probs, inside)
         order = cfg.passing(scores, inside.flatten(1).any(1))
         limits = {ALL_IN_USE: self.num_queries} if len(order) == self.num_queries else {}

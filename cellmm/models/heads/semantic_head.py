@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cellmm.errors import CellMMError
+from cellmm.models.heads.base import HeadExport
 from cellmm.models.losses.functional import mean_over_ranks
 from cellmm.registry import MODELS
 
@@ -30,6 +31,8 @@ class SemanticHead(BaseModule):
             SemanticTargets, or of a transform of your own that adds uint8 (H, W) of 0 and 1 to it.
         loss: config of a loss of pixels, see BCELoss, the default.
     """
+
+    export = HeadExport()
 
     def __init__(
         self,

@@ -117,10 +117,10 @@ def coordinate_channels(x: Tensor, order: int) -> Tensor:
     height, width = x.shape[-2:]
     if num_coordinates(order) == 0:
         return x.new_zeros(x.shape[0], 0, height, width)
-    half = max(height - 1, width - 1, 1) / 2
-    ys = (torch.arange(height, device=x.device, dtype=torch.float32) - (height - 1) / 2) / half
-    xs = (torch.arange(width, device=x.device, dtype=torch.float32) - (width - 1) / 2) / half
-    grid_y, grid_x = torch.meshgrid(ys, xs, indexing="ij")
+    ys = torch.arange(height, device=x.device, dtype=torch.float32) - (height - 1) / 2
+    xs = torch.arange(width, device=x.device, dtype=torch.float32) - (width - 1) / 2
+    half = torch.maximum(ys[-1], xs[-1]).clamp(min=0.5)  # a tensor: an exported graph takes other sizes
+    grid_y, grid_x = torch.meshgrid(ys / half, xs / half, indexing="ij")
     planes = [grid_x, grid_y]
     if order == 2:
         planes += [grid_x**2, grid_x * grid_y, grid_y**2]

@@ -25,7 +25,15 @@ def monomials(positions: Tensor) -> Tensor:
 
 def resize_to(x: Tensor, like: Tensor) -> Tensor:
     """Average (B, C, H, W) down to the size of ``like``."""
-    return x if x.shape[-2:] == like.shape[-2:] else F.interpolate(x, size=like.shape[-2:], mode="area")
+    if x.shape[-2:] == like.shape[-2:]:
+        return x
+    if not torch.jit.is_tracing():
+        return F.interpolate(x, size=like.shape[-2:], mode="area")
+    # ONNX averages over whole blocks alone, and knows how many channels there are, so not of none
+    height, width = like.shape[-2:]
+    if not x.shape[1]:
+        return x.new_zeros(x.shape[0], 0, height, width)
+    return F.avg_pool2d(x, (int(x.shape[-2]) // int(height), int(x.shape[-1]) // int(width)))
 
 
 def place_kernels(kernels: Tensor, centres: Tensor, mask_dim: int) -> Tensor:
