@@ -14,6 +14,7 @@ from cellmm.apis.prediction import Prediction, Prepared
 from cellmm.apis.tile_plan import TilePlan
 from cellmm.datasets.transforms.norm_statistics import NormStatistics
 from cellmm.engine.trained_on import scales_of
+from cellmm.errors import CellMMError
 from cellmm.io.sources import ImageSource
 from cellmm.io.sources.region import Region
 from cellmm.models.cell_size import DiameterFinder, middle
@@ -244,7 +245,10 @@ class LargeImages:
         scales, more = [], {} if diameter is None else dict(cell_diameter=diameter)
         for shape in PROBES:
             blank = _Blank(source, shape)
-            item = self.inferencer.prepare(blank, more=more, tiles=False).item
+            try:
+                item = self.inferencer.prepare(blank, more=more, tiles=False).item
+            except CellMMError:  # a step refuses so small an image; what it refuses of this one, it will say
+                return None
             sample = item["data_samples"]
             matrix = np.asarray(sample.get("to_original", np.eye(3)), np.float64)
             ends = matrix @ np.array([[-0.5, -0.5, 1], [*(np.array(sample.img_shape)[::-1] - 0.5), 1]]).T

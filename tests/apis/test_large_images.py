@@ -94,6 +94,16 @@ def test_images_that_are_not_scaled_alike_are_predicted_whole(inferencer):
     assert tiled.large.plan(tiled.open(np.zeros((64, 50), np.uint16))[0]) is None
 
 
+def test_a_crop_that_reaches_beyond_the_images_that_show_the_scale(inferencer):
+    """As the well of the worms of BBBC010 does."""
+    crop = "dict(type='CropRegion', y0=10, x0=20, y1=290, x1=330)"
+    steps = f"[{crop}, *{DIVIDE}]"
+    tiled = inferencer(None, steps=steps, meta=dict(trained_on=dict(size=[280, 310], scale=[1.0, 1.0])))
+    same(tiled.predict(spots((300, 340))), inferencer(None, steps=steps).predict(spots((300, 340))))
+    with pytest.raises(CellMMError, match="smaller than the region to crop"):
+        tiled.predict(spots((131, 170)))
+
+
 def test_images_larger_than_those_of_training(inferencer, tiles_of_training):
     meta = dict(trained_on=dict(size=[64, 64], scale=[1.0, 1.0]))
     own = inferencer(None, meta=meta)
