@@ -15,6 +15,7 @@ from cellmm.io.sources.ome_zarr import is_zarr
 
 LABEL_IMAGES = LabelImageReader.title
 NOT_ALONE = {".txt", ".npy"}  # suffixes of other things, too: not named where no reader knows them
+CHECKPOINT = "last_checkpoint"  # a file of mmengine in the folder of a training
 ASIDE = frozenset(
     "overlay overlays outlines flows preview previews thumbnail thumbnails probabilities output".split()
 )
@@ -44,7 +45,8 @@ class FolderFiles:
 def walk(folder: Path) -> dict[str, tuple[int, int]]:
     """{relative path: (size, time of the last change in ns)} of all files below ``folder``, sorted.
 
-    Hidden files, __MACOSX and results of cellmm are left out. An OME-Zarr folder counts as a file.
+    Hidden files, __MACOSX, results of cellmm and folders of trainings are left out. An OME-Zarr folder
+    counts as a file.
     """
     if not folder.is_dir():
         raise CellMMError(f"{folder} is not a folder: name the folder that holds the images")
@@ -52,7 +54,7 @@ def walk(folder: Path) -> dict[str, tuple[int, int]]:
     seen: set[str] = set()
     for root, folders, files in os.walk(folder, followlinks=True, onerror=refuse_unreadable):
         real = os.path.realpath(root)
-        if real in seen or any(name.startswith(UNFINISHED) for name in files):
+        if real in seen or any(name.startswith(UNFINISHED) or name == CHECKPOINT for name in files):
             folders.clear()
             continue
         seen.add(real)
@@ -60,6 +62,8 @@ def walk(folder: Path) -> dict[str, tuple[int, int]]:
         arrays = [path for path in inside if is_zarr(path)]
         folders[:] = [path.name for path in inside if path not in arrays]
         for path in [*arrays, *(Path(root, name) for name in files if not name.startswith("."))]:
+            if not path.exists():
+                raise CellMMError(f"{path} is a link to a file that is absent: remove the link")
             stat = path.stat()
             found[path.relative_to(folder).as_posix()] = (stat.st_size, stat.st_mtime_ns)
     return dict(sorted(found.items()))

@@ -134,14 +134,15 @@ class ByName:
                 table = defaultdict(list)
                 for image in images:
                     table[place(image), names.key(image, tier, annotation=False)].append(image)
-                for file in files:
-                    if file in found:
-                        continue
-                    key = names.key(file, tier, annotation=True)
-                    if place(file) is None and not key:
-                        continue
-                    if hits := table.get((place(file), key)):
-                        found[file] = hits
+                keys = {
+                    file: (place(file), key)
+                    for file in files
+                    if file not in found
+                    and ((key := names.key(file, tier, annotation=True)) or place(file) is not None)
+                }
+                if tier == names.TIERS - 1 and not set(keys.values()) <= table.keys():
+                    break  # counted from 0 in the images and from 1 in the annotations, perhaps
+                found.update({file: table[key] for file, key in keys.items() if key in table})
 
         for context, some in words.items():
             if images := self.contexts.get(context):
@@ -249,7 +250,8 @@ def _several_files(pairing: Pairing, by_name: ByName, units: Sequence[Unit]) -> 
     rest = []
     for context, some in folders.items():
         images = by_name.contexts.get(context, [])
-        if context and len(images) == 1 and images[0] not in pairing.matches:
+        own = context and len(images) == 1 and images[0] not in pairing.matches
+        if own and _names_its_folder(images[0], context[-1], some):
             pairing.matches[images[0]].append(some)
         else:
             rest += some
@@ -265,6 +267,13 @@ def _several_files(pairing: Pairing, by_name: ByName, units: Sequence[Unit]) -> 
         else:
             left += some
     return left
+
+
+def _names_its_folder(image: str, folder: str, units: Sequence[Unit]) -> bool:
+    """Whether the folder is that of this image: it has its name, or all names in it say nothing."""
+    own = names.key(image, 2, annotation=False)
+    numbered = len(units) > 1 and not any(_words(unit.file for unit in units) - {()})
+    return not own or own == names.key(folder, 2, annotation=False) or numbered
 
 
 def _words(files: Iterable[str]) -> set[tuple[str, ...]]:

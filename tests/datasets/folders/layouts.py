@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import tifffile
+import zarr
 
 from cellmm.io.layered_tiff import write_layered_tiff
 from cellmm.simulation import SceneConfig, simulate_scene
@@ -178,6 +179,13 @@ def ctc(root: Path) -> None:
     write(root / "01_GT/TRA/man_track.txt", "1 0 1 0\n")
 
 
+def zarr_images(root: Path) -> None:
+    for name in NAMES:
+        array = zarr.open_array(root / f"{name}.zarr", shape=SIZE, dtype="u2", mode="w")
+        array[:] = scenes()[name][0]
+        save(root / "labels" / f"{name}.tif", label(name))
+
+
 def film_of_images(root: Path) -> None:
     frames = np.stack([scenes()[name][0] for name in NAMES])
     tifffile.imwrite(root / "film.tif", frames, imagej=True, metadata=dict(axes="TYX"))
@@ -325,6 +333,9 @@ LAYOUTS = [
     of_labels("train and train_masks", "train/{n}.tif", "train_masks/{n}_mask.tif"),
     of_labels("folders that say nothing", "fluo/{n}.tif", "curated/{n}.tif"),
     of_labels("names with the image's suffix", "{n}.tif", "{n}.tif_label.png", beside=True),
+    of_labels("several conditions", "ctrl_{n}.tif", "masks/ctrl-{n}.png"),
+    of_labels("raw and ground truth", "set/raw/{n}.tif", "set/ground truth/{n}.tif"),
+    Layout("OME-Zarr images", LABELS, zarr_images, False),
     of_labels("JPEG images", "x/{n}.jpg", "x/{n}_mask.png", beside=True),
     Layout(
         "Cell Tracking Challenge",
@@ -355,6 +366,12 @@ LAYOUTS = [
         MASKS,
         partial(masks, image="{n}/images/{n}.png", path="{n}/masks/m{k}.png"),
         names=both("{n}/images/{n}"),
+    ),
+    Layout(
+        "masks in the folder of an image",
+        MASKS,
+        partial(masks, image="{n}/image.tif", path="{n}/masks/m{k}.png"),
+        names=both("{n}/image"),
     ),
     Layout(
         "BBBC010",

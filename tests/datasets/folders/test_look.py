@@ -9,6 +9,7 @@ import pytest
 from cellmm.datasets import AnnotatedFolderDataset
 from cellmm.datasets.folders import look_at
 from cellmm.errors import CellMMError
+from cellmm.io.annotations import LabelMeReader
 from cellmm.structures import LabelLayers
 from tests.datasets.folders import layouts as p
 
@@ -102,9 +103,16 @@ def test_what_has_no_partner_is_named(folder):
 
 
 def test_hidden_files_and_results_of_cellmm_are_left_out(folder):
-    for name in (".hidden.tif", "labels/.a.tif", "__MACOSX/images/a.tif", "results/.cellmm-predict"):
+    for name in (
+        ".hidden.tif",
+        "labels/.a.tif",
+        "__MACOSX/images/a.tif",
+        "results/.cellmm-predict",
+        "run/last_checkpoint",
+    ):
         p.write(folder / name, b"")
-    p.save(folder / "results/labels/a.tif", p.label("a"))
+    for name in ("results", "run"):
+        p.save(folder / name / "labels/a.tif", p.label("a"))
     for name in ("Thumbs.db", "images/Thumbs.db", ".DS_Store", "labels/desktop.ini", "README.txt"):
         p.write(folder / name, b"x")
     contents = look_at(folder)
@@ -118,3 +126,64 @@ def test_a_changed_file_is_looked_at_again(folder):
     p.save(folder / "images/c.tif", p.scenes()["b"][0])
     p.save(folder / "labels/c.tif", p.label("b"))
     assert len(look_at(folder).images) == 3
+
+
+def test_the_annotation_of_another_folder_is_not_taken(tmp_path):
+    """b of day 1 has no label image, and b of day 2 no image."""
+    for day, name, folder in ((1, "a", "images"), (1, "b", "images"), (2, "a", "images")):
+        p.save(tmp_path / f"day{day}/{folder}/{name}.tif", p.scenes()[name][0])
+    for day, name in ((1, "a"), (2, "a"), (2, "b")):
+        p.save(tmp_path / f"day{day}/labels/{name}.tif", p.label(name))
+    contents = look_at(tmp_path)
+    assert [image.name for image in contents.images] == ["day1/images/a", "day2/images/a"]
+    assert [image.group for image in contents.images] == ["day1", "day2"]
+    assert [path.parent.parent.name for path in contents.unpaired_images] == ["day1"]
+    assert [path.parent.parent.name for path in contents.unpaired_annotations] == ["day2"]
+
+
+def test_an_annotation_file_is_read_once(tmp_path, monkeypatch):
+    p.each(tmp_path, "{n}.tif", "{n}.json", p.labelme)
+    read, original = [], LabelMeReader.read
+    monkeypatch.setattr(
+        LabelMeReader, "read", lambda self, path: read.append(path.name) or original(self, path)
+    )
+    look_at(tmp_path)
+    for name in p.NAMES:
+        assert len(AnnotatedFolderDataset(data_root=tmp_path, images=[name], pipeline=LOAD)[0]["gt_layers"])
+    assert read == ["a.json", "b.json"]
+
+
+def two_classes(root):
+    p.images(root)
+    for name, labels in zip(p.NAMES, (["worm", "egg"], ["worm", "worm"]), strict=True):
+        shapes = [p.p.lm_shape(p.p.ring(mask), label=labels[i % 2]) for i, mask in enumerate(p.truth(name))]
+        p.write(root / f"{name}.json", p.p.labelme(*shapes, imagePath=f"{name}.tif"))
+
+
+def test_classes_are_those_of_the_folder_in_the_order_of_the_training_set(tmp_path):
+    two_classes(tmp_path)
+    dataset = AnnotatedFolderDataset(data_root=tmp_path, images=["b"], pipeline=LOAD)
+    assert dataset.metainfo["classes"] == ("egg", "worm")
+    assert set(dataset[0]["gt_labels"].tolist()) == {1}
+    dataset.take_class_order(("worm", "egg"), "the training set")
+    assert set(dataset[0]["gt_labels"].tolist()) == {0}
+    with pytest.raises(CellMMError, match="its classes are .*: use the same names in both"):
+        dataset.take_class_order(("worm", "larva"), "the training set")
+
+
+def test_classes_of_the_config(tmp_path):
+    two_classes(tmp_path)
+    set_to = dict(data_root=tmp_path, pipeline=LOAD, images=["a"])
+    wanted = AnnotatedFolderDataset(**set_to, metainfo=dict(classes=["worm", "larva", "egg"]))
+    assert wanted[0]["gt_labels"].tolist()[:2] == [0, 2]
+    merged = AnnotatedFolderDataset(**set_to, class_agnostic=True)
+    assert set(merged[0]["gt_labels"].tolist()) == {0} and merged.metainfo["classes"] == ("cell",)
+    with pytest.raises(CellMMError, match=r"metainfo.classes \['worm'\] leave out \['egg'\]: add"):
+        AnnotatedFolderDataset(**set_to, metainfo=dict(classes=["worm"]))
+
+
+def test_frames_of_a_film_are_one_group(tmp_path):
+    next(row for row in p.LAYOUTS if row.name == "film with label stack").make(tmp_path)
+    images = look_at(tmp_path).images
+    assert [image.group for image in images] == ["film", "film"]
+    assert [image.image.time for image in images] == [0, 1] and images[0].is_frame

@@ -106,6 +106,27 @@ REFUSED = {
         "ROOT: no image has the name of an annotation; the images are 2: images/a.tif, images/b.tif, the "
         "annotations 2: labels/xa.tif, labels/xb.tif: give both the same names, as a.tif and a_mask.tif",
     ),
+    "numbers from 0 and from 1": (
+        lambda root: (
+            p.each(root, "t{i}.tif", "labels/{i}.tif", p.label) or (root / "t2.tif").rename(root / "t0.tif")
+        ),
+        "ROOT: no image has the name of an annotation; the images are 2: t0.tif, t1.tif, the annotations 2: "
+        "labels/1.tif, labels/2.tif: give both the same names, as a.tif and a_mask.tif",
+    ),
+    "a label image of another name in a subfolder": (
+        both(add("train/images/x.tif", PIXELS), add("train/labels/y.tif", p.label("a"))),
+        "ROOT: no image has the name of an annotation; the images are 1: train/images/x.tif, the annotations "
+        "1: train/labels/y.tif: give both the same names, as a.tif and a_mask.tif",
+    ),
+    "labels of other conditions": (
+        both(add("ctrl_1.tif", PIXELS), add("masks/drug_1.tif", p.label("a"))),
+        "ROOT: no image has the name of an annotation; the images are 1: ctrl_1.tif, the annotations 1: "
+        "masks/drug_1.tif: give both the same names, as a.tif and a_mask.tif",
+    ),
+    "a broken link": (
+        both(p.images, lambda root: (root / "c.tif").symlink_to(root / "absent.tif")),
+        "ROOT/c.tif is a link to a file that is absent: remove the link",
+    ),
     "an annotation with the name of another image": (
         both(layout("LabelMe"), add("a.json", p.labelme("b"))),
         "ROOT: a.json has the name of a.tif, but says that its image is b.tif: rename it, or correct that "
