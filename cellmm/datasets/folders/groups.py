@@ -6,7 +6,8 @@ from pathlib import PurePosixPath
 
 from cellmm.datasets.folders.names import context
 
-_PART = re.compile(  # of a film, a well or a larger image
+# the number of a part of a film, a well or a larger image
+_PART = re.compile(
     r"(?:[ _.-]+|(?<=\d)|^)"
     r"(?:(?:t|time|frame|fr|f|fov|field|s|site|pos|position|xy|z|tile|crop|patch|part|roi)[ _.-]?\d+"
     r"|\d+d\d+h\d+m)(?:[ _.-]\d+)?$",
