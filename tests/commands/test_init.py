@@ -85,3 +85,11 @@ def test_no_annotations(tmp_path, capsys):
     assert "no annotation" in capsys.readouterr().err
     assert main(["init", str(tmp_path / "absent")]) == 1
     assert "is not a folder" in capsys.readouterr().err
+
+
+def test_the_page_shows_what_is_printed(load_tool, tmp_path, capsys):
+    load_tool("simulate_folders").simulate_folder(tmp_path / "data/mine", "fiji")
+    assert main(["init", str(tmp_path / "data/mine")]) == 0
+    printed = capsys.readouterr().out.replace(str(tmp_path), "/home/me")
+    page = Path(__file__).parents[2] / "docs/how_to/own_data.md"
+    assert f"```text\n{printed}```\n" in page.read_text(encoding="utf-8")
