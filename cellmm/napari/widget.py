@@ -1,7 +1,6 @@
 """The widget of napari: run a model, correct its cells by clicks, save them, fine-tune."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,7 +25,7 @@ from qtpy.QtWidgets import (
 )
 
 from cellmm.errors import CellMMError
-from cellmm.napari.fine_tune import FineTuning, command
+from cellmm.napari.fine_tune import FineTuning, command, work_dir_for
 from cellmm.napari.reader import label_layers, of_instances
 from cellmm.napari.session import Found, Session, add_missing, image_of
 from cellmm.napari.training_data import FORMATS, save_training_data
@@ -127,6 +126,12 @@ class CellsWidget(QWidget):
         except (CellMMError, OSError) as error:
             self.say(str(error))
 
+    def _on_error(self, error: Exception) -> None:
+        """Say what a thread ended with; a bug is shown by napari."""
+        if not isinstance(error, CellMMError | OSError):
+            raise error
+        self.say(str(error))
+
     # what is there
 
     def image_layers(self) -> list[Image]:
@@ -204,9 +209,9 @@ class CellsWidget(QWidget):
             inferencer.score_thr = score
             return self.session.find(inferencer, image, box, self.progressed.emit)
 
-        worker = create_worker(work, _start_thread=False)
+        worker = create_worker(work, _start_thread=False, _ignore_errors=True)
         worker.returned.connect(lambda found: self._on_found(found, visible))
-        worker.errored.connect(lambda error: self.say(str(error)))
+        worker.errored.connect(self._on_error)
         worker.finished.connect(lambda: self._busy(False))
         self._busy(True)
         worker.start()
@@ -323,19 +328,21 @@ class CellsWidget(QWidget):
             return "stopping the training ..."
         if not self.folder.text():
             raise CellMMError("choose a folder of training data first")
-        target = Path(self.folder.text()) / "fine_tuned"
-        words = command(self.folder.text(), self.model.currentText(), self.minutes.value(), target)
+        target = work_dir_for(self.folder.text())
+        start = self.checkpoint.text() or self.model.currentText()
+        words = command(self.folder.text(), start, self.minutes.value(), target)
         self._training = FineTuning(words)
         self.train_button.setText("Stop the training")
 
         def done(_: Any) -> None:
             self.model.setCurrentText(str(target))
+            self.checkpoint.clear()
             self.say(f"trained: the model is now {target}")
 
-        worker = create_worker(self._training.lines, _start_thread=False)
+        worker = create_worker(self._training.lines, _start_thread=False, _ignore_errors=True)
         worker.yielded.connect(self.say)
         worker.returned.connect(done)
-        worker.errored.connect(lambda error: self.say(str(error)))
+        worker.errored.connect(self._on_error)
         worker.finished.connect(self._on_trained)
         worker.start()
         return "training ..."

@@ -153,14 +153,16 @@ def check(folder: Path, screenshot: Path | None) -> int:
     assert np.array_equal(saved, masks_of(widget)), widget.status.text()
     assert np.array_equal(tifffile.imread(folder / "mine/images/scene.tif"), scene.brightfield)
     widget.fine_tune()
-    print(f"fine-tune: {widget.status.text()}")
-    if widget._training is not None:
-        widget.fine_tune()  # stop it
-        wait(lambda: widget._training is None)
+    assert widget.status.text() == "training ...", widget.status.text()
+    wait(lambda: widget.status.text() != "training ...")  # it has printed a line
+    widget.fine_tune()  # stops it
+    wait(lambda: widget._training is None)
+    assert "was stopped" in widget.status.text(), widget.status.text()
 
     if screenshot is not None:
         widget.mode = ADD
-        widget.say(f"saved {len(saved)} cells")
+        widget.folder.setText("data/mine")
+        widget.say(f"{len(saved)} cells")
         for _ in range(20):
             QApplication.processEvents()
             time.sleep(0.02)

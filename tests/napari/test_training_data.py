@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import tifffile
 
-from cellmm.commands import train
+from cellmm.commands import cli, train
 from cellmm.errors import CellMMError
 from cellmm.io.annotations import find_reader, to_rle
 from cellmm.io.layered_tiff import read_label_layers
 from cellmm.io.sources import open_image
-from cellmm.napari.fine_tune import FineTuning, command
+from cellmm.napari.fine_tune import FineTuning, command, work_dir_for
 from cellmm.napari.training_data import FORMATS, save_training_data
 from cellmm.structures import LabelLayers, rle
 
@@ -91,5 +91,30 @@ def test_a_training_says_what_it_does_and_how_it_ended():
     lines = run.lines()
     assert next(lines) == "begun"
     run.stop()
-    with pytest.raises(CellMMError, match="ended with status"):
+    with pytest.raises(CellMMError, match="was stopped"):
         list(lines)
+
+
+def test_every_training_has_a_folder_of_its_own(tmp_path):
+    assert work_dir_for(tmp_path / "mine") == tmp_path / "mine_fine_tuned"
+    (tmp_path / "mine_fine_tuned").mkdir()
+    assert work_dir_for(tmp_path / "mine") == tmp_path / "mine_fine_tuned_2"
+
+
+def test_cellmm_train_takes_the_command(tmp_path):
+    words = command(tmp_path, "nuclei", 10, tmp_path / "w")
+    args = train.parse_args(words[4:])
+    assert (args.config, args.start, args.minutes) == (str(tmp_path), "nuclei", 10)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_cellmm_init_reads_what_was_saved(kind, tmp_path, capsys):
+    for number in range(4):
+        rng = np.random.default_rng(number)
+        masks = np.zeros((2, 64, 64), bool)
+        masks[0, 10:30, 10:30] = masks[1, 25:45, 25:50] = True
+        image = rng.integers(0, 99, (64, 64)).astype(np.uint16) + 500 * masks.any(0).astype(np.uint16)
+        save_training_data(tmp_path / "mine", f"im{number}", image, LabelLayers.from_masks(masks), kind)
+    assert cli.main(["init", str(tmp_path / "mine"), "--out", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr().out
+    assert "4 annotated images" in said and "cells: 8, 2 to 2 per image" in said, said
