@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -82,8 +83,9 @@ def config_of(args: argparse.Namespace) -> str:
     if found is not None:
         if args.start and not args.resume and not starts_from(found, start_model(args.start)):
             raise CellMMError(
-                f"{found}: was not written to start from {args.start}; `cellmm init {args.config} --from "
-                f"{args.start}` writes it anew and keeps the old one"
+                f"{found}: was not written to start from {args.start}; "
+                f"`cellmm init {shlex.quote(args.config)} --from {shlex.quote(args.start)}` writes it anew and "
+                "keeps the old one"
             )
         sys.stdout.write(f"{args.config}: trained as {found} says; to write that anew: `cellmm init`\n")
         return str(found)
