@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,8 +15,8 @@ from cellmm.engine.ranks import end_distributed
 from cellmm.engine.runner import build_runner
 from cellmm.engine.work_dir import default_work_dir
 from cellmm.errors import CellMMError
-from cellmm.own_data import find_prepared, prepare
-from cellmm.zoo import weights_of
+from cellmm.own_data import find_prepared, prepare, start_model, starts_from
+from cellmm.zoo import shipped_models, weights_of
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -80,6 +81,12 @@ def config_of(args: argparse.Namespace) -> str:
         return args.config
     found = find_prepared(args.config)
     if found is not None:
+        if args.start and not args.resume and not starts_from(found, start_model(args.start)):
+            raise CellMMError(
+                f"{found}: was not written to start from {args.start}; "
+                f"`cellmm init {shlex.quote(args.config)} --from {shlex.quote(args.start)}` writes it anew and "
+                "keeps the old one"
+            )
         sys.stdout.write(f"{args.config}: trained as {found} says; to write that anew: `cellmm init`\n")
         return str(found)
     if args.launcher != "none":
@@ -113,6 +120,8 @@ def prepare_config(args: argparse.Namespace) -> Config:
         )
     if args.start:
         cfg.load_from = _start_weights(args, Path(cfg.work_dir))
+    elif cfg.get("load_from") in shipped_models() or Path(cfg.get("load_from") or "-").is_dir():
+        cfg.load_from = str(weights_of(cfg.load_from))
     if args.minutes is not None:
         if not 0 < args.minutes < math.inf:
             raise CellMMError(f"--minutes {args.minutes:g}: give a number above 0")

@@ -4,7 +4,7 @@ from cellmm.own_data.choices import MODELS, Choices, choose
 from cellmm.own_data.config_text import config_text
 from cellmm.own_data.prepare import Place, find_prepared, next_commands, prepare
 from cellmm.own_data.split import Split, split_images
-from cellmm.own_data.start import StartModel, start_model
+from cellmm.own_data.start import StartModel, start_model, starts_from
 from cellmm.own_data.statistics import ImageStatistics, SetStatistics, measure_dataset, measure_image
 
 __all__ = [
@@ -24,4 +24,5 @@ __all__ = [
     "prepare",
     "split_images",
     "start_model",
+    "starts_from",
 ]

@@ -85,6 +85,8 @@ def choose(found: SetStatistics, model: str = "diskmask", start: StartModel | No
     in_crop = found.density * crop**2 / (math.pi / 4 * across**2)
     along = found.elongation >= LONG or found.overlap >= OVERLAPS
     window = _between(_multiple(1.3 * length / STRIDE, 16), 32, 96)
+    if start is not None and start.window is not None:
+        window = max(window, start.window)
     tile, overlap = _tiles(found, scales, length, crop, model)
     kind = "long" if found.elongation >= LONG else "round"
     reasons |= dict(

@@ -16,6 +16,8 @@ BASES = {
 }
 HERE = "{{ fileDirname }}"  # mmengine puts the folder of the config there
 WIDTH = 110
+SHORT = 500  # iterations of a training that starts from a model
+TUNING = 0.5  # its learning rate, of that of the model's own training
 
 
 def config_text(
@@ -45,6 +47,7 @@ def config_text(
         *_pipelines(choices, start),
         *_model(choices, start),
         *_loaders(choices, validates, tests, empty),
+        *_length(validates, start),
     ]
     return "\n".join(lines) + "\n"
 
@@ -134,6 +137,9 @@ def _model(choices: Choices, start: StartModel | None) -> Iterator[str]:
     if choices.tile:
         yield f"    tile={choices.tile},  # pixels a side: larger images are tested in parts"
         yield f"    tile_overlap={choices.overlap},"
+    if start and start.window and choices.window > start.window:
+        yield from _comment(f"long cells: {choices.window * STRIDE} px around a gateway", 4)
+        yield f"    heads=dict(instances=dict(windows=dict(size={choices.window}))),"
     if start is None and choices.model == "diskmask":
         yield from _gateways(choices)
     elif start is None:
@@ -173,11 +179,28 @@ def _loaders(choices: Choices, validates: bool, tests: bool, empty: bool) -> Ite
             yield f"{name}_dataloader = dict(dataset=dict(test_images, _delete_=True, split_file={file}))"
         else:
             yield f"{name}_dataloader = {name}_evaluator = {name}_cfg = None  # too few images"
-    if validates:
-        yield "train_cfg = dict(val_interval=500)"
-        yield 'default_hooks = dict(checkpoint=dict(interval=500, save_best="AP", rule="greater"))'
-    else:
-        yield "default_hooks = dict(checkpoint=dict(interval=500))"
+
+
+def _length(validates: bool, start: StartModel | None) -> Iterator[str]:
+    interval = SHORT // 5 if start else 500
+    if start:
+        yield ""
+        yield from _comment(
+            f"{start.name} knows cells: half of the learning rate of its own training, and a short schedule, "
+            "which --minutes scales"
+        )
+        yield f"load_from = {_value(start.load_from)}"
+        yield f"max_iters = {SHORT}"
+        yield f"optim_wrapper = dict(optimizer=dict(lr={TUNING * start.rate:g}))"
+        warm_up, step = SHORT // 20, dict(by_epoch=False)
+        warm = _call("LinearLR", dict(start_factor=0.02) | step | dict(begin=0, end=warm_up))
+        decay = _call("CosineAnnealingLR", dict(eta_min=1e-6) | step | dict(begin=warm_up, end=SHORT))
+        yield f"param_scheduler = [\n    {warm},\n    {decay},\n]"
+    lengths = ["max_iters=max_iters"] * bool(start) + [f"val_interval={interval}"] * validates
+    if lengths:
+        yield f"train_cfg = dict({', '.join(lengths)})"
+    best = ', save_best="AP", rule="greater"' if validates else ""
+    yield f"default_hooks = dict(checkpoint=dict(interval={interval}{best}))"
 
 
 def _items(*steps: str) -> Iterator[str]:

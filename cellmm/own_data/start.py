@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from cellmm.config.load import load_config
+from mmengine.config import Config
+
+from cellmm.config.load import load_config, use_config_names
 from cellmm.config.names import PREFIX, configs_folder
 from cellmm.engine.checkpoints import load_checkpoint
 from cellmm.engine.trained_on import TrainedOn
@@ -24,6 +26,8 @@ class StartModel:
         rgb: it takes RGB, also of grey images.
         normalize: the arguments of its Normalize.
         targets: the steps of its training pipeline that make targets: (type, arguments) of each.
+        rate: the learning rate of its training.
+        window: side of the window in which a cell is drawn, pixels of its map; None: it has none.
     """
 
     name: str
@@ -32,6 +36,13 @@ class StartModel:
     rgb: bool
     normalize: dict
     targets: tuple[dict, ...]
+    rate: float = 1e-3
+    window: int | None = None
+
+    @property
+    def load_from(self) -> str:
+        """What a config says to start from it, wherever it is trained."""
+        return str(Path(self.name).resolve()) if Path(self.name).exists() else self.name
 
 
 def start_model(name: str) -> StartModel:
@@ -43,18 +54,38 @@ def start_model(name: str) -> StartModel:
     path = Path(name)
     of_file = path.suffix in WEIGHTS and path.is_file()
     config, weights = resolve_model(path.parent, path) if of_file else resolve_model(name)
-    seen = TrainedOn.from_meta(load_checkpoint(weights)["meta"], weights)
-    if seen is None or seen.diameter is None:
-        raise CellMMError(f"{weights}: does not state the diameter of its cells; train it anew")
     cfg = load_config(config)
     steps = [dict(step) for step in cfg.train_dataloader.dataset.pipeline]
     by_type = {step["type"]: step for step in steps}
+    # of an image; what training notes is the median over cells, most of which lie in few crowded images
+    diameter = by_type.get("RescaleToDiameter", {}).get("diameter")
+    if diameter is None:
+        seen = TrainedOn.from_meta(load_checkpoint(weights)["meta"], weights)
+        if seen is None or seen.diameter is None:
+            raise CellMMError(f"{weights}: does not state the diameter of its cells; train it anew")
+        diameter = seen.diameter
     normalize = {key: value for key, value in by_type.get("Normalize", {}).items() if key != "type"}
     if not normalize:
         raise CellMMError(f"{config}: its pipeline has no Normalize; take a model that has")
     targets = tuple(dict(type=step.pop("type"), arguments=step) for step in steps if step["type"] in TARGETS)
     rgb = by_type["LoadImage"].get("color") == "rgb"
-    return StartModel(name, _base(config), seen.diameter, rgb, normalize, targets)
+    head = cfg.model.heads.get(cfg.model.get("instance_head", "instances")) or {}
+    return StartModel(
+        name,
+        _base(config),
+        diameter,
+        rgb,
+        normalize,
+        targets,
+        cfg.optim_wrapper.optimizer.lr,
+        (head.get("windows") or {}).get("size"),
+    )
+
+
+def starts_from(config: Path, model: StartModel) -> bool:
+    """Whether a config inherits from that of ``model``."""
+    use_config_names()
+    return model.base in Config._get_base_files(str(config))
 
 
 def _base(config: Path) -> str:

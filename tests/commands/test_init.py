@@ -73,6 +73,19 @@ def test_train_takes_the_folder(made, capsys):
     assert f"trained as {out / 'config.py'} says" in said.out and said.err.count("\n") == 1
 
 
+def test_a_config_that_was_written_for_another_start(made, capsys):
+    """It would not fit the model. One that was written for it says so itself."""
+    folder = made("fiji")
+    assert main(["init", str(folder)]) == 0
+    assert main(["train", str(folder), "--from", "nuclei"]) == 1
+    line = capsys.readouterr().err
+    assert f"was not written to start from nuclei; `cellmm init '{folder}' --from nuclei` writes" in line
+    assert main(["init", str(folder), "--from", "nuclei"]) == 0
+    assert main(["train", str(folder), *TINY, "param_scheduler.0.end=2", "param_scheduler.1.begin=2"]) == 0
+    logs = folder.with_name("my images_cellmm").rglob("*.log")
+    assert any("nuclei.safetensors: training starts from all" in path.read_text() for path in logs)
+
+
 def test_several_processes_do_not_make_a_config(made, capsys):
     folder = made("film")
     assert main(["train", str(folder), "--launcher", "pytorch"]) == 1

@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import torch
 
 from cellmm.commands.cli import main as cellmm
+from cellmm.io.checkpoint_files import best_checkpoint
 from cellmm.io.layered_tiff import write_layered_tiff
 from cellmm.simulation import SceneConfig, simulate_scene
 
@@ -30,7 +32,7 @@ def done(tmp_path_factory):
     """A folder in which the commands were run in their order, and their status."""
     folder = tmp_path_factory.mktemp("fine_tuning")
     scene = SceneConfig(size=(64, 64), pixel=0.5, cells=(2, 4), min_visible=20)
-    for name, number in (("mine", 3), ("new", 1)):
+    for name, number in (("mine", 4), ("new", 1)):
         for i in range(number):
             made = simulate_scene(scene, np.random.default_rng(i))
             (folder / "data" / name).mkdir(parents=True, exist_ok=True)
@@ -42,23 +44,27 @@ def done(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for words in commands():
-            iterations = 2 if "--resume" in words else 1
-            options = ["--cfg-options", *SHORT, f"train_cfg.max_iters={iterations}"]
-            status[" ".join(words)] = cellmm([*words, *(options if words[0] == "train" else [])])
+            minutes = 0.1
+            if "--resume" in words:  # those of both parts
+                checkpoint = torch.load(best_checkpoint(folder / words[-1]), weights_only=True)
+                minutes += checkpoint["time_budget"]["used"] / 60
+            short = [str(minutes) if word.isdigit() else word for word in words]
+            options = ["--cfg-options", *SHORT] if words[0] == "train" else []
+            status[" ".join(words)] = cellmm([*short, *options])
     return folder, status
 
 
 def test_every_command_runs(done):
     folder, status = done
-    assert len(status) == 4 and not any(status.values()), status
-    assert (folder / "work_dirs/mine/iter_1.pth").is_file()
-    assert (folder / "work_dirs/frozen/iter_2.pth").is_file()
+    assert len(status) == 5 and not any(status.values()), status
+    for work in ("data/mine_cellmm/training", "work_dirs/mine", "work_dirs/frozen"):
+        assert best_checkpoint(folder / work).is_file()
     assert (folder / "results/cells.json").is_file()
 
 
 def test_the_log_has_the_lines_of_the_page(done):
     folder, _ = done
-    log = "\n".join(path.read_text() for path in (folder / "work_dirs").rglob("*.log"))
+    log = "\n".join(path.read_text() for path in folder.rglob("*.log"))
     shown = [line for text in blocks("text") for line in text.splitlines()]
     assert len(shown) == 2
     for line in shown:

@@ -7,7 +7,7 @@ import pytest
 from cellmm.config.check import check_config
 from cellmm.config.load import load_config
 from cellmm.errors import CellMMError
-from cellmm.own_data import MODELS, find_prepared, prepare
+from cellmm.own_data import MODELS, find_prepared, prepare, start_model, starts_from
 
 
 @pytest.fixture(scope="module")
@@ -50,13 +50,26 @@ def test_a_model_to_start_from_keeps_its_network(folders, tmp_path, name):
     base = "diskmask/nuclei" if name == "nuclei" else "diskmask/brightfield_quickstart"
     assert f'_base_ = ["cellmm::{base}"]' in path.read_text()
     own, theirs = (config.model.heads.to_dict() for config in (cfg, load_config(base)))
-    assert own == theirs
+    windows = own["instances"].pop("windows")["size"], theirs["instances"].pop("windows")["size"]
+    assert own == theirs and windows[0] >= windows[1]
     steps = [
         [step for step in config.train_dataloader.dataset.pipeline if step.type == "DiskTargets"]
         for config in (cfg, load_config(base))
     ]
     assert steps[0] == steps[1]
     assert lines[-3] == f"cellmm train {path} --from {name}"
+
+
+def test_a_short_training_at_a_lower_rate(folders, tmp_path):
+    """The config says itself what it starts from; images come at the size that the model knows."""
+    path, _ = written(folders / "qupath", tmp_path, start="nuclei")
+    cfg, base = load_config(path), load_config("diskmask/nuclei")
+    assert cfg.load_from == "nuclei" and starts_from(path, start_model("nuclei"))
+    assert not starts_from(path, start_model("cells-simulated"))
+    assert cfg.optim_wrapper.optimizer.lr == base.optim_wrapper.optimizer.lr / 2
+    assert cfg.train_cfg.max_iters == cfg.param_scheduler[-1].end == 500 and cfg.train_cfg.val_interval == 100
+    assert start_model("nuclei").diameter == base.diameter
+    assert "invert" not in str(cfg.train_pipeline) and cfg.optim_wrapper.type == base.optim_wrapper.type
 
 
 def test_beside_the_folder_the_config_moves_with_it(folders, tmp_path):

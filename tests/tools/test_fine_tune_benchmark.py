@@ -1,4 +1,4 @@
-"""tools/benchmarks/fine_tune.py: every row is trained and scored, on two small images for two iterations."""
+"""tools/benchmarks/fine_tune.py: every row is trained and scored, with three images and two iterations."""
 
 import json
 from dataclasses import replace
@@ -12,7 +12,7 @@ from cellmm.errors import CellMMError
 @pytest.fixture
 def tool(load_tool, monkeypatch):
     tool = load_tool("benchmarks/fine_tune")
-    monkeypatch.setattr(tool, "SPLITS", dict(train=1, test=1))
+    monkeypatch.setattr(tool, "SPLITS", dict(train=2, test=1))
     monkeypatch.setattr(tool, "BACTERIA", replace(tool.BACTERIA, size=(96, 96), cells=(5, 8)))
     return tool
 
@@ -37,9 +37,10 @@ def test_every_row(tool, tmp_path, capsys):
     assert all(0 <= row["AP"] <= 1 for row in rows.values())
     text = (out / "table.md").read_text()
     assert capsys.readouterr().out.endswith(text) and text.count("\n") == 6
-    logs = {name: (out / name).rglob("*.log") for name in ("fine_tuned", "from_scratch")}
+    logs = {name: (out / name).rglob("*.log") for name in list(rows)[2:]}
     logs = {name: "".join(path.read_text() for path in paths) for name, paths in logs.items()}
-    assert "training starts from all" in logs["fine_tuned"]
-    assert "training starts from" not in logs["from_scratch"]
+    assert "training starts from all" in logs["fine-tuned from nuclei"]
+    assert "training starts from" not in logs["from scratch"]
+    assert "lr=0.001" in logs["from scratch"] and "lr=0.0005" in logs["fine-tuned from nuclei"]
     with pytest.raises(CellMMError, match="out exists"):
         tool.main(["--out", str(out), "--iters", "2"])
