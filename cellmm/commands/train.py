@@ -84,8 +84,8 @@ def config_of(args: argparse.Namespace) -> str:
         if args.start and not args.resume and not starts_from(found, start_model(args.start)):
             raise CellMMError(
                 f"{found}: was not written to start from {args.start}; "
-                f"`cellmm init {shlex.quote(args.config)} --from {shlex.quote(args.start)}` writes it anew and "
-                "keeps the old one"
+                f"`cellmm init {shlex.quote(args.config)} --from {shlex.quote(args.start)}` writes it anew "
+                "and keeps the old one"
             )
         sys.stdout.write(f"{args.config}: trained as {found} says; to write that anew: `cellmm init`\n")
         return str(found)
