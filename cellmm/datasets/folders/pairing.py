@@ -17,6 +17,7 @@ RULES = (  # by which an image has the name that an annotation states
     lambda path: names.stem(str(path)),
     lambda path: names.key(str(path), 2, annotation=False),
 )
+NAMES = 3  # of these rules compare the name itself, whatever its suffix
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,11 +157,19 @@ class ByName:
     def named(self, name: str, file: str) -> list[str]:
         """The images that an annotation in ``file`` may mean by ``name``, a path of any computer."""
         wanted = PurePosixPath(name.replace("\\", "/"))
-        hits = (table.get(rule(wanted)) for rule, table in zip(RULES, self._by_rule, strict=True))
-        found = next((some for some in hits if some), [])
-        if len(found) > 1:
-            parts = [_common_end(PurePosixPath(image).parent, wanted.parent) for image in found]
-            found = [image for image, number in zip(found, parts, strict=True) if number == max(parts)]
+        hits = [table.get(rule(wanted), []) for rule, table in zip(RULES, self._by_rule, strict=True)]
+
+        def shared(image: str) -> int:
+            return _common_end(PurePosixPath(image).parent, wanted.parent)
+
+        # day1/a.png means day1/a.tif, and not day2/a.png
+        most = max((shared(image) for some in hits[:NAMES] for image in some), default=None)
+        if most is None:
+            found = hits[NAMES]
+            most = max(map(shared, found), default=0)
+        else:
+            found = next(some for some in hits[:NAMES] if most in map(shared, some))
+        found = [image for image in found if shared(image) == most]
         if len(found) > 1:
             beside = [image for image in found if names.context(image) == names.context(file)]
             found = beside or found

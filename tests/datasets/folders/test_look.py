@@ -11,6 +11,7 @@ from cellmm.datasets.folders import look_at
 from cellmm.errors import CellMMError
 from cellmm.io.annotations import LabelMeReader
 from cellmm.structures import LabelLayers
+from cellmm.visualization import save_picture
 from tests.datasets.folders import layouts as p
 
 LOAD = [dict(type="LoadImage"), dict(type="LoadCells")]
@@ -187,3 +188,17 @@ def test_frames_of_a_film_are_one_group(tmp_path):
     images = look_at(tmp_path).images
     assert [image.group for image in images] == ["film", "film"]
     assert [image.image.time for image in images] == [0, 1] and images[0].is_frame
+
+
+def test_a_stated_folder_counts_more_than_a_suffix(tmp_path):
+    """Pictures for CVAT have another suffix than the images: day1/a.png is that of day1/a.tif."""
+    for name in ("day1/a.tif", "day2/a.png"):
+        path = tmp_path / name
+        path.parent.mkdir()
+        save_picture(path, np.full((8, 9, 3), 7, np.uint8))
+    shape = '<polygon label="cell" points="1,1;5,1;5,5;1,5"/>'
+    image = f'<image id="0" name="day1/a.png" width="9" height="8">{shape}</image>'
+    (tmp_path / "cells.xml").write_text(f"<annotations><version>1.1</version>{image}</annotations>")
+    contents = look_at(tmp_path)
+    assert [image.name for image in contents.images] == ["day1/a"]
+    assert contents.unpaired_images == (tmp_path / "day2/a.png",)
