@@ -54,10 +54,16 @@ NEEDED_HOOKS = dict(
     first_checkpoint=dict(type="FirstCheckpointHook"),
     learning_alarm=dict(type="LearningAlarmHook"),
     contact_sheet=dict(type="ContactSheetHook"),
+    validation_pictures=dict(type="ValidationPicturesHook"),
     trained_on=dict(type="TrainedOnHook"),
 )
 PROGRESS = dict(type="ProgressHook")  # a hook of every training and every test
-OPTIONAL = ("progress", "learning_alarm", "contact_sheet")  # hooks that None switches off
+OPTIONAL = (
+    "progress",
+    "learning_alarm",
+    "contact_sheet",
+    "validation_pictures",
+)  # hooks that None switches off
 
 _runs = itertools.count(1)
 
