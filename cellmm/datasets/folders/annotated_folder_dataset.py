@@ -59,7 +59,8 @@ class AnnotatedFolderDataset(CellDataset):
                 f"{self.data_root}: images without a cell, {name_some(empty)} of {len(chosen)}; set "
                 "allow_empty=True if they hold no cell"
             )
-        for note in contents.notes:
+        all_images = self.images is None and self.split_file is None
+        for note in [*(contents.unpaired() if all_images else ()), *contents.notes]:
             print_log(f"{self.data_root}: {note}", logger="current", level=logging.WARNING)
         return [self._info(image, numbers[image.name], labels) for image in chosen]
 

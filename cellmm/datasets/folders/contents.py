@@ -89,13 +89,19 @@ class FolderContents:
         lines += [
             f"{len(self.images)} annotated images in {groups} groups; classes {name_some(self.classes)}"
         ]
-        for what, paths in (
-            ("images without an annotation, not used", self.unpaired_images),
-            ("annotations without an image, not used", self.unpaired_annotations),
-        ):
-            if paths:
-                lines.append(f"{what}: {name_some(relative(path, self.folder) for path in paths)}")
+        lines += self.unpaired()
         return "\n".join([*lines, *self.notes, *([self.fault] if self.fault else [])])
+
+    def unpaired(self) -> list[str]:
+        """The files that have no partner, a line for images and a line for annotations."""
+        return [
+            f"{what}: {name_some(relative(path, self.folder) for path in paths)}"
+            for what, paths in (
+                ("images without an annotation, not used", self.unpaired_images),
+                ("annotations without an image, not used", self.unpaired_annotations),
+            )
+            if paths
+        ]
 
 
 def layout_of(words: str) -> str:

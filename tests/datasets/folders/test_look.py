@@ -89,7 +89,7 @@ def test_a_split_that_does_not_fit_names_what_is_wrong(folder):
         AnnotatedFolderDataset(data_root=folder, split_file="train.txt")
 
 
-def test_what_has_no_partner_is_named(folder):
+def test_what_has_no_partner_is_named(folder, monkeypatch):
     p.save(folder / "images/c.tif", p.scenes()["a"][0])
     p.save(folder / "labels/d.tif", p.label("a"))
     contents = look_at(folder)
@@ -101,6 +101,13 @@ def test_what_has_no_partner_is_named(folder):
         "images without an annotation, not used: 1: images/c.tif",
         "annotations without an image, not used: 1: labels/d.tif",
     ]
+    said = []
+    module = "cellmm.datasets.folders.annotated_folder_dataset"
+    monkeypatch.setattr(f"{module}.print_log", lambda text, **_: said.append(text))
+    AnnotatedFolderDataset(data_root=folder, images=["images/a"])
+    assert said == []
+    AnnotatedFolderDataset(data_root=folder)
+    assert said == [f"{folder}: {line}" for line in contents.unpaired()] and len(said) == 2
 
 
 def test_hidden_files_and_results_of_cellmm_are_left_out(folder):
