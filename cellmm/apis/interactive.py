@@ -86,6 +86,8 @@ class InteractiveCells:
         if len(sources) != 1:
             raise CellMMError(f"{sources[0].name}: {len(sources)} images in one file; give one of them")
         self._inferencer, self.source = inferencer, sources[0]
+        if 0 in self.source.shape:
+            raise CellMMError(f"{self.source.name}: an image of {tuple(self.source.shape)} pixels is empty")
         if cells is None:
             cells = LabelLayers.empty(*self.source.shape)
         if tuple(cells.shape) != tuple(self.source.shape):

@@ -22,7 +22,7 @@ String run(List<String> words) {
     process.outputStream.close()
     String output = process.inputStream.text.trim()
     if (process.waitFor() != 0) {
-        throw new RuntimeException(output.readLines().last())
+        throw new RuntimeException((output.readLines() ?: ["it ended without a word"]).last())
     }
     return output
 }

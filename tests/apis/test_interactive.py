@@ -131,6 +131,8 @@ def test_refusals_are_one_line(inferencer):
         InteractiveCells(inferencer, image).add(256, 3)
     with pytest.raises(CellMMError, match="the model sees no cell at row 20, column 20: paint it by hand"):
         InteractiveCells(inferencer, np.zeros((64, 64, 2), np.uint16)).add(20, 20)
+    with pytest.raises(CellMMError, match="is empty"):
+        InteractiveCells(inferencer, np.zeros((0, 5, 2), np.uint8))
     with pytest.raises(CellMMError, match=r"cells of \(8, 8\) pixels on an image of \(256, 256\)"):
         InteractiveCells(inferencer, image, LabelLayers.empty(8, 8))
 
