@@ -21,7 +21,7 @@ COMMANDS = {
         "predict cells for a person to correct, the doubtful images first",
     ),
     "models": ("cellmm.commands.models", "list the models that need no training"),
-    "export": ("cellmm.commands.export", "write a model for other programs, as ONNX"),
+    "export": ("cellmm.commands.export", "write a model for other programs: ONNX, .pt2, bioimage.io"),
     "tiles": ("cellmm.commands.tiles", "predict large images and folders in pieces, on many machines"),
     "track": ("cellmm.commands.track", "follow cells through films, on results of predict"),
     "config": ("cellmm.commands.config", "print a config with its bases and check it"),

@@ -24,7 +24,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "--to",
         required=True,
         choices=KINDS,
-        help="onnx: ONNX graphs, for ONNX Runtime",
+        help="onnx: ONNX graphs; torch: .pt2 files of torch.export, and the weights; bioimageio: ONNX graphs "
+        "with the description of bioimage.io",
     )
     parser.add_argument("--out", type=Path, metavar="FILE.zip", help="default: MODEL-FORMAT.zip, here")
     parser.add_argument("--checkpoint", help="weights; default: those of MODEL")

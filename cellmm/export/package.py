@@ -14,6 +14,7 @@ import torch
 import cellmm
 from cellmm.apis.trained_model import TrainedModel, load_trained
 from cellmm.errors import CellMMError
+from cellmm.export.bioimageio import bioimageio_files, test_package
 from cellmm.export.files import onnx_difference, onnx_file, torch_difference, torch_file
 from cellmm.export.graphs import Graph, graphs_of
 from cellmm.export.page import page_of
@@ -21,6 +22,7 @@ from cellmm.extras import need
 from cellmm.io.files import atomic_path, check_writable
 from cellmm.models.layers.fused import fold_norms
 from cellmm.models.tile_choice import Footprint
+from cellmm.zoo import shipped_models
 from cellmm.zoo.packages.format import DESCRIPTION, FORMAT, KINDS, WEIGHTS
 
 PAGE = "README.md"
@@ -52,7 +54,8 @@ def export_model(
 
     Args:
         model: a model that comes with cellmm, the folder of a training, or with ``checkpoint`` a config.
-        kind: ``'onnx'``.
+        kind: ``'onnx'``; ``'torch'``: .pt2 files for other programs, and the weights for cellmm;
+            ``'bioimageio'``: ONNX with the description of bioimage.io.
         out: the zip file.
         name: of the model, in the package.
 
@@ -86,17 +89,23 @@ def export_model(
     network.to(memory_format=torch.contiguous_format)
     torch.manual_seed(0)  # of the examples
     differences = {}
-    for graph in graphs_of(network):
+    graphs = graphs_of(network)
+    for graph in graphs:
         file = f"{graph.name}.{'pt2' if kind == 'torch' else 'onnx'}"
         files[file], differences[graph.name] = _graph_file(graph, kind, name)
         content["graphs"][graph.name] = dict(
             file=file, inputs=list(graph.inputs), outputs=list(graph.outputs)
         )
     files[PAGE] = page_of(content, trained).encode()
+    if kind == "bioimageio":
+        shipped = shipped_models().get(str(model))
+        files |= bioimageio_files(graphs[0], content, PAGE, shipped and shipped.card)
     content["sha256"] = {file: hashlib.sha256(data).hexdigest() for file, data in files.items()}
     files[DESCRIPTION] = json.dumps(content, indent=1).encode()
     with atomic_path(out) as tmp:
         write_zip(tmp, files)
+        if kind == "bioimageio":
+            test_package(tmp)
     return Exported(out, differences)
 
 

@@ -13,10 +13,10 @@ from cellmm.engine.checkpoints import save_weights
 from cellmm.export import export_model
 from cellmm.registry import MODELS
 
-NETWORK = dict(encoder=dict(widths=(4, 6, 8)), decoder=dict(widths=(4, 6)))
+NETWORK = dict(encoder=dict(widths=(4, 6, 8), depth=1), decoder=dict(widths=(4, 6), depth=1))
 DISKMASK = dict(
     feature_channels=4,
-    mask_decoder=dict(widths=(4, 6)),
+    mask_decoder=dict(widths=(4, 6), depth=1),
     finder=dict(score_thr=0.0, max_gates=12),
     scoring=dict(objectness=dict(hidden=4)),
     windows=dict(size=8, patience=None),
@@ -24,13 +24,14 @@ DISKMASK = dict(
 )
 SPARSE = dict(
     num_queries=9,
+    num_refine=1,
     feature_dim=8,
     instance_branch=dict(channels=4, depth=1, num_levels=2),
     mask_branch=dict(channels=4, depth=1, num_levels=2, mask_dim=4),
     test_cfg=dict(score_thr=0.0),
 )
 MAPS = {
-    name: dict(_delete_=True, type="SEUNetDecoder", widths=(4, 6))
+    name: dict(_delete_=True, type="SEUNetDecoder", widths=(4, 6), depth=1)
     for name in ("cytoplasm", "nuclei", "border", "background")
 }
 TINY = dict(

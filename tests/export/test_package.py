@@ -75,7 +75,7 @@ def test_its_description_is_plain_and_whole(package):
     ("out", "kind", "cure"),
     [
         ("a.onnx", "onnx", "a package is a zip file"),
-        ("a.zip", "tensorrt", "give onnx"),
+        ("a.zip", "tensorrt", "give onnx, torch, bioimageio"),
         ("file/a.zip", "onnx", "is not a folder"),
     ],
 )

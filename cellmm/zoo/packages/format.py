@@ -6,7 +6,7 @@ from typing import Any
 FORMAT = 1  # raised when what an older cellmm reads from a package would be wrong
 DESCRIPTION = "cellmm.json"  # what the package is, with the config as plain values
 WEIGHTS = "weights.safetensors"  # of kind ``torch``
-KINDS = ("onnx",)
+KINDS = ("onnx", "torch", "bioimageio")
 MAPS = "maps"  # the graph from images to what each head gives
 
 
