@@ -50,7 +50,7 @@ def aperio(folder: Path, scenes: Iterator[Scene]) -> None:
                 for x, y in outline:
                     ElementTree.SubElement(corners, "Vertex", X=str(x), Y=str(y), Z="0")
         path = folder / "xml" / f"case-{number}.xml"
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         ElementTree.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
 
 
@@ -144,12 +144,12 @@ def save_rgb(path: Path, scene: Scene) -> None:
 
 
 def save_tiff(path: Path, image: np.ndarray, **fields: str) -> None:
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     tifffile.imwrite(path, image, **fields)
 
 
 def save_png(path: Path, image: np.ndarray) -> None:
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(cv2.imencode(".png", image)[1].tobytes())
 
 

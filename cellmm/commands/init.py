@@ -27,6 +27,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         metavar="NAME",
         help="start from the weights of a model (`cellmm models`) or of the folder of a training",
     )
+    parser.add_argument(
+        "--layout",
+        metavar="FORMAT",
+        help="which annotations to take, where there are several kinds, such as 'COCO json'",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the split; default: %(default)s")
     return parser.parse_args(argv)
 
@@ -35,4 +40,5 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Write the config. Raises CellMMError for errors that the user can correct."""
     args = parse_args(argv)
     init_default_scope(SCOPE)
-    prepare(args.folder, args.out, model=args.model, start=args.start, seed=args.seed)
+    options = dict(model=args.model, start=args.start, layout=args.layout, seed=args.seed)
+    prepare(args.folder, args.out, **options)

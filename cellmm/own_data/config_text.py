@@ -29,6 +29,7 @@ def config_text(
     tests: bool,
     empty: bool = False,
     start: StartModel | None = None,
+    layout: str | None = None,
 ) -> str:
     """A Python config.
 
@@ -38,17 +39,15 @@ def config_text(
         validates, tests: whether there are images for this.
         empty: images may have no cell.
         start: a model whose weights are the start: its network stays as it is.
+        layout: of AnnotatedFolderDataset, where the user chose it.
     """
     base = start.base if start else BASES[choices.model, choices.along]
     lines = [line for text in about for line in _comment(text)]
     lines += [f"_base_ = [{_value(base)}]", f"data_root = {_value(data_root)}"]
     lines += [f"work_dir = {_value(HERE + '/training')}", ""]
-    lines += [
-        *_pipelines(choices, start),
-        *_model(choices, start),
-        *_loaders(choices, validates, tests, empty),
-        *_length(validates, start),
-    ]
+    extra = (dict(layout=layout) if layout else {}) | (dict(allow_empty=True) if empty else {})
+    lines += [*_pipelines(choices, start), *_model(choices, start)]
+    lines += [*_loaders(choices, validates, tests, extra), *_length(validates, start)]
     return "\n".join(lines) + "\n"
 
 
@@ -163,10 +162,10 @@ def _gateways(choices: Choices) -> Iterator[str]:
     yield "    ),"
 
 
-def _loaders(choices: Choices, validates: bool, tests: bool, empty: bool) -> Iterator[str]:
+def _loaders(choices: Choices, validates: bool, tests: bool, extra: dict[str, Any]) -> Iterator[str]:
     yield from _comment("which image is in which split: train.txt, val.txt and test.txt beside this file")
-    allow = ", allow_empty=True" if empty else ""
-    yield f'images = dict(type="AnnotatedFolderDataset", data_root=data_root{allow})'
+    more = "".join(f", {key}={_value(value)}" for key, value in extra.items())
+    yield f'images = dict(type="AnnotatedFolderDataset", data_root=data_root{more})'
     yield "test_images = dict(images, test_mode=True, pipeline=test_pipeline)"
     yield "train_dataloader = dict("
     yield f"    batch_size={choices.batch_size},"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from cellmm.datasets.folders import AnnotatedFolderDataset, AnnotatedImage, FolderContents, look_at
+from cellmm.datasets.folders import AnnotatedFolderDataset, FolderContents, look_at
 from cellmm.errors import CellMMError
 from cellmm.io.files import atomic_path, check_writable, put_away
 from cellmm.own_data.choices import MODELS, choose
@@ -50,6 +50,7 @@ def prepare(
     *,
     model: str = "diskmask",
     start: str | None = None,
+    layout: str | None = None,
     seed: int = 0,
     say: Callable[[str], object] = _write_line,
 ) -> Path:
@@ -62,6 +63,7 @@ def prepare(
         out: a folder outside of ``folder``; None: beside it, see Place.
         model: of MODELS.
         start: the name of a model to start from (``cellmm models``), or the folder of a training.
+        layout: which annotations to take, where there are several kinds, see ``look_at``.
         seed: of the split.
         say: is told, line by line, what was found and done.
 
@@ -75,11 +77,11 @@ def prepare(
     if place.out == folder or folder in place.out.parents:
         raise CellMMError(f"{place.out} is in the folder of the images: give another one with --out")
     check_writable(place.config)
-    contents = look_at(folder)
+    contents = look_at(folder, layout)
     for line in contents.describe().splitlines():
         if line not in contents.notes:  # the dataset warns of them
             say(line)
-    found = measure_dataset(AnnotatedFolderDataset(data_root=folder, allow_empty=True))
+    found = measure_dataset(AnnotatedFolderDataset(data_root=folder, layout=layout, allow_empty=True))
     split = split_images({image.name: image.group for image in contents.images}, seed)
     for line in [*found.describe(), *split.describe()]:
         say(line)
@@ -92,6 +94,7 @@ def prepare(
         tests=bool(split.test),
         empty=any(image.instances is not None and not image.instances for image in contents.images),
         start=knows,
+        layout=layout,
     )
     _write(place, text, split, say)
     for line in next_commands(place, contents, split, start):
@@ -115,16 +118,16 @@ def next_commands(
     if split.test:
         lines.append(f"cellmm test {config} {training}")
     name = (split.test or split.train)[0]
-    image = next(image for image in contents.images if image.name == name)
-    results = shlex.quote(str(place.out / "results"))
-    lines.append(f"cellmm predict {_files(image)} --model {training} --out {results} --save {SAVE}")
+    image = next(image for image in contents.images if image.name == name).image
+    if isinstance(image, tuple):
+        lines.append("in Python, since the channels of an image are in several files:")
+        lines.append(f"CellInferencer({str(place.training)!r}).predict({[str(path) for path in image]})")
+        return lines
+    path, results = (
+        shlex.quote(str(path)) for path in (getattr(image, "path", image), place.out / "results")
+    )
+    lines.append(f"cellmm predict {path} --model {training} --out {results} --save {SAVE}")
     return lines
-
-
-def _files(image: AnnotatedImage) -> str:
-    """The image as an argument of `cellmm predict`."""
-    paths = image.image if isinstance(image.image, tuple) else (image.image,)
-    return " ".join(shlex.quote(str(getattr(path, "path", None) or path)) for path in paths)
 
 
 def _title(folder: Path, start: str | None) -> str:

@@ -67,6 +67,11 @@ def test_train_takes_the_folder(made, capsys):
     out = folder.with_name("my images_cellmm")
     assert "there is no config yet; `cellmm init` makes one" in capsys.readouterr().out
     assert (out / "training/iter_3.pth").is_file()
+    again = ["init", str(folder), "--out", str(out / "again"), "--from", str(out / "training")]
+    assert main(again) == 0
+    base = out / "training/config.py"
+    assert f'_base_ = ["{base}"]' in (out / "again/config.py").read_text()
+    assert main(["config", str(out / "again/config.py")]) == 0
     (out / "config.py").write_text("model = 1\n")
     assert main(["train", str(folder)]) == 1
     said = capsys.readouterr()

@@ -1,13 +1,18 @@
 """The config that is written: it passes the check of configs, and nothing of the user's is lost."""
 
+import json
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cellmm.config.check import check_config
 from cellmm.config.load import load_config
 from cellmm.errors import CellMMError
 from cellmm.own_data import MODELS, find_prepared, prepare, start_model, starts_from
+from cellmm.results.writers import GeoJSONWriter
+from cellmm.simulation import simulate_scene
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +79,7 @@ def test_a_short_training_at_a_lower_rate(folders, tmp_path):
 
 def test_beside_the_folder_the_config_moves_with_it(folders, tmp_path):
     folder = tmp_path / "mine"
-    (folders / "film").copy(folder) if hasattr(Path, "copy") else _copy(folders / "film", folder)
+    shutil.copytree(folders / "film", folder)
     path = prepare(folder, say=lambda line: None)
     assert path == tmp_path / "mine_cellmm/config.py" == find_prepared(folder) == find_prepared(path.parent)
     assert str(tmp_path) not in path.read_text()
@@ -82,12 +87,6 @@ def test_beside_the_folder_the_config_moves_with_it(folders, tmp_path):
     moved = tmp_path.rename(tmp_path.with_name("moved"))
     assert Path(load_config(moved / "mine_cellmm/config.py").data_root).resolve() == moved / "mine"
     assert {file.name for file in (moved / "mine").iterdir()} == {file.name for file in before}
-
-
-def _copy(source: Path, target: Path) -> None:
-    target.mkdir()
-    for file in source.iterdir():
-        (target / file.name).write_bytes(file.read_bytes())
 
 
 def test_an_earlier_config_is_kept(folders, tmp_path):
@@ -127,3 +126,51 @@ def test_what_cannot_be_done_is_one_line(folders, options, says):
         prepare(folder, **options, say=lambda line: None)
     assert sorted(path.name for path in folder.iterdir()) == ["film.tif", "film_labels.tif"]
     assert not folder.with_name("film_cellmm").exists()
+
+
+def test_one_of_several_kinds_of_annotations(load_tool, tmp_path):
+    tool, folder = load_tool("simulate_folders"), tmp_path / "both"
+    scenes = [simulate_scene(tool.scene_of(96, 0.0), np.random.default_rng(i)) for i in range(3)]
+    tool.fiji(folder, iter(scenes))
+    for number, scene in enumerate(scenes, 1):
+        path = folder / f"phase/dish_{number:02d}.geojson"
+        GeoJSONWriter("annotation").write(path, tool.instances_of(scene.cells), None)
+    with pytest.raises(CellMMError, match="choose with layout='"):
+        written(folder, tmp_path)
+    path, lines = written(folder, tmp_path, layout="Fiji ROIs")
+    cfg = load_config(path)
+    assert cfg.train_dataloader.dataset.layout == cfg.test_dataloader.dataset.layout == "Fiji ROIs"
+    assert "Fiji ROIs" in lines[0]
+
+
+def test_channels_in_files_of_their_own(load_tool, tmp_path):
+    """`cellmm predict` takes an image per file, so the last line is Python."""
+    tool, folder = load_tool("simulate_folders"), tmp_path / "planes"
+    images, annotations = [], []
+    for number in range(3):
+        scene = simulate_scene(tool.scene_of(96, 0.0), np.random.default_rng(number))
+        names = [f"{number}_low.tif", f"{number}_high.tif"]
+        for name, plane in zip(names, scene.brightfield, strict=True):
+            tool.save_tiff(folder / name, plane)
+        images.append(dict(id=number, file_names=names, height=96, width=96))
+        annotations += [
+            dict(image_id=number, category_id=1, segmentation=mask, area=1, bbox=[0, 0, 1, 1], iscrowd=0)
+            for mask in scene.cells.to_rles()
+        ]
+    annotations = [dict(id=i) | annotation for i, annotation in enumerate(annotations, 1)]
+    content = dict(images=images, annotations=annotations, categories=[dict(id=1, name="cell")])
+    (folder / "cells.json").write_text(json.dumps(content))
+    path, lines = written(folder, tmp_path)
+    assert load_config(path).model.data_preprocessor.in_channels == 2
+    assert lines[-1].startswith(f"CellInferencer({str(tmp_path / 'out/training')!r}).predict([")
+    assert "_low.tif" in lines[-1] and "_high.tif" in lines[-1]
+
+
+def test_images_without_cells_are_allowed_where_there_are_some(load_tool, tmp_path):
+    tool, folder = load_tool("simulate_folders"), tmp_path / "mine"
+    tool.simulate_folder(folder, "qupath", images=3, size=96)
+    tool.save_png(folder / "empty.png", np.full((96, 96, 3), 200, np.uint8))
+    (folder / "empty.geojson").write_text('{"type": "FeatureCollection", "features": []}')
+    path, lines = written(folder, tmp_path)
+    assert load_config(path).val_dataloader.dataset.allow_empty
+    assert any(line == "without cells: 1: empty" for line in lines)
