@@ -12,10 +12,10 @@ def describe_frozen(model: nn.Module, names: Sequence[str]) -> str:
     norms = sum(isinstance(m, nn.modules.batchnorm._BatchNorm) for part in parts for m in part.modules())
     total = sum(parameter.numel() for parameter in model.parameters())
     learned = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    kept = f", and {norms} batch norms keep their statistics" if norms else ""
+    kept = f"; batch norms that keep their statistics: {norms}" if norms else ""
     return (
-        f"frozen: {', '.join(names)}: {total - learned:,} of {total:,} parameters stay as they are{kept}; "
-        f"{learned:,} learn"
+        f"frozen: {', '.join(names)}: {total - learned:,} of {total:,} parameters stay as they are, "
+        f"{learned:,} learn{kept}"
     )
 
 

@@ -71,7 +71,7 @@ def test_the_frozen_part_is_that_of_the_model(trained, tiny_config, tmp_path, mo
     assert changed(checkpoint, work / "iter_4.pth") == {"decoder", "heads"}
     log = log_of(work)
     assert f"{checkpoint}: training starts from all " in log
-    assert "frozen: encoder: " in log and " batch norms keep their statistics; " in log
+    assert "frozen: encoder: " in log and "; batch norms that keep their statistics: " in log
 
 
 def test_it_starts_from_those_weights(trained, tmp_path):
@@ -152,7 +152,7 @@ def test_compiled(trained, tmp_path):
         (["--from", "a.pth", "--resume", "b.pth"], "each says what to begin with"),
         (["--from", "{work}", "--work-dir", "{work}"], "would be overwritten by the new training"),
         (["--freeze", "encodr"], "model.frozen: the model has no part 'encodr'; did you mean encoder"),
-        (["--from", "cells-simulated", "--freeze", "heads"], "would stay random; freeze other parts"),
+        (["--from", "cells-simulated", "--freeze", "heads"], "would stay random, "),
     ],
 )
 def test_what_is_refused_is_one_line(trained, tmp_path, capsys, options, says):

@@ -9,8 +9,8 @@ def test_counts():
     model = nn.Sequential(nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)), nn.Linear(2, 1000))
     model[0].requires_grad_(False)
     assert describe_frozen(model, ["0"]) == (
-        "frozen: 0: 10 of 3,010 parameters stay as they are, and 1 batch norms keep their statistics; "
-        "3,000 learn"
+        "frozen: 0: 10 of 3,010 parameters stay as they are, 3,000 learn; batch norms that keep their "
+        "statistics: 1"
     )
 
 

@@ -9,8 +9,10 @@ from torch import Tensor, nn
 
 from cellmm.engine.checkpoints.fit import check_finite
 from cellmm.errors import CellMMError
+from cellmm.messages import name_some
 from cellmm.models.renamed_keys import with_new_names
 
+SHOWN = 3  # names in a line of the log
 FEW = 0.5  # of the model's parameters: with fewer from the file, most of what it knows is lost
 
 
@@ -52,11 +54,11 @@ class StartWeights:
         if self.channels is not None:
             yield _of_channels(*self.channels)
         for why, names in self.new.items():
-            yield f"{len(names)} tensors begin anew, {why}: {_some(names)}"
+            yield f"tensors that begin anew, since the file has {why}, {name_some(names, SHOWN)}"
         if self.left_out:
             yield (
-                f"{len(self.left_out)} tensors of the file are left out, the model has none of their name: "
-                f"{_some(self.left_out)}"
+                "tensors of the file that are left out, since the model has none of their name, "
+                f"{name_some(self.left_out, SHOWN)}"
             )
 
 
@@ -80,7 +82,7 @@ def fit_start_weights(model: nn.Module, weights: Mapping[str, Tensor], filename:
     check_finite(fitting, filename)
     new: dict[str, list[str]] = {}
     for name in own.keys() - fitting.keys():
-        why = "the file has none of their name" if name not in weights else "the file has another shape"
+        why = "none of their name" if name not in weights else "another shape"
         new.setdefault(why, []).append(
             f"{name} {list(weights[name].shape)}, not {list(own[name].shape)}" if name in weights else name
         )
@@ -107,8 +109,8 @@ def load_start_weights(model: nn.Module, start: StartWeights, filename: str | Pa
     frozen = [name for name, parameter in model.named_parameters() if not parameter.requires_grad]
     if random := [name for name in frozen if name not in start.weights]:
         raise CellMMError(
-            f"{filename}: model.frozen: {len(random)} tensors of frozen parts are not in it, or have another "
-            f"shape there ({_some(random)}), and would stay random; freeze other parts"
+            f"{filename}: model.frozen: tensors of frozen parts that it does not have, or in another shape, "
+            f"would stay random, {name_some(random, SHOWN)}; freeze other parts"
         )
     try:
         model.load_state_dict(start.weights, strict=False)
@@ -173,7 +175,3 @@ def _of_channels(there: int, here: int) -> str:
         return text + f"the first convolution keeps channels 1 to {here}, times {there / here:.3g}"
     repeated = f"channel{'s' if there > 1 else ''} 1{f' to {there}' if there > 1 else ''}"
     return text + f"the first convolution repeats its {repeated}, times {there / here:.3g}"
-
-
-def _some(names: list[str]) -> str:
-    return f"{', '.join(names[:3])}{', ...' if len(names) > 3 else ''}"

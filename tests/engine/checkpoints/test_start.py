@@ -53,9 +53,9 @@ def test_every_tensor_is_loaded_or_new_with_its_reason():
     assert list(start.lines()) == [
         "training starts from 1 of 4 tensors of the model (4 of 15 parameters); to keep more, take the "
         "config that it was trained with as _base_",
-        "1 tensors begin anew, the file has another shape: 1.weight [4, 2], not [3, 2]",
-        "2 tensors begin anew, the file has none of their name: 0.bias, 1.bias",
-        "1 tensors of the file are left out, the model has none of their name: x",
+        "tensors that begin anew, since the file has another shape, 1: 1.weight [4, 2], not [3, 2]",
+        "tensors that begin anew, since the file has none of their name, 2: 0.bias, 1.bias",
+        "tensors of the file that are left out, since the model has none of their name, 1: x",
     ]
     before = copy.deepcopy(model.state_dict())
     load_start_weights(model, start, "a.pth")
@@ -120,7 +120,7 @@ def test_a_frozen_part_must_not_stay_random():
     some = {name: value for name, value in source.items() if not name.startswith("encoder.levels.0")}
     start = fit_start_weights(model, some, "a.pth")
     with pytest.raises(
-        CellMMError, match=r"a.pth: model.frozen: \d+ tensors .*encoder.levels.0.*stay random"
+        CellMMError, match=r"a.pth: model.frozen: tensors .*stay random, \d+: encoder.levels.0"
     ):
         load_start_weights(model, start, "a.pth")
     load_start_weights(model, fit_start_weights(model, source, "a.pth"), "a.pth")
