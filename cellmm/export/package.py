@@ -23,6 +23,7 @@ from cellmm.io.files import atomic_path, check_writable
 from cellmm.models.layers.fused import fold_norms
 from cellmm.models.tile_choice import Footprint
 from cellmm.zoo import shipped_models
+from cellmm.zoo.packages import is_package
 from cellmm.zoo.packages.format import DESCRIPTION, FORMAT, KINDS, WEIGHTS
 
 PAGE = "README.md"
@@ -68,6 +69,8 @@ def export_model(
         raise CellMMError(f"--to {kind}: give {', '.join(KINDS)}")
     if out.suffix != ".zip":
         raise CellMMError(f"{out}: a package is a zip file: give it this suffix")
+    if is_package(model):
+        raise CellMMError(f"{model}: a package already; export the model that it was made of")
     check_writable(out)
     trained = load_trained(model, checkpoint, "cpu", fuse=False)
     network = trained.model
