@@ -125,6 +125,10 @@ class TestPlanning:
         runner, _ = train(1.0, each=lambda iteration: 20.0)
         assert runner.iter == 2 and seconds() <= 60 and rate(runner) == LAST
 
+    def test_a_first_iteration_that_takes_much_longer_is_not_measured(self, train):
+        runner, _ = train(1.0, each=lambda iteration: 20.0 if iteration == 0 else 2.0)
+        assert runner.iter > 12 and 50 <= seconds() <= 62 and rate(runner) == LAST
+
     def test_a_time_that_is_over_before_it_begins(self, train):
         runner, said = train(0.1, each=lambda iteration: 20.0)
         assert runner.iter == 1 and "the time is over" in said and Ticks.validated == [1]

@@ -64,6 +64,7 @@ class TimeBudgetHook(ParamSchedulerHook):
         self._intervals: dict[int, int] = {}  # of checkpoints, in the config
         self._first = (0, 0)  # iterations and steps when this process began to train
         self._next_look = 0
+        self._train_began = 0.0  # seconds of the budget that were used by then
         self._marks: deque[tuple[int, float]] = deque(maxlen=WINDOW)  # iterations, seconds of training alone
         self._in_validation, self._validation_began = 0.0, 0.0
         self._validation: float | None = None  # seconds of one
@@ -118,6 +119,7 @@ class TimeBudgetHook(ParamSchedulerHook):
     def before_train(self, runner: Runner) -> None:
         self._first = (runner.iter, self.steps)
         self._next_look = self._multiple(runner, runner.iter + 1)
+        self._train_began = self.used
         self._marks.append((runner.iter, self.used))
         if self.plan is not None:
             self._follow(runner)
@@ -144,6 +146,9 @@ class TimeBudgetHook(ParamSchedulerHook):
             if plan != self.plan:
                 self.plan = plan
                 self._follow(runner)
+        if done == self._first[0] + 1 and self.plan is None:  # the first is slow: workers start, and more
+            self._marks.clear()
+            self._marks.append((done, self.used - self._in_validation))
         if self.plan is not None:
             goal = self.plan.steps_after(done)
         else:
@@ -174,8 +179,11 @@ class TimeBudgetHook(ParamSchedulerHook):
         since, began = self._marks[0]
         now = self.used - self._in_validation
         if self.plan is None or done - self._first[0] < WARM_UP + MEASURED:
-            took_long = self.used - self._used > LONG * 60 * self.minutes
-            if done == since or not (done - self._first[0] >= WARM_UP + MEASURED or took_long):
+            took_long = self.used - self._train_began > LONG * 60 * self.minutes
+            over = self.used > 60 * self.minutes
+            if done == since or not (
+                done - self._first[0] >= WARM_UP + MEASURED or took_long and (since > self._first[0] or over)
+            ):
                 return self.plan, self._multiple(runner, done + 1)
         each = (now - began) / (done - since)
         self._marks.append((done, now))
