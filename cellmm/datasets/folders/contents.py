@@ -41,7 +41,8 @@ class AnnotatedImage:
     def info(self) -> dict:
         """The image as CellDataset describes it, without ``img_id``; labels are the names of classes."""
         if self.is_frame:
-            info: dict = {"img_path": self.name, "img_source": self.image}
+            # the file, from which pictures of the frame are drawn too
+            info: dict = {"img_path": str(self.image.path), "img_source": self.image}
         else:
             several = isinstance(self.image, tuple)
             info = {"img_path": [str(path) for path in self.image] if several else str(self.image)}
