@@ -12,6 +12,7 @@ from cellmm.errors import CellMMError, explain
 
 # command -> the module whose main(argv) carries it out, and what it does
 COMMANDS = {
+    "simulate": ("cellmm.commands.simulate", "make a folder of annotated images, to try cellmm on"),
     "init": ("cellmm.commands.init", "write a config for a folder of annotated images"),
     "train": ("cellmm.commands.train", "train a model from a config file"),
     "test": ("cellmm.commands.test", "score a checkpoint on annotated images"),

@@ -9,6 +9,7 @@ import pytest
 import tifffile
 
 from cellmm.commands.cli import main
+from cellmm.own_data.stand_ins import simulate_folder
 
 # of a network that is small, for few steps
 TINY = [
@@ -24,14 +25,14 @@ TINY = [
 
 
 @pytest.fixture
-def made(load_tool, tmp_path, monkeypatch):
+def made(tmp_path, monkeypatch):
     """``made(kind)``: a folder of this kind; the current folder is another one."""
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
 
     def make(kind: str) -> Path:
         folder = tmp_path / "my images"
-        load_tool("simulate_folders").simulate_folder(folder, kind, images=5, size=128)
+        simulate_folder(folder, kind, images=5, size=128)
         return folder
 
     return make
@@ -105,8 +106,8 @@ def test_no_annotations(tmp_path, capsys):
     assert "is not a folder" in capsys.readouterr().err
 
 
-def test_the_page_shows_what_is_printed(load_tool, tmp_path, capsys):
-    load_tool("simulate_folders").simulate_folder(tmp_path / "data/mine", "fiji")
+def test_the_page_shows_what_is_printed(tmp_path, capsys):
+    simulate_folder(tmp_path / "data/mine", "fiji")
     assert main(["init", str(tmp_path / "data/mine")]) == 0
     printed = capsys.readouterr().out.replace(str(tmp_path), "/home/me")
     page = Path(__file__).parents[2] / "docs/how_to/own_data.md"

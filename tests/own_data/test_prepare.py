@@ -10,17 +10,17 @@ import pytest
 from cellmm.config.check import check_config
 from cellmm.config.load import load_config
 from cellmm.errors import CellMMError
-from cellmm.own_data import MODELS, find_prepared, prepare, start_model, starts_from
+from cellmm.own_data import MODELS, find_prepared, prepare, stand_ins, start_model, starts_from
 from cellmm.results.writers import GeoJSONWriter
 from cellmm.simulation import simulate_scene
 
 
 @pytest.fixture(scope="module")
-def folders(load_tool, tmp_path_factory) -> Path:
+def folders(tmp_path_factory) -> Path:
     """Stand-ins for folders of annotated images, by kind."""
-    tool, root = load_tool("simulate_folders"), tmp_path_factory.mktemp("folders")
-    for kind in (*tool.KINDS, "film"):
-        tool.simulate_folder(root / kind, kind, images=4, size=128)
+    root = tmp_path_factory.mktemp("folders")
+    for kind in stand_ins.KINDS:
+        stand_ins.simulate_folder(root / kind, kind, images=4, size=128)
     return root
 
 
@@ -99,10 +99,10 @@ def test_an_earlier_config_is_kept(folders, tmp_path):
     assert written(folders / "film", tmp_path)[0].read_text() == path.read_text()
 
 
-def test_few_images_leave_out_what_they_cannot_do(folders, load_tool, tmp_path):
+def test_few_images_leave_out_what_they_cannot_do(folders, tmp_path):
     for images, has in ((1, (False, False)), (2, (False, True))):
         folder = tmp_path / f"{images}"
-        load_tool("simulate_folders").simulate_folder(folder, "fiji", images=images, size=96)
+        stand_ins.simulate_folder(folder, "fiji", images=images, size=96)
         lines: list[str] = []
         cfg = load_config(prepare(folder, say=lines.append))
         check_config(cfg)
@@ -128,13 +128,13 @@ def test_what_cannot_be_done_is_one_line(folders, options, says):
     assert not folder.with_name("film_cellmm").exists()
 
 
-def test_one_of_several_kinds_of_annotations(load_tool, tmp_path):
-    tool, folder = load_tool("simulate_folders"), tmp_path / "both"
-    scenes = [simulate_scene(tool.scene_of(96, 0.0), np.random.default_rng(i)) for i in range(3)]
-    tool.fiji(folder, iter(scenes))
+def test_one_of_several_kinds_of_annotations(tmp_path):
+    folder = tmp_path / "both"
+    scenes = [simulate_scene(stand_ins.scene_of(96, 0.0), np.random.default_rng(i)) for i in range(3)]
+    stand_ins.fiji(folder, iter(scenes))
     for number, scene in enumerate(scenes, 1):
         path = folder / f"phase/dish_{number:02d}.geojson"
-        GeoJSONWriter("annotation").write(path, tool.instances_of(scene.cells), None)
+        GeoJSONWriter("annotation").write(path, stand_ins.instances_of(scene.cells), None)
     with pytest.raises(CellMMError, match="choose with layout='"):
         written(folder, tmp_path)
     path, lines = written(folder, tmp_path, layout="Fiji ROIs")
@@ -143,15 +143,15 @@ def test_one_of_several_kinds_of_annotations(load_tool, tmp_path):
     assert "Fiji ROIs" in lines[0]
 
 
-def test_channels_in_files_of_their_own(load_tool, tmp_path):
+def test_channels_in_files_of_their_own(tmp_path):
     """`cellmm predict` takes an image per file, so the last line is Python."""
-    tool, folder = load_tool("simulate_folders"), tmp_path / "planes"
+    folder = tmp_path / "planes"
     images, annotations = [], []
     for number in range(3):
-        scene = simulate_scene(tool.scene_of(96, 0.0), np.random.default_rng(number))
+        scene = simulate_scene(stand_ins.scene_of(96, 0.0), np.random.default_rng(number))
         names = [f"{number}_low.tif", f"{number}_high.tif"]
         for name, plane in zip(names, scene.brightfield, strict=True):
-            tool.save_tiff(folder / name, plane)
+            stand_ins.save_tiff(folder / name, plane)
         images.append(dict(id=number, file_names=names, height=96, width=96))
         annotations += [
             dict(image_id=number, category_id=1, segmentation=mask, area=1, bbox=[0, 0, 1, 1], iscrowd=0)
@@ -166,10 +166,10 @@ def test_channels_in_files_of_their_own(load_tool, tmp_path):
     assert "_low.tif" in lines[-1] and "_high.tif" in lines[-1]
 
 
-def test_images_without_cells_are_allowed_where_there_are_some(load_tool, tmp_path):
-    tool, folder = load_tool("simulate_folders"), tmp_path / "mine"
-    tool.simulate_folder(folder, "qupath", images=3, size=96)
-    tool.save_png(folder / "empty.png", np.full((96, 96, 3), 200, np.uint8))
+def test_images_without_cells_are_allowed_where_there_are_some(tmp_path):
+    folder = tmp_path / "mine"
+    stand_ins.simulate_folder(folder, "qupath", images=3, size=96)
+    stand_ins.save_png(folder / "empty.png", np.full((96, 96, 3), 200, np.uint8))
     (folder / "empty.geojson").write_text('{"type": "FeatureCollection", "features": []}')
     path, lines = written(folder, tmp_path)
     assert load_config(path).val_dataloader.dataset.allow_empty

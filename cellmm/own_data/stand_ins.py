@@ -1,7 +1,5 @@
-"""Simulate folders of annotated images as other programs leave them, to try `cellmm init` on."""
+"""Simulated folders of annotated images as other programs leave them, to try `cellmm init` on."""
 
-import argparse
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from xml.etree import ElementTree
@@ -18,6 +16,7 @@ from cellmm.simulation import FilmConfig, Scene, SceneConfig, simulate_film, sim
 from cellmm.structures import LabelLayers, MaskRuns, outlines_of
 
 PIXEL = 0.5  # um
+SMALLEST = 64  # px
 
 
 def fiji(folder: Path, scenes: Iterator[Scene]) -> None:
@@ -81,22 +80,30 @@ def film(folder: Path, frames: int, size: int, seed: int) -> None:
 
 
 # how each kind is made of scenes; films are made otherwise
-KINDS: dict[str, Callable[[Path, Iterator[Scene]], None]] = dict(
+OF_SCENES: dict[str, Callable[[Path, Iterator[Scene]], None]] = dict(
     fiji=fiji, qupath=qupath, aperio=aperio, worms=worms
 )
+KINDS = (*OF_SCENES, "film")
 
 
 def simulate_folder(out: str | Path, kind: str, *, images: int = 8, size: int = 256, seed: int = 0) -> None:
     """Make a new folder ``out``, all of it or nothing.
 
     Args:
-        kind: of KINDS, or 'film'.
-        images: how many, or the frames of a film.
-        size: of the images, pixels a side.
+        kind: of KINDS.
+        images: how many, at least 1, or the frames of a film.
+        size: of the images, pixels per side, at least 64.
+        seed: of the scenes; the same seed gives the same files.
 
     Raises:
-        CellMMError: ``out`` exists, or the images are too small for cells.
+        CellMMError: ``out`` exists, the kind is unknown, or a number is too small.
     """
+    if kind not in KINDS:
+        raise CellMMError(f"--kind {kind}: choose from {', '.join(KINDS)}")
+    if images < 1:
+        raise CellMMError(f"--images {images}: give 1 or more")
+    if size < SMALLEST:
+        raise CellMMError(f"--size {size}: give {SMALLEST} or more, so that cells have room")
     out = Path(out)
     if out.exists():
         raise CellMMError(f"{out} exists: name a new folder")
@@ -106,7 +113,7 @@ def simulate_folder(out: str | Path, kind: str, *, images: int = 8, size: int = 
         if kind == "film":
             film(folder, images, size, seed)
         else:
-            KINDS[kind](folder, scenes)
+            OF_SCENES[kind](folder, scenes)
 
 
 def scene_of(size: int, worm_share: float) -> SceneConfig:
@@ -151,23 +158,3 @@ def save_tiff(path: Path, image: np.ndarray, **fields: str) -> None:
 def save_png(path: Path, image: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(cv2.imencode(".png", image)[1].tobytes())
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("out", help="a new folder")
-    parser.add_argument("--kind", choices=[*KINDS, "film"], required=True)
-    parser.add_argument("--images", type=int, default=8, help="or frames of the film; default: %(default)s")
-    parser.add_argument("--size", type=int, default=256, help="pixels a side; default: %(default)s")
-    parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args()
-    try:
-        simulate_folder(args.out, args.kind, images=args.images, size=args.size, seed=args.seed)
-    except CellMMError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
