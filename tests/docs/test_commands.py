@@ -2,35 +2,28 @@
 
 import argparse
 import importlib
-import re
 import shlex
-from pathlib import Path
 
 import pytest
 
 from cellmm.commands.cli import COMMANDS
 from cellmm.errors import CellMMError
+from tests.docs.pages import ROOT, commands
 
-ROOT = Path(__file__).parents[2]
 PAGES = [
     ROOT / "README.md",
     *sorted(path for path in (ROOT / "docs").rglob("*.md") if "_build" not in path.parts),
 ]
-BLOCK = re.compile(r"^```(?:sh|bash|console)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def commands(page: Path) -> list[list[str]]:
-    """The words of every cellmm command in the shell blocks of a page; "..." at the end: --out results."""
-    lines = "\n".join(BLOCK.findall(page.read_text(encoding="utf-8"))).replace("\\\n", " ").splitlines()
-    found = []
-    for line in lines:
-        words = shlex.split(line.rstrip("&| "), comments=True)
-        if words[:1] == ["cellmm"]:
-            found.append([*words[1:-1], "--out", "results"] if words[-1] == "..." else words[1:])
-    return found
+def completed(words: list[str]) -> list[str]:
+    """A "..." at the end: --out results."""
+    return [*words[:-1], "--out", "results"] if words[-1] == "..." else words
 
 
-WRITTEN = [(page.relative_to(ROOT).as_posix(), words) for page in PAGES for words in commands(page)]
+WRITTEN = [
+    (page.relative_to(ROOT).as_posix(), completed(words)) for page in PAGES for words in commands(page)
+]
 
 
 class ParsedError(BaseException):
