@@ -56,7 +56,8 @@ class CellInferencer:
         classes: the names of the labels.
         category_ids: their ids in the annotation that was trained on.
         trained_on: what the checkpoint says about the images of training; None if it says nothing.
-        tile, tile_overlap: as the config sets them, in pixels of the network; None: it does not.
+        tile: side of tiles as the config sets it, in pixels of the network; None: it does not.
+        tile_overlap: of these tiles, in the same pixels.
         own_tile: (tile, overlap) for those larger images, in pixels; None: they are not tiled.
         steps: the transforms after ``load_image``.
         diameter: of the cells in all images, in pixels, for RescaleToDiameter; None: it is not given, or the
