@@ -87,6 +87,7 @@ ARGUMENTS: dict[str, dict | list[dict]] = dict(
     SemanticMetric=dict(targets=["cytoplasm", "nuclei"]),
     EarlyStoppingHook=dict(monitor="AP", rule="greater"),
     TimeBudgetHook=dict(minutes=30),
+    TrainingReportHook=[dict(), dict(number=1)],
     # models and their parts
     CellSegmentor=dict(
         data_preprocessor=dict(type="CellDataPreprocessor", in_channels=2),

@@ -13,6 +13,7 @@ from cellmm.config.check import check_config
 from cellmm.config.load import load_config
 from cellmm.engine.ranks import end_distributed
 from cellmm.engine.runner import build_runner
+from cellmm.engine.training_report import write_training_report
 from cellmm.engine.work_dir import default_work_dir
 from cellmm.errors import CellMMError
 from cellmm.own_data import find_prepared, prepare, start_model, starts_from
@@ -23,6 +24,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="cellmm train", description="Train a model from a config.")
     parser.add_argument(
         "config",
+        nargs="?",
         help="a config, e.g. diskmask/bbbc010_cpu, or a folder of annotated images, as `cellmm init` takes",
     )
     parser.add_argument("--work-dir", help="checkpoints and logs; default work_dirs/<folder>/<config>")
@@ -68,7 +70,16 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--launcher", choices=["none", "pytorch"], default="none", help="pytorch: started by torchrun"
     )
-    return parser.parse_args(argv)
+    parser.add_argument(
+        "--report",
+        type=Path,
+        metavar="WORK_DIR",
+        help="train nothing: write report.html anew, from what a training left in its work dir",
+    )
+    args = parser.parse_args(argv)
+    if (args.config is None) == (args.report is None):
+        parser.error("give a config or a folder of annotated images, or --report WORK_DIR instead")
+    return args
 
 
 def config_of(args: argparse.Namespace) -> str:
@@ -146,6 +157,10 @@ def _start_weights(args: argparse.Namespace, work_dir: Path) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Train. Raises CellMMError for errors that the user can correct."""
-    build_runner(prepare_config(parse_args(argv))).train()
+    """Train, or write the report of a training. Raises CellMMError for errors that the user can correct."""
+    args = parse_args(argv)
+    if args.report is not None:
+        sys.stdout.write(f"{write_training_report(args.report)}\n")
+        return
+    build_runner(prepare_config(args)).train()
     end_distributed()

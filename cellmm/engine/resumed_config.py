@@ -39,7 +39,7 @@ _AROUND = (
 _READING = "num_workers|persistent_workers|prefetch_factor|pin_memory|timeout|multiprocessing_context"
 # differences that do not reach the weights, unless training watches validation
 _IDLE = re.compile(
-    rf"({'|'.join(_AROUND)}|default_hooks\.(timer|logger|visualization)|train_dataloader\.({_READING}))(\..*)?"
+    rf"({'|'.join(_AROUND)}|default_hooks\.(timer|logger|visualization|training_report)|train_dataloader\.({_READING}))(\..*)?"
 )
 # keys of validation that change its numbers
 _VALIDATION = re.compile(rf"val_(dataloader(?!\.({_READING})\b)|evaluator|cfg)(\..*)?")

@@ -29,7 +29,7 @@ from cellmm.engine.checkpoints import (
     sha256,
 )
 from cellmm.engine.frozen import describe_frozen, thawed
-from cellmm.engine.hooks import TimeBudgetHook
+from cellmm.engine.hooks import TimeBudgetHook, TrainingReportHook
 from cellmm.engine.mmengine_fixes import use_fixes
 from cellmm.engine.mmengine_fixes.log_filter import drop_parameter_options
 from cellmm.engine.preflight import ask_hook, build_from_config, check_runner
@@ -56,6 +56,7 @@ NEEDED_HOOKS = dict(
     contact_sheet=dict(type="ContactSheetHook"),
     validation_pictures=dict(type="ValidationPicturesHook"),
     trained_on=dict(type="TrainedOnHook"),
+    training_report=dict(type="TrainingReportHook"),
 )
 PROGRESS = dict(type="ProgressHook")  # a hook of every training and every test
 OPTIONAL = (
@@ -63,6 +64,7 @@ OPTIONAL = (
     "learning_alarm",
     "contact_sheet",
     "validation_pictures",
+    "training_report",
 )  # hooks that None switches off
 
 _runs = itertools.count(1)
@@ -93,6 +95,11 @@ class CellRunner(Runner):
     def train(self) -> nn.Module:
         try:
             return super().train()
+        except KeyboardInterrupt:
+            for hook in self.hooks:
+                if isinstance(hook, TrainingReportHook):
+                    hook.write(self)
+            raise
         finally:
             unlock_work_dir(Path(self.work_dir))
 

@@ -25,6 +25,9 @@ except ImportError:  # Windows
     fcntl = None
 
 LOCK = ".lock"
+CONTACT_SHEET = "contact_sheet.png"
+VALIDATION_PICTURES = "validation_pictures"  # a folder for each validation in it
+BEST_AND_WORST, SCORES = "best_and_worst", "scores.json"  # the second in the first, beside pictures
 # files being written, and the trial checkpoint of FirstCheckpointHook
 _UNFINISHED = re.compile(
     rf"\.{{1,2}}(iter|epoch|best|non_finite)_.*{re.escape(UNFINISHED)}\w{{8}}\.pth|\.iter_\d+\.trial\.pth"

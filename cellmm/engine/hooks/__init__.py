@@ -10,6 +10,7 @@ from cellmm.engine.hooks.progress_hook import ProgressHook
 from cellmm.engine.hooks.resume_hook import ResumeHook
 from cellmm.engine.hooks.time_budget_hook import TimeBudgetHook
 from cellmm.engine.hooks.trained_on_hook import CompareWithTrainingHook, TrainedOnHook
+from cellmm.engine.hooks.training_report_hook import TrainingReportHook
 from cellmm.engine.hooks.validation_pictures_hook import ValidationPicturesHook
 from cellmm.engine.mmengine_fixes.checkpoint_hook import CheckpointHook
 from cellmm.engine.mmengine_fixes.early_stopping_hook import EarlyStoppingHook
@@ -29,6 +30,7 @@ __all__ = [
     "ResumeHook",
     "TimeBudgetHook",
     "TrainedOnHook",
+    "TrainingReportHook",
     "ValidationPicturesHook",
     "WeightsOnlyHook",
 ]

@@ -10,12 +10,11 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from cellmm import randomness
+from cellmm.engine.work_dir import CONTACT_SHEET
 from cellmm.registry import HOOKS
 from cellmm.structures import CellSample
 from cellmm.visualization import save_picture
 from cellmm.visualization.contact_sheet import draw_contact_sheet
-
-CONTACT_SHEET = "contact_sheet.png"
 
 
 @HOOKS.register_module()

@@ -9,10 +9,9 @@ from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from cellmm.engine.work_dir import VALIDATION_PICTURES
 from cellmm.registry import HOOKS
 from cellmm.structures import CellSample
-
-FOLDER = "validation_pictures"
 
 
 @HOOKS.register_module()
@@ -58,5 +57,5 @@ class ValidationPicturesHook(Hook):
                 sample.img_path,
                 sample,
                 pred_score_thr=self.score_thr,
-                out_file=Path(runner.work_dir, FOLDER, f"iter_{runner.iter}", name),
+                out_file=Path(runner.work_dir, VALIDATION_PICTURES, f"iter_{runner.iter}", name),
             )

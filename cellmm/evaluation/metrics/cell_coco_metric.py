@@ -109,6 +109,11 @@ class CellCocoMetric(BaseMetric):
         self._size = size
         return super().evaluate(size)
 
+    def image_score(self, result: ImageResult) -> float:
+        """S of one image, as its mean ``S`` counts it; nan without any cell or prediction."""
+        counts = result.total_counts(len(self.iou_thresholds))
+        return float(F.mean_of_defined(F.segmentation_scores(counts)["S"]))
+
     def compute_metrics(self, results: list[ImageResult]) -> dict[str, float]:
         """All numbers by key; writes the files of ``outfile_prefix``."""
         # COCO ranks predictions of equal score in this order.

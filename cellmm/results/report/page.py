@@ -95,7 +95,7 @@ def _facts(row: ReportRow, picture: str | None) -> dict[str, Any]:
         "num_cells": row.num_cells,
         "medians": medians,
         "overlapping": overlapping,
-        "thumbnail": row.thumbnail and _data_uri(row.thumbnail),
+        "thumbnail": row.thumbnail and data_uri(row.thumbnail),
         "picture": picture,
         "shape": row.shape,
         "pixel_size": row.pixel_size,
@@ -104,8 +104,10 @@ def _facts(row: ReportRow, picture: str | None) -> dict[str, Any]:
     }
 
 
-def _data_uri(picture: bytes) -> str:
+def data_uri(picture: bytes) -> str:
+    """The address of a PNG, JPEG or SVG that is inside of the page."""
     kind = "png" if picture.startswith(b"\x89PNG") else "jpeg"
+    kind = "svg+xml" if picture.startswith(b"<?xml") else kind
     return f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
 
 
@@ -126,7 +128,7 @@ class _Pictures:
         size = os.path.getsize(picture) if data is None else len(data)
         if size <= self.room:
             self.room -= size
-            return _data_uri(Path(picture).read_bytes() if data is None else data)
+            return data_uri(Path(picture).read_bytes() if data is None else data)
         self.room = 0  # all that follow are files, too
         if data is not None:
             suffix = ".png" if data.startswith(b"\x89PNG") else ".jpg"
