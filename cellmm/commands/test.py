@@ -16,7 +16,7 @@ from cellmm.config.load import load_config
 from cellmm.config.lookup import component_of
 from cellmm.engine.checkpoints import check_finite, load_checkpoint, load_fitting
 from cellmm.engine.class_order import follow_classes
-from cellmm.engine.hooks import CompareWithTrainingHook
+from cellmm.engine.hooks import CompareWithTrainingHook, TimeBudgetHook
 from cellmm.engine.ranks import end_distributed
 from cellmm.engine.runner import build_runner
 from cellmm.engine.trained_on import TrainedOn
@@ -65,7 +65,7 @@ def prepare_config(args: argparse.Namespace) -> Config:
         cfg.test_cfg = dict(type="TestLoop")
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get("work_dir") or default_work_dir(args.config)
-    cfg.load_from = None  # loaded by main, which insists that every tensor fits
+    cfg.load_from, cfg.resume = None, False  # loaded by main, which insists that every tensor fits
     for key in list(cfg):
         if key.startswith(("train_", "val_")) or key in ("optim_wrapper", "param_scheduler", "auto_scale_lr"):
             cfg.pop(key)
@@ -87,9 +87,9 @@ def named(name: str, split: str) -> str:
 
 
 def _only_trains(hook: Any) -> bool:
-    """Whether a hook averages weights or stops early, which only a training does."""
+    """Whether a hook averages weights, stops early or keeps to a time, which only a training does."""
     cls = component_of(hook if isinstance(hook, dict) else type(hook), "HOOKS")
-    return isinstance(cls, type) and issubclass(cls, (EMAHook, EarlyStoppingHook))
+    return isinstance(cls, type) and issubclass(cls, (EMAHook, EarlyStoppingHook, TimeBudgetHook))
 
 
 def _metrics(evaluator: Any) -> Iterator[dict]:

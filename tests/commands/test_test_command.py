@@ -69,6 +69,13 @@ def test_default_hooks_that_only_train_are_left_out(tmp_path):
     assert not {"early", "ema"} & set(cfg.default_hooks) and cfg.default_hooks.timer.type == "IterTimerHook"
 
 
+def test_the_config_that_a_resumed_training_with_a_time_budget_wrote(tmp_path):
+    """It resumes nothing, and no hook asks for the loop of a training."""
+    hooks = "default_hooks = dict(param_scheduler=dict(type='TimeBudgetHook', minutes=1.0))\n"
+    cfg = prepared(tmp_path, f"{hooks}resume = True\nload_from = 'iter_4.pth'\n")
+    assert not cfg.resume and cfg.load_from is None and "param_scheduler" not in cfg.default_hooks
+
+
 def test_a_config_without_a_test_set(tmp_path, capsys):
     off = "test_dataloader = test_cfg = test_evaluator = None"
     with pytest.raises(CellMMError, match=r"^test_dataloader: missing; "):
