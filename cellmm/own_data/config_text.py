@@ -152,7 +152,7 @@ def _gateways(choices: Choices) -> Iterator[str]:
     radius, window = choices.radius, choices.window
     yield "    heads=dict("
     yield "        instances=dict("
-    yield f"            finder=dict(radius={radius - 1.0}),"
+    yield f"            finder=dict(radius={radius - 1.0}, score_thr=0.1),"
     yield f"            sampler=dict(num_gates={choices.num_gates}, radius={radius}),"
     yield f"            windows=dict(size={window}),  # {window * STRIDE} px, around nearly every cell"
     yield "            # two masks that share more than this are the same cell"

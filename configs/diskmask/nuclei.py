@@ -1,11 +1,11 @@
-# The shipped model of nuclei: any modality, scaled so that nuclei are 20 pixels across, on a CPU.
+# The shipped model of nuclei: any modality, scaled so that nuclei are 28 pixels across, on a CPU.
 _base_ = [
     "../_base_/default_runtime.py",
     "../_base_/models/diskmask_cpu.py",
     "../_base_/datasets/dsb2018.py",
     "../_base_/schedules/cpu.py",
 ]
-max_iters = 4500
+max_iters = 4600
 model = dict(
     data_preprocessor=dict(in_channels=3),
     cell_size=dict(type="DiameterFinder", diameter=_base_.diameter),
@@ -14,28 +14,38 @@ model = dict(
     decoder=dict(widths=(32, 48, 80, 128)),
     heads=dict(
         instances=dict(
-            finder=dict(radius=2.0),
+            # score_thr here and below, and nms: chosen on the validation images
+            finder=dict(radius=2.0, score_thr=0.65),
             sampler=dict(num_gates=10, radius=3),
-            windows=dict(size=32),
+            windows=dict(size=48),
             # nuclei hardly overlap
-            test_cfg=dict(score_thr=0.4, nms=dict(type="MaskNMS", iou_thr=0.4)),
+            test_cfg=dict(score_thr=0.35, nms=dict(type="MaskNMS", iou_thr=0.2)),
         )
     ),
 )
+# the images, from 0, of stained tissue and brightfield: each is drawn twice as often
+# fmt: off
+rare = [
+    1, 2, 16, 22, 23, 26, 32, 37, 42, 44, 47, 49, 56, 57, 68, 79, 82, 88, 89, 93, 95, 100, 102, 107,
+    108, 110, 113, 122, 123, 127, 135, 139, 145, 155, 159, 160, 163, 170, 176, 181, 186, 190, 193, 194,
+    197, 211, 220, 224, 228, 242, 243, 253, 256, 260, 265, 270, 272, 274, 275, 279, 283, 294, 303, 304,
+    306, 308, 312, 321, 357, 366, 368, 372, 379, 391,
+]
+# fmt: on
 train_pipeline = [
     _base_.load,
     dict(type="LoadCells", cache=True),
     _base_.normalize,
     # the size is not known exactly when predicting, and nuclei of an image differ
-    dict(type="RescaleToDiameter", diameter=_base_.diameter, scale=(0.55, 1.8)),
+    dict(type="RescaleToDiameter", diameter=_base_.diameter, scale=(0.6, 1.6)),
     dict(
         type="RandomWarp",
-        size=(160, 160),
+        size=(176, 176),
         centre="uniform",
         rotate=(-180, 180),
         elastic_spacing=32,
         elastic_magnitude=1.0,
-        min_area=20,
+        min_area=8,
     ),
     dict(
         type="RandomIntensity",
@@ -44,7 +54,7 @@ train_pipeline = [
         gamma=0.5,
         blur=1.0,
         noise=0.05,
-        invert=0.1,
+        invert=0.03,
     ),
     # border=0: nuclei at the edge of an image count too
     dict(type="ReferencePoints", kind="inside", stride=2, border=0),
@@ -52,11 +62,16 @@ train_pipeline = [
     dict(type="PackCellInputs"),
 ]
 train_dataloader = dict(
-    batch_size=10,
+    batch_size=8,
     num_workers=1,
     persistent_workers=True,
     sampler=dict(type="DrawSampler", shuffle=True),
-    dataset=dict(_base_.dataset, ann_file="instances_train.json", pipeline=train_pipeline),
+    dataset=dict(
+        _base_.dataset,
+        ann_file="instances_train.json",
+        indices=[*range(399), *rare],
+        pipeline=train_pipeline,
+    ),
 )
 optim_wrapper = dict(type="AmpOptimWrapper", dtype="auto")
 param_scheduler = [

@@ -3,7 +3,7 @@
 # dsb2018/.
 data_root = "{{$CELLMM_DATA:data}}/dsb2018"
 load = dict(type="LoadImage", color="rgb")  # grey images as three equal channels
-diameter = 20  # of the median nucleus where it reaches the network, pixels
+diameter = 28  # of the median nucleus where it reaches the network, pixels
 normalize = dict(type="Normalize", mode="percentile")
 test_pipeline = [
     load,
