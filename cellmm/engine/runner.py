@@ -31,7 +31,7 @@ from cellmm.engine.checkpoints import (
 from cellmm.engine.frozen import describe_frozen, thawed
 from cellmm.engine.hooks import TimeBudgetHook, TrainingReportHook
 from cellmm.engine.mmengine_fixes import use_fixes
-from cellmm.engine.mmengine_fixes.log_filter import drop_parameter_options
+from cellmm.engine.mmengine_fixes.log_filter import drop_noise
 from cellmm.engine.preflight import ask_hook, build_from_config, check_runner
 from cellmm.engine.ranks import on_every_rank, on_first_rank, start_distributed
 from cellmm.engine.rates import check_rates_can_be_computed, compute_rates, options_of
@@ -233,7 +233,7 @@ def build_runner(cfg: Config) -> CellRunner:
 
 def _checked_runner(cfg: Config) -> CellRunner:
     runner = build_from_config(CellRunner.from_cfg, cfg)
-    drop_parameter_options(runner.logger)
+    drop_noise(runner.logger)
     check_runner(runner)
     return runner
 

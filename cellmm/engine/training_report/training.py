@@ -17,7 +17,6 @@ from cellmm.engine.work_dir import BEST_AND_WORST, CONTACT_SHEET, SCORES, VALIDA
 from cellmm.errors import CellMMError
 
 _LINE = re.compile(r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d - \S+ - (?P<level>[A-Z]+) - (?P<text>.*)")
-_OF_MMENGINE = re.compile(r'"(FileClient|HardDiskBackend)" ')  # it warns of its own parts in each training
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ def _warnings(log: Path) -> Iterator[str]:
         if text:
             yield text
         is_warning = start["level"] in ("WARNING", "ERROR", "CRITICAL")
-        text = start["text"] if is_warning and not _OF_MMENGINE.match(start["text"]) else None
+        text = start["text"] if is_warning else None
     if text:
         yield text
 

@@ -24,7 +24,6 @@ randomness = dict(seed=7)
 """
 LOG = """2026/01/02 00:00:00 - mmengine - INFO - all is well
 2026/01/02 00:00:01 - mmengine - WARNING - no cell in 50 batches
-2026/01/02 00:00:02 - mmengine - WARNING - "HardDiskBackend" is the alias of "LocalBackend"
 2026/01/02 00:00:03 - mmengine - WARNING - two
 lines <b>
 2026/01/02 00:00:04 - mmengine - INFO - not a warning
