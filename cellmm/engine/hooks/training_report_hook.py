@@ -12,7 +12,6 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
-from cellmm.engine.training_report import write_training_report
 from cellmm.engine.work_dir import BEST_AND_WORST, SCORES
 from cellmm.errors import CellMMError
 from cellmm.evaluation import CellCocoMetric
@@ -92,6 +91,8 @@ class TrainingReportHook(Hook):
         try:
             if self._last is not None and self._last["best"]:
                 self._draw(runner, Path(runner.work_dir, BEST_AND_WORST))
+            from cellmm.engine.training_report import write_training_report  # matplotlib: not for predict
+
             path = write_training_report(runner.work_dir)
         except (CellMMError, OSError) as error:
             print_log(
