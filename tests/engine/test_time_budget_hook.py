@@ -132,6 +132,7 @@ class TestPlanning:
     def test_a_time_that_is_over_before_it_begins(self, train):
         runner, said = train(0.1, each=lambda iteration: 20.0)
         assert runner.iter == 1 and "the time is over" in said and Ticks.validated == [1]
+        assert "a validation takes 2 s of 0.1 minutes" in said
 
     def test_steps_of_several_batches(self, train):
         runner, _ = train(1.0, lines="optim_wrapper['accumulative_counts'] = 4\n")

@@ -18,7 +18,7 @@ from mmengine.runner import Runner
 
 from cellmm.engine.loops import IterBasedTrainLoop
 from cellmm.engine.ranks import on_first_rank
-from cellmm.engine.time_budget import RESERVE, TOLERANCE, Plan, fit
+from cellmm.engine.time_budget import ON_VALIDATION, RESERVE, TOLERANCE, Plan, fit
 from cellmm.errors import CellMMError
 from cellmm.registry import HOOKS
 
@@ -229,6 +229,12 @@ class TimeBudgetHook(ParamSchedulerHook):
         if number := plan.validations_from(done):
             text += f", {number} validation{'s' * (number > 1)} of {validation:.2g} s"
         text += f", {self.used:.0f} s are used"
+        if self.plan is None and validation > ON_VALIDATION * 60 * self.minutes:
+            self._say(
+                f"a validation takes {validation:.2g} s of {self.minutes:g} minutes, which are missing to "
+                "learn: give more minutes, or fewer images to validate",
+                logging.WARNING,
+            )
         if self.plan is None:
             text += f"; the schedules for {self._whole} iterations are scaled to them"
         if plan.iterations == done:
