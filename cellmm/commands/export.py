@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from cellmm.errors import CellMMError
 from cellmm.export import export_model
 from cellmm.zoo.packages.format import KINDS
 
@@ -37,6 +38,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     name = Path(args.model).resolve().stem if Path(args.model).exists() else args.model.replace("/", "-")
     out = args.out or Path(f"{name}-{args.to}.zip")
+    if args.out is None and out.exists():
+        raise CellMMError(f"{out} exists: give --out {out} to replace it, or another name")
     exported = export_model(args.model, args.to, out, checkpoint=args.checkpoint, name=name)
     for graph, difference in exported.differences.items():
         sys.stdout.write(f"{graph}: differs from the model by {difference:.1g} at most\n")

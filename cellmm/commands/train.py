@@ -98,7 +98,7 @@ def config_of(args: argparse.Namespace) -> str:
                 f"`cellmm init {shlex.quote(args.config)} --from {shlex.quote(args.start)}` writes it anew "
                 "and keeps the old one"
             )
-        sys.stdout.write(f"{args.config}: trained as {found} says; to write that anew: `cellmm init`\n")
+        sys.stdout.write(f"{args.config}: trains with {found}; `cellmm init` writes a new config\n")
         return str(found)
     if args.launcher != "none":
         raise CellMMError(f"{args.config}: there is no config yet; run `cellmm init {args.config}` first")

@@ -47,7 +47,7 @@ def onnx_file(graph: Graph, about: dict[str, str]) -> bytes:
                 dynamic_axes=axes,
             )
     except Exception as error:  # it can fail in many ways, in layers of anybody
-        raise CellMMError(f"{graph.name}: ONNX has no form of its layers: {_cause(error)}") from error
+        raise CellMMError(f"{graph.name}: its layers cannot be written as ONNX: {_cause(error)}") from error
     model = onnx.load_from_string(file.getvalue())
     for key, value in about.items():
         entry = model.metadata_props.add()

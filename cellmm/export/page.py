@@ -48,7 +48,7 @@ probability of the pixels in its mask{objectness}. Masks that repeat a better on
 (`test_cfg.nms` of the head)."""
 OBJECTNESS = ", and the IoU that the graph `{name}.objectness` expects"
 MAPS_ONLY = "`{name}.out` are the logits of the map `{target}`."
-POSTPROCESS = "Cells are made of the maps by `model.postprocess` in `cellmm.json`, a {type}."
+POSTPROCESS = "Cells are made from the maps by `model.postprocess` in `cellmm.json`, a {type}."
 
 
 def page_of(content: dict[str, Any], trained: TrainedModel) -> str:

@@ -68,7 +68,7 @@ def _pipelines(choices: Choices, start: StartModel | None) -> Iterator[str]:
     if not choices.dense:
         yield from _comment("few cells: crops around them", 4)
         yield from _items(_call("SamplingDensity", dict(sigma=choices.crop / 4), 4))
-    yield from _comment(f"a crop {reasons['crop']}; an image has no up: any angle", 4)
+    yield from _comment(f"a crop {reasons['crop']}; images have no fixed orientation, so any angle", 4)
     yield from _items(
         _call("RandomWarp", _warp(choices), 4), _call("RandomIntensity", _intensity(choices), 4)
     )

@@ -103,9 +103,12 @@ def prepare(
 
 
 def find_prepared(folder: str | Path) -> Path | None:
-    """The config that ``prepare`` wrote for ``folder``, or into it; None: there is none."""
-    paths = (Path(folder, CONFIG), Place.of(folder).config)
-    return next((path for path in paths if path.is_file()), None)
+    """The config that ``prepare`` wrote for ``folder``, beside it; None: there is none.
+
+    A config in ``folder`` itself does not count: images are data, from anybody, and a config runs as code.
+    """
+    path = Place.of(folder).config
+    return path if path.is_file() else None
 
 
 def next_commands(

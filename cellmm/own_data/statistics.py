@@ -169,7 +169,7 @@ class SetStatistics:
             measured = len(self.images) + len(self.failed)
             lines.append(f"measured: {measured} of {self.total} images, spread over the set")
         if windowed := sum(image.windowed for image in self.images):
-            lines.append(f"large images: of {windowed}, grey values were looked at in the middle only")
+            lines.append(f"{windowed} large images: grey values were measured in the middle only")
         if without := [image.name for image in self.images if not len(image.areas)]:
             lines.append(f"without cells: {name_some(without)}")
         if crowd := sum(image.crowd for image in self.images):

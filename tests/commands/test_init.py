@@ -76,7 +76,7 @@ def test_train_takes_the_folder(made, capsys):
     (out / "config.py").write_text("model = 1\n")
     assert main(["train", str(folder)]) == 1
     said = capsys.readouterr()
-    assert f"trained as {out / 'config.py'} says" in said.out and said.err.count("\n") == 1
+    assert f"trains with {out / 'config.py'}" in said.out and said.err.count("\n") == 1
 
 
 def test_a_config_that_was_written_for_another_start(made, capsys):

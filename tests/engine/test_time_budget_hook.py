@@ -115,7 +115,7 @@ class TestPlanning:
         runner, said = train(1.5, each=lambda iteration: 1.0 if iteration < 25 else 3.0)
         assert 81 <= seconds() <= 99 and 35 < runner.iter < 50 and rate(runner) == LAST
         after_warm_up = [Ticks.rates[i] for i in range(20, runner.iter)]
-        assert after_warm_up == sorted(after_warm_up, reverse=True) and "as it seemed" in said
+        assert after_warm_up == sorted(after_warm_up, reverse=True) and "the earlier estimate was" in said
 
     def test_a_machine_that_gets_faster(self, train):
         runner, _ = train(1.0, each=lambda iteration: 2.0 if iteration < 15 else 1.0)

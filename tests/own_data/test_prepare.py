@@ -81,7 +81,7 @@ def test_beside_the_folder_the_config_moves_with_it(folders, tmp_path):
     folder = tmp_path / "mine"
     shutil.copytree(folders / "film", folder)
     path = prepare(folder, say=lambda line: None)
-    assert path == tmp_path / "mine_cellmm/config.py" == find_prepared(folder) == find_prepared(path.parent)
+    assert path == tmp_path / "mine_cellmm/config.py" == find_prepared(folder)
     assert str(tmp_path) not in path.read_text()
     before = {file: file.read_bytes() for file in folder.iterdir()}
     moved = tmp_path.rename(tmp_path.with_name("moved"))
@@ -174,3 +174,11 @@ def test_images_without_cells_are_allowed_where_there_are_some(tmp_path):
     path, lines = written(folder, tmp_path)
     assert load_config(path).val_dataloader.dataset.allow_empty
     assert any(line == "without cells: 1: empty" for line in lines)
+
+
+def test_a_config_among_the_images_is_not_run(folders, tmp_path):
+    """Images are data, from anybody."""
+    folder = tmp_path / "mine"
+    shutil.copytree(folders / "film", folder)
+    (folder / "config.py").write_text("raise SystemExit('ran')\n")
+    assert find_prepared(folder) is None

@@ -95,7 +95,7 @@ def test_large_sets_and_large_images_are_measured_by_a_sample(tmp_path, monkeypa
     monkeypatch.setattr(statistics, "LARGE_IMAGE", 1000)
     monkeypatch.setattr(statistics, "WINDOW", 16)
     found = measure_dataset(opened(tmp_path), most=3)
-    assert "large images: of 3, grey values were looked at in the middle only" in found.describe()
+    assert "3 large images: grey values were measured in the middle only" in found.describe()
     assert len(found.areas) == 6
 
 

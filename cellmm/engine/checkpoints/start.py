@@ -54,10 +54,10 @@ class StartWeights:
         if self.channels is not None:
             yield _of_channels(*self.channels)
         for why, names in self.new.items():
-            yield f"tensors that begin anew, since the file has {why}, {name_some(names, SHOWN)}"
+            yield f"tensors that start from scratch, since the file has {why}, {name_some(names, SHOWN)}"
         if self.left_out:
             yield (
-                "tensors of the file that are left out, since the model has none of their name, "
+                "tensors of the file that are left out, since the model has none with that name, "
                 f"{name_some(self.left_out, SHOWN)}"
             )
 
@@ -82,7 +82,7 @@ def fit_start_weights(model: nn.Module, weights: Mapping[str, Tensor], filename:
     check_finite(fitting, filename)
     new: dict[str, list[str]] = {}
     for name in own.keys() - fitting.keys():
-        why = "none of their name" if name not in weights else "another shape"
+        why = "none with that name" if name not in weights else "another shape"
         new.setdefault(why, []).append(
             f"{name} {list(weights[name].shape)}, not {list(own[name].shape)}" if name in weights else name
         )

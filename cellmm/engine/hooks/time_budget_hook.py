@@ -99,7 +99,7 @@ class TimeBudgetHook(ParamSchedulerHook):
             plan = state["plan"] and Plan(**{key: int(value) for key, value in state["plan"].items()})
         except (KeyError, TypeError, ValueError) as error:
             raise CellMMError(
-                f"{runner._load_from}: its time_budget is not whole; use an earlier checkpoint"
+                f"{runner._load_from}: its time_budget is incomplete; use an earlier checkpoint"
             ) from error
         if minutes == self.minutes and whole == self._whole:
             self.plan, self.steps = plan, steps
@@ -225,14 +225,14 @@ class TimeBudgetHook(ParamSchedulerHook):
     def _say_plan(self, plan: Plan, done: int, each: float, validation: float) -> None:
         text = f"{plan.iterations} iterations fit in {self.minutes:g} minutes: {each:.2g} s each"
         if self.plan is not None:
-            text += f", not {self.plan.iterations} as it seemed"
+            text += f", the earlier estimate was {self.plan.iterations}"
         if number := plan.validations_from(done):
             text += f", {number} validation{'s' * (number > 1)} of {validation:.2g} s"
         text += f", {self.used:.0f} s are used"
         if self.plan is None and validation > ON_VALIDATION * 60 * self.minutes:
             self._say(
-                f"a validation takes {validation:.2g} s of {self.minutes:g} minutes, which are missing to "
-                "learn: give more minutes, or fewer images to validate",
+                f"a validation takes {validation:.2g} s of {self.minutes:g} minutes, which leaves "
+                "little time to train: give more minutes, or fewer images to validate",
                 logging.WARNING,
             )
         if self.plan is None:

@@ -96,7 +96,7 @@ class TrainingReportHook(Hook):
             path = write_training_report(runner.work_dir)
         except (CellMMError, OSError) as error:
             print_log(
-                f"no report of the training: {error}; once that is mended, `cellmm train --report "
+                f"no report of the training: {error}; once that is fixed, `cellmm train --report "
                 f"{runner.work_dir}` writes it",
                 logger="current",
                 level=logging.WARNING,

@@ -46,7 +46,7 @@ class OnnxGraph:
         self.used = {node.name for node in self.session.get_inputs()}  # an input may change nothing
         if not self.used <= set(inputs) or [out.name for out in self.session.get_outputs()] != list(outputs):
             raise CellMMError(
-                f"{name}: not the graph that its description means; it takes {', '.join(sorted(self.used))}; "
+                f"{name}: does not match its description; it takes {', '.join(sorted(self.used))}; "
                 "export it again"
             )
         self.name, self.inputs, self.outputs = name, list(inputs), list(outputs)

@@ -1,4 +1,7 @@
-"""Open a package as data: nothing in it is executed, unpickled or written to disk."""
+"""Open a package as data: nothing in it is executed, unpickled or written to disk.
+
+``run`` refuses a config with parts that are not registered.
+"""
 
 import hashlib
 import json
@@ -97,7 +100,7 @@ def _opened(path: Path) -> zipfile.ZipFile:
     except FileNotFoundError as error:
         raise CellMMError(f"{path}: no such file") from error
     except zipfile.BadZipFile as error:
-        raise CellMMError(f"{path}: not a whole zip file, it may have been cut off; {AGAIN}") from error
+        raise CellMMError(f"{path}: an incomplete or damaged zip file; {AGAIN}") from error
 
 
 def _read(archive: zipfile.ZipFile, name: str, path: Path) -> bytes:
@@ -139,4 +142,4 @@ def _check(content: Any, path: Path) -> None:
             graph.get(key) if isinstance(graph, dict) else None for key in ("file", "inputs", "outputs")
         ]
         if not isinstance(fields[0], str) or not all(isinstance(field, list) for field in fields[1:]):
-            raise CellMMError(f"{path}: the graph {name!r} in {DESCRIPTION} is not whole; {AGAIN}")
+            raise CellMMError(f"{path}: the graph {name!r} in {DESCRIPTION} is incomplete; {AGAIN}")

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from operator import attrgetter
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,8 +16,8 @@ from cellmm.extras import need
 from cellmm.models.segmentor import CellSegmentor
 from cellmm.models.tile_choice import Footprint
 from cellmm.plugins import load_plugins
-from cellmm.registry import MODELS, SCOPE
-from cellmm.zoo.packages.format import MAPS, WEIGHTS, under, unflatten
+from cellmm.registry import MODELS, SCOPE, TASK_UTILS, TRANSFORMS
+from cellmm.zoo.packages.format import DESCRIPTION, MAPS, WEIGHTS, under, unflatten
 from cellmm.zoo.packages.graphs import OnnxGraph, tuple_of
 from cellmm.zoo.packages.read import AGAIN, Package
 
@@ -31,9 +32,12 @@ def config_of(package: Package, changes: Mapping[str, Any] | None = None) -> Con
     """Its config, as far as predicting needs it, with ``changes`` as {'key.subkey': value}.
 
     Raises:
-        CellMMError: a change of what the graphs compute.
+        CellMMError: a change of what the graphs compute; a part that is not a registered class.
     """
+    init_default_scope(SCOPE)
+    load_plugins()
     content = package.content
+    _refuse_unregistered([content["model"], content["pipeline"]], package.path)
     metainfo = dict(classes=content["classes"], category_ids=content["category_ids"])
     dataset = dict(pipeline=content["pipeline"], metainfo=metainfo)
     cfg = Config(dict(model=content["model"], test_dataloader=dict(dataset=dataset)))
@@ -44,9 +48,31 @@ def config_of(package: Package, changes: Mapping[str, Any] | None = None) -> Con
                 "export it again"
             )
     cfg.merge_from_dict(dict(changes or {}))
-    init_default_scope(SCOPE)
-    load_plugins()
     return cfg
+
+
+def _refuse_unregistered(value: Any, path: Path) -> None:
+    """Raise CellMMError for a ``type`` that is not a registered name: mmengine would import and call it."""
+    if isinstance(value, Mapping):
+        if "_scope_" in value or ("type" in value and not _is_registered(value["type"])):
+            name = value.get("type", value.get("_scope_"))
+            raise CellMMError(
+                f"{path}: {name!r} in {DESCRIPTION} is not a part of cellmm nor of an installed plug-in; "
+                f"{AGAIN}"
+            )
+        value = value.values()
+    elif not isinstance(value, list | tuple):
+        return
+    for inner in value:
+        _refuse_unregistered(inner, path)
+
+
+def _is_registered(name: object) -> bool:
+    for registry in (MODELS, TASK_UTILS, TRANSFORMS):
+        registry.import_from_location()
+        if isinstance(name, str) and (name in registry.module_dict or name in registry.parent.module_dict):
+            return True
+    return False
 
 
 class HeadFeatures(dict):

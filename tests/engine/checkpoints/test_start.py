@@ -53,9 +53,9 @@ def test_every_tensor_is_loaded_or_new_with_its_reason():
     assert list(start.lines()) == [
         "training starts from 1 of 4 tensors of the model (4 of 15 parameters); to keep more, take the "
         "config that it was trained with as _base_",
-        "tensors that begin anew, since the file has another shape, 1: 1.weight [4, 2], not [3, 2]",
-        "tensors that begin anew, since the file has none of their name, 2: 0.bias, 1.bias",
-        "tensors of the file that are left out, since the model has none of their name, 1: x",
+        "tensors that start from scratch, since the file has another shape, 1: 1.weight [4, 2], not [3, 2]",
+        "tensors that start from scratch, since the file has none with that name, 2: 0.bias, 1.bias",
+        "tensors of the file that are left out, since the model has none with that name, 1: x",
     ]
     before = copy.deepcopy(model.state_dict())
     load_start_weights(model, start, "a.pth")

@@ -38,7 +38,7 @@ def test_what_is_no_graph_or_another_one(addition):
         OnnxGraph(addition[:-20], "sum.onnx", ["a", "b"], ["c"])
     with pytest.raises(CellMMError, match="it takes a, b; export it again"):
         OnnxGraph(addition, "sum.onnx", ["images"], ["c"])
-    with pytest.raises(CellMMError, match="not the graph that its description means"):
+    with pytest.raises(CellMMError, match="does not match its description"):
         OnnxGraph(addition, "sum.onnx", ["a", "b"], ["c", "d"])
     with pytest.raises(CellMMError, match="sum.onnx: cannot be run on"):
         OnnxGraph(addition, "sum.onnx", ["a", "b"], ["c"])(torch.ones(3, 2), torch.ones(4, 2))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cellmm.apis.inferencer import CellInferencer
 from cellmm.commands.cli import main
 from cellmm.errors import CellMMError
 from cellmm.zoo import resolve_model
@@ -47,7 +48,7 @@ def test_what_it_says(tmp_path):
         (dict(format="1"), "is damaged; export it again"),
         (dict(kind="tflite"), "a package of kind 'tflite'"),
         (dict(model=None), "model in cellmm.json is missing or of the wrong type"),
-        (dict(graphs=dict(maps="maps.onnx")), "the graph 'maps' in cellmm.json is not whole"),
+        (dict(graphs=dict(maps="maps.onnx")), "the graph 'maps' in cellmm.json is incomplete"),
     ],
 )
 def test_a_description_that_cannot_be_used(change, cure, tmp_path):
@@ -84,7 +85,7 @@ def test_cut_off_anywhere(tmp_path):
     for size in (0, 1, 100, len(content) // 2, len(content) - 1):
         cut = tmp_path / "cut.zip"
         cut.write_bytes(content[:size])
-        with pytest.raises(CellMMError, match="not a whole zip file"):
+        with pytest.raises(CellMMError, match="an incomplete or damaged zip file"):
             read_package(cut)
 
 
@@ -113,3 +114,21 @@ def test_as_a_model(tmp_path):
     for name in ("maps.onnx", "maps.pt2"):
         with pytest.raises(CellMMError, match="give the zip file that `cellmm export` wrote"):
             resolve_model(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        dict(model=dict(type="subprocess.Popen", args=["touch", "ran"])),
+        dict(model=dict(type="CellSegmentor", encoder=dict(type="os.system", command="touch ran"))),
+        dict(model=dict(type="CellSegmentor", _scope_="other")),
+        dict(pipeline=[dict(type="LoadImage"), dict(type="builtins.exec", object="open('ran', 'w')")]),
+        dict(model=dict(type="CellSegmentor", init_cfg=dict(type="Pretrained", checkpoint="a.pth"))),
+    ],
+)
+def test_a_package_cannot_name_what_would_run(change, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = write(tmp_path / "a.zip", {"cellmm.json": json.dumps(CONTENT | change)})
+    with pytest.raises(CellMMError, match="is not a part of cellmm nor of an installed plug-in"):
+        CellInferencer(path, device="cpu")
+    assert not (tmp_path / "ran").exists()
