@@ -9,6 +9,7 @@ import pytest
 
 from cellmm.config.check import check_config
 from cellmm.config.load import load_config
+from cellmm.datasets import AnnotatedFolderDataset
 from cellmm.errors import CellMMError
 from cellmm.own_data import MODELS, find_prepared, prepare, stand_ins, start_model, starts_from
 from cellmm.results.writers import GeoJSONWriter
@@ -174,3 +175,17 @@ def test_images_without_cells_are_allowed_where_there_are_some(tmp_path):
     path, lines = written(folder, tmp_path)
     assert load_config(path).val_dataloader.dataset.allow_empty
     assert any(line == "without cells: 1: empty" for line in lines)
+
+
+@pytest.mark.parametrize("name", ["cell 1 ", " cell", "cell\x1c1", "cell\u20281"])
+def test_names_with_spaces_at_their_ends_are_found_again(tmp_path, name):
+    folder = tmp_path / "mine"
+    stand_ins.simulate_folder(folder, "qupath", images=1, size=96)
+    for path in list(folder.rglob("*.*")):
+        path.rename(path.with_name(name + path.suffix))
+    written(folder, tmp_path)
+    names = tmp_path / "out/train.txt"
+    for end in ("\n", "\r\n"):
+        names.write_bytes(f"{name}{end}{end}".encode())
+        data = AnnotatedFolderDataset(data_root=folder, split_file=names)
+        assert [Path(info["img_path"]).stem for info in map(data.get_data_info, range(len(data)))] == [name]
