@@ -122,6 +122,11 @@ class Builder:
                 f"{annotation[0]} has {pages} time points, but its image {image} {len(sources)}: save both "
                 "with the same number of pages"
             )
+        if getattr(sources[0], "z", None) == "max":
+            self.notes.append(
+                f"{image}: each frame is the maximum of its focal planes; to learn from a plane, "
+                "save only that"
+            )
         of_frame = [[cell for cell in cells if cell.time == number] for number in range(pages)]
         if empty := [number for number, some in enumerate(of_frame) if not some]:
             self.notes.append(
