@@ -113,6 +113,12 @@ class Builder:
         cells: Sequence[AnnotatedCell],
         pages: int | None = None,
     ) -> list[AnnotatedImage]:
+        if lost := sum(cell.time is None for cell in cells):
+            raise CellMMError(
+                f"{annotation[0]}: {lost} of {len(cells)} cells belong to no frame of {image}: give each its "
+                "frame (in Fiji by Properties of the ROI manager, in a label stack by the axes TYX), or "
+                "remove these"
+            )
         last = max((cell.time or 0 for cell in cells), default=0)
         pages = pages or max(last + 1, len(sources))
         if len(sources) == 1 and pages > 1:
