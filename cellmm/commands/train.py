@@ -16,7 +16,7 @@ from cellmm.engine.runner import build_runner
 from cellmm.engine.training_report import write_training_report
 from cellmm.engine.work_dir import default_work_dir
 from cellmm.errors import CellMMError
-from cellmm.own_data import find_prepared, prepare, start_model, starts_from
+from cellmm.own_data import find_prepared, in_no_split, prepare, start_model, starts_from
 from cellmm.zoo import shipped_models, weights_of
 
 
@@ -115,6 +115,8 @@ def prepare_config(args: argparse.Namespace) -> Config:
     check_config(cfg)
     if cfg.get("train_dataloader") is None:
         raise CellMMError(f"{args.config}: has no train_dataloader; it can be tested, not trained")
+    if new := in_no_split(cfg, Path(args.config)):
+        sys.stdout.write(f"{new}\n")
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get("work_dir") or default_work_dir(args.config)
     if args.amp:

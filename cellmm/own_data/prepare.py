@@ -6,9 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from cellmm.datasets.folders import AnnotatedFolderDataset, FolderContents, look_at
+from mmengine.config import Config
+
+from cellmm.datasets.folders import AnnotatedFolderDataset, FolderContents, look_at, read_names
 from cellmm.errors import CellMMError
 from cellmm.io.files import atomic_path, check_writable, put_away
+from cellmm.messages import name_some
 from cellmm.own_data.choices import MODELS, choose
 from cellmm.own_data.config_text import HERE, config_text
 from cellmm.own_data.split import SPLITS, Split, split_images
@@ -109,6 +112,26 @@ def find_prepared(folder: str | Path) -> Path | None:
     """
     path = Place.of(folder).config
     return path if path.is_file() else None
+
+
+def in_no_split(cfg: Config, config: Path) -> str | None:
+    """A line on the annotated images that came after ``prepare`` wrote ``config``; None: there are none."""
+    data = cfg.train_dataloader.dataset
+    lists = [path for name in SPLITS if (path := config.with_name(f"{name}.txt")).is_file()]
+    if data.get("type") != "AnnotatedFolderDataset" or not data.get("split_file") or not lists:
+        return None
+    listed = {name for path in lists for name in read_names(path)}
+    contents = look_at(data.data_root, data.get("layout"))
+    new = [image.name for image in contents.images if image.name not in listed]
+    if not new:
+        return None
+    folder = Path(data.data_root).resolve()
+    out = Path(config).resolve().parent
+    where = "" if out == Place.of(folder).out else f" --out {shlex.quote(str(out))}"
+    return (
+        f"{folder}: annotated images in no split, not used, {name_some(new)}; "
+        f"`cellmm init {shlex.quote(str(folder))}{where}` makes new splits"
+    )
 
 
 def next_commands(

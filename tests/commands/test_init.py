@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 import tifffile
 
 from cellmm.commands.cli import main
+from cellmm.commands.train import parse_args, prepare_config
 from cellmm.own_data.stand_ins import simulate_folder
 
 # of a network that is small, for few steps
@@ -90,6 +92,29 @@ def test_a_config_that_was_written_for_another_start(made, capsys):
     assert main(["train", str(folder), *TINY, "param_scheduler.0.end=2", "param_scheduler.1.begin=2"]) == 0
     logs = folder.with_name("my images_cellmm").rglob("*.log")
     assert any("nuclei.safetensors: training starts from all" in path.read_text() for path in logs)
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_images_that_came_after_init_are_named(made, tmp_path, capsys, beside):
+    """Both for the folder and for the config; `cellmm init` cures it."""
+    folder = made("qupath")
+    out = folder.with_name("my images_cellmm" if beside else "elsewhere")
+    init = ["init", str(folder)] + ([] if beside else ["--out", str(out)])
+    assert main(init) == 0
+    trained = str(folder) if beside else str(out / "config.py")
+    capsys.readouterr()
+    prepare_config(parse_args([trained]))
+    assert "in no split" not in capsys.readouterr().out
+    for path in [path for path in folder.rglob("*.*") if path.stem.endswith("2")]:
+        shutil.copy(path, path.with_name(f"new{path.suffix}"))
+    prepare_config(parse_args([trained]))
+    words = f"'{folder}'" + ("" if beside else f" --out {out}")
+    line = f"{folder}: annotated images in no split, not used, 1: new; `cellmm init {words}` makes new splits"
+    assert line in capsys.readouterr().out.splitlines()
+    assert main(init) == 0
+    capsys.readouterr()
+    prepare_config(parse_args([trained]))
+    assert "in no split" not in capsys.readouterr().out
 
 
 def test_several_processes_do_not_make_a_config(made, capsys):

@@ -9,6 +9,7 @@ import pytest
 
 from cellmm.config.check import check_config
 from cellmm.config.load import load_config
+from cellmm.datasets import AnnotatedFolderDataset
 from cellmm.errors import CellMMError
 from cellmm.own_data import MODELS, find_prepared, prepare, stand_ins, start_model, starts_from
 from cellmm.results.writers import GeoJSONWriter
@@ -182,3 +183,17 @@ def test_a_config_among_the_images_is_not_run(folders, tmp_path):
     shutil.copytree(folders / "film", folder)
     (folder / "config.py").write_text("raise SystemExit('ran')\n")
     assert find_prepared(folder) is None
+
+
+@pytest.mark.parametrize("name", ["cell 1 ", " cell", "cell\x1c1", "cell\u20281"])
+def test_names_with_spaces_at_their_ends_are_found_again(tmp_path, name):
+    folder = tmp_path / "mine"
+    stand_ins.simulate_folder(folder, "qupath", images=1, size=96)
+    for path in list(folder.rglob("*.*")):
+        path.rename(path.with_name(name + path.suffix))
+    written(folder, tmp_path)
+    names = tmp_path / "out/train.txt"
+    for end in ("\n", "\r\n"):
+        names.write_bytes(f"{name}{end}{end}".encode())
+        data = AnnotatedFolderDataset(data_root=folder, split_file=names)
+        assert [Path(info["img_path"]).stem for info in map(data.get_data_info, range(len(data)))] == [name]

@@ -116,11 +116,24 @@ class AnnotatedFolderDataset(CellDataset):
         path = self.resolve(self.split_file)
         path = path if path.is_file() else Path(self.split_file)
         try:
-            lines = path.read_text(encoding="utf-8-sig").splitlines()
+            return read_names(path), str(path)
         except FileNotFoundError:
             raise CellMMError(
                 f"{self.resolve(self.split_file)} is absent: write the names of its images there, a line each"
             ) from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise CellMMError(f"{path} cannot be read ({error}): write it again as UTF-8 text") from error
-        return [line.strip() for line in lines if line.strip()], str(path)
+
+
+def read_names(path: Path) -> list[str]:
+    """The names of a split, a line each.
+
+    Raises:
+        CellMMError: it is not text.
+        FileNotFoundError: it is absent.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise
+    except (OSError, UnicodeDecodeError) as error:
+        raise CellMMError(f"{path} cannot be read ({error}): write it again as UTF-8 text") from error
+    return [line for line in text.split("\n") if line.strip()]

@@ -113,6 +113,12 @@ class Builder:
         cells: Sequence[AnnotatedCell],
         pages: int | None = None,
     ) -> list[AnnotatedImage]:
+        if lost := sum(cell.time is None for cell in cells):
+            raise CellMMError(
+                f"{annotation[0]}: {lost} of {len(cells)} cells belong to no frame of {image}: give each its "
+                "frame (in Fiji by Properties of the ROI manager, in a label stack by the axes TYX), or "
+                "remove these"
+            )
         last = max((cell.time or 0 for cell in cells), default=0)
         pages = pages or max(last + 1, len(sources))
         if len(sources) == 1 and pages > 1:
@@ -121,6 +127,11 @@ class Builder:
             raise CellMMError(
                 f"{annotation[0]} has {pages} time points, but its image {image} {len(sources)}: save both "
                 "with the same number of pages"
+            )
+        if getattr(sources[0], "z", None) == "max":
+            self.notes.append(
+                f"{image}: each frame is the maximum of its focal planes; to learn from a plane, "
+                "save only that"
             )
         of_frame = [[cell for cell in cells if cell.time == number] for number in range(pages)]
         if empty := [number for number, some in enumerate(of_frame) if not some]:

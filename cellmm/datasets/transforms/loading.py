@@ -89,7 +89,8 @@ class LoadImage(BaseTransform):
     def transform(self, results: dict) -> dict:
         options, source = self.options, results.pop("img_source", None)
         if source is not None:
-            options = replace(options, time=source.time, position=source.position)
+            z = getattr(source, "z", options.z)
+            options = replace(options, time=source.time, position=source.position, z=z)
         else:
             source = open_image(results["img"] if "img" in results else results["img_path"], self.options)
         results.setdefault("img_path", str(source.path or source.name))

@@ -125,6 +125,7 @@ def _image(
         planes=planes,
         channels=tuple(numbers),
         color=options.color,
+        z=options.z,
     )
 
 
@@ -204,6 +205,7 @@ class StackImage:
     planes: tuple[int, ...] = field(repr=False)
     channels: tuple[int, ...] = field(repr=False)
     color: str = field(repr=False)
+    z: int | str | None = field(default=None, repr=False)  # of the ReadOptions that it was opened with
 
     @property
     def is_color(self) -> bool:

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 
 from cellmm.datasets import AnnotatedFolderDataset
 from cellmm.datasets.folders import look_at
 from cellmm.errors import CellMMError
 from cellmm.io.annotations import LabelMeReader
+from cellmm.io.images import read_image
 from cellmm.structures import LabelLayers
 from cellmm.visualization import save_picture
 from tests.datasets.folders import layouts as p
@@ -209,3 +211,16 @@ def test_a_stated_folder_counts_more_than_a_suffix(tmp_path):
     contents = look_at(tmp_path)
     assert [image.name for image in contents.images] == ["day1/a"]
     assert contents.unpaired_images == (tmp_path / "day2/a.png",)
+
+
+def test_slices_are_read_again_as_they_were_learned(tmp_path):
+    """As the pictures of a validation read them, from file and ``read_options``."""
+    planes = np.stack([p.scenes()[name][0] for name in p.NAMES])
+    for name, pages in (("s.tif", planes), ("s_mask.tif", np.stack([p.label(name) for name in p.NAMES]))):
+        tifffile.imwrite(tmp_path / name, pages.astype(np.uint16), imagej=True, metadata=dict(axes="ZYX"))
+    steps = [dict(type="LoadImage"), dict(type="LoadCells"), dict(type="PackCellInputs")]
+    dataset = AnnotatedFolderDataset(data_root=tmp_path, pipeline=steps)
+    for item, plane in zip(dataset, planes, strict=True):
+        sample = item["data_samples"]
+        np.testing.assert_array_equal(item["inputs"][0], plane)
+        np.testing.assert_array_equal(read_image(sample.img_path, sample.read_options)[..., 0], plane)

@@ -27,6 +27,13 @@ def some_frames(root: Path) -> None:
         tifffile.imwrite(root / path, frames, photometric="minisblack", **p.STACK)
 
 
+def film_of_stacks(root: Path) -> None:
+    frames = np.stack([np.stack([p.scenes()[name][0]] * 3) for name in p.NAMES])
+    tifffile.imwrite(root / "film.tif", frames, imagej=True, metadata=dict(axes="TZYX"))
+    labels = np.stack([p.label(name) for name in p.NAMES])
+    tifffile.imwrite(root / "film_mask.tif", labels, photometric="minisblack", **p.STACK)
+
+
 NOTES: dict[str, tuple[Callable[[Path], object], str]] = {
     "labels of another size": (
         both(layout("images and labels"), add("labels/a.tif", p.label("a")[:-1])),
@@ -75,6 +82,10 @@ NOTES: dict[str, tuple[Callable[[Path], object], str]] = {
     "frames without a cell": (
         some_frames,
         "ROOT/film.tif: frames without a cell are left out, numbers from 0, 1: 0",
+    ),
+    "frames of several planes": (
+        film_of_stacks,
+        "ROOT/film.tif: each frame is the maximum of its focal planes; to learn from a plane, save only that",
     ),
     "numbers in pieces": (
         lambda root: p.each(root, "{n}.tif", "{n}_mask.png", lambda name: PAIRS),

@@ -56,6 +56,17 @@ def boxes(name: str) -> dict:
     return p.p.labelme(p.p.lm_shape([[1, 1], [9, 9]], "rectangle"), imagePath=f"{name}.tif")
 
 
+def rois_of_frames(root: Path) -> None:
+    found = [p.p.polygon_roi(p.truth("a")[0], t_position=time) for time in (0, 2, 2)]
+    p.p.roi_zip(*found)(root).rename(root / "film_RoiSet.zip")
+
+
+def layers_of_cells(root: Path) -> None:
+    masks = p.truth("a")[:2]
+    layers = (masks * np.array([1, 2])[:, None, None]).astype(np.uint16)
+    tifffile.imwrite(root / "film_mask.tif", layers, photometric="minisblack", metadata=None)
+
+
 PIXELS = p.scenes()["a"][0]
 DOTS = np.zeros(p.SIZE, np.uint8)
 DOTS[4:7, 4::12] = DOTS[24:27, 4::12] = 255
@@ -176,6 +187,16 @@ REFUSED = {
             ),
         ),
         "ROOT: a.tif is annotated twice in via.json: move one of them away",
+    ),
+    "ROIs without a frame in a film": (
+        both(film(None), rois_of_frames),
+        "ROOT/film_RoiSet.zip: 1 of 3 cells belong to no frame of ROOT/film.tif: give each its frame (in "
+        "Fiji by Properties of the ROI manager, in a label stack by the axes TYX), or remove these",
+    ),
+    "layers of cells beside a film": (
+        both(film(None), layers_of_cells),
+        "ROOT/film_mask.tif: 2 of 2 cells belong to no frame of ROOT/film.tif: give each its frame (in Fiji "
+        "by Properties of the ROI manager, in a label stack by the axes TYX), or remove these",
     ),
     "a film without positions": (
         both(film(None), add("film.geojson", p.geojson("a"))),
