@@ -154,11 +154,11 @@ class CellsWidget(QWidget):
         """The image, (H, W) or (H, W, C)."""
         return image_of(*self._planes())
 
-    def labels(self) -> list[Labels]:
-        """The visible Labels layers of the size of the image, from bottom to top."""
+    def labels(self, *, visible: bool = True) -> list[Labels]:
+        """The visible Labels layers of the size of the image, or the hidden ones, from bottom to top."""
         shape = self.image().shape[:2]
-        layers = (layer for layer in self.viewer.layers if isinstance(layer, Labels) and layer.visible)
-        return [layer for layer in layers if tuple(layer.data.shape) == shape]
+        layers = (layer for layer in self.viewer.layers if isinstance(layer, Labels))
+        return [layer for layer in layers if layer.visible == visible and tuple(layer.data.shape) == shape]
 
     def cells(self) -> EditableCells:
         """The cells on these layers; a new layer where there is none. Undo goes back as long as they stay."""
@@ -326,7 +326,7 @@ class CellsWidget(QWidget):
     # learn
 
     def save(self) -> None:
-        """Save the image and its cells as training data."""
+        """Save the image and its visible cells as training data; hidden layers are counted, not saved."""
         self._try(self._save)
 
     def _save(self) -> str:
@@ -334,10 +334,14 @@ class CellsWidget(QWidget):
             raise CellMMError("choose a folder for training data first")
         name = "".join(c if c.isalnum() or c in "-_" else "_" for c in self.image_layers()[-1].name)
         cells = self.cells().to_layers()
+        planes, rgb = self._planes()
+        image = image_of(planes, rgb)
         _, annotation = save_training_data(
-            self.folder.text(), name, self.image(), cells, self.kind.currentText()
+            self.folder.text(), name, image, cells, self.kind.currentText(), rgb=rgb
         )
-        return f"saved {len(cells)} cells, all of one class: {annotation}"
+        hidden = len(self.labels(visible=False))
+        left_out = f"; {hidden} hidden label layer{'s' * (hidden > 1)} left out" if hidden else ""
+        return f"saved {len(cells)} cells, all of one class: {annotation}{left_out}"
 
     def fine_tune(self) -> None:
         """Train the model on the folder in a process; once more: stop it."""

@@ -163,6 +163,7 @@ def check(folder: Path, screenshot: Path | None) -> int:
     widget.save()
     saved = read_label_layers(folder / "mine/labels/scene.tif").to_masks()
     assert np.array_equal(saved, masks_of(widget)), widget.status.text()
+    assert f"{len(earlier)} hidden label layers left out" in widget.status.text(), widget.status.text()
     assert np.array_equal(tifffile.imread(folder / "mine/images/scene.tif"), scene.brightfield)
     widget.fine_tune()
     assert widget.status.text() == "training ...", widget.status.text()
