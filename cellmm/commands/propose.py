@@ -3,7 +3,7 @@
 import argparse
 import sys
 from argparse import Namespace
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -124,15 +124,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = predict(options, stream, files)
         run = RunFolder(stream.out)
         records = [record for record in _records(run) if record.cells is not None]
-        records = [item for item in records if item.total == 1 or not labelled.hold_frame(item.stem)]
         if not records:
             raise CellMMError(
                 f"{name_some(options.inputs)}: no image could be used, or the model gives no cells; try "
                 "other images, or another model"
             )
-        mirror_run = predict_mirrored(args, options, stream, files, records) if args.mirror else None
-        ranked = rank_images(run, records, threshold, mirror_run)
-        tell_ranking(ranked, mirrored=args.mirror)
         inferencer = stream.build_inferencer()
         by_name = {file.name: file for file in files}
 
@@ -140,6 +136,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             file = by_name[record.file]
             return inferencer.open(file.path, name=file.stem)[record.number]
 
+        records = unlabelled_frames(records, labelled, open_source)
+        mirror_run = predict_mirrored(args, options, stream, files, records) if args.mirror else None
+        ranked = rank_images(run, records, threshold, mirror_run)
+        tell_ranking(ranked, mirrored=args.mirror)
         pictures = any(program.pictures for program in programs)
         written = write_images(args.out, ranked, args.first, open_source, pictures=pictures)
         tell_images(args.out, written)
@@ -213,6 +213,25 @@ def unlabelled(files: Sequence[InputFile], labelled: LabelledImages) -> list[Inp
     if done:
         say(f"images that are labelled already are left out, {name_some(done)}")
     return [file for file in files if file.name not in set(done)]
+
+
+def unlabelled_frames(
+    records: Sequence[Record], labelled: LabelledImages, open_source: Callable[[Record], ImageSource]
+) -> list[Record]:
+    """The records but those of frames that are labelled; how many these are is told.
+
+    Raises:
+        CellMMError: none is left.
+    """
+    frames = [record for record in records if record.total > 1]
+    done = [record.stem for record in frames if labelled.hold_frame(open_source(record), record.stem)]
+    if done and len(done) == len(records):
+        raise CellMMError(
+            f"all images that could be used are labelled already, {name_some(done)}: give others"
+        )
+    if done:
+        say(f"frames that are labelled already are left out, {name_some(done)}")
+    return [record for record in records if record.stem not in set(done)]
 
 
 def predict_mirrored(

@@ -8,6 +8,7 @@ import tifffile
 from cellmm.errors import CellMMError
 from cellmm.io.files import atomic_path
 from cellmm.io.layered_tiff import write_layered_tiff
+from cellmm.io.sources import open_image
 from cellmm.results import Instances
 from cellmm.results.writers import RoiWriter
 from cellmm.structures import LabelLayers, MaskRuns
@@ -16,7 +17,13 @@ FORMATS = {"layered TIFF": ("labels", ".tif"), "Fiji ROIs": ("rois", ".zip")}
 
 
 def save_training_data(
-    folder: str | Path, name: str, image: np.ndarray, cells: LabelLayers, kind: str = "layered TIFF"
+    folder: str | Path,
+    name: str,
+    image: np.ndarray,
+    cells: LabelLayers,
+    kind: str = "layered TIFF",
+    *,
+    rgb: bool = False,
 ) -> tuple[Path, Path]:
     """Write ``images/NAME.tif`` and ``labels/NAME.tif`` (or ``rois/NAME.zip``) below ``folder``.
 
@@ -25,6 +32,7 @@ def save_training_data(
     Args:
         image: (H, W) or (H, W, C).
         kind: one of ``FORMATS``; both keep overlap.
+        rgb: its 3 channels are red, green and blue; else they are saved as channels of their own.
 
     Returns:
         the two files.
@@ -41,13 +49,13 @@ def save_training_data(
     for other in others:
         if other.exists():
             raise CellMMError(f"{other} annotates this image already: remove it, or save in its format")
-    planes = image if image.ndim == 2 or image.shape[2] == 3 else np.moveaxis(image, -1, 0)
+    planes = image if image.ndim == 2 or rgb else np.moveaxis(image, -1, 0)
     if target.exists():
-        if not np.array_equal(tifffile.imread(target), planes):
+        if not np.array_equal(open_image(target).read_all(), np.atleast_3d(image)):
             raise CellMMError(f"{target} is another image: rename the layer, or take another folder")
     else:
         with atomic_path(target) as tmp:
-            axes = {2: "YX", 3: "YXS" if planes is image else "CYX"}[planes.ndim]
+            axes = {2: "YX", 3: "YXS" if rgb else "CYX"}[planes.ndim]
             photometric = "rgb" if axes == "YXS" else "minisblack"
             tifffile.imwrite(
                 tmp, planes, photometric=photometric, metadata={"axes": axes}, compression="zlib"

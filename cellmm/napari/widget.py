@@ -154,40 +154,43 @@ class CellsWidget(QWidget):
         """The image, (H, W) or (H, W, C)."""
         return image_of(*self._planes())
 
-    def labels(self) -> list[Labels]:
-        """The visible Labels layers of the size of the image, from bottom to top."""
+    def labels(self, *, visible: bool = True) -> list[Labels]:
+        """The visible Labels layers of the size of the image, or the hidden ones, from bottom to top."""
         shape = self.image().shape[:2]
-        layers = (layer for layer in self.viewer.layers if isinstance(layer, Labels) and layer.visible)
-        return [layer for layer in layers if tuple(layer.data.shape) == shape]
+        layers = (layer for layer in self.viewer.layers if isinstance(layer, Labels))
+        return [layer for layer in layers if layer.visible == visible and tuple(layer.data.shape) == shape]
 
     def cells(self) -> EditableCells:
         """The cells on these layers; a new layer where there is none. Undo goes back as long as they stay."""
-        layers = self.labels()
-        if not layers:
-            self._show(label_layers(LabelLayers.empty(*self.image().shape[:2]), self.image_layers()[-1].name))
-            layers = self.labels()
+        return self._cells_of(self.labels() or self._empty(self.image_layers()[-1], self.image().shape[:2]))
+
+    def _cells_of(self, layers: list[Labels]) -> EditableCells:
         data = [layer.data for layer in layers]
         known = [] if self._cells is None else self._cells.layers
         if len(known) != len(data) or any(a is not b for a, b in zip(known, data, strict=True)):
             self._cells = EditableCells(data)
         return self._cells
 
-    def _show(self, layers: list) -> None:
+    def _empty(self, image: Image, shape: tuple[int, int]) -> list[Labels]:
+        """A new layer without cells."""
+        return self._show(label_layers(LabelLayers.empty(*shape), image.name), image)
+
+    def _show(self, layers: list, image: Image) -> list[Labels]:
         """Add layers of the reader, where the image lies."""
-        image = self.image_layers()[-1]
         selection = set(self.viewer.layers.selection)
         scale, translate = image.scale[-2:], image.translate[-2:]
-        for data, arguments, _ in layers:
+        added = [
             self.viewer.add_labels(data, scale=scale, translate=translate, **arguments)
+            for data, arguments, _ in layers
+        ]
         self.viewer.layers.selection = selection
+        return added
 
-    def _refresh(self) -> None:
+    def _refresh(self, shown: list[Labels], image: Image) -> None:
         """Show what was changed in the cells, also layers that are new."""
-        shown = self.labels()
-        name = self.image_layers()[-1].name
         for number in range(len(shown), len(self._cells.layers)):
-            arguments = dict(name=f"{name} cells, layer {number + 1}", opacity=0.6)
-            self._show([(self._cells.layers[number], arguments, "labels")])
+            arguments = dict(name=f"{image.name} cells, layer {number + 1}", opacity=0.6)
+            self._show([(self._cells.layers[number], arguments, "labels")], image)
         for layer in shown:
             layer.refresh()
 
@@ -196,13 +199,15 @@ class CellsWidget(QWidget):
     def run(self, *, visible: bool = False) -> None:
         """Find the cells of the image, or of its visible part, in a thread.
 
-        Cells of the whole image take the place of those that are shown; those of a part are added to them.
+        Cells of the whole image take the place of those that are shown, whose layers are hidden; those of a
+        part are added to them. Both go to the image that was selected at the start.
         """
         self._try(lambda: self._run(visible))
 
     def _run(self, visible: bool) -> str:
         model = self.model.currentText(), self.checkpoint.text(), self.diameter.value() or None
         image, box, score = self.image(), self.visible_box() if visible else None, self.score.value()
+        target, earlier = self.image_layers()[-1], self.labels()
 
         def work() -> Found:
             inferencer = self.session.load(*model)
@@ -210,7 +215,8 @@ class CellsWidget(QWidget):
             return self.session.find(inferencer, image, box, self.progressed.emit)
 
         worker = create_worker(work, _start_thread=False, _ignore_errors=True)
-        worker.returned.connect(lambda found: self._on_found(found, visible))
+        show = self._add_found if visible else self._show_found
+        worker.returned.connect(lambda found: self._try(lambda: show(found, target, earlier)))
         worker.errored.connect(self._on_error)
         worker.finished.connect(lambda: self._busy(False))
         self._busy(True)
@@ -225,17 +231,32 @@ class CellsWidget(QWidget):
         high = np.clip(np.ceil(corners[1]) + 1, low + 1, shape).astype(int)
         return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
-    def _on_found(self, found: Found, visible: bool) -> None:
-        if visible:
-            added = add_missing(self.cells(), found.instances)
-            self._refresh()
-            cut = f"; {found.cut} at the border of the view are left out" if found.cut else ""
-            self.say(f"{len(found.instances)} cells, {added} of them new{cut}")
-            return
-        for layer in self.labels():
-            self.viewer.layers.remove(layer)
-        self._show(of_instances(found.instances, self.image_layers()[-1].name))
-        self.say(f"{len(found.instances)} cells")
+    def _add_found(self, found: Found, image: Image, layers: list[Labels]) -> str:
+        """Add the cells of a part of an image to those on its layers."""
+        layers = self._still_there(image, layers) or self._empty(image, found.instances.masks.shape)
+        added = add_missing(self._cells_of(layers), found.instances)
+        self._refresh(layers, image)
+        cut = f"; {found.cut} at the border of the view are left out" if found.cut else ""
+        return f"{len(found.instances)} cells, {added} of them new{cut}"
+
+    def _show_found(self, found: Found, image: Image, earlier: list[Labels]) -> str:
+        """Show the cells of an image, and hide its earlier layers, which may hold corrections."""
+        earlier = self._still_there(image, earlier)
+        for layer in earlier:
+            layer.visible = False
+        self._show(of_instances(found.instances, image.name), image)
+        hidden = f"{len(earlier)} earlier layers are" if len(earlier) > 1 else "1 earlier layer is"
+        return f"{len(found.instances)} cells{f'; {hidden} hidden' if earlier else ''}"
+
+    def _still_there(self, image: Image, layers: list[Labels]) -> list[Labels]:
+        """Those of the layers that were not closed in the meantime.
+
+        Raises:
+            CellMMError: the image was closed.
+        """
+        if image not in self.viewer.layers:
+            raise CellMMError(f"{image.name} was closed: its cells are not shown")
+        return [layer for layer in layers if layer in self.viewer.layers]
 
     def _busy(self, busy: bool) -> None:
         for button in (self.run_button, self.run_view_button):
@@ -289,7 +310,7 @@ class CellsWidget(QWidget):
             model = self.model.currentText(), self.checkpoint.text(), self.diameter.value() or None
             editor = self.session.editor(self.session.load(*model), *self._planes(), cells)
             text = f"added cell {editor.add(y, x)}"
-        self._refresh()
+        self._refresh(self.labels(), self.image_layers()[-1])
         return text
 
     def undo(self) -> None:
@@ -297,7 +318,7 @@ class CellsWidget(QWidget):
 
         def action() -> str:
             text = self.cells().undo()
-            self._refresh()
+            self._refresh(self.labels(), self.image_layers()[-1])
             return text
 
         self._try(action)
@@ -305,7 +326,7 @@ class CellsWidget(QWidget):
     # learn
 
     def save(self) -> None:
-        """Save the image and its cells as training data."""
+        """Save the image and its visible cells as training data; hidden layers are counted, not saved."""
         self._try(self._save)
 
     def _save(self) -> str:
@@ -313,10 +334,14 @@ class CellsWidget(QWidget):
             raise CellMMError("choose a folder for training data first")
         name = "".join(c if c.isalnum() or c in "-_" else "_" for c in self.image_layers()[-1].name)
         cells = self.cells().to_layers()
+        planes, rgb = self._planes()
+        image = image_of(planes, rgb)
         _, annotation = save_training_data(
-            self.folder.text(), name, self.image(), cells, self.kind.currentText()
+            self.folder.text(), name, image, cells, self.kind.currentText(), rgb=rgb
         )
-        return f"saved {len(cells)} cells, all of one class: {annotation}"
+        hidden = len(self.labels(visible=False))
+        left_out = f"; {hidden} hidden label layer{'s' * (hidden > 1)} left out" if hidden else ""
+        return f"saved {len(cells)} cells, all of one class: {annotation}{left_out}"
 
     def fine_tune(self) -> None:
         """Train the model on the folder in a process; once more: stop it."""

@@ -98,7 +98,7 @@ class EditableCells:
         """
         if not mask.any():
             raise ValueError("the mask has no pixel")
-        label = max(int(layer.max(initial=0)) for layer in self.layers) + 1
+        label = self._new_label()
         layer = self._draw(mask, corner, label)
         self._steps.append(_Step(True, layer, label, mask, corner))
         return label
@@ -120,7 +120,8 @@ class EditableCells:
     def undo(self) -> str:
         """Take the last ``add`` or ``remove`` back that was not yet, and say what was done.
 
-        What was painted by hand since then stays; a cell whose place is taken comes back on another layer.
+        What was painted by hand since then stays. A cell whose place is taken comes back on another layer;
+        one whose label is in use there by then comes back with a new label.
 
         Raises:
             CellMMError: there is nothing to undo.
@@ -129,16 +130,27 @@ class EditableCells:
             raise CellMMError("nothing to undo: no cell was added or removed")
         step = self._steps.pop()
         if step.added:
-            self._erase(step.layer, step.label)
+            drawn = self._part(self.layers[step.layer], step.mask, step.corner)
+            drawn[step.mask & (drawn == step.label)] = 0
             return f"removed cell {step.label} again"
-        self._draw(step.mask, step.corner, step.label, first=step.layer)
-        return f"put cell {step.label} back"
+        place = self._place(step.mask, step.corner, first=step.layer)
+        in_use = place < len(self.layers) and (self.layers[place] == step.label).any()
+        label = self._new_label() if in_use else step.label
+        self._draw(step.mask, step.corner, label, first=step.layer)
+        return f"put cell {step.label} back{f', as cell {label}' if in_use else ''}"
 
-    def _draw(self, mask: np.ndarray, corner: tuple[int, int], label: int, first: int = 0) -> int:
-        """The layer on which the mask was drawn: ``first`` if it is free there, else the lowest with room."""
+    def _new_label(self) -> int:
+        return max(int(layer.max(initial=0)) for layer in self.layers) + 1
+
+    def _place(self, mask: np.ndarray, corner: tuple[int, int], first: int = 0) -> int:
+        """The layer for a mask: ``first`` if it is free there, else the lowest with room, else a new one."""
         order = [first, *(i for i in range(len(self.layers)) if i != first)]
         free = (i for i in order if not self._part(self.layers[i], mask, corner)[mask].any())
-        place = next(free, len(self.layers))
+        return next(free, len(self.layers))
+
+    def _draw(self, mask: np.ndarray, corner: tuple[int, int], label: int, first: int = 0) -> int:
+        """Draw a mask on ``_place``, which is returned."""
+        place = self._place(mask, corner, first)
         if place == len(self.layers):
             self.layers.append(np.zeros_like(self.layers[0]))
         if label > np.iinfo(self.layers[place].dtype).max:

@@ -114,6 +114,18 @@ def check(folder: Path, screenshot: Path | None) -> int:
     assert hits >= 0.9 * len(true), widget.status.text()
     print(f"{len(found)} cells found, {hits} of {len(true)} true ones: {widget.status.text()}")
 
+    earlier = widget.labels()
+    other = viewer.add_image(np.zeros((8, 8)), name="other")
+    viewer.layers.selection = {image}
+    widget.run()
+    viewer.layers.selection = {other}  # while the model looks
+    wait(widget.run_button.isEnabled)
+    viewer.layers.remove(other)
+    viewer.layers.selection = {image}
+    assert f"{len(earlier)} earlier layers are hidden" in widget.status.text(), widget.status.text()
+    assert all(layer in viewer.layers and not layer.visible for layer in earlier), "labels are lost"
+    assert np.array_equal(masks_of(widget), found), "the cells are not on their image"
+
     widget.run(visible=True)
     wait(widget.run_button.isEnabled)
     assert " 0 of them new" in widget.status.text(), widget.status.text()
@@ -151,6 +163,7 @@ def check(folder: Path, screenshot: Path | None) -> int:
     widget.save()
     saved = read_label_layers(folder / "mine/labels/scene.tif").to_masks()
     assert np.array_equal(saved, masks_of(widget)), widget.status.text()
+    assert f"{len(earlier)} hidden label layers left out" in widget.status.text(), widget.status.text()
     assert np.array_equal(tifffile.imread(folder / "mine/images/scene.tif"), scene.brightfield)
     widget.fine_tune()
     assert widget.status.text() == "training ...", widget.status.text()

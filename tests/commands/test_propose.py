@@ -341,8 +341,33 @@ def test_frames_of_a_film_are_images_of_their_own(propose, tmp_path):
     assert same(trained_on(tmp_path / "out/frames")["film_t0001"], THIN)
     shutil.copytree(tmp_path / "out/frames", tmp_path / "done")
     (tmp_path / "done/film_t0000.zip").unlink()
-    assert propose("--for", "fiji", "--labelled", tmp_path / "done")[0] == 0
-    assert [row["image"] for row in ranking(tmp_path)] == ["film_t0000.tif"]
+    status, lines = propose("--for", "fiji", "--labelled", tmp_path / "done")
+    assert [row["image"] for row in ranking(tmp_path)] == ["film_t0000.tif"] and status == 0
+    assert any("frames that are labelled already are left out, 1: film_t0001" in line for line in lines)
+    shutil.copy(tmp_path / "done/film_t0001.zip", tmp_path / "done/film_t0000.zip")
+    status, lines = propose("--for", "fiji", "--labelled", tmp_path / "done")
+    assert status == 1 and "all images that could be used are labelled already, 2: " in lines[-1]
+
+
+def test_images_of_one_name_in_other_folders_are_others(propose, tmp_path):
+    films = dict(pos1=[[(ROUND, 0.9)], [(THIN, 0.5)]], pos2=[[(RING, 0.9)], [(ADDED, 0.5)]])
+    for pos, cells in films.items():
+        write(tmp_path / f"images/{pos}/img.tif", *cells[0])  # as large as the other
+        film = np.stack([draw(some) for some in cells])
+        tifffile.imwrite(tmp_path / f"images/{pos}/film.tif", film, metadata={"axes": "TYX"}, imagej=True)
+    assert propose("--for", "fiji")[0] == 0
+    done = tmp_path / "done/images"
+    shutil.copytree(tmp_path / "out/frames/pos1", done)
+    shutil.copy(tmp_path / "images/pos1/img.tif", done)
+    shutil.copytree(tmp_path / "out/fiji/pos1", tmp_path / "done/rois")
+    status, lines = propose("--for", "fiji", "--labelled", tmp_path / "done")
+    assert status == 0 and {row["image"] for row in ranking(tmp_path)} == {
+        "pos2/img.tif",
+        "pos2/film_t0000.tif",
+        "pos2/film_t0001.tif",
+    }
+    assert any("images that are labelled already are left out, 1: pos1/img.tif" in line for line in lines)
+    assert any("frames that are labelled already are left out, 2: pos1/film_t0000" in line for line in lines)
 
 
 def test_resume_keeps_corrected_files_and_a_new_run_puts_them_away(propose, tmp_path):

@@ -45,6 +45,16 @@ def test_both_formats_keep_every_pixel(kind, channels, cells, tmp_path):
     assert masks == {mask.tobytes() for mask in cells.to_masks()}
 
 
+def test_three_grey_channels_are_not_saved_as_rgb(cells, tmp_path):
+    image = np.random.default_rng(0).integers(0, 255, (*SHAPE, 3)).astype(np.uint8)
+    for name, rgb, axes, photometric in (("grey", False, "CYX", 1), ("rgb", True, "YXS", 2)):
+        for _ in range(2):  # the second time, it is the image that is there
+            target, _ = save_training_data(tmp_path, name, image, cells, rgb=rgb)
+        with tifffile.TiffFile(target) as file:
+            assert (file.series[0].axes, file.pages[0].photometric) == (axes, photometric)
+        assert np.array_equal(open_image(target).read_all(), image)
+
+
 def test_saving_again_replaces_the_annotation_only(cells, tmp_path):
     image = np.arange(600, dtype=np.uint16).reshape(SHAPE)
     _, annotation = save_training_data(tmp_path, "a", image, cells)

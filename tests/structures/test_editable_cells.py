@@ -85,3 +85,28 @@ def test_wrong_places():
         EditableCells([np.zeros((2, 2), int), np.zeros((2, 3), int)])
     with pytest.raises(CellMMError, match="uint8 has no room for cell 256"):
         EditableCells([np.full((4, 4), 255, np.uint8)]).add(np.ones((1, 1), bool), (0, 0))
+
+
+def test_undo_takes_a_new_label_where_its_own_was_painted_since():
+    cells = EditableCells([np.array([[1, 1, 0, 0]])])
+    cells.remove(0, 0)
+    cells.layers[0][0, 3] = 1  # by hand
+    assert cells.undo() == "put cell 1 back, as cell 2"
+    assert cells.layers[0].tolist() == [[2, 2, 0, 1]] and len(cells.to_layers()) == 2
+
+
+def test_a_cell_that_comes_back_on_another_layer_does_not_join_another():
+    cells = EditableCells([np.array([[1, 1, 0]]), np.array([[0, 0, 1]])])
+    cells.remove(0, 0)
+    cells.layers[0][0, 1] = 5  # by hand: its place is taken
+    cells.undo()
+    assert [layer.tolist() for layer in cells.layers] == [[[0, 5, 0]], [[6, 6, 1]]]
+
+
+def test_undo_of_a_cell_keeps_what_was_painted_with_its_label():
+    cells = EditableCells([np.array([[1, 1, 0, 0, 0]])])
+    assert cells.add(np.ones((1, 2), bool), (0, 2)) == 2
+    cells.layers[0][0, 4] = 2  # by hand
+    cells.layers[0][0, 2] = 1
+    cells.undo()
+    assert cells.layers[0].tolist() == [[1, 1, 1, 0, 2]]
