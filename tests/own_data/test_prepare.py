@@ -189,3 +189,17 @@ def test_names_with_spaces_at_their_ends_are_found_again(tmp_path, name):
         names.write_bytes(f"{name}{end}{end}".encode())
         data = AnnotatedFolderDataset(data_root=folder, split_file=names)
         assert [Path(info["img_path"]).stem for info in map(data.get_data_info, range(len(data)))] == [name]
+
+
+def test_folders_without_validation_say_what_follows(tmp_path):
+    """The config does not say that there are too few images: it is the user's choice."""
+    folder = tmp_path / "mine"
+    for name in ("train", "test"):
+        stand_ins.simulate_folder(folder / name, "qupath", images=3, size=96)
+    path, lines = written(folder, tmp_path)
+    said = (
+        "there is no folder for validation: nothing is used for validation, so no best checkpoint is chosen"
+    )
+    text = path.read_text()
+    assert said in lines and said in " ".join(text.replace("\n#", "").split())
+    assert "too few" not in text and load_config(path).get("val_dataloader") is None
