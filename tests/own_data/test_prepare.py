@@ -14,6 +14,7 @@ from cellmm.errors import CellMMError
 from cellmm.own_data import MODELS, find_prepared, prepare, stand_ins, start_model, starts_from
 from cellmm.results.writers import GeoJSONWriter
 from cellmm.simulation import simulate_scene
+from cellmm.zoo import weights_of
 
 
 @pytest.fixture(scope="module")
@@ -203,3 +204,28 @@ def test_folders_without_validation_say_what_follows(tmp_path):
     text = path.read_text()
     assert said in lines and said in " ".join(text.replace("\n#", "").split())
     assert "too few" not in text and load_config(path).get("val_dataloader") is None
+
+
+REPEATED = """_base_ = ["cellmm::diskmask/nuclei"]
+inner = {{_base_.train_dataloader.dataset}}
+train_dataloader = dict(dataset=dict(_delete_=True, type="RepeatDataset", times=2, dataset=inner))
+"""
+WITHOUT_LOADING = """_base_ = ["cellmm::diskmask/nuclei"]
+train_dataloader = dict(dataset=dict(pipeline=[dict(type="LoadCells"), dict(type="PackCellInputs")]))
+"""
+NOT_TRAINED = '_base_ = ["cellmm::diskmask/nuclei"]\ntrain_dataloader = None\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (REPEATED, "its RepeatDataset has no pipeline of its own, .*trained on a single dataset$"),
+        (NOT_TRAINED, "its training has no pipeline of its own"),
+        (WITHOUT_LOADING, "its pipeline has no LoadImage; take a model that has$"),
+    ],
+)
+def test_a_model_whose_images_are_not_known_is_no_start(tmp_path, text, says):
+    (tmp_path / "config.py").write_text(text)
+    shutil.copy(weights_of("nuclei"), tmp_path / "iter_1.pth")
+    with pytest.raises(CellMMError, match=says):
+        start_model(str(tmp_path))
