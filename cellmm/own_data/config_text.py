@@ -177,7 +177,7 @@ def _loaders(choices: Choices, validates: bool, tests: bool, extra: dict[str, An
             file = _value(f"{HERE}/{name}.txt")
             yield f"{name}_dataloader = dict(dataset=dict(test_images, _delete_=True, split_file={file}))"
         else:
-            yield f"{name}_dataloader = {name}_evaluator = {name}_cfg = None  # too few images"
+            yield f"{name}_dataloader = {name}_evaluator = {name}_cfg = None  # no images for it"
 
 
 def _length(validates: bool, start: StartModel | None) -> Iterator[str]:

@@ -60,7 +60,15 @@ def split_images(groups: Mapping[str, str], seed: int = 0) -> Split:
         notes = [f"the folders named {' and '.join(sorted(stated))} were kept"]
         if "test" not in stated:
             stated["test"] = stated.pop("val")
-            notes.append("there is none named test: the images to validate test, and none validates")
+            notes.append(
+                "there is no test folder: the validation images are used for testing, and nothing is used "
+                "for validation, so no best checkpoint is chosen"
+            )
+        elif "val" not in stated:
+            notes.append(
+                "there is no folder for validation: nothing is used for validation, so no best checkpoint is "
+                "chosen"
+            )
         return _of_lists(stated, notes)
     members = defaultdict(list)
     for name in names:

@@ -55,8 +55,16 @@ def start_model(name: str) -> StartModel:
     of_file = path.suffix in WEIGHTS and path.is_file()
     config, weights = resolve_model(path.parent, path) if of_file else resolve_model(name)
     cfg = load_config(config)
-    steps = [dict(step) for step in cfg.train_dataloader.dataset.pipeline]
+    data = (cfg.get("train_dataloader") or {}).get("dataset") or {}
+    if "pipeline" not in data:
+        raise CellMMError(
+            f"{config}: its {data.get('type', 'training')} has no pipeline of its own, which says what "
+            "images the model knows; take a model that was trained on a single dataset"
+        )
+    steps = [dict(step) for step in data["pipeline"]]
     by_type = {step["type"]: step for step in steps}
+    if "LoadImage" not in by_type:
+        raise CellMMError(f"{config}: its pipeline has no LoadImage; take a model that has")
     # of an image; what training notes is the median over cells, most of which lie in few crowded images
     diameter = by_type.get("RescaleToDiameter", {}).get("diameter")
     if diameter is None:

@@ -14,6 +14,7 @@ from cellmm.errors import CellMMError
 from cellmm.own_data import MODELS, find_prepared, prepare, stand_ins, start_model, starts_from
 from cellmm.results.writers import GeoJSONWriter
 from cellmm.simulation import simulate_scene
+from cellmm.zoo import weights_of
 
 
 @pytest.fixture(scope="module")
@@ -197,3 +198,42 @@ def test_names_with_spaces_at_their_ends_are_found_again(tmp_path, name):
         names.write_bytes(f"{name}{end}{end}".encode())
         data = AnnotatedFolderDataset(data_root=folder, split_file=names)
         assert [Path(info["img_path"]).stem for info in map(data.get_data_info, range(len(data)))] == [name]
+
+
+def test_folders_without_validation_say_what_follows(tmp_path):
+    """The config does not say that there are too few images: it is the user's choice."""
+    folder = tmp_path / "mine"
+    for name in ("train", "test"):
+        stand_ins.simulate_folder(folder / name, "qupath", images=3, size=96)
+    path, lines = written(folder, tmp_path)
+    said = (
+        "there is no folder for validation: nothing is used for validation, so no best checkpoint is chosen"
+    )
+    text = path.read_text()
+    assert said in lines and said in " ".join(text.replace("\n#", "").split())
+    assert "too few" not in text and load_config(path).get("val_dataloader") is None
+
+
+REPEATED = """_base_ = ["cellmm::diskmask/nuclei"]
+inner = {{_base_.train_dataloader.dataset}}
+train_dataloader = dict(dataset=dict(_delete_=True, type="RepeatDataset", times=2, dataset=inner))
+"""
+WITHOUT_LOADING = """_base_ = ["cellmm::diskmask/nuclei"]
+train_dataloader = dict(dataset=dict(pipeline=[dict(type="LoadCells"), dict(type="PackCellInputs")]))
+"""
+NOT_TRAINED = '_base_ = ["cellmm::diskmask/nuclei"]\ntrain_dataloader = None\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (REPEATED, "its RepeatDataset has no pipeline of its own, .*trained on a single dataset$"),
+        (NOT_TRAINED, "its training has no pipeline of its own"),
+        (WITHOUT_LOADING, "its pipeline has no LoadImage; take a model that has$"),
+    ],
+)
+def test_a_model_whose_images_are_not_known_is_no_start(tmp_path, text, says):
+    (tmp_path / "config.py").write_text(text)
+    shutil.copy(weights_of("nuclei"), tmp_path / "iter_1.pth")
+    with pytest.raises(CellMMError, match=says):
+        start_model(str(tmp_path))

@@ -61,6 +61,8 @@ def test_folders_that_name_the_splits_are_kept():
     split = split_images(groups)
     assert split.val == ("images/valid/0", "images/valid/1", "images/valid/2") and len(split.test) == 3
     split = split_images({name: group for name, group in groups.items() if "test" not in name})
-    assert counts(split) == (3, 0, 3) and "none named test" in split.notes[1]
+    assert counts(split) == (3, 0, 3) and "there is no test folder: the validation images" in split.notes[1]
+    split = split_images({name: group for name, group in groups.items() if "valid" not in name})
+    assert counts(split) == (3, 0, 3) and "there is no folder for validation: nothing is" in split.notes[1]
     split = split_images({name: group for name, group in groups.items() if "Train" not in name})
     assert "kept" not in split.describe()[1]
