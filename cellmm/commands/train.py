@@ -85,6 +85,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def config_of(args: argparse.Namespace) -> str:
     """The config to train: for a folder of images, that of `cellmm init`, which is made if there is none yet.
 
+    One that was not written for ``--from`` is written anew, and the old one is kept.
+
     Raises:
         CellMMError: none can be made, or several processes would make it.
     """
@@ -93,17 +95,30 @@ def config_of(args: argparse.Namespace) -> str:
     found = find_prepared(args.config)
     if found is not None:
         if args.start and not args.resume and not starts_from(found, start_model(args.start)):
-            raise CellMMError(
-                f"{found}: was not written to start from {args.start}; "
-                f"`cellmm init {shlex.quote(args.config)} --from {shlex.quote(args.start)}` writes it anew "
-                "and keeps the old one"
-            )
+            return _for_another_start(args, found)
         sys.stdout.write(f"{args.config}: trains with {found}; `cellmm init` writes a new config\n")
         return str(found)
     if args.launcher != "none":
         raise CellMMError(f"{args.config}: there is no config yet; run `cellmm init {args.config}` first")
     sys.stdout.write(f"{args.config}: there is no config yet; `cellmm init` makes one\n")
     return str(prepare(args.config, start=args.start))
+
+
+def _for_another_start(args: argparse.Namespace, found: Path) -> str:
+    """The config of a folder of images, written anew for ``--from``, of the same layout.
+
+    Raises:
+        CellMMError: several processes would write it.
+    """
+    line = f"{found}: was not written to start from {args.start}; "
+    if args.launcher != "none":
+        raise CellMMError(
+            f"{line}`cellmm init {shlex.quote(args.config)} --from {shlex.quote(args.start)}` writes it anew "
+            "and keeps the old one"
+        )
+    sys.stdout.write(f"{line}it is written anew, and the old one is kept\n")
+    dataset = (load_config(found).get("train_dataloader") or {}).get("dataset") or {}
+    return str(prepare(args.config, start=args.start, layout=dataset.get("layout")))
 
 
 def prepare_config(args: argparse.Namespace) -> Config:

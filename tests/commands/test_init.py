@@ -10,7 +10,10 @@ import pytest
 import tifffile
 
 from cellmm.commands.cli import main
-from cellmm.commands.train import parse_args, prepare_config
+from cellmm.commands.train import config_of, parse_args, prepare_config
+from cellmm.config.load import load_config
+from cellmm.datasets.folders import look_at
+from cellmm.datasets.folders.contents import layout_of
 from cellmm.own_data.stand_ins import simulate_folder
 
 # of a network that is small, for few steps
@@ -81,17 +84,37 @@ def test_train_takes_the_folder(made, capsys):
     assert f"trains with {out / 'config.py'}" in said.out and said.err.count("\n") == 1
 
 
-def test_a_config_that_was_written_for_another_start(made, capsys):
-    """It would not fit the model. One that was written for it says so itself."""
+SHORT = [*TINY, "param_scheduler.0.end=2", "param_scheduler.1.begin=2"]
+
+
+def test_a_config_that_was_written_for_another_start_is_written_anew(made, capsys):
+    """It would not fit the model. Fine-tuning goes on from what the first one gave."""
     folder = made("fiji")
+    out, first = folder.with_name("my images_cellmm"), folder.with_name("first")
     assert main(["init", str(folder)]) == 0
-    assert main(["train", str(folder), "--from", "nuclei"]) == 1
-    line = capsys.readouterr().err
-    assert f"was not written to start from nuclei; `cellmm init '{folder}' --from nuclei` writes" in line
-    assert main(["init", str(folder), "--from", "nuclei"]) == 0
-    assert main(["train", str(folder), *TINY, "param_scheduler.0.end=2", "param_scheduler.1.begin=2"]) == 0
-    logs = folder.with_name("my images_cellmm").rglob("*.log")
-    assert any("nuclei.safetensors: training starts from all" in path.read_text() for path in logs)
+    old = (out / "config.py").read_text()
+    assert main(["train", str(folder), "--from", "nuclei", "--work-dir", str(first), *SHORT]) == 0
+    said = capsys.readouterr().out
+    assert "was not written to start from nuclei; it is written anew, and the old one is kept" in said
+    assert [path.read_text() for path in out.glob("earlier/*/config.py")] == [old]
+    second = folder.with_name("second")
+    assert main(["train", str(folder), "--from", str(first), "--work-dir", str(second), *SHORT]) == 0
+    assert f'_base_ = ["{first / "config.py"}"]' in (out / "config.py").read_text()
+    assert len(list(out.glob("earlier/*/config.py"))) == 2
+    for work_dir, start in ((first, "nuclei.safetensors"), (second, str(first))):
+        logs = [path.read_text() for path in work_dir.rglob("*.log")]
+        assert any("training starts from all" in log and start in log for log in logs)
+    assert main(["train", str(folder), "--from", "nuclei", "--launcher", "pytorch"]) == 1
+    assert f"`cellmm init '{folder}' --from nuclei` writes it anew" in capsys.readouterr().err
+
+
+def test_a_config_that_is_written_anew_keeps_its_layout(made):
+    folder = made("fiji")
+    layout = layout_of(look_at(folder).layout)
+    assert main(["init", str(folder), "--layout", layout]) == 0
+    path = config_of(parse_args([str(folder), "--from", "nuclei"]))
+    dataset = load_config(path).train_dataloader.dataset
+    assert dataset.layout == layout and load_config(path).load_from == "nuclei"
 
 
 @pytest.mark.parametrize("beside", [True, False])
