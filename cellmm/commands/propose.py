@@ -28,6 +28,7 @@ from cellmm.labelling import (
 )
 from cellmm.labelling.labelled import LabelledImages
 from cellmm.labelling.mirrored import mirror_images
+from cellmm.labelling.per_image import KEPT
 from cellmm.labelling.pictures import FRAMES, PICTURES, WrittenImages, write_images
 from cellmm.labelling.shapes import KINDS
 from cellmm.messages import name_some
@@ -145,7 +146,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         tell_images(args.out, written)
         proposals = Proposals(run, written.images, threshold)
         for program in programs:
-            if line := tell_losses(program.name, program.write(args.out, proposals, shapes)):
+            losses = program.write(args.out, proposals, shapes)
+            if kept := losses.pop(KEPT, 0):
+                say(f"{program.name}: kept {kept} {KEPT}")
+            if line := tell_losses(program.name, losses):
                 say(line)
         write_ranking(args.out / RANKING, ranked, {image.record.stem for image in written.images})
     for line in written.failures:

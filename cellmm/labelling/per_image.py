@@ -7,7 +7,7 @@ from cellmm.labelling.proposals import Proposals
 from cellmm.labelling.shapes import Shapes
 from cellmm.results.writers import GeoJSONWriter, RoiWriter, Writer
 
-KEPT = "files that exist already, which may be corrected (move them away for new ones)"
+KEPT = "existing files, which may hold corrections (move them away to get new ones)"
 BLANK = "zips of images without a cell (Fiji has no empty ones)"
 
 
@@ -22,7 +22,7 @@ def write_qupath(out: Path, proposals: Proposals, shapes: Shapes) -> Counter[str
 
 
 def _write(folder: Path, proposals: Proposals, writer: Writer, *, blank: bool) -> Counter[str]:
-    """Write a file per image; one that exists is kept, since a person may have saved her work there.
+    """Write a file per image; one that exists is kept, since a person may have saved their work there.
 
     Args:
         blank: write files without a cell.

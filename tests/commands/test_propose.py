@@ -379,7 +379,7 @@ def test_resume_keeps_corrected_files_and_a_new_run_puts_them_away(propose, tmp_
     before = (tmp_path / "out/cvat/annotations.xml").read_bytes()
     stamp = (tmp_path / "out/predictions/parts/records/a.npz").stat().st_mtime_ns
     status, lines = propose("--for", "fiji,cvat", "--resume")
-    assert status == 0 and any("fiji: left out 2 files that exist already" in line for line in lines)
+    assert status == 0 and any("fiji: kept 2 existing files, which may hold" in line for line in lines)
     assert corrected.read_bytes() == b"corrected"
     assert (tmp_path / "out/cvat/annotations.xml").read_bytes() == before
     assert (tmp_path / "out/predictions/parts/records/a.npz").stat().st_mtime_ns == stamp
