@@ -8,12 +8,13 @@ import numpy as np
 
 from cellmm.apis.inferencer import CellInferencer
 from cellmm.io.sources import ImageSource
+from cellmm.io.sources.view import SourceView
 from cellmm.results import Instances
 from cellmm.structures import MaskRuns
 
 
 @dataclass(frozen=True)
-class Mirrored:
+class Mirrored(SourceView):
     """An image with its columns in reverse order; an ImageSource."""
 
     source: ImageSource
@@ -29,30 +30,6 @@ class Mirrored:
     @property
     def shape(self) -> tuple[int, int]:
         return self.source.shape
-
-    @property
-    def num_channels(self) -> int:
-        return self.source.num_channels
-
-    @property
-    def channel_names(self) -> tuple[str, ...]:
-        return self.source.channel_names
-
-    @property
-    def dtype(self) -> np.dtype:
-        return self.source.dtype
-
-    @property
-    def pixel_size(self) -> tuple[float, float] | None:
-        return self.source.pixel_size
-
-    @property
-    def position(self) -> int | None:
-        return self.source.position
-
-    @property
-    def time(self) -> int | None:
-        return self.source.time
 
     def read(self, top: int, left: int, bottom: int, right: int) -> np.ndarray:
         """Pixels (bottom - top, right - left, C) of the mirror image."""

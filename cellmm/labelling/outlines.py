@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from cellmm.structures import MaskRuns, outlines_of
+from cellmm.structures.polygons import ring_area
 
 HOLES = "holes (polygons have none: take --shapes masks)"
 PARTS = "smaller parts of cells (polygons have one part: take --shapes masks)"
@@ -20,7 +21,7 @@ def polygons_of(masks: MaskRuns, index: int, tolerance: float, losses: Counter[s
     """
     parts = outlines_of(masks, index)
     losses[HOLES] += sum(len(part) - 1 for part in parts)
-    rings = sorted((part[0] for part in parts), key=area_of, reverse=True)
+    rings = sorted((part[0] for part in parts), key=ring_area, reverse=True)
     return [simplified(ring, tolerance) for ring in rings]
 
 
@@ -33,10 +34,4 @@ def simplified(ring: np.ndarray, tolerance: float) -> np.ndarray:
     if tolerance <= 0:
         return ring
     short = cv2.approxPolyDP(ring.astype(np.float32)[:, None], tolerance, True)[:, 0].astype(np.float64)
-    return short if len(short) >= 3 and area_of(short) > 0 else ring
-
-
-def area_of(ring: np.ndarray) -> float:
-    """The area that an outline (K, 2) encloses, by the shoelace formula."""
-    x, y = np.asarray(ring, np.float64).T
-    return abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2
+    return short if len(short) >= 3 and ring_area(short) > 0 else ring

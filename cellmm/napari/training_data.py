@@ -11,7 +11,7 @@ from cellmm.io.layered_tiff import write_layered_tiff
 from cellmm.io.sources import open_image
 from cellmm.results import Instances
 from cellmm.results.writers import RoiWriter
-from cellmm.structures import LabelLayers, MaskRuns
+from cellmm.structures import LabelLayers
 
 FORMATS = {"layered TIFF": ("labels", ".tif"), "Fiji ROIs": ("rois", ".zip")}
 
@@ -63,16 +63,5 @@ def save_training_data(
     if suffix == ".tif":
         write_layered_tiff(annotation, cells)
     else:
-        RoiWriter().write(annotation, instances_of(cells, name), None)
+        RoiWriter().write(annotation, Instances.of_layers(cells, name), None)
     return target, annotation
-
-
-def instances_of(cells: LabelLayers, name: str) -> Instances:
-    """Cells of a person, all of one class, with score 1."""
-    masks = MaskRuns.from_rles(cells.to_rles(), cells.shape)
-    return Instances(
-        masks=masks,
-        scores=np.ones(len(masks), dtype=np.float32),
-        labels=np.zeros(len(masks), dtype=np.int64),
-        name=name,
-    )

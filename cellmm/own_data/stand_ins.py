@@ -24,7 +24,7 @@ def fiji(folder: Path, scenes: Iterator[Scene]) -> None:
     for number, scene in enumerate(scenes, 1):
         save_tiff(folder / "phase" / f"dish_{number:02d}.tif", scene.phase)
         rois = folder / "rois" / f"dish_{number:02d}.zip"
-        RoiWriter().write(rois, instances_of(scene.cells), None)
+        RoiWriter().write(rois, Instances.of_layers(scene.cells), None)
 
 
 def qupath(folder: Path, scenes: Iterator[Scene]) -> None:
@@ -32,7 +32,9 @@ def qupath(folder: Path, scenes: Iterator[Scene]) -> None:
     for number, scene in enumerate(scenes, 1):
         path = folder / f"section {number}.png"
         save_rgb(path, scene)
-        GeoJSONWriter("annotation").write(path.with_suffix(".geojson"), instances_of(scene.cells), None)
+        GeoJSONWriter("annotation").write(
+            path.with_suffix(".geojson"), Instances.of_layers(scene.cells), None
+        )
 
 
 def aperio(folder: Path, scenes: Iterator[Scene]) -> None:
@@ -131,11 +133,6 @@ def scene_of(size: int, worm_share: float) -> SceneConfig:
 
 def runs_of(cells: LabelLayers) -> MaskRuns:
     return MaskRuns.from_rles(cells.to_rles(), cells.shape)
-
-
-def instances_of(cells: LabelLayers) -> Instances:
-    masks = runs_of(cells)
-    return Instances(masks, np.ones(len(masks), np.float32), np.zeros(len(masks), np.int64))
 
 
 def save_rgb(path: Path, scene: Scene) -> None:

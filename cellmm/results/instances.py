@@ -68,6 +68,12 @@ class Instances:
             raise ValueError(f"{self.name}: {found} for {len(self.classes)} classes")
 
     @classmethod
+    def of_layers(cls, cells: LabelLayers, name: str = "") -> "Instances":
+        """Annotated cells, all of one class, with score 1."""
+        masks = MaskRuns.from_rles(cells.to_rles(), cells.shape)
+        return cls(masks, np.ones(len(masks), np.float32), np.zeros(len(masks), np.int64), name=name)
+
+    @classmethod
     def of_sample(cls, sample: CellSample, **fields) -> "Instances":
         """What ``sample.pred_instances`` holds; ``fields``: classes, category_ids, pixel_size and name."""
         found = sample.pred_instances

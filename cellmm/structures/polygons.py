@@ -204,3 +204,9 @@ def _cut_to_holes(
             node = up
         after[node] = last
     return np.append(x, new_x).astype(np.int64), np.append(y, new_y).astype(np.int64), after
+
+
+def ring_area(ring: np.ndarray) -> float:
+    """The area that an outline (K, 2) encloses, by the shoelace formula."""
+    x, y = np.asarray(ring, np.float64).T
+    return abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2

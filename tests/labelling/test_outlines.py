@@ -5,9 +5,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from cellmm.labelling.outlines import area_of, polygons_of, simplified
+from cellmm.labelling.outlines import polygons_of, simplified
 from cellmm.labelling.shapes import Shapes
 from cellmm.structures import MaskRuns, fill_rings
+from cellmm.structures.polygons import ring_area
 
 
 def disk(radius: float, size: int = 80) -> np.ndarray:
@@ -35,11 +36,11 @@ def test_the_largest_part_comes_first_and_holes_are_counted():
     mask[8:10, 8:10] = mask[12:14, 12:14] = False
     losses = Counter()
     rings = polygons_of(MaskRuns.from_crops([mask], [(0, 0)], mask.shape), 0, 0.0, losses)
-    assert [area_of(ring) for ring in rings] == [144, 4]
+    assert [ring_area(ring) for ring in rings] == [144, 4]
     assert sum(losses.values()) == 2
 
 
 def test_a_pixel_keeps_its_area():
     ring = np.array([[0, 0], [1, 0], [1, 1], [0, 1]])
     for tolerance in (0.75, 5.0):
-        assert area_of(simplified(ring, tolerance)) == 1
+        assert ring_area(simplified(ring, tolerance)) == 1

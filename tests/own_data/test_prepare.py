@@ -12,6 +12,7 @@ from cellmm.config.load import load_config
 from cellmm.datasets import AnnotatedFolderDataset
 from cellmm.errors import CellMMError
 from cellmm.own_data import MODELS, find_prepared, prepare, stand_ins, start_model, starts_from
+from cellmm.results import Instances
 from cellmm.results.writers import GeoJSONWriter
 from cellmm.simulation import simulate_scene
 from cellmm.zoo import weights_of
@@ -136,7 +137,7 @@ def test_one_of_several_kinds_of_annotations(tmp_path):
     stand_ins.fiji(folder, iter(scenes))
     for number, scene in enumerate(scenes, 1):
         path = folder / f"phase/dish_{number:02d}.geojson"
-        GeoJSONWriter("annotation").write(path, stand_ins.instances_of(scene.cells), None)
+        GeoJSONWriter("annotation").write(path, Instances.of_layers(scene.cells), None)
     with pytest.raises(CellMMError, match="choose with layout='"):
         written(folder, tmp_path)
     path, lines = written(folder, tmp_path, layout="Fiji ROIs")

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from cellmm.io.sources.base import ImageSource
+from cellmm.io.sources.view import SourceView
 
 
 @dataclass(frozen=True)
-class Region:
+class Region(SourceView):
     """Pixels of ``source`` from (top, left) to (bottom, right), ends excluded; an ImageSource."""
 
     source: ImageSource
@@ -28,30 +29,6 @@ class Region:
         """(h, w) of the part."""
         top, left, bottom, right = self.box
         return bottom - top, right - left
-
-    @property
-    def num_channels(self) -> int:
-        return self.source.num_channels
-
-    @property
-    def channel_names(self) -> tuple[str, ...]:
-        return self.source.channel_names
-
-    @property
-    def dtype(self) -> np.dtype:
-        return self.source.dtype
-
-    @property
-    def pixel_size(self) -> tuple[float, float] | None:
-        return self.source.pixel_size
-
-    @property
-    def position(self) -> int | None:
-        return self.source.position
-
-    @property
-    def time(self) -> int | None:
-        return self.source.time
 
     def read(self, top: int, left: int, bottom: int, right: int) -> np.ndarray:
         """Pixels (bottom - top, right - left, C), counted from the part's first one."""

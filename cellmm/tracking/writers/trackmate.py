@@ -8,6 +8,7 @@ import numpy as np
 
 from cellmm.registry import TRACK_WRITERS
 from cellmm.structures import outlines_of
+from cellmm.structures.polygons import ring_area
 from cellmm.tracking.tracks import Tracks
 
 VERSION = "7.11.1"  # of TrackMate, whose form this is
@@ -116,7 +117,7 @@ def _spots(tracks: Tracks, size: tuple[float, float], lost: list[int]) -> Iterat
             cell = int(tracks.cell[row])
             parts = outlines_of(cells.masks, cell)
             lost[0] += len(parts) > 1 or len(parts[0]) > 1
-            outline = max((part[0] for part in parts), key=_area)
+            outline = max((part[0] for part in parts), key=ring_area)
             y, x = ellipses.centroid[row]
             area = float(ellipses.area[row]) * size[0] * size[1]
             points = (outline - 0.5 - (x, y)) * (
@@ -180,9 +181,3 @@ def _tracks(tracks: Tracks) -> Iterator[str]:
 def _element(tag: str, /, **attributes: object) -> str:
     text = " ".join(f"{key}={quoteattr(str(value))}" for key, value in attributes.items())
     return f"<{tag} {text}/>"
-
-
-def _area(ring: np.ndarray) -> float:
-    """Of a closed outline, by the shoelace formula."""
-    x, y = ring.T
-    return abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2
