@@ -107,7 +107,7 @@ ARGUMENTS: dict[str, dict | list[dict]] = dict(
     EncoNetDecoder=dict(widths=(4, 4), padding="same"),
     MaskNMS=dict(iou_thr=0.5),
     ParallelDecoders=dict(decoders={name: dict(type="SEUNetDecoder", widths=(4, 6)) for name in "ab"}),
-    SEUNetDecoder=dict(widths=(4, 6)),
+    SEUNetDecoder=[dict(widths=(4, 6)), dict(widths=(4, 6), upsample="deconv")],
     SEUNetEncoder=[dict(widths=(4, 6, 8)), dict(widths=(4, 6), padding="valid")],
     SemanticHead=dict(target="cytoplasm"),
 )
