@@ -11,6 +11,7 @@ from cellmm.datasets.livecell import LIVECellDataset
 from cellmm.datasets.mask_folders import MaskFolderDataset
 from cellmm.datasets.samplers import DrawSampler
 from cellmm.datasets.simulated import SimulatedDataset
+from cellmm.datasets.simulated_classes import SimulatedClassesDataset
 from cellmm.datasets.wrappers import ClassBalancedDataset, ConcatDataset, RepeatDataset
 
 __all__ = [
@@ -27,5 +28,6 @@ __all__ = [
     "LabelImageDataset",
     "MaskFolderDataset",
     "RepeatDataset",
+    "SimulatedClassesDataset",
     "SimulatedDataset",
 ]
