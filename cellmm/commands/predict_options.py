@@ -85,8 +85,8 @@ def add_tta(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tta",
         choices=TTA,
-        help="test-time augmentation: predict 4 mirrored views of each image, or with turns 8, and take their "
-        "mean: 4 or 8 times as long; docs/how_to/tta_and_ensembles.md",
+        help="test-time augmentation: predict 4 mirrored views of each image, or with turns 8, and take the "
+        "mean, which takes 4 or 8 times as long; docs/how_to/tta_and_ensembles.md",
     )
 
 

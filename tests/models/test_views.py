@@ -95,9 +95,7 @@ def test_windows_and_points_go_back_to_where_they_were(view, stride):
 def test_a_model_that_is_the_same_in_all_views_finds_the_same(shape, num, tile, windows, tta):
     batch = data(image_of(shape, num, seed=num))
     more = {} if tile is None else dict(tile=tile, tile_overlap=16)
-    assert_same(
-        found(build(windows=windows, tta=tta, **more), batch), found(build(windows=windows), batch)
-    )
+    assert_same(found(build(windows=windows, tta=tta, **more), batch), found(build(windows=windows), batch))
 
 
 def test_images_of_one_batch_keep_their_own_cells():
