@@ -41,6 +41,7 @@ ROOTS = dict(
     ClassFolderDataset="classes",
     SimulatedClassesDataset="classes",
     DSB2018Dataset="nuclei",
+    GlaSDataset="glands",
     MaskFolderDataset="masks",
 )  # below the data
 
@@ -259,6 +260,8 @@ def data(tmp_path_factory) -> Path:
         "worms/images/1_A01_w2_x.tif": image,
         "worms/masks/A01_01_ground_truth.png": mask,
         "worms/masks/A01_02_ground_truth.png": mask[::-1],
+        "glands/train_1.bmp": image,
+        "glands/train_1_anno.bmp": mask // 255,
         "nuclei/a/images/a.png": image,
         "nuclei/a/masks/1.png": mask,
         "nuclei/a/masks/2.png": mask[::-1],
