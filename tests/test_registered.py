@@ -38,7 +38,9 @@ FOLDERS = dict(img_dir="train/images", label_dir="train/layers", nuclei_dir="tra
 ROOTS = dict(
     AnnotatedFolderDataset="labels",
     BBBC010Dataset="worms",
+    ClassFolderDataset="classes",
     DSB2018Dataset="nuclei",
+    GlaSDataset="glands",
     MaskFolderDataset="masks",
 )  # below the data
 
@@ -118,7 +120,7 @@ ARGUMENTS: dict[str, dict | list[dict]] = dict(
     MaskNMS=dict(iou_thr=0.5),
     ParallelDecoders=dict(decoders={name: dict(type="SEUNetDecoder", widths=(4, 6)) for name in "ab"}),
     ResNetEncoder=[dict(depth="resnet18"), dict(depth="resnet18", norm="GN", stem_pool=False)],
-    SEUNetDecoder=dict(widths=(4, 6)),
+    SEUNetDecoder=[dict(widths=(4, 6)), dict(widths=(4, 6), upsample="deconv")],
     SEUNetEncoder=[dict(widths=(4, 6, 8)), dict(widths=(4, 6), padding="valid")],
     SemanticHead=dict(target="cytoplasm"),
 )
@@ -265,9 +267,14 @@ def data(tmp_path_factory) -> Path:
         "masks/images/a.tif": image,
         "masks/masks/a/1.png": mask,
         "masks/masks/a/2.png": mask[::-1],
+        "classes/a/image.tif": image,
+        "classes/a/class1.tif": mask,
+        "classes/a/class3.tif": mask[::-1],
         "worms/images/1_A01_w2_x.tif": image,
         "worms/masks/A01_01_ground_truth.png": mask,
         "worms/masks/A01_02_ground_truth.png": mask[::-1],
+        "glands/train_1.bmp": image,
+        "glands/train_1_anno.bmp": mask // 255,
         "nuclei/a/images/a.png": image,
         "nuclei/a/masks/1.png": mask,
         "nuclei/a/masks/2.png": mask[::-1],

@@ -2,9 +2,11 @@
 
 from cellmm.datasets.base import CellDataset
 from cellmm.datasets.bbbc010 import BBBC010Dataset
+from cellmm.datasets.class_folders import ClassFolderDataset
 from cellmm.datasets.coco import CellCocoDataset
 from cellmm.datasets.dsb2018 import DSB2018Dataset
 from cellmm.datasets.folders import AnnotatedFolderDataset
+from cellmm.datasets.glas import GlaSDataset
 from cellmm.datasets.label_images import LabelImageDataset
 from cellmm.datasets.livecell import LIVECellDataset
 from cellmm.datasets.mask_folders import MaskFolderDataset
@@ -18,9 +20,11 @@ __all__ = [
     "CellCocoDataset",
     "CellDataset",
     "ClassBalancedDataset",
+    "ClassFolderDataset",
     "ConcatDataset",
     "DSB2018Dataset",
     "DrawSampler",
+    "GlaSDataset",
     "LIVECellDataset",
     "LabelImageDataset",
     "MaskFolderDataset",
