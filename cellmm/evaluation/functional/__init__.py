@@ -30,12 +30,21 @@ from .error_analysis import (
     oracle,
     repair,
 )
+from .gland_scores import (
+    GLAND_SCORES,
+    GlandMatches,
+    ObjectScores,
+    gland_scores,
+    hausdorff_distance,
+    match_glands,
+)
 from .overlaps import MaskPairs, overlapping_pairs
 from .pixel_scores import pixel_counts, pixel_scores
 from .segmentation_scores import SCORE_THRESHOLDS, count_matches, match_most, segmentation_scores
 
 __all__ = [
     "ALL_AREAS",
+    "GLAND_SCORES",
     "IOU_THRESHOLDS",
     "KINDS",
     "ORACLES",
@@ -46,8 +55,10 @@ __all__ = [
     "SCORE_THRESHOLDS",
     "ClassInImage",
     "Errors",
+    "GlandMatches",
     "MaskPairs",
     "PooledMatches",
+    "ObjectScores",
     "RankedMatches",
     "average_precision",
     "class_precisions",
@@ -56,7 +67,10 @@ __all__ = [
     "draw_resamples",
     "find_errors",
     "interval",
+    "gland_scores",
+    "hausdorff_distance",
     "match_by_score",
+    "match_glands",
     "match_most",
     "mean_of_defined",
     "one_to_one",
