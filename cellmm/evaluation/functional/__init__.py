@@ -1,5 +1,6 @@
 """The mathematics of evaluation, free of files and of registries."""
 
+from .aggregated_jaccard import aggregated_jaccard, aggregated_jaccard_plus
 from .average_precision import (
     IOU_THRESHOLDS,
     RECALL_POINTS,
@@ -10,6 +11,8 @@ from .average_precision import (
     precision_and_recall,
     rank_matches,
 )
+from .boundary_iou import boundary_iou, published_width
+from .cell_fates import FATES, cell_fates
 from .error_analysis import (
     ALL_AREAS,
     AP_KEYS,
@@ -36,10 +39,17 @@ from .gland_scores import (
 )
 from .overlaps import MaskPairs, overlapping_pairs
 from .pixel_scores import pixel_counts, pixel_scores
-from .segmentation_scores import SCORE_THRESHOLDS, count_matches, match_most, segmentation_scores
+from .segmentation_scores import (
+    SCORE_THRESHOLDS,
+    count_matches,
+    match_closest,
+    match_most,
+    segmentation_scores,
+)
 
 __all__ = [
     "ALL_AREAS",
+    "FATES",
     "GLAND_SCORES",
     "IOU_THRESHOLDS",
     "KINDS",
@@ -55,7 +65,11 @@ __all__ = [
     "MaskPairs",
     "ObjectScores",
     "RankedMatches",
+    "aggregated_jaccard",
+    "aggregated_jaccard_plus",
     "average_precision",
+    "boundary_iou",
+    "cell_fates",
     "class_precisions",
     "confident_errors",
     "count_matches",
@@ -63,6 +77,7 @@ __all__ = [
     "gland_scores",
     "hausdorff_distance",
     "match_by_score",
+    "match_closest",
     "match_glands",
     "match_most",
     "mean_of_defined",
@@ -72,6 +87,7 @@ __all__ = [
     "pixel_counts",
     "pixel_scores",
     "precision_and_recall",
+    "published_width",
     "rank_matches",
     "repair",
     "segmentation_scores",
