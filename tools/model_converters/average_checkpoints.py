@@ -1,4 +1,4 @@
-"""Average the weights of several checkpoints of one config into one file, which predicts as fast as one model."""
+"""Average the weights of checkpoints of one config: the file predicts as fast as one model."""
 
 import argparse
 import sys
