@@ -12,6 +12,7 @@ from cellmm.io.checkpoint_files import best_checkpoint
 from cellmm.zoo import resolve_model
 
 OVERLAYS = "png"
+TTA = ("flips", "turns")  # as cellmm.models.views, which would import torch
 DEFAULT = f"coco,{OVERLAYS}"
 
 
@@ -52,6 +53,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help="go on with a run that was stopped, or make further formats of a finished one",
     )
     parser.add_argument("--score-thr", type=float, default=0.3, help="leave out cells that score less")
+    add_tta(parser)
     _add_machine(parser)
     _add_tiles(parser)
     _add_reading(parser)
@@ -77,6 +79,15 @@ def _choose_model(args: argparse.Namespace) -> None:
         raise CellMMError(f"--config {args.config}: give its weights as --checkpoint")
     else:
         args.checkpoint = str(best_checkpoint(args.checkpoint))
+
+
+def add_tta(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--tta",
+        choices=TTA,
+        help="test-time augmentation: predict 4 mirrored views of each image, or with turns 8, and take the "
+        "mean, which takes 4 or 8 times as long; docs/how_to/tta_and_ensembles.md",
+    )
 
 
 def _add_machine(parser: argparse.ArgumentParser) -> None:
@@ -185,6 +196,11 @@ def read_options(args: argparse.Namespace) -> dict[str, Any]:
             raise CellMMError(f"--pixel-size {args.pixel_size:g}: give micrometres, above 0")
         given["pixel_size"] = (args.pixel_size, args.pixel_size)
     return given
+
+
+def tta_options(args: argparse.Namespace) -> dict[str, str]:
+    """The config's change that ``--tta`` asks for."""
+    return {} if args.tta is None else {"model.tta": args.tta}
 
 
 def tile_options(args: argparse.Namespace) -> dict[str, int | None]:
