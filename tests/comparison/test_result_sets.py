@@ -256,7 +256,9 @@ def test_coco_results_that_cannot_be_used(content, message, truth, tmp_path):
 
 
 def test_a_model_is_run(tmp_path):
-    scene = dict(size=(128, 128), cells=(3, 4))
+    scene = dict(
+        size=(128, 128), pixel=0.5, cells=(3, 4), min_visible=40, coherence=0.05
+    )  # as it was trained on
     make_dataset(tmp_path / "sim", splits=dict(test=1), scene=scene, seed=0)
     truth = read_truth(str(tmp_path / "sim/test/annotations.json"))
     model = shipped_models()["cells-simulated"]
