@@ -62,7 +62,7 @@ def run(python: Path, peer: str, data: Path, out: Path, args: argparse.Namespace
     command += ["--minutes", str(args.minutes), "--seed", str(args.seed)]
 
     def prepare() -> None:
-        os.nice(NICE)
+        os.nice(max(0, NICE - os.nice(0)))
         if hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, args.cores)
 
