@@ -1,7 +1,7 @@
 """A model with its weights and the steps that images take to it, without a Runner."""
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from cellmm.apis.ensemble import NO_PACKAGE, Member, add_members, load_members
 from cellmm.config.check import check_pipeline
 from cellmm.config.load import load_config
 from cellmm.config.lookup import component_of
@@ -54,6 +55,7 @@ def load_trained(
     cfg_options: dict | None = None,
     *,
     fuse: bool = True,
+    ensemble: Sequence[Member] = (),
 ) -> TrainedModel:
     """Build the model of a config and load its weights; see CellInferencer for the arguments.
 
@@ -65,6 +67,8 @@ def load_trained(
     if checkpoint is None:
         config, checkpoint = resolve_model(config)
     if not isinstance(config, Config) and is_package(config):
+        if ensemble:
+            raise CellMMError(f"{config}: {NO_PACKAGE}")
         return _of_package(read_package(config), device, cfg_options)
     cfg = _load(config, cfg_options)
     dataset = (cfg.get("test_dataloader") or {}).get("dataset", {})
@@ -74,11 +78,15 @@ def load_trained(
             "give the config that the model was trained with"
         )
     steps = _steps(dataset.pipeline)
+    others = add_members(cfg, ensemble) if ensemble else []
     model = build("model", lambda: MODELS.build(cfg.model), cfg.model)
     content = load_checkpoint(checkpoint)
-    load_fitting(model, checkpoint, content["state_dict"])
     meta = content["meta"]
     trained = meta.get("dataset_meta") or {}
+    if others:
+        load_members(model, checkpoint, content["state_dict"], others, trained.get("classes"))
+    else:
+        load_fitting(model, checkpoint, content["state_dict"])
     cls = component_of(dataset, "DATASETS")
     metainfo = dataset.get("metainfo") or getattr(cls, "METAINFO", CellDataset.METAINFO)
     named = trained if trained.get("classes") else metainfo

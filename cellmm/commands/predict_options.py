@@ -27,12 +27,17 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--model",
+        action="append",
         help="a model that comes with cellmm (`cellmm models` lists them), the folder of a training, or a "
-        "published file that names its config, or a zip file of `cellmm export`",
+        "published file that names its config, or a zip file of `cellmm export`; given several times: "
+        "an ensemble of these models",
     )
     parser.add_argument("--config", help="in place of --model: the config that the model was trained with")
     parser.add_argument(
-        "--checkpoint", help="a .pth file that training wrote, or its folder; default: that of --model"
+        "--checkpoint",
+        action="append",
+        help="a .pth file that training wrote, or its folder; default: that of --model; given several times: "
+        "an ensemble",
     )
     parser.add_argument("--out", required=True, type=Path, help="folder for the results")
     parser.add_argument(
@@ -66,11 +71,15 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def _choose_model(args: argparse.Namespace) -> None:
-    """Set ``config`` and ``checkpoint`` by ``--model``.
+    """Set ``config`` and ``checkpoint`` by ``--model``, and ``ensemble`` to (config, checkpoint) of others.
 
     Raises:
         CellMMError: too many or too few of the three options are given, or there is no such model.
     """
+    models, checkpoints = args.model or [None], args.checkpoint or [None]
+    if len(models) > 1 and args.checkpoint:
+        raise CellMMError("--checkpoint goes with one --model; name the folder of each training as --model")
+    args.model, args.checkpoint = models[0], checkpoints[0]
     if (args.model is None) == (args.config is None):
         raise CellMMError("give --model NAME (`cellmm models` lists them), or --config and --checkpoint")
     if args.model is not None:
@@ -79,6 +88,8 @@ def _choose_model(args: argparse.Namespace) -> None:
         raise CellMMError(f"--config {args.config}: give its weights as --checkpoint")
     else:
         args.checkpoint = str(best_checkpoint(args.checkpoint))
+    args.ensemble = [list(map(str, resolve_model(model))) for model in models[1:]]
+    args.ensemble += [[args.config, str(best_checkpoint(checkpoint))] for checkpoint in checkpoints[1:]]
 
 
 def add_tta(parser: argparse.ArgumentParser) -> None:

@@ -11,6 +11,7 @@ from mmengine.config import Config, DictAction
 from mmengine.dist import is_main_process
 from mmengine.hooks import EarlyStoppingHook, EMAHook
 
+from cellmm.apis.ensemble import add_members, load_members
 from cellmm.commands.predict_options import add_tta, tta_options
 from cellmm.config.check import check_config
 from cellmm.config.load import load_config
@@ -32,7 +33,17 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="cellmm test", description="Evaluate a checkpoint.")
     parser.add_argument("config")
     parser.add_argument(
-        "checkpoint", help="a .pth file that training wrote, or its folder: the best in it, else the last"
+        "checkpoint",
+        nargs="+",
+        help="a .pth file that training wrote, or its folder: the best in it, else the last; several: an "
+        "ensemble of them",
+    )
+    parser.add_argument(
+        "--model",
+        action="append",
+        default=[],
+        help="a further model for an ensemble: a folder of a training, a checkpoint in it, or a name; may be "
+        "given several times",
     )
     parser.add_argument("--work-dir", help="where metrics.json goes; default work_dirs/<folder>/<config>")
     parser.add_argument(
@@ -117,14 +128,20 @@ def write_metrics(path: Path, metrics: dict, **about: str) -> None:
 def main(argv: Sequence[str] | None = None) -> dict:
     """Test and return the metrics. Raises CellMMError for errors that the user can correct."""
     args = parse_args(argv)
-    args.checkpoint = str(best_checkpoint(args.checkpoint))
+    args.checkpoint, *more = (str(best_checkpoint(name)) for name in args.checkpoint)
+    members = [*((args.config, name) for name in more), *((name, None) for name in args.model)]
     cfg = prepare_config(args)
     checkpoint = load_checkpoint(args.checkpoint)  # first, since every test image is opened next
     weights = checkpoint.pop("state_dict")
     check_finite(weights, args.checkpoint)
     meta, seen = checkpoint["meta"], TrainedOn.from_meta(checkpoint["meta"], args.checkpoint)
+    others = add_members(cfg, members) if members else []
     runner = build_runner(cfg)
-    load_fitting(getattr(runner.model, "module", runner.model), args.checkpoint, weights)
+    model, trained = getattr(runner.model, "module", runner.model), meta.get("dataset_meta") or {}
+    if others:
+        load_members(model, args.checkpoint, weights, others, trained.get("classes"))
+    else:
+        load_fitting(model, args.checkpoint, weights)
     follow_classes(runner.test_loop, meta.get("dataset_meta"), args.checkpoint)
     if seen is not None:
         runner.register_hook(CompareWithTrainingHook(seen))
@@ -134,7 +151,7 @@ def main(argv: Sequence[str] | None = None) -> dict:
             Path(cfg.work_dir) / f"{named('metrics', args.split)}.json",
             metrics,
             config=args.config,
-            checkpoint=args.checkpoint,
+            checkpoint=", ".join([args.checkpoint, *(str(path) for path, _ in others)]),
         )
     end_distributed()
     return metrics

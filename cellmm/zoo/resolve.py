@@ -17,9 +17,9 @@ def resolve_model(model: str | Path, checkpoint: str | Path | None = None) -> tu
 
     Args:
         model: the name of a shipped model; the work dir of a training, whose best checkpoint is taken, else
-            its last; a package of ``cellmm export``, which is both; weights that were published and know the
-            name of their config, which is one of cellmm; or, with ``checkpoint``, a config or the name of a
-            config of cellmm.
+            its last; a checkpoint in such a folder; a package of ``cellmm export``, which is both; weights
+            that were published and know the name of their config, which is one of cellmm; or, with
+            ``checkpoint``, a config or the name of a config of cellmm.
         checkpoint: the weights, in place of those that belong to ``model``.
 
     Raises:
@@ -45,6 +45,8 @@ def resolve_model(model: str | Path, checkpoint: str | Path | None = None) -> tu
         if name := load_checkpoint(model)["meta"].get("config_name"):
             # PREFIX: a checkpoint is data, and must not name a file that would run as a config
             return find_config(f"{PREFIX}{name}"), Path(model)
+        if any(Path(model).absolute().parent.glob("*.py")):  # in the folder of its training
+            return _of_work_dir(Path(model).absolute().parent, model)
     near = difflib.get_close_matches(str(model), shipped, 1, 0.6)
     hint = f"did you mean {near[0]}?" if near else f"cellmm has {', '.join(shipped)}"
     if Path(model).suffix in WEIGHTS:
