@@ -16,6 +16,7 @@ COMMANDS = {
     "init": ("cellmm.commands.init", "write a config for a folder of annotated images"),
     "train": ("cellmm.commands.train", "train a model from a config file"),
     "test": ("cellmm.commands.test", "score a checkpoint on annotated images"),
+    "kfold": ("cellmm.commands.kfold", "train and test a config on k parts of its images"),
     "predict": ("cellmm.commands.predict", "find the cells in images and folders of images"),
     "propose": (
         "cellmm.commands.propose",
