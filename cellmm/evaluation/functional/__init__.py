@@ -4,13 +4,17 @@ from .aggregated_jaccard import aggregated_jaccard, aggregated_jaccard_plus
 from .average_precision import (
     IOU_THRESHOLDS,
     RECALL_POINTS,
+    PooledMatches,
     RankedMatches,
     class_precisions,
     match_by_score,
     mean_of_defined,
+    pool_matches,
+    pooled_precision_and_recall,
     precision_and_recall,
     rank_matches,
 )
+from .bootstrap import draw_resamples, interval, resampled_means, resampled_precisions, two_sided_p
 from .boundary_iou import boundary_iou, published_width
 from .cell_fates import FATES, cell_fates
 from .error_analysis import (
@@ -63,6 +67,7 @@ __all__ = [
     "Errors",
     "GlandMatches",
     "MaskPairs",
+    "PooledMatches",
     "ObjectScores",
     "RankedMatches",
     "aggregated_jaccard",
@@ -73,7 +78,9 @@ __all__ = [
     "class_precisions",
     "confident_errors",
     "count_matches",
+    "draw_resamples",
     "find_errors",
+    "interval",
     "gland_scores",
     "hausdorff_distance",
     "match_by_score",
@@ -86,9 +93,14 @@ __all__ = [
     "overlapping_pairs",
     "pixel_counts",
     "pixel_scores",
+    "pool_matches",
+    "pooled_precision_and_recall",
     "precision_and_recall",
     "published_width",
     "rank_matches",
     "repair",
+    "resampled_means",
+    "resampled_precisions",
     "segmentation_scores",
+    "two_sided_p",
 ]
