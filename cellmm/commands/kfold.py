@@ -48,7 +48,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--group",
         metavar="REGEX",
-        help="images with the same match (of its first bracket) in their path are in the same fold; default: "
+        help="images with the same match (of its first bracket) in their name are in the same fold; default: "
         "names that differ in the number of a field, time point, tile or the like",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the split; default: 0")

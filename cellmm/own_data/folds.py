@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+import os
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -81,10 +82,10 @@ def training_images(cfg: Config) -> tuple[np.ndarray, list[str]]:
 
 
 def group_names(files: Sequence[str], pattern: str | None = None) -> list[str]:
-    """The group of each image, by its path; see ``groups_of``.
+    """The group of each image, by its path below the folder that holds all of them; see ``groups_of``.
 
     Args:
-        pattern: a regular expression that is looked for in the path; its first bracket, else all of what it
+        pattern: a regular expression that is looked for in this path; its first bracket, else all of what it
             matches, is the group. None: names that differ in a number of a field, time point or tile.
 
     Raises:
@@ -93,18 +94,19 @@ def group_names(files: Sequence[str], pattern: str | None = None) -> list[str]:
     >>> group_names(["d/p1_a.tif", "d/p1_b.tif", "d/p2_a.tif"], r"(p\\d)_")
     ['p1', 'p1', 'p2']
     """
+    root = os.path.commonpath([os.path.dirname(path) for path in files])
+    below = [Path(os.path.relpath(path, root or ".")).as_posix() for path in files]
     if pattern is None:
-        paths = sorted(set(files))
-        common = paths[0].rpartition("/")[0] if len({path.rpartition("/")[0] for path in paths}) == 1 else ""
-        names = [str(PurePosixPath(path.removeprefix(f"{common}/")).with_suffix("")) for path in paths]
-        known = dict(zip(paths, groups_of(names), strict=True))
-        return [known[path] for path in files]
+        names = sorted(set(below))
+        own = groups_of([str(PurePosixPath(name).with_suffix("")) for name in names])
+        known = dict(zip(names, own, strict=True))
+        return [known[name] for name in below]
     try:
-        found = [re.search(pattern, path) for path in files]
+        found = [re.search(pattern, name) for name in below]
     except re.error as error:
         raise CellMMError(f"--group {pattern}: not a regular expression: {error}") from error
     if None in found:
-        raise CellMMError(f"--group {pattern}: does not match {files[found.index(None)]}")
+        raise CellMMError(f"--group {pattern}: does not match {below[found.index(None)]}")
     return [match[1] if match.re.groups else match[0] for match in found]
 
 
