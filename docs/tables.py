@@ -224,6 +224,7 @@ OVERLAP = {
 TABLES: dict[str, Callable[[Path], str]] = {
     "peers": beside_peers,
     "diskmask": collection("DiskMask"),
+    "maskrcnn": collection("Mask R-CNN"),
     "seunet": collection("SEU-Net"),
     "sparseseunet": collection("SparseSEUNet"),
     "paired": paired,
