@@ -39,6 +39,7 @@ ROOTS = dict(
     AnnotatedFolderDataset="labels",
     BBBC010Dataset="worms",
     ClassFolderDataset="classes",
+    SimulatedClassesDataset="classes",
     DSB2018Dataset="nuclei",
     GlaSDataset="glands",
     MaskFolderDataset="masks",
@@ -90,6 +91,7 @@ ARGUMENTS: dict[str, dict | list[dict]] = dict(
     LIVECellDataset=COCO,
     LabelImageDataset=FOLDERS,
     RepeatDataset=dict(dataset=SIMULATED, times=2),
+    SimulatedClassesDataset=dict(split=""),
     SimulatedDataset=dict(split="train", nuclei=True),
     # formats of results
     GeoJSONWriter=[dict(object_type=kind) for kind in ("detection", "cell", "annotation")],
