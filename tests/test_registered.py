@@ -61,6 +61,8 @@ ARGUMENTS: dict[str, dict | list[dict]] = dict(
         dict(transforms=[ROTATE, dict(type="RandomCrop", height=40, width=48)]),
         dict(transforms=[dict(type="CoarseDropout", p=1.0)]),
     ],
+    AuxiliaryMapHead=[dict(name="center"), dict(name="boundary", kernel_size=3, anneal=None)],
+    AuxiliaryMaps=[dict(), dict(targets=("distance", "center_offsets"))],
     CenterCrop=dict(crop_size=(40, 24)),
     CropRegion=dict(y0=4, x0=8, y1=40, x1=62),
     LoadAnnotations=dict(with_mask=True),
