@@ -226,6 +226,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "diskmask": collection("DiskMask"),
     "seunet": collection("SEU-Net"),
     "sparseseunet": collection("SparseSEUNet"),
+    "unet": collection("U-Net"),
     "paired": paired,
     "speed": speed,
     "shipped": shipped,

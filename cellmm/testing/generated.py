@@ -23,7 +23,9 @@ TARGETS = (
     dict(type="ReferencePoints"),
     dict(type="DiskTargets"),
     dict(type="SemanticTargets", targets=("cytoplasm", "nuclei", "border", "background", "overlap")),
+    dict(type="BoundaryTargets"),
     dict(type="ProximityMap"),
+    dict(type="PixelWeights"),
     dict(type="PackCellInputs"),
 )
 
