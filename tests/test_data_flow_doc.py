@@ -36,6 +36,7 @@ TRAINING = [
     dict(type="BoundaryTargets"),
     dict(type="ProximityMap"),
     dict(type="PixelWeights"),
+    dict(type="AuxiliaryMaps", targets=("center", "boundary", "distance", "center_offsets")),
     dict(type="PackCellInputs"),
 ]
 TESTING = [

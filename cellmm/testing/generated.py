@@ -26,6 +26,7 @@ TARGETS = (
     dict(type="BoundaryTargets"),
     dict(type="ProximityMap"),
     dict(type="PixelWeights"),
+    dict(type="AuxiliaryMaps", targets=("center", "boundary", "distance", "center_offsets")),
     dict(type="PackCellInputs"),
 )
 

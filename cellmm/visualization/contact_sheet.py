@@ -85,6 +85,9 @@ def _targets(image: np.ndarray, sample: CellSample, num_classes: int) -> Iterato
         yield _heat("proximity: overlap is likely", sample.gt_proximity.numpy())
     if "gt_weight" in sample:
         yield _heat("weight of pixels in the loss of a map", sample.gt_weight.numpy())
+    for name in ("center", "boundary", "distance"):
+        if f"gt_{name}" in sample:
+            yield _heat(f"map of the {name}", sample.get(f"gt_{name}").numpy())
     if "ignore" in sample and bool(sample.ignore.any()):
         yield _heat("ignored in the loss", sample.ignore.numpy().astype(np.float32))
 

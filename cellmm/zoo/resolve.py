@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cellmm.config.names import PREFIX, find_config
 from cellmm.errors import CellMMError
-from cellmm.io.checkpoint_files import best_checkpoint
+from cellmm.io.checkpoint_files import TORCHVISION, best_checkpoint, torchvision_file
 from cellmm.zoo.packages import is_package
 from cellmm.zoo.shipped import shipped_models
 
@@ -61,11 +61,14 @@ def resolve_model(model: str | Path, checkpoint: str | Path | None = None) -> tu
 
 
 def weights_of(model: str | Path) -> Path:
-    """The weights of a model alone: of a shipped model, a work dir (see ``resolve_model``) or a checkpoint.
+    """The weights of a model alone: of a shipped model, a work dir (see ``resolve_model``), a checkpoint, or
+    ``torchvision://MODEL`` (see ``torchvision_file``).
 
     Raises:
         CellMMError: there is no such model.
     """
+    if str(model).startswith(TORCHVISION):
+        return torchvision_file(model)
     if str(model) not in shipped_models() and (Path(model).is_dir() or Path(model).suffix in WEIGHTS):
         return best_checkpoint(model)
     if Path(model).suffix == ".py":

@@ -25,7 +25,8 @@ META_KEYS = (
     "draw",
 )
 PER_CELL = ("gt_labels", "gt_ignore", "gt_areas", "gt_nuclei", "gt_points")  # with one entry per cell
-OF_PIXELS = ("ignore", "gt_proximity", "gt_weight", "gt_disks", "gt_disk_weight")
+# maps (..., H, W)
+MAPS = ("gt_proximity", "gt_weight", "gt_center", "gt_boundary", "gt_distance", "gt_center_offsets")
 KNOWN_TARGETS = {*FIXED_TARGETS, *MOVING_TARGETS, "gt_disk_weight"}
 
 
@@ -75,7 +76,7 @@ class PackCellInputs(BaseTransform):
         if "gt_semantic" in results:
             maps = {name: torch.from_numpy(values) for name, values in results["gt_semantic"].items()}
             sample.gt_semantic = BaseDataElement(**maps)
-        for key in ("gt_proximity", "gt_weight"):
+        for key in MAPS:
             if key in results:
                 setattr(sample, key, torch.from_numpy(results[key]))
         if "ignore" in results:
@@ -136,8 +137,8 @@ def _sizes(results: dict) -> Iterator[tuple[str, tuple[int, ...]]]:
     if "img_shape" in results:
         yield "img_shape", tuple(results["img_shape"][:2])
     for key, value in results.items():
-        if isinstance(value, LabelLayers) or key in OF_PIXELS:
-            yield ("gt_disks" if key == "gt_disk_weight" else key), tuple(value.shape)
+        if isinstance(value, LabelLayers) or key in ("ignore", "gt_disks", "gt_disk_weight", *MAPS):
+            yield ("gt_disks" if key == "gt_disk_weight" else key), tuple(value.shape[-2:])
     for value in results.get("gt_semantic", {}).values():
         yield "gt_semantic", value.shape
 

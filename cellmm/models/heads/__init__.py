@@ -1,3 +1,4 @@
+from cellmm.models.heads.auxiliary_map_head import AuxiliaryMapHead
 from cellmm.models.heads.gateway_criterion import GatewayCriterion
 from cellmm.models.heads.gateway_finders import ComponentFinder, PeakFinder
 from cellmm.models.heads.gateway_head import GatewayHead
@@ -17,6 +18,7 @@ from cellmm.models.heads.softmax_head import SoftmaxHead
 
 __all__ = [
     "AllPixels",
+    "AuxiliaryMapHead",
     "ComponentFinder",
     "GatewayCriterion",
     "GatewayHead",
