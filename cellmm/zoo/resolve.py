@@ -61,36 +61,19 @@ def resolve_model(model: str | Path, checkpoint: str | Path | None = None) -> tu
 
 
 def weights_of(model: str | Path) -> Path:
-    """The weights of a model alone: of a shipped model, a work dir (see ``resolve_model``) or a checkpoint;
-    or of ``torchvision://MODEL``, see ``torchvision_file``.
-
-    The name of a file that is not here is looked for in torchvision's cache.
+    """The weights of a model alone: of a shipped model, a work dir (see ``resolve_model``), a checkpoint, or
+    ``torchvision://MODEL`` (see ``torchvision_file``).
 
     Raises:
-        CellMMError: there is no such model or file.
+        CellMMError: there is no such model.
     """
     if str(model).startswith(TORCHVISION):
         return torchvision_file(model)
-    if Path(model).suffix in WEIGHTS and not Path(model).exists():
-        return _in_cache(Path(model))
     if str(model) not in shipped_models() and (Path(model).is_dir() or Path(model).suffix in WEIGHTS):
         return best_checkpoint(model)
     if Path(model).suffix == ".py":
         raise CellMMError(f"{model}: a config, which has no weights; give a checkpoint of it or its work dir")
     return resolve_model(model)[1]
-
-
-def _in_cache(file: Path) -> Path:
-    """A file that torchvision has downloaded before."""
-    from torch.hub import get_dir  # needs torch, and `cellmm models` does not
-
-    cache = Path(get_dir()) / "checkpoints"
-    if file.name != str(file) or not (cache / file.name).is_file():
-        raise CellMMError(
-            f"{file}: no such file, here or in {cache}; cellmm downloads nothing: fetch it, and put it in "
-            "one of these folders or give its path"
-        )
-    return cache / file.name
 
 
 def _of_work_dir(folder: Path, checkpoint: str | Path | None) -> tuple[Path, Path]:

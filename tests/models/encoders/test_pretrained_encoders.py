@@ -11,7 +11,6 @@ from cellmm.engine.checkpoints import fit_start_weights, load_start_weights
 from cellmm.errors import CellMMError
 from cellmm.models import feature_pyramid
 from cellmm.registry import MODELS
-from cellmm.zoo import weights_of
 
 TIMM = dict(type="TimmEncoder", name="resnet10t")
 
@@ -104,17 +103,3 @@ def test_what_cannot_be_an_encoder_is_refused(monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(CellMMError, match=r"encoders of timm need timm: .*\[timm\]"):
         MODELS.build(TIMM)
-
-
-def test_a_file_is_looked_for_in_the_cache_of_torchvision(tmp_path, monkeypatch):
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-    name = "vgg16_bn-6c64b313.pth"
-    with pytest.raises(CellMMError, match=rf"{name}: no such file, here or in .*checkpoints; .*fetch it"):
-        weights_of(name)
-    cache = tmp_path / "hub" / "checkpoints"
-    cache.mkdir(parents=True)
-    (cache / name).write_bytes(b"x")
-    assert weights_of(name) == cache / name
-    (tmp_path / name).write_bytes(b"y")
-    assert weights_of(name).resolve() == tmp_path / name
