@@ -151,7 +151,9 @@ def main(argv: Sequence[str] | None = None) -> dict:
             Path(cfg.work_dir) / f"{named('metrics', args.split)}.json",
             metrics,
             config=args.config,
-            checkpoint=", ".join([args.checkpoint, *(str(path) for path, _ in others)]),
+            checkpoint=", ".join([args.checkpoint, *(str(path) for path, _ in others)])
+            + (" (ensemble)" if others else ""),
+            **({"tta": args.tta} if args.tta else {}),
         )
     end_distributed()
     return metrics
