@@ -25,7 +25,7 @@ STUDY, BEST = "study.db", "best.py"
 SAMPLERS, PRUNERS = ("random", "tpe"), ("none", "asha", "hyperband")
 BEST_SHARE, BEST_LEAST = 0.1, 3  # of the trials of a round, those that the next one is narrowed around
 LOST = 3  # times that a process may end in a trial before it counts as failed
-FAILED_AT_START = 3  # trials: where none of the first ones works, none will
+FAILED_AT_START = 10  # trials: where none of the first ones works, none will
 WAIT = 0.5  # seconds between two looks at what other processes do
 
 

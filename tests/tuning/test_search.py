@@ -120,7 +120,7 @@ def test_failed_trials_do_not_end_the_search(make):
 
 def test_a_search_in_which_nothing_works_ends(make):
     search = make("search", lambda *_, **__: Outcome("failed", reason="no such folder"), trials=50)
-    with pytest.raises(CellMMError, match="all of the first 3 trials failed, the last one: no such folder"):
+    with pytest.raises(CellMMError, match="all of the first 10 trials failed, the last one: no such folder"):
         search.run()
 
 
