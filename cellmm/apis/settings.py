@@ -13,11 +13,12 @@ CHUNK = 2**20  # bytes
 
 
 def settings_of(
-    inferencer: CellInferencer, checkpoint: str | Path, options: Mapping[str, Any]
+    inferencer: CellInferencer, checkpoint: str | Path | None, options: Mapping[str, Any]
 ) -> dict[str, str]:
     """{what a user knows it as: its value, or a hash of it}.
 
     Args:
+        checkpoint: None: the model has no weights.
         options: further choices on which the results depend, by the names of their options.
     """
     dataset = inferencer.cfg.test_dataloader.dataset
@@ -26,7 +27,7 @@ def settings_of(
     return {
         "version of cellmm": cellmm.__version__,
         "--config": hashlib.sha256(text.encode()).hexdigest(),
-        "--checkpoint": _hash(checkpoint),
+        "--checkpoint": "none" if checkpoint is None else _hash(checkpoint),
         **{name: str(value) for name, value in options.items()},
     }
 

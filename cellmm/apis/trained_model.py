@@ -21,7 +21,7 @@ from cellmm.errors import CellMMError
 from cellmm.io.coco_categories import category_ids
 from cellmm.plugins import load_plugins
 from cellmm.registry import MODELS, TRANSFORMS
-from cellmm.zoo import resolve_model
+from cellmm.zoo import check_weights, resolve_model
 from cellmm.zoo.packages import Package, is_package, read_package
 from cellmm.zoo.packages.run import config_of, model_of, weights_of
 
@@ -55,14 +55,14 @@ def load_trained(
     *,
     fuse: bool = True,
 ) -> TrainedModel:
-    """Build the model of a config and load its weights; see CellInferencer for the arguments.
+    """Build the model of a config and load its weights, if it has any; see CellInferencer for the arguments.
 
     ``fuse``: False: leave the layers as they were trained.
 
     Raises:
-        CellMMError: an absent or damaged file, weights of another model, a device that does not exist.
+        CellMMError: an absent or damaged file, no weights or those of another model, no such device.
     """
-    if checkpoint is None:
+    if checkpoint is None and not isinstance(config, Config):
         config, checkpoint = resolve_model(config)
     if not isinstance(config, Config) and is_package(config):
         return _of_package(read_package(config), device, cfg_options)
@@ -73,11 +73,14 @@ def load_trained(
             f"{cfg.filename or 'the config'}: no model or no test_dataloader.dataset.pipeline; "
             "give the config that the model was trained with"
         )
+    check_weights(cfg.model, cfg.filename or "the config", checkpoint, give="give a checkpoint of it")
     steps = _steps(dataset.pipeline)
     model = build("model", lambda: MODELS.build(cfg.model), cfg.model)
-    content = load_checkpoint(checkpoint)
-    load_fitting(model, checkpoint, content["state_dict"])
-    meta = content["meta"]
+    meta = {}
+    if checkpoint is not None:
+        content = load_checkpoint(checkpoint)
+        load_fitting(model, checkpoint, content["state_dict"])
+        meta = content["meta"]
     trained = meta.get("dataset_meta") or {}
     cls = component_of(dataset, "DATASETS")
     metainfo = dataset.get("metainfo") or getattr(cls, "METAINFO", CellDataset.METAINFO)

@@ -184,7 +184,7 @@ class _Run:
         rows = [ReportRow(name, error=line) for name, line in summary.failed.items()]
         about = {
             "Config": Path(self.args.config).name,
-            "Checkpoint": Path(self.args.checkpoint).name,
+            "Checkpoint": Path(self.args.checkpoint or "none").name,
             "Least score": f"{self.args.score_thr:g}",
             "cellmm": __version__,
         }

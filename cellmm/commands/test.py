@@ -18,20 +18,24 @@ from cellmm.engine.checkpoints import check_finite, load_checkpoint, load_fittin
 from cellmm.engine.class_order import follow_classes
 from cellmm.engine.hooks import CompareWithTrainingHook, TimeBudgetHook
 from cellmm.engine.ranks import end_distributed
-from cellmm.engine.runner import build_runner
+from cellmm.engine.runner import CellRunner, build_runner
 from cellmm.engine.trained_on import TrainedOn
 from cellmm.engine.work_dir import default_work_dir
 from cellmm.errors import CellMMError
 from cellmm.evaluation import CellCocoMetric
 from cellmm.io.checkpoint_files import best_checkpoint
 from cellmm.io.files import atomic_path
+from cellmm.zoo import check_weights
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="cellmm test", description="Evaluate a checkpoint.")
     parser.add_argument("config")
     parser.add_argument(
-        "checkpoint", help="a .pth file that training wrote, or its folder: the best in it, else the last"
+        "checkpoint",
+        nargs="?",
+        help="a .pth file that training wrote, or its folder: the best in it, else the last; none for a "
+        "model without weights",
     )
     parser.add_argument("--work-dir", help="where metrics.json goes; default work_dirs/<folder>/<config>")
     parser.add_argument(
@@ -114,24 +118,31 @@ def write_metrics(path: Path, metrics: dict, **about: str) -> None:
 def main(argv: Sequence[str] | None = None) -> dict:
     """Test and return the metrics. Raises CellMMError for errors that the user can correct."""
     args = parse_args(argv)
-    args.checkpoint = str(best_checkpoint(args.checkpoint))
+    if args.checkpoint is not None:
+        args.checkpoint = str(best_checkpoint(args.checkpoint))
     cfg = prepare_config(args)
-    checkpoint = load_checkpoint(args.checkpoint)  # first, since every test image is opened next
-    weights = checkpoint.pop("state_dict")
-    check_finite(weights, args.checkpoint)
-    meta, seen = checkpoint["meta"], TrainedOn.from_meta(checkpoint["meta"], args.checkpoint)
-    runner = build_runner(cfg)
-    load_fitting(getattr(runner.model, "module", runner.model), args.checkpoint, weights)
-    follow_classes(runner.test_loop, meta.get("dataset_meta"), args.checkpoint)
-    if seen is not None:
-        runner.register_hook(CompareWithTrainingHook(seen))
+    check_weights(cfg.model, args.config, args.checkpoint, give="give a checkpoint after it")
+    runner = build_runner(cfg) if args.checkpoint is None else _runner_with_weights(cfg, args.checkpoint)
     metrics = runner.test()
     if is_main_process():
         write_metrics(
             Path(cfg.work_dir) / f"{named('metrics', args.split)}.json",
             metrics,
             config=args.config,
-            checkpoint=args.checkpoint,
+            **({} if args.checkpoint is None else dict(checkpoint=args.checkpoint)),
         )
     end_distributed()
     return metrics
+
+
+def _runner_with_weights(cfg: Config, path: str) -> CellRunner:
+    checkpoint = load_checkpoint(path)  # first, since every test image is opened next
+    weights = checkpoint.pop("state_dict")
+    check_finite(weights, path)
+    meta, seen = checkpoint["meta"], TrainedOn.from_meta(checkpoint["meta"], path)
+    runner = build_runner(cfg)
+    load_fitting(getattr(runner.model, "module", runner.model), path, weights)
+    follow_classes(runner.test_loop, meta.get("dataset_meta"), path)
+    if seen is not None:
+        runner.register_hook(CompareWithTrainingHook(seen))
+    return runner

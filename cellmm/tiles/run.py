@@ -52,7 +52,7 @@ def run_piece(folder: Path, plan: PiecePlan, inferencer: CellInferencer, number:
 
 def check_model(plan: PiecePlan, inferencer: CellInferencer) -> None:
     """Raise CellMMError where the config, the checkpoint or cellmm are not those of the plan."""
-    settings = settings_of(inferencer, plan.inferencer["checkpoint"], {})
+    settings = settings_of(inferencer, plan.inferencer.get("checkpoint"), {})
     changed = [key for key in MODEL if settings[key] != plan.settings[key]]
     if changed:
         raise CellMMError(
