@@ -38,6 +38,7 @@ FOLDERS = dict(img_dir="train/images", label_dir="train/layers", nuclei_dir="tra
 ROOTS = dict(
     AnnotatedFolderDataset="labels",
     BBBC010Dataset="worms",
+    ClassFolderDataset="classes",
     DSB2018Dataset="nuclei",
     MaskFolderDataset="masks",
 )  # below the data
@@ -106,7 +107,7 @@ ARGUMENTS: dict[str, dict | list[dict]] = dict(
     EncoNetDecoder=dict(widths=(4, 4), padding="same"),
     MaskNMS=dict(iou_thr=0.5),
     ParallelDecoders=dict(decoders={name: dict(type="SEUNetDecoder", widths=(4, 6)) for name in "ab"}),
-    SEUNetDecoder=dict(widths=(4, 6)),
+    SEUNetDecoder=[dict(widths=(4, 6)), dict(widths=(4, 6), upsample="deconv")],
     SEUNetEncoder=[dict(widths=(4, 6, 8)), dict(widths=(4, 6), padding="valid")],
     SemanticHead=dict(target="cytoplasm"),
 )
@@ -250,6 +251,9 @@ def data(tmp_path_factory) -> Path:
         "masks/images/a.tif": image,
         "masks/masks/a/1.png": mask,
         "masks/masks/a/2.png": mask[::-1],
+        "classes/a/image.tif": image,
+        "classes/a/class1.tif": mask,
+        "classes/a/class3.tif": mask[::-1],
         "worms/images/1_A01_w2_x.tif": image,
         "worms/masks/A01_01_ground_truth.png": mask,
         "worms/masks/A01_02_ground_truth.png": mask[::-1],

@@ -22,7 +22,7 @@ from cellmm.engine.runner import CellRunner, build_runner
 from cellmm.engine.trained_on import TrainedOn
 from cellmm.engine.work_dir import default_work_dir
 from cellmm.errors import CellMMError
-from cellmm.evaluation import CellCocoMetric
+from cellmm.evaluation import CellCocoMetric, GlandMetric
 from cellmm.io.checkpoint_files import best_checkpoint
 from cellmm.io.files import atomic_path
 from cellmm.zoo import check_weights
@@ -78,7 +78,7 @@ def prepare_config(args: argparse.Namespace) -> Config:
         if _only_trains(hook):
             cfg.default_hooks.pop(name)
     for metric in _metrics(cfg.test_evaluator):
-        if component_of(metric, "METRICS") is CellCocoMetric:
+        if component_of(metric, "METRICS") in (CellCocoMetric, GlandMetric):
             metric.setdefault("outfile_prefix", str(Path(cfg.work_dir) / named("results", args.split)))
     if args.show_dir:
         cfg.custom_hooks.append(dict(type="OverlayHook", out_dir=args.show_dir))

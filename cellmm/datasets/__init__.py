@@ -2,6 +2,7 @@
 
 from cellmm.datasets.base import CellDataset
 from cellmm.datasets.bbbc010 import BBBC010Dataset
+from cellmm.datasets.class_folders import ClassFolderDataset
 from cellmm.datasets.coco import CellCocoDataset
 from cellmm.datasets.dsb2018 import DSB2018Dataset
 from cellmm.datasets.folders import AnnotatedFolderDataset
@@ -18,6 +19,7 @@ __all__ = [
     "CellCocoDataset",
     "CellDataset",
     "ClassBalancedDataset",
+    "ClassFolderDataset",
     "ConcatDataset",
     "DSB2018Dataset",
     "DrawSampler",

@@ -26,7 +26,8 @@ class CellDataset(BaseDataset):
       ``cellmm.io.sources.open_images``; ``img_path`` is its name then;
     - ``img_id``: int, unique in the set;
     - one of ``instances`` (COCO style dicts: ``segmentation``, ``label``, ``iscrowd``, ``area``),
-      ``label_path`` (a label image, one page or layers) and ``mask_paths`` (one mask per file);
+      ``label_path`` (a label image, one page or layers), ``class_paths`` (pairs of a label and the label
+      image of its cells) and ``mask_paths`` (one mask per file);
     - ``height``, ``width`` in pixels, if the annotation states them.
 
     ``nuclei_dir``: a folder, relative to ``data_root``, with the nuclei of each image in ``<name>.tif`` (or
@@ -135,7 +136,8 @@ class CellDataset(BaseDataset):
         if own == classes or len(own) == len(classes) == 1:
             return
         first_label = own.index(classes[0]) if classes[0] in own else -1
-        if sorted(own) != sorted(classes) or (first_label and "instances" not in self.get_data_info(0)):
+        named = {"instances", "class_paths"} & set(self.get_data_info(0))
+        if sorted(own) != sorted(classes) or (first_label and not named):
             raise CellMMError(
                 f"{self.ann_file or self.data_root}: its classes are {own}, those of {source} {classes}: use "
                 "the same names in both, or set class_agnostic=True for all datasets"
@@ -152,6 +154,8 @@ class CellDataset(BaseDataset):
         if self._new_labels is not None:
             for instance in info.get("instances", ()):
                 instance["label"] = self._new_labels[instance.get("label", 0)]
+            if "class_paths" in info:
+                info["class_paths"] = [(self._new_labels[label], path) for label, path in info["class_paths"]]
         return info
 
     def __getitem__(self, index: int | tuple[int, int]) -> Any:

@@ -36,7 +36,8 @@ class NumberedDataset(Protocol):
         - ``img_path``: str, or list[str] where the channels are in several files;
         - ``img_id``: int, unique in the set;
         - one of ``instances`` (dicts in COCO's style: ``segmentation``, ``label`` from 0, ``iscrowd``,
-          ``area``), ``label_path`` (a label image, or a TIFF of layers), ``mask_paths`` (one mask per file);
+          ``area``), ``label_path`` (a label image, or a TIFF of layers), ``class_paths`` (pairs of a label
+          and the label image of its cells), ``mask_paths`` (one mask per file);
         - ``height``, ``width`` in pixels and ``nuclei_path``, where they are known.
         """
 

@@ -145,8 +145,9 @@ class ClassBalancedDataset(DatasetWrapper):
     """A dataset whose images with rare classes count several times, as in mmengine (LVIS, Gupta 2019).
 
     With f the share of images that show a class, the class asks for max(1, sqrt(oversample_thr / f)). An
-    image counts as often as the rarest of its classes asks for, rounded up. Crowd regions do not count, and
-    images with label images or masks show the first class. Not for validation and test.
+    image counts as often as the rarest of its classes asks for, rounded up. Crowd regions do not count.
+    Images with a label image per class show the classes of the files that are there, those with other label
+    images or masks the first class. Not for validation and test.
 
     Args:
         dataset: a config, or a dataset.
@@ -179,6 +180,8 @@ def _names_classes(dataset: NumberedDataset) -> bool:
 
 def _labels(info: dict) -> set[int]:
     """The classes that an image shows."""
+    if "class_paths" in info:
+        return {label for label, _ in info["class_paths"]}
     if "instances" not in info:
         return {0}
     return {cell.get("label", 0) for cell in info["instances"] if not cell.get("iscrowd", 0)}

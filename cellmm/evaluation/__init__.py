@@ -1,5 +1,5 @@
 """Evaluation: ``functional`` holds the mathematics, ``metrics`` the registered classes."""
 
-from .metrics import CellCocoMetric, SemanticMetric
+from .metrics import CellCocoMetric, GlandMetric, SemanticMetric
 
-__all__ = ["CellCocoMetric", "SemanticMetric"]
+__all__ = ["CellCocoMetric", "GlandMetric", "SemanticMetric"]

@@ -1,7 +1,8 @@
 """Labels that do not tell cells apart: masks of many cells, a numbered background, numbers used twice."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,15 +67,15 @@ def look_at_labels(
         if pixels >= most_pixels:
             break
         info, seen = data_list[i], seen + 1
-        label = _label(info)
-        if label is None:
+        labels = dict(_labels(info))
+        if not labels:
             nonempty += len(info.get("mask_paths") or info.get("instances") or ()) > 1
-            continue
-        pixels += label.size
-        faults = label_faults(label)
-        if faults.ids:
-            nonempty += 1
-            found[_name(info, root)] = faults
+        for path, label in labels.items():
+            pixels += label.size
+            faults = label_faults(label)
+            if faults.ids:
+                nonempty += 1
+                found[_name(path, root)] = faults
     doubts: list[str] = []
     fault = _judge(found, nonempty, doubts)
     return LabelFindings(fault, tuple(doubts), seen == len(data_list))
@@ -132,24 +133,25 @@ def _judge(found: dict[str, LabelFaults], number: int, doubts: list[str]) -> str
     return None
 
 
-def _label(info: dict) -> np.ndarray | None:
-    """Whole numbers (H, W) or (L, H, W), 0 the background; None where there is nothing to look at."""
-    try:
-        if info.get("label_path") is not None:
-            label = read_ids(info["label_path"])[0]
-            return label.astype(np.int64) if label.dtype.kind in "bf" else label
-        if len(info.get("mask_paths") or ()) == 1:
-            return read_mask(info["mask_paths"][0]).astype(np.uint8)
-    except CellMMError:
-        return None
+def _labels(info: dict) -> Iterator[tuple[str, np.ndarray]]:
+    """What there is to look at: a path, and whole numbers (H, W) or (L, H, W), 0 the background."""
+    path = info["img_path"] if isinstance(info["img_path"], str) else info["img_path"][0]
+    own = [info["label_path"]] if info.get("label_path") is not None else []
+    files = own or [file for _, file in info.get("class_paths") or ()]
+    for file in files:
+        with suppress(CellMMError):
+            label = read_ids(file)[0]
+            yield file, label.astype(np.int64) if label.dtype.kind in "bf" else label
+    if len(info.get("mask_paths") or ()) == 1:
+        with suppress(CellMMError):
+            yield path, read_mask(info["mask_paths"][0]).astype(np.uint8)
     cells = info.get("instances") or ()
-    if len(cells) != 1 or cells[0].get("iscrowd") or not info.get("segmentations_checked"):
-        return None
-    shape = info["height"], info["width"]
-    return rle_ops.decode([instance_rle(cells[0]["segmentation"], shape)], shape)[0].astype(np.uint8)
+    if len(cells) == 1 and not cells[0].get("iscrowd") and info.get("segmentations_checked"):
+        shape = info["height"], info["width"]
+        mask = rle_ops.decode([instance_rle(cells[0]["segmentation"], shape)], shape)[0]
+        yield path, mask.astype(np.uint8)
 
 
-def _name(info: dict, root: str | Path) -> str:
-    path = info.get("label_path") or info["img_path"]
-    path = Path(path if isinstance(path, str) else path[0])
+def _name(path: str, root: str | Path) -> str:
+    path = Path(path)
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)

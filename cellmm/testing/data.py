@@ -15,7 +15,7 @@ from cellmm.registry import DATA_SAMPLERS, DATASETS, TRANSFORMS
 from cellmm.structures import LabelLayers
 from cellmm.testing.rules import build, must_work, require, same
 
-ANNOTATION = ("instances", "label_path", "mask_paths")
+ANNOTATION = ("instances", "label_path", "class_paths", "mask_paths")
 LOAD = (dict(type="LoadImage"), dict(type="LoadCells"))
 MOST = 4  # images that are looked at
 NUM_IMAGES = 7
@@ -73,7 +73,11 @@ def _check_info(name: str, info: dict, num_classes: int) -> None:
         labels = [cell.get("label", 0) for cell in info["instances"]]
         kept = all(0 <= label < num_classes for label in labels)
         require(kept, name, f"labels must be from 0 to {num_classes - 1}, by metainfo['classes']")
-    for path in (*paths, *info.get("mask_paths", ()), info.get("label_path"), info.get("nuclei_path")):
+    of_classes = dict(info.get("class_paths", ()))
+    kept = all(0 <= label < num_classes for label in of_classes)
+    require(kept, name, f"labels of class_paths must be from 0 to {num_classes - 1}, by metainfo['classes']")
+    files = (*paths, *info.get("mask_paths", ()), *of_classes.values())
+    for path in (*files, info.get("label_path"), info.get("nuclei_path")):
         require(path is None or Path(path).is_file(), name, f"{path} must be a file")
 
 

@@ -18,7 +18,7 @@ from cellmm.structures import CellSample, LabelLayers
 from cellmm.testing import generated
 from cellmm.testing.rules import BrokenRule, build, must_work, require, same
 
-FILE_KEYS = {"img_path", "label_path", "nuclei_path", "mask_paths", "instances"}
+FILE_KEYS = {"img_path", "label_path", "class_paths", "nuclei_path", "mask_paths", "instances"}
 FOREIGN = "made_by_another_step"  # a key that no transform knows
 PER_CELL = tuple(key for key in MOVING_TARGETS if key not in ("gt_layers", "gt_nuclei"))
 EXACT = 0.1  # px that ``to_original`` may be off, in the median

@@ -151,3 +151,27 @@ def test_in_a_process_of_its_own(script, more, small):
     command = [sys.executable, SCRIPTS / script, small, out, *more, "--load-image", "level=0"]
     subprocess.run(list(map(str, command)), check=True)
     assert len(json.loads(out.read_text())["images"]) == 2
+
+
+def test_class_folders(convert, tmp_path):
+    masks = np.zeros((2, 10, 12), np.uint8)
+    masks[0, 1:5], masks[1, 4:8] = 9, 9
+    for name in "ab":
+        write(tmp_path / "set" / name / "image.tif", masks[0])
+    write(tmp_path / "set/a/class1.tif", masks[0])
+    write(tmp_path / "set/a/class4.tif", masks[1])
+    names = ("round", "long", "grainy", "large")
+    coco = convert("class_folders_to_coco.py", tmp_path / "set", "--allow-empty", "--classes", *names)
+    assert counts(coco) == (2, 2)
+    assert [image["file_name"] for image in coco["images"]] == ["a/image.tif", "b/image.tif"]
+    assert [category["name"] for category in coco["categories"]] == list(names)
+    assert [cell["category_id"] for cell in coco["annotations"]] == [1, 4]
+    dataset = CellCocoDataset(
+        data_root=tmp_path,
+        ann_file="made/cells.json",
+        img_dir="set",
+        allow_empty=True,
+        pipeline=[LoadImage(), LoadCells()],
+    )
+    assert dataset[0]["gt_layers"].overlap().sum() == 12 and dataset[0]["gt_labels"].tolist() == [0, 3]
+    assert len(dataset[1]["gt_layers"]) == 0

@@ -3,13 +3,13 @@
 import logging
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 from mmengine.logging import print_log
 
 from cellmm.datasets.base import CellDataset
 from cellmm.datasets.folders.contents import AnnotatedImage, FolderContents
 from cellmm.datasets.folders.look import look_at
+from cellmm.datasets.folders.splits import choose
 from cellmm.errors import CellMMError
 from cellmm.messages import name_some
 from cellmm.registry import DATASETS
@@ -95,45 +95,6 @@ class AnnotatedFolderDataset(CellDataset):
         return labels | {None: labels.get("cell", 0)}
 
     def _chosen(self, contents: FolderContents) -> list[AnnotatedImage]:
-        wanted, source = self.images, "images"
-        if self.split_file is not None:
-            wanted, source = self._read_split()
-        if wanted is None:
-            return list(contents.images)
         by_name = {image.name: image for image in contents.images}
-        if double := [name for name in dict.fromkeys(wanted) if list(wanted).count(name) > 1]:
-            raise CellMMError(f"{source} names images twice, {name_some(double)}: name each once")
-        if unknown := [name for name in wanted if name not in by_name]:
-            raise CellMMError(
-                f"{source} names images that {self.data_root} lacks or that have no annotation, "
-                f"{name_some(unknown)}; it has {name_some(by_name)}: correct {source}, or put the files back"
-            )
-        if not wanted:
-            raise CellMMError(f"{source} names no image: name at least one of {name_some(by_name)}")
-        return [by_name[name] for name in wanted]
-
-    def _read_split(self) -> tuple[list[str], str]:
-        path = self.resolve(self.split_file)
-        path = path if path.is_file() else Path(self.split_file)
-        try:
-            return read_names(path), str(path)
-        except FileNotFoundError:
-            raise CellMMError(
-                f"{self.resolve(self.split_file)} is absent: write the names of its images there, a line each"
-            ) from None
-
-
-def read_names(path: Path) -> list[str]:
-    """The names of a split, a line each.
-
-    Raises:
-        CellMMError: it is not text.
-        FileNotFoundError: it is absent.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise
-    except (OSError, UnicodeDecodeError) as error:
-        raise CellMMError(f"{path} cannot be read ({error}): write it again as UTF-8 text") from error
-    return [line for line in text.split("\n") if line.strip()]
+        roots = dict(root=self.data_root, data_root=self.data_root)
+        return list(choose(by_name, self.images, self.split_file, **roots).values())

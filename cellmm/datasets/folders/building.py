@@ -1,6 +1,5 @@
 """From pairs of files to annotated images."""
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -16,8 +15,6 @@ from cellmm.io.annotations import AnnotatedCell, LabelImageReader
 from cellmm.io.images import read_mask
 from cellmm.io.sources import ImageSource
 from cellmm.messages import name_some
-
-_CLASS = re.compile(r"class[ _-]?\d+", re.IGNORECASE)  # class1.tif, class2.tif: a label image per class
 
 
 class Builder:
@@ -84,7 +81,7 @@ class Builder:
 
     def _of_labels(self, image, name, group, annotation, sources, single) -> list[AnnotatedImage]:
         shape = sources[0].shape
-        if len(annotation) > 1 and all(_CLASS.fullmatch(names.stem(file.name)) for file in annotation):
+        if all(names.CLASS.fullmatch(names.stem(file.name)) for file in annotation):
             cells = []
             for file in annotation:
                 self._compare(str(file), label_layout(file)[1][-2:], shape)

@@ -106,6 +106,8 @@ def _sort_pictures(files: FolderFiles, pictures: list[str]) -> list[str]:
         is_label = of_folder == "label" or (
             of_name == "label" and (of_folder is None or (path.parent, plain) in stems)
         )
+        # the file of a class, whatever is in it
+        is_label |= bool(names.CLASS.fullmatch(names.stem(name))) and (path.parent, "image") in stems
         if _MARKERS.search(name):
             files.markers.append(name)
         elif _is_aside(name, stems):

@@ -11,6 +11,7 @@ LABELS = frozenset(
 )
 FORMATS = frozenset("tif tiff png jpg jpeg bmp ome lsm czi nd2 lif svs ndpi zarr".split())
 GENERAL = frozenset("t f frame im cell cells nuclei nucleus series".split())  # say nothing beside a number
+CLASS = re.compile(r"class[ _-]?\d+", re.IGNORECASE)  # class1.tif, class2.tif: a label image per class
 _TOKEN = re.compile(r"[^\W\d_]+|\d+")
 TIERS = 5
 

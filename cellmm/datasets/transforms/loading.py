@@ -186,6 +186,8 @@ class LoadCells(BaseTransform):
             source = results["label_path"]
             layers = read_label_layers(source)
             self._check_shape(source, layers.shape, results)
+        elif "class_paths" in results:
+            layers, instances = self._load_classes(results)
         else:
             rles = []  # thousands of whole masks would take gigabytes
             for path in results["mask_paths"]:
@@ -207,6 +209,16 @@ class LoadCells(BaseTransform):
             "gt_ignore": np.array([cell.get("iscrowd", 0) for cell in instances], bool),
             "gt_areas": np.array(areas, np.float64),
         }
+
+    def _load_classes(self, results: dict) -> tuple[LabelLayers, list[dict]]:
+        """The cells of a label image per class, ids in the order of the files, and the label of each."""
+        rles, cells = [], []
+        for label, path in results["class_paths"]:
+            layers = read_label_layers(path)
+            self._check_shape(path, layers.shape, results)
+            rles += layers.to_rles()
+            cells += [{"label": label}] * len(layers)
+        return LabelLayers.from_rles(rles, results["ori_shape"]), cells
 
     @staticmethod
     def _check_shape(path: str, shape: tuple[int, int], results: dict) -> None:

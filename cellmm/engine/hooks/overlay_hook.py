@@ -14,7 +14,8 @@ from cellmm.io.image_folders import name_images
 from cellmm.registry import HOOKS
 from cellmm.structures import CellSample
 
-PATHS = ("img_path", "label_path", "mask_paths", "nuclei_path")  # keys of files that the dataset reads
+# keys of files that the dataset reads
+PATHS = ("img_path", "label_path", "class_paths", "mask_paths", "nuclei_path")
 
 
 @HOOKS.register_module()
@@ -64,6 +65,7 @@ class OverlayHook(Hook):
 
 
 def _files(info: dict, *keys: str) -> list[str]:
-    """The files under these keys, if present; each value is a path or a list of paths."""
+    """The files under these keys, if present; each value is a path, a list of paths or of (label, path)."""
     values = [info[key] for key in keys if key in info]
-    return [path for value in values for path in ([value] if isinstance(value, str) else value)]
+    paths = [path for value in values for path in ([value] if isinstance(value, str) else value)]
+    return [path if isinstance(path, str) else path[1] for path in paths]

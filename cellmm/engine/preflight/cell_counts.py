@@ -54,6 +54,9 @@ def count_cells(dataset: Any) -> list[Annotated]:
                         index=i,
                     )
                 )
+            elif "class_paths" in info:  # how many cells a file holds is not known, its class is
+                labels = [label for label, _ in info["class_paths"]]
+                found.append(Annotated(name_of(info), labels, dataset=leaf, index=i))
             elif "mask_paths" in info:
                 labels = [0] * len(info["mask_paths"])
                 found.append(Annotated(name_of(info), labels, dataset=leaf, index=i))

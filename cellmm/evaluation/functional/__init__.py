@@ -26,12 +26,21 @@ from .error_analysis import (
     oracle,
     repair,
 )
+from .gland_scores import (
+    GLAND_SCORES,
+    GlandMatches,
+    ObjectScores,
+    gland_scores,
+    hausdorff_distance,
+    match_glands,
+)
 from .overlaps import MaskPairs, overlapping_pairs
 from .pixel_scores import pixel_counts, pixel_scores
 from .segmentation_scores import SCORE_THRESHOLDS, count_matches, match_most, segmentation_scores
 
 __all__ = [
     "ALL_AREAS",
+    "GLAND_SCORES",
     "IOU_THRESHOLDS",
     "KINDS",
     "ORACLES",
@@ -42,14 +51,19 @@ __all__ = [
     "SCORE_THRESHOLDS",
     "ClassInImage",
     "Errors",
+    "GlandMatches",
     "MaskPairs",
+    "ObjectScores",
     "RankedMatches",
     "average_precision",
     "class_precisions",
     "confident_errors",
     "count_matches",
     "find_errors",
+    "gland_scores",
+    "hausdorff_distance",
     "match_by_score",
+    "match_glands",
     "match_most",
     "mean_of_defined",
     "one_to_one",

@@ -1,6 +1,7 @@
 """Metrics of the METRICS registry."""
 
 from .cell_coco_metric import CellCocoMetric
+from .gland_metric import GlandMetric
 from .semantic_metric import SemanticMetric
 
-__all__ = ["CellCocoMetric", "SemanticMetric"]
+__all__ = ["CellCocoMetric", "GlandMetric", "SemanticMetric"]

@@ -176,6 +176,38 @@ def read_sample(sample: dict) -> tuple[dict, dict, str]:
     return truth, predicted, name
 
 
+def read_map(sample: dict, target: str, name: str) -> np.ndarray:
+    """The probabilities of ``pred_semantic``, float32 (H, W), checked; ``name``: of the image in messages."""
+    maps = sample.get("pred_semantic", {})
+    if target not in maps:
+        there = f"of its maps {sorted(maps)}" if maps else "no pred_semantic at all"
+        raise CellMMError(
+            f"{name}: the model gives no map {target!r} ({there}); add a head with target={target!r}, or "
+            "leave it out of the metric's targets"
+        )
+    probs = _array(maps[target], np.float32)
+    shape = tuple(sample["ori_shape"])[:2]
+    if probs.shape != shape:
+        raise CellMMError(f"{name}: the map {target!r} has {probs.shape} pixels (h, w), the image {shape}")
+    if not np.isfinite(probs).all():
+        raise CellMMError(f"{name}: the map {target!r} has nan or infinite values; the model has diverged")
+    if probs.size and (probs.min() < 0 or probs.max() > 1):
+        raise CellMMError(
+            f"{name}: the map {target!r} has values from {probs.min():g} to {probs.max():g}, no probabilities"
+        )
+    return probs
+
+
+def painted(masks: Sequence[dict], shape: tuple[int, int]) -> np.ndarray:
+    """The pixels of any of the RLEs of an image of ``shape`` (H, W): bool (H, W)."""
+    _, start, length = rle_ops.to_runs(masks, shape)
+    union = np.zeros((shape[1], shape[0]), bool)
+    columns = union.reshape(-1)
+    for first, end in zip(start.tolist(), (start + length).tolist(), strict=True):
+        columns[first:end] = True
+    return np.ascontiguousarray(union.T)
+
+
 def _array(values: Any, dtype: type) -> np.ndarray:
     if isinstance(values, Tensor):
         values = values.detach().cpu().numpy()

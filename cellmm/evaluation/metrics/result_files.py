@@ -54,3 +54,18 @@ def write_image_table(path: Path, results: Sequence[ImageResult], iou_thresholds
                 values = [float(scores[name][index]) for name in names[3:]]
                 row += ["" if math.isnan(value) else f"{value:.6f}" for value in values]
             writer.writerow(row)
+
+
+def write_table(path: Path, rows: Sequence[Mapping]) -> None:
+    """CSV with one line per row, all of the same keys; an undefined number is left empty."""
+    with atomic_path(path) as tmp, open(tmp, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [*rows[0]])
+        writer.writeheader()
+        for row in rows:
+            writer.writerow({key: _text(value) for key, value in row.items()})
+
+
+def _text(value: str | float) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    return "" if math.isnan(value) else f"{value:.6f}"

@@ -6,15 +6,13 @@ from typing import Any
 
 import numpy as np
 from mmengine.evaluator import BaseMetric
-from torch import Tensor
 
 from cellmm.errors import CellMMError
 from cellmm.evaluation import functional as F
 from cellmm.registry import METRICS
 from cellmm.structures import SEMANTIC_NAMES, LabelLayers, semantic_maps
-from cellmm.structures import rle as rle_ops
 
-from .image_result import check_images, image_name
+from .image_result import check_images, image_name, painted, read_map
 
 SCORES = ("Acc", "Prec", "Rec", "F1", "IoU")
 DEFAULT_THRESHOLD, OVERLAP_THRESHOLD = 0.5, 0.3  # sparseseunet 5.3, 5.4
@@ -94,7 +92,7 @@ class SemanticMetric(BaseMetric):
             truth, counted = self._truth(sample, name)
             counts = [
                 F.pixel_counts(
-                    _probabilities(sample, target, name) >= self.thresholds[target], truth[target], counted
+                    read_map(sample, target, name) >= self.thresholds[target], truth[target], counted
                 )
                 for target in self.targets
             ]
@@ -142,44 +140,11 @@ class SemanticMetric(BaseMetric):
                 self.targets,
                 border_width=max(1, round(self.border_width * _scale(sample))),
             )
-            return truth, _outside(crowd, shape) if crowd else None
+            return truth, ~painted(crowd, shape) if crowd else None
         except CellMMError as error:
             raise CellMMError(f"{name}: {error}") from error
-
-
-def _outside(regions: list[dict], shape: tuple[int, int]) -> np.ndarray:
-    """bool (H, W): the pixels of no region."""
-    _, start, length = rle_ops.to_runs(regions, shape)
-    outside = np.ones((shape[1], shape[0]), bool)
-    columns = outside.reshape(-1)
-    for first, end in zip(start.tolist(), (start + length).tolist(), strict=True):
-        columns[first:end] = False
-    return np.ascontiguousarray(outside.T)
 
 
 def _scale(sample: dict) -> float:
     """Pixels of the original image per pixel of the network's frame, geometric mean of both directions."""
     return float(np.abs(np.linalg.det(np.asarray(sample.get("to_original", np.eye(3)))[:2, :2])) ** 0.5)
-
-
-def _probabilities(sample: dict, target: str, name: str) -> np.ndarray:
-    """float32 (H, W) of ``pred_semantic``, checked."""
-    maps = sample.get("pred_semantic", {})
-    if target not in maps:
-        there = f"of its maps {sorted(maps)}" if maps else "no pred_semantic at all"
-        raise CellMMError(
-            f"{name}: the model gives no map {target!r} ({there}); add a head with target={target!r}, or "
-            "leave it out of the metric's targets"
-        )
-    probs = maps[target]
-    probs = probs.detach().cpu().numpy() if isinstance(probs, Tensor) else np.asarray(probs)
-    shape = tuple(sample["ori_shape"])[:2]
-    if probs.shape != shape:
-        raise CellMMError(f"{name}: the map {target!r} has {probs.shape} pixels (h, w), the image {shape}")
-    if not np.isfinite(probs).all():
-        raise CellMMError(f"{name}: the map {target!r} has nan or infinite values; the model has diverged")
-    if probs.size and (probs.min() < 0 or probs.max() > 1):
-        raise CellMMError(
-            f"{name}: the map {target!r} has values from {probs.min():g} to {probs.max():g}, no probabilities"
-        )
-    return probs

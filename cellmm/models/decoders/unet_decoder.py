@@ -1,6 +1,7 @@
 """The decoder of the SE-U-Net."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from mmengine.model import BaseModule
@@ -9,7 +10,7 @@ from torch.nn import functional as F
 
 from cellmm.checks import check_whole
 from cellmm.models.feature_spec import FeatureSpec, channels_of, specs_on
-from cellmm.models.layers import ConvStack
+from cellmm.models.layers import ConvStack, Upsample
 from cellmm.models.layers.fused import UpsampledConv, tail_of
 from cellmm.registry import MODELS
 
@@ -29,6 +30,11 @@ class SEUNetDecoder(BaseModule):
         keep_skips: append the encoder's map of its level to each map that comes out, after its own
             ``widths[i]`` channels, for branches at every level (sparseseunet 4.5.4). The bottleneck has no
             skip.
+        upsample: ``'nearest'``; ``'deconv'``: a 2x2 transposed convolution to the channels of the level
+            (Ronneberger et al., 2015), for which each stride must be twice the one before.
+
+    Raises:
+        ValueError: widths or strides that do not fit.
     """
 
     def __init__(
@@ -39,6 +45,7 @@ class SEUNetDecoder(BaseModule):
         norm: str = "BN",
         se: bool = True,
         keep_skips: bool = False,
+        upsample: str = "nearest",
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -49,8 +56,17 @@ class SEUNetDecoder(BaseModule):
                 f"widths must have one entry fewer than the encoder has maps, got {widths} for maps of "
                 f"{in_channels} channels"
             )
+        strides = [spec.stride for spec in in_specs]
+        if upsample == "deconv" and any(2 * fine != coarse for fine, coarse in pairwise(strides)):
+            raise ValueError(f"upsample='deconv' doubles maps, but the encoder's have strides {strides}")
         self.keep_skips, self.fused = keep_skips, None
         skips, below = in_channels[:-1], (*widths[1:], in_channels[-1])
+        self.upsamples = None
+        if upsample != "nearest":
+            self.upsamples = nn.ModuleList(
+                Upsample(low, width, upsample) for low, width in zip(below, widths, strict=True)
+            )
+            below = tuple(up.out_channels for up in self.upsamples)
         kept = skips if keep_skips else (0,) * len(widths)
         out_channels = (*(w + k for w, k in zip(widths, kept, strict=True)), in_channels[-1])
         self.out_specs = specs_on(out_channels, (spec.grid for spec in in_specs))
@@ -61,7 +77,12 @@ class SEUNetDecoder(BaseModule):
         )
 
     def fuse_for_inference(self) -> None:
-        """Convolve what is upsampled before it is, see UpsampledConv, once the norms are folded."""
+        """Convolve what is upsampled before it is, see UpsampledConv, once the norms are folded.
+
+        Nothing is left to do where transposed convolutions upsample.
+        """
+        if self.upsamples is not None:
+            return
         self.fused = nn.ModuleList(
             nn.ModuleList([UpsampledConv(level[0], slice(skip, None), slice(0, skip)), tail_of(level)])
             for skip, level in zip(self.skips, self.levels, strict=True)
@@ -74,7 +95,10 @@ class SEUNetDecoder(BaseModule):
         for i in reversed(range(len(features) - 1)):
             skip = features[i]
             if self.fused is None:
-                x = F.interpolate(x, size=skip.shape[-2:], mode="nearest")
+                if self.upsamples is None:
+                    x = F.interpolate(x, size=skip.shape[-2:], mode="nearest")
+                else:
+                    x = self.upsamples[i](x)[..., : skip.shape[-2], : skip.shape[-1]]
                 x = self.levels[i](torch.cat([skip, x], dim=1))
             else:
                 joined, tail = self.fused[i]
