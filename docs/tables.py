@@ -84,6 +84,8 @@ def link(model: dict, page: Path) -> str:
 def training(model: dict) -> str:
     """Hardware, minutes and seed of the training, or what it is made for where it was not run."""
     data = model["Metadata"]
+    if data["Training Data"] == "none":
+        return "none"
     if "Results" not in model:
         return f"not run; made for {data['Made For']}"
     return f"{data['Hardware']}, {data['Minutes']:g} min, seed {data['Seed']}"
@@ -225,6 +227,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "peers": beside_peers,
     "diskmask": collection("DiskMask"),
     "seunet": collection("SEU-Net"),
+    "classical": collection("Classical"),
     "sparseseunet": collection("SparseSEUNet"),
     "paired": paired,
     "speed": speed,

@@ -67,7 +67,10 @@ def check_weights(
     checkpoint: str | Path | None,
     give: str = "give its weights as --checkpoint",
 ) -> None:
-    """Whether the ``model`` of the config ``name`` goes with this checkpoint, or with none; ``give``: the cure.
+    """Refuse a ``model`` of the config ``name`` that does not go with this checkpoint, or with none.
+
+    Args:
+        give: the cure where there is none.
 
     Raises:
         CellMMError: it has weights and there is no checkpoint, or the reverse.

@@ -1,12 +1,10 @@
-# Nuclei of any modality without training: bright or dark, each image by its own histogram.
+# Nuclei of any modality without training: bright or dark, whichever each image shows.
 _base_ = ["../_base_/default_runtime.py", "../_base_/datasets/dsb2018.py"]
-load = dict(type="LoadImage", color="grayscale")
-# 0 to 1 is the range of each image, so that 8 and 16 bit, dim and bright images are thresholded alike
-normalize = dict(type="Normalize", mode="percentile", percentiles=(0, 100))
 test_pipeline = [
-    load,
+    dict(type="LoadImage", color="grayscale"),
     dict(type="LoadCells", keep_original=True),
-    normalize,
+    # 0 to 1 is the range of each image: 8 and 16 bit, dim and bright images are thresholded alike
+    dict(type="Normalize", mode="percentile", percentiles=(0, 100)),
     dict(type="PackCellInputs"),
 ]
 model = dict(
@@ -15,7 +13,9 @@ model = dict(
     contrast="auto",
     discard_border=False,  # nuclei at the edge are annotated too
 )
-val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
-test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+# by name, since there is no checkpoint that knows what the cells are
+metainfo = dict(classes=("nucleus",))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline, metainfo=metainfo))
+test_dataloader = dict(dataset=dict(pipeline=test_pipeline, metainfo=metainfo))
 val_cfg = dict(type="ValLoop")
 test_cfg = dict(type="TestLoop")

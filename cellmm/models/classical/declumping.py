@@ -13,7 +13,7 @@ EIGHT = np.ones((3, 3), dtype=bool)
 FWHM = 2.35  # width of a Gaussian at half of its height, in standard deviations
 LOW_RESOLUTION = 10.0  # pixels of the least diameter, where the maxima are looked for in fewer pixels
 LOW_DISTANCE = 7.0  # least distance between maxima in these
-TIE = 1e-6  # of the range of values: less than what tells two maxima apart
+DIGITS = 6  # of heights from 0 to 1 that count: what is left are plateaus, not the noise of rounding
 
 
 @TASK_UTILS.register_module()
@@ -72,7 +72,7 @@ class Declumping:
             distance = _distance(foreground)
         if self.distinguish == "intensity":
             width = FWHM * min_diameter / 3.5 if self.smoothing is None else self.smoothing
-            heights = smooth(image, width / FWHM, max(int(width / 2), 1))
+            heights = smooth(image.astype(np.float64), width / FWHM, max(int(width / 2), 1))
         else:  # a hole is no border of the object
             filled = ndimage.binary_fill_holes(foreground)
             heights = distance if (filled == foreground).all() else _distance(filled)
@@ -108,8 +108,9 @@ def _highest(heights: np.ndarray, components: np.ndarray, radius: float) -> np.n
     reach = int(radius)
     steps = np.arange(-reach, reach + 1)
     disk = (steps[:, None] ** 2 + steps**2 <= radius**2).astype(np.uint8)
-    order = np.linspace(TIE, 0, heights.size, dtype=np.float64).reshape(heights.shape)
-    heights = heights.astype(np.float64) / max(float(np.ptp(heights)), 1e-12) + order
+    heights = heights.astype(np.float64) - heights.min()
+    heights = np.round(heights / (heights.max() or 1.0), DIGITS)
+    heights += np.linspace(0.1**DIGITS / 10, 0, heights.size).reshape(heights.shape)  # the first of equals
     found = [np.zeros((0, 2), np.int64)]
     for number, place in enumerate(ndimage.find_objects(components), start=1):
         if place is None:

@@ -41,17 +41,17 @@ class ImageLevels:
 class ClassicalSegmentor(BaseModel):
     """Find bright objects as CellProfiler's IdentifyPrimaryObjects does, in its terms and with its defaults.
 
-    The image is thresholded, clumped objects are parted, and what is too small, too large or cut by the border
-    of the image is discarded. There is nothing to train and no checkpoint. It gives each pixel to one cell.
-    Source: CellProfiler; the notes on nuclei.
+    The image is thresholded, clumped objects are parted, and what is too small, too large or cut by the
+    border of the image is discarded. There is nothing to train and no checkpoint. Cells share no pixel.
+    Source: CellProfiler, nuclei-notes.
 
     Values have to be in [0, 1], by ``Normalize(mode='percentile', percentiles=(0, 100))``, or with
     ``mode='divide'`` by the largest value that the file can hold, as CellProfiler does.
 
-    The score of a cell is c / (1 + c), where c is its mean contrast: how far the mean of its pixels is above
-    the mean of the background, in units of how far the threshold is. So a cell that just reaches the threshold
-    has 0.5, one that is three times as bright 0.75, and one of whose pixels many are filled holes less than
-    0.5. All cells have label 0.
+    The score of a cell is c / (1 + c), where c is its contrast: how far the mean of its pixels is above the
+    mean of the background, in units of how far the threshold is. A cell that just reaches the threshold has
+    0.5, one that is three times as far above the background 0.75, and one with large filled holes perhaps
+    less than 0.5. All cells have label 0.
 
     ``forward`` as of CellSegmentor; ``'tensor'`` gives the label images, int32 (B, H, W), of the inputs.
     ``'loss'`` is an error.
@@ -287,11 +287,10 @@ def _holes(foreground: np.ndarray, most: float) -> np.ndarray:
 
 
 def _touching(objects: np.ndarray, wanted: Sequence[bool]) -> np.ndarray:
-    """The numbers on those sides of a label image, top, left, bottom, right, that are ``wanted``: int (N,)."""
+    """The numbers on the ``wanted`` sides of a label image, of top, left, bottom and right: int (N,)."""
     sides = (objects[0], objects[:, 0], objects[-1], objects[:, -1])
-    return np.concatenate(
-        [np.zeros(0, np.int64), *(side for side, w in zip(sides, wanted, strict=True) if w)]
-    )
+    chosen = [side for side, is_wanted in zip(sides, wanted, strict=True) if is_wanted]
+    return np.concatenate([np.zeros(0, np.int64), *chosen])
 
 
 def _without_specks(foreground: np.ndarray, least: float, inner: Sequence[bool]) -> np.ndarray:

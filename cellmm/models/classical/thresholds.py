@@ -29,8 +29,8 @@ class Threshold:
 
     Methods:
 
-    - ``'minimum_cross_entropy'``: Li and Lee (1993), the iteration of Li and Tam (1998);
-    - ``'otsu'``: least variance within two classes, Otsu (1979);
+    - ``'minimum_cross_entropy'``: the iteration of Li and Tam (1998);
+    - ``'otsu'``: the least variance within two classes. Source: Otsu;
     - ``'three_class_otsu'``: the same with three classes; those in the middle are ``middle``. Where fewer
       than three values are told apart, there are two classes;
     - ``'robust_background'``: without the darkest and the brightest pixels, the ``average`` plus
@@ -187,14 +187,21 @@ class Threshold:
         first, last = (round(len(values) * share) for share in self.outliers)
         values = values[first : len(values) - last]
         if self.average == "mode":
-            counts, ends = np.histogram(values, min(256, max(len(values) // 10, 2)))
-            place = int(counts.argmax())
-            average = (ends[place] + ends[place + 1]) / 2
+            average = _mode(values)
         else:
             average = np.mean(values) if self.average == "mean" else np.median(values)
         if self.variance == "standard_deviation":
             return average + self.deviations * np.std(values)
         return average + self.deviations * np.median(np.abs(values - np.median(values)))
+
+
+def _mode(values: np.ndarray) -> float:
+    """The middle of the fullest of 256 bins, or the value if there is only one."""
+    if values.min() == values.max():
+        return float(values[0])
+    counts, ends = np.histogram(values, 256)
+    place = int(counts.argmax())
+    return float(ends[place] + ends[place + 1]) / 2
 
 
 def smooth(image: np.ndarray, sigma: float, radius: int | None = None) -> np.ndarray:
