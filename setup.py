@@ -51,6 +51,7 @@ setup(
     license="Apache-2.0",
     packages=find_packages(include=["cellmm", "cellmm.*"]),
     package_data={
+        "cellmm.comparison": ["page.html"],
         "cellmm.engine.training_report": ["page.html"],
         "cellmm.results.report": ["page.html", "page.css", "page.js"],
         "cellmm.zoo": ["models/*.yml", "models/*.safetensors"],

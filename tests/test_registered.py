@@ -40,8 +40,18 @@ ROOTS = dict(
     BBBC010Dataset="worms",
     ClassFolderDataset="classes",
     DSB2018Dataset="nuclei",
+    GlaSDataset="glands",
     MaskFolderDataset="masks",
 )  # below the data
+
+SMALL_BOXES = dict(
+    num_classes=4,  # the tester numbers its cells
+    box_hidden=8,
+    mask_hidden=4,
+    roi_samples=16,
+    max_proposals=4,
+    test_cfg=dict(score_thr=0.0, nms=dict(type="MaskNMS", iou_thr=0.5)),
+)
 
 # arguments of the constructor, for those that need some; a list: each of them is tested
 ARGUMENTS: dict[str, dict | list[dict]] = dict(
@@ -106,8 +116,11 @@ ARGUMENTS: dict[str, dict | list[dict]] = dict(
         postprocess=dict(type="SeededWatershed"),
     ),
     EncoNetDecoder=dict(widths=(4, 4), padding="same"),
+    FPNDecoder=[dict(channels=4), dict(channels=4, norm="BN")],
+    MaskRCNNHead=[dict(SMALL_BOXES), dict(SMALL_BOXES, v2=True, mask_deconvs=2, box_nms=None)],
     MaskNMS=dict(iou_thr=0.5),
     ParallelDecoders=dict(decoders={name: dict(type="SEUNetDecoder", widths=(4, 6)) for name in "ab"}),
+    ResNetEncoder=[dict(depth="resnet18"), dict(depth="resnet18", norm="GN", stem_pool=False)],
     SEUNetDecoder=[dict(widths=(4, 6)), dict(widths=(4, 6), upsample="deconv")],
     SEUNetEncoder=[dict(widths=(4, 6, 8)), dict(widths=(4, 6), padding="valid")],
     SemanticHead=dict(target="cytoplasm"),
@@ -165,6 +178,7 @@ OPTIONS: dict[str, dict] = dict(
     LoadNuclei=dict(before=LOAD),
     CrossEntropyLoss=dict(pred=torch.randn(3, 2, 8, 8), target=torch.randint(0, 2, (3, 8, 8))),
     EncoNetDecoder=dict(in_specs=feature_pyramid((4, 6), stride=2)),
+    MaskRCNNHead=dict(in_specs=feature_pyramid((4, 4, 4), stride=4)),
     ProximityFocalLoss=dict(proximity=torch.rand(4, 30)),
     ProximityTargetFocalLoss=dict(proximity=torch.rand(4, 30)),
     ProximityWeightFocalLoss=dict(proximity=torch.rand(4, 30)),
@@ -239,7 +253,9 @@ OTHERS: dict[str, Callable[[str], None]] = dict(
 )
 NETWORKS = dict(
     EncoNetDecoder=testing.check_decoder,
+    FPNDecoder=testing.check_decoder,
     ParallelDecoders=testing.check_decoder,
+    ResNetEncoder=testing.check_encoder,
     SEUNetDecoder=testing.check_decoder,
     SEUNetEncoder=testing.check_encoder,
 )
@@ -272,6 +288,8 @@ def data(tmp_path_factory) -> Path:
         "worms/images/1_A01_w2_x.tif": image,
         "worms/masks/A01_01_ground_truth.png": mask,
         "worms/masks/A01_02_ground_truth.png": mask[::-1],
+        "glands/train_1.bmp": image,
+        "glands/train_1_anno.bmp": mask // 255,
         "nuclei/a/images/a.png": image,
         "nuclei/a/masks/1.png": mask,
         "nuclei/a/masks/2.png": mask[::-1],

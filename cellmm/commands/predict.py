@@ -27,6 +27,7 @@ from cellmm.commands.predict_options import (
     parse_args,
     read_options,
     tile_options,
+    tta_options,
 )
 from cellmm.commands.predict_places import Places, check_resumed, input_files
 from cellmm.errors import CellMMError
@@ -67,7 +68,7 @@ def stream_plan(args: Namespace, set_up: Callable[[CellInferencer], None] | None
             config=args.config,
             checkpoint=args.checkpoint,
             device=args.device,
-            cfg_options={**(args.cfg_options or {}), **tile_options(args)},
+            cfg_options={**(args.cfg_options or {}), **tile_options(args), **tta_options(args)},
             whole=args.tile == 0,
             score_thr=args.score_thr,
             read_options=read_options(args),
@@ -235,7 +236,7 @@ class _Run:
 
 def choices(args: Namespace, inferencer: CellInferencer) -> dict[str, object]:
     """The options on which the results depend, besides the config and the checkpoint."""
-    names = ("score_thr", "batch_size", "tile", "tile_overlap", "diameter")
+    names = ("score_thr", "batch_size", "tile", "tile_overlap", "diameter", "tta")
     given = {f"--{name.replace('_', '-')}": getattr(args, name) for name in names}
     reading = {f"--{name.replace('_', '-')}": value for name, value in read_options(args).items()}
     return {**given, **reading, "--device": inferencer.model.data_preprocessor.device.type}

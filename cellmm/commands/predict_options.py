@@ -13,6 +13,7 @@ from cellmm.io.checkpoint_files import best_checkpoint
 from cellmm.zoo import check_weights, resolve_model
 
 OVERLAYS = "png"
+TTA = ("flips", "turns")  # as cellmm.models.views, which would import torch
 DEFAULT = f"coco,{OVERLAYS}"
 
 
@@ -54,6 +55,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help="go on with a run that was stopped, or make further formats of a finished one",
     )
     parser.add_argument("--score-thr", type=float, default=0.3, help="leave out cells that score less")
+    add_tta(parser)
     _add_machine(parser)
     _add_tiles(parser)
     _add_reading(parser)
@@ -80,6 +82,15 @@ def _choose_model(args: argparse.Namespace) -> None:
         check_weights(load_config(args.config).get("model"), f"--config {args.config}", None)
     else:
         args.checkpoint = str(best_checkpoint(args.checkpoint))
+
+
+def add_tta(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--tta",
+        choices=TTA,
+        help="test-time augmentation: predict 4 mirrored views of each image, or with turns 8, and take the "
+        "mean, which takes 4 or 8 times as long; docs/how_to/tta_and_ensembles.md",
+    )
 
 
 def _add_machine(parser: argparse.ArgumentParser) -> None:
@@ -188,6 +199,11 @@ def read_options(args: argparse.Namespace) -> dict[str, Any]:
             raise CellMMError(f"--pixel-size {args.pixel_size:g}: give micrometres, above 0")
         given["pixel_size"] = (args.pixel_size, args.pixel_size)
     return given
+
+
+def tta_options(args: argparse.Namespace) -> dict[str, str]:
+    """The config's change that ``--tta`` asks for."""
+    return {} if args.tta is None else {"model.tta": args.tta}
 
 
 def tile_options(args: argparse.Namespace) -> dict[str, int | None]:

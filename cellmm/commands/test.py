@@ -11,6 +11,7 @@ from mmengine.config import Config, DictAction
 from mmengine.dist import is_main_process
 from mmengine.hooks import EarlyStoppingHook, EMAHook
 
+from cellmm.commands.predict_options import add_tta, tta_options
 from cellmm.config.check import check_config
 from cellmm.config.load import load_config
 from cellmm.config.lookup import component_of
@@ -41,6 +42,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--split", choices=["test", "val"], default="test", help="val: score the validation images"
     )
+    add_tta(parser)
     parser.add_argument("--show-dir", help="write overlays of ground truth and prediction here")
     parser.add_argument(
         "--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help="change values of the config"
@@ -58,6 +60,7 @@ def prepare_config(args: argparse.Namespace) -> Config:
         CellMMError: the config cannot be used, or has no test set.
     """
     cfg = load_config(args.config, args.cfg_options)
+    cfg.merge_from_dict(tta_options(args))
     check_config(cfg)
     if cfg.get(f"{args.split}_dataloader") is None:
         raise CellMMError(

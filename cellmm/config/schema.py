@@ -40,7 +40,7 @@ TABLES = {
     "compile": _keys(torch.compile, but="model"),
 }
 _KEYS_BY_REGISTRIES = {
-    "MODELS": "model data_preprocessor encoder decoder heads head ema_type",
+    "MODELS": "model data_preprocessor encoder decoder heads head ensemble ema_type",
     "DATASETS": "dataset datasets",
     "TRANSFORMS": "pipeline transforms",
     "ALBUMENTATIONS": "albumentations",
@@ -84,7 +84,7 @@ REQUIRED = {
 }
 # keys that may hold a list of dicts in place of a dict; transforms may hold a list of lists too
 LISTS = {*LOADERS, "val_evaluator", "test_evaluator", "metrics", "param_scheduler", "custom_hooks"}
-LISTS |= {"datasets", "pipeline", "transforms", "albumentations", "vis_backends"}
+LISTS |= {"ensemble", "datasets", "pipeline", "transforms", "albumentations", "vis_backends"}
 # arguments that a config leaves out: whatever builds the component at the key gives them
 SUPPLIED_ARGUMENTS = {
     "data_preprocessor": ("divisor",),

@@ -6,6 +6,7 @@ from cellmm.datasets.class_folders import ClassFolderDataset
 from cellmm.datasets.coco import CellCocoDataset
 from cellmm.datasets.dsb2018 import DSB2018Dataset
 from cellmm.datasets.folders import AnnotatedFolderDataset
+from cellmm.datasets.glas import GlaSDataset
 from cellmm.datasets.label_images import LabelImageDataset
 from cellmm.datasets.livecell import LIVECellDataset
 from cellmm.datasets.mask_folders import MaskFolderDataset
@@ -23,6 +24,7 @@ __all__ = [
     "ConcatDataset",
     "DSB2018Dataset",
     "DrawSampler",
+    "GlaSDataset",
     "LIVECellDataset",
     "LabelImageDataset",
     "MaskFolderDataset",

@@ -5,7 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from numbers import Real
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from mmengine.config import Config
@@ -58,6 +58,34 @@ def load_truth(cfg: Config, split: str = "test") -> tuple[list[dict], dict]:
     return sorted(samples, key=lambda sample: sample["img_id"]), dataset.metainfo
 
 
+class ImageFinder:
+    """Which of the samples a COCO result is of.
+
+    It is found by its ``image_id``, which is the ``img_id`` or, as a text, the name of the file; without
+    one, the image is that whose file name has the value of the result's ``image_key`` as a part between signs
+    (_ - . or blank), a part that no other image has.
+    """
+
+    def __init__(self, samples: Sequence[dict], image_key: str = "well") -> None:
+        self.image_key = image_key
+        self.ids = {sample["img_id"] for sample in samples}
+        names = [(sample["img_id"], set(_parts(Path(image_name(sample)).stem))) for sample in samples]
+        number = Counter(part for _, parts in names for part in parts)
+        self._by_part = {part: img_id for img_id, parts in names for part in parts if number[part] == 1}
+
+    def stated(self, result: Mapping) -> object:
+        """What the result says about its image."""
+        return result["image_id"] if "image_id" in result else result.get(self.image_key)
+
+    def find(self, result: Mapping) -> int | None:
+        """The ``img_id``, or None: the result is of none of the samples."""
+        stated = self.stated(result)
+        if "image_id" in result and isinstance(stated, int):
+            return stated if stated in self.ids else None
+        name = str(stated)
+        return self._by_part.get(name, self._by_part.get(PurePosixPath(name.replace("\\", "/")).stem))
+
+
 def with_results(
     samples: Sequence[dict],
     results: Sequence[dict],
@@ -68,8 +96,7 @@ def with_results(
 ) -> list[dict]:
     """The samples with ``pred_instances``, empty for an image without results.
 
-    A result without ``image_id`` is of the image whose file name has the value of its ``image_key`` as a part
-    between signs (_ - . or blank), a part that no other image has.
+    ``image_key``: see ``ImageFinder``.
     ``meta``: with the names of the ``classes``, and their ``category_ids`` where they are not 1, 2, ... .
     ``source``: the name of the results in messages.
 
@@ -79,16 +106,13 @@ def with_results(
     classes = dict(zip(category_ids(meta), meta["classes"], strict=True))
     labels = {number: label for label, number in enumerate(classes)}
     found = {sample["img_id"]: [] for sample in samples}
-    names = [(sample["img_id"], set(_parts(Path(image_name(sample)).stem))) for sample in samples]
-    number = Counter(part for _, parts in names for part in parts)
-    by_name = {part: img_id for img_id, parts in names for part in parts if number[part] == 1}
+    images = ImageFinder(samples, image_key)
     for result in results:
-        img_id = result["image_id"] if "image_id" in result else by_name.get(str(result.get(image_key)))
-        if not isinstance(img_id, int | str) or img_id not in found:
-            shown = result.get("image_id", result.get(image_key))
+        if (img_id := images.find(result)) is None:
             raise CellMMError(
-                f"{source}: a result of image {shown!r}, none of the {len(samples)} images that it is "
-                "compared with: give results of these images, or the config or split that they are of"
+                f"{source}: a result of image {images.stated(result)!r}, none of the {len(samples)} images "
+                "that it is compared with: give results of these images, or the config or split that they "
+                "are of"
             )
         category, score = result["category_id"], result["score"]
         if not isinstance(category, int) or category not in classes:

@@ -18,11 +18,18 @@ def rename_on_load(module: nn.Module, renamed: Mapping[str, str]) -> None:
 
 
 def with_new_names(module: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """``weights`` of ``module`` under the names that its state dict has now, in their order."""
+    """``weights`` of ``module`` under the names that its state dict has now, in their order.
+
+    Tensors of torchvision's files come under the names of the parts that say which those are, in a class
+    attribute ``torchvision_names``: {start of a name in the file: start of the name in the part}.
+    """
+    foreign: dict[str, str] = {}
     for prefix, part in module.named_modules():
+        start = f"{prefix}." if prefix else ""
         if renamed := getattr(part, "_renamed_keys", None):
-            weights = _renamed(weights, renamed, f"{prefix}." if prefix else "")
-    return dict(weights)
+            weights = _renamed(weights, renamed, start)
+        foreign |= {old: start + new for old, new in getattr(part, "torchvision_names", {}).items()}
+    return _renamed(weights, foreign, "")
 
 
 def _rename(module: nn.Module, state_dict: dict, prefix: str, *_: object) -> None:

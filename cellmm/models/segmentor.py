@@ -23,6 +23,7 @@ from cellmm.models.layers.activation_checkpointing import recompute_activations
 from cellmm.models.layers.freezing import freeze
 from cellmm.models.layers.fused import fold_norms
 from cellmm.models.limits import LimitLog
+from cellmm.models.looks import Look, check_ensemble, look_at
 from cellmm.models.predicted_maps import (
     check_postprocess,
     find_map_heads,
@@ -32,6 +33,7 @@ from cellmm.models.predicted_maps import (
     without_padding,
 )
 from cellmm.models.tiled_prediction import check_tiles, predict_in_tiles
+from cellmm.models.views import views
 from cellmm.registry import MODELS, TASK_UTILS
 from cellmm.structures import CellSample, PredictedInstances
 
@@ -84,9 +86,14 @@ class CellSegmentor(BaseModel):
         cell_size: config of what finds how large the cells of an image are, such as DiameterFinder. An image
             whose sample has no ``cell_diameter`` is then scaled before it is predicted, as RescaleToDiameter
             would do.
+        tta: test-time augmentation: ``'flips'`` predicts 4 views of each image or tile and takes their mean,
+            ``'turns'`` 8, see ``views``. None: the image as it is.
+        ensemble: configs of further models, which see the same inputs and predict with this one. The mean of
+            what all find is taken, see ``look_at``. For prediction only.
 
     Attributes:
         tile_step: tiles start at multiples of this many pixels: of the encoder's divisor and of its strides.
+        view_step: the sides of an input of which views are predicted are multiples of this many pixels.
         margin: pixels at each side of an input in which no mask can lie, without padding in the network.
     """
 
@@ -105,6 +112,8 @@ class CellSegmentor(BaseModel):
         activation_checkpointing: Sequence[str] = (),
         frozen: Sequence[str] = (),
         inference_dtype: str | None = None,
+        tta: str | None = None,
+        ensemble: Sequence[dict] = (),
         init_cfg: dict | None = None,
     ) -> None:
         if inference_dtype not in (None, "bfloat16", "float16"):
@@ -146,8 +155,16 @@ class CellSegmentor(BaseModel):
         self.postprocess = None if postprocess is None else TASK_UTILS.build(postprocess)
         self.cell_size = None if cell_size is None else TASK_UTILS.build(cell_size)
         self.instance_head = self._check_instance_head(instance_head)
+        self.views = views(tta)
         self.tile_step = math.lcm(divisor(encoder), *(spec.stride for spec in specs))
         self.margin = 0 if self.instance_head is None else self._out_spec(self.instance_head).origin
+        strides = [] if self.instance_head is None else [self._out_spec(self.instance_head).stride]
+        self.view_step = math.lcm(divisor(encoder), *strides, *self.map_strides.values())
+        self.ensemble = nn.ModuleList(MODELS.build(config) for config in ensemble)
+        if ensemble:
+            check_ensemble(self, self.ensemble)
+            self.tile_step = math.lcm(self.tile_step, *(model.tile_step for model in self.ensemble))
+            self.margin = max(self.margin, *(model.margin for model in self.ensemble))
         check_tiles(tile, tile_overlap, step=self.tile_step, margin=self.margin)
         self.tile, self.tile_overlap = tile, tile_overlap
         self._limits, self._fused = LimitLog(), False
@@ -178,8 +195,9 @@ class CellSegmentor(BaseModel):
         """
         self.eval().requires_grad_(False)
         fold_norms(self)
+        theirs = {part for model in self.ensemble for part in model.modules() if part is not model}
         for part in list(self.modules()):
-            if part is not self and hasattr(part, "fuse_for_inference"):
+            if part is not self and part not in theirs and hasattr(part, "fuse_for_inference"):
                 part.fuse_for_inference()
         self._fused = True
         return self.to(memory_format=self.memory_format)
@@ -214,6 +232,8 @@ class CellSegmentor(BaseModel):
         if mode == "predict":
             with self.precision(inputs.device.type):
                 return self._predict(inputs, data_samples)
+        if self.ensemble:
+            raise CellMMError("model.ensemble: it predicts; train its models alone, and leave it out")
         features = self.extract(inputs)
         if mode == "loss":
             losses = {
@@ -274,14 +294,19 @@ class CellSegmentor(BaseModel):
             for image, sample in zip(inputs.split(1), samples, strict=True):
                 self._predict_tiles(image, sample)
             return samples
-        features = self.extract(inputs)
-        maps = self._maps(features, shape)
+        seen = look_at([self, *self.ensemble], inputs, samples, self.views)
         for i, sample in enumerate(samples):
-            self._write_maps({target: probs[i] for target, probs in maps.items()}, sample)
-        if self.instance_head is not None:
-            for sample, found in zip(samples, self._instances(features, samples), strict=True):
+            self._write_maps({target: probs[i] for target, probs in seen.maps.items()}, sample)
+        if seen.instances is not None:
+            for sample, found in zip(samples, seen.instances, strict=True):
                 self._write_instances(found, sample)
         return samples
+
+    def look(self, inputs: Tensor, samples: list[CellSample]) -> Look:
+        """What this model finds in inputs (B, C, H, W) as they are: one view of an image, or of a tile."""
+        features = self.extract(inputs)
+        maps = self._maps(features, inputs.shape[-2:])
+        return Look(maps, None if self.instance_head is None else self._instances(features, samples))
 
     def _scaled(self, image: Tensor, sample: CellSample) -> Tensor:
         """An image (C, H, W) of a batch at the scale that the network knows: (1, C, h, w)."""
@@ -298,11 +323,11 @@ class CellSegmentor(BaseModel):
         tile, overlap, *own = (n + -n % step for n in (self.tile, self.tile_overlap, *sample.img_shape))
 
         def predict(part: Tensor) -> tuple[dict[str, np.ndarray], PredictedInstances | None]:
-            features = self.extract(part)
-            maps = {target: probs[0] for target, probs in self._maps(features, part.shape[-2:]).items()}
+            seen = look_at([self, *self.ensemble], part, [sample], self.views)
+            maps = {target: probs[0] for target, probs in seen.maps.items()}
             if self.postprocess is not None:
                 return maps, self._from_maps(maps)
-            return maps, None if self.instance_head is None else self._instances(features, [sample])[0]
+            return maps, None if seen.instances is None else seen.instances[0]
 
         result = predict_in_tiles(
             predict,

@@ -53,7 +53,16 @@ def draw_errors(
     A cell has the colour of the error that explains why it is not found. Right predictions are drawn over
     their duplicates.
     """
-    cells, guesses = [], []
+    cells, guesses = cell_kinds(classes, errors), prediction_kinds(classes, errors)
+    parts = []
+    for text, instances in (("cells of the ground truth", cells), ("predictions", guesses)):
+        parts.append(caption(draw_kinds(image, instances), f"{len(instances)} {text}"))
+    return grid(parts, 2)
+
+
+def cell_kinds(classes: Mapping[int, ClassInImage], errors: Mapping[int, Errors]) -> list[tuple[dict, str]]:
+    """Each cell of all classes, as RLE, with a word of COLORS: what happened to it."""
+    cells = []
     for label, found in classes.items():
         of_class = errors[label]
         kinds = np.where(found.gt_crowd, "ignored", np.where(of_class.found, "right", "missed")).astype(
@@ -64,21 +73,31 @@ def draw_errors(
         merged = [j for i in of_class.of_kind("merged") for j in of_class.explains[i]]
         kinds[[j for j in merged if not of_class.found[j]]] = "merged"
         cells += zip(found.gt_masks, kinds, strict=True)
-        guesses += zip(found.masks, of_class.kind, strict=True)
-    guesses.sort(key=lambda guess: guess[1] == "right")
-    height, width = image.shape[:2]
-    scale = max(1, round(WIDTH / max(height, width)))
-    shrink = 2 * WIDTH / max(height, width)
+    return cells
+
+
+def prediction_kinds(
+    classes: Mapping[int, ClassInImage], errors: Mapping[int, Errors]
+) -> list[tuple[dict, str]]:
+    """Each prediction of all classes, as RLE, with its kind, a word of COLORS; right ones come last."""
+    guesses = []
+    for label, found in classes.items():
+        guesses += zip(found.masks, errors[label].kind, strict=True)
+    return sorted(guesses, key=lambda guess: guess[1] == "right")
+
+
+def draw_kinds(image: np.ndarray, instances: Sequence[tuple[dict, str]], width: int = WIDTH) -> np.ndarray:
+    """Masks on an image in their colours, RGB uint8; ``width``: of the longer side, px, about."""
+    height, across = image.shape[:2]
+    scale = max(1, round(width / max(height, across)))
+    shrink = 2 * width / max(height, across)
+    shape = height, across
     if shrink < 1:  # before anything is drawn: a whole slide would not fit into memory in colour
-        shape = max(1, round(height * shrink)), max(1, round(width * shrink))
+        shape = max(1, round(height * shrink)), max(1, round(across * shrink))
         image = cv2.resize(image, shape[::-1], interpolation=cv2.INTER_AREA)
-    parts = []
-    for text, instances in (("cells of the ground truth", cells), ("predictions", guesses)):
-        colors = np.array([COLORS[kind] for _, kind in instances], np.uint8).reshape(-1, 3)
-        masks = [mask if shrink >= 1 else _shrunk(mask, shape) for mask, _ in instances]
-        picture = draw_instances(image, masks, scale=scale, colors=colors)
-        parts.append(caption(picture, f"{len(instances)} {text}"))
-    return grid(parts, 2)
+    colors = np.array([COLORS[kind] for _, kind in instances], np.uint8).reshape(-1, 3)
+    masks = [mask if shrink >= 1 else _shrunk(mask, shape) for mask, _ in instances]
+    return draw_instances(image, masks, scale=scale, colors=colors)
 
 
 def _shrunk(mask: dict, shape: tuple[int, int]) -> dict:

@@ -161,3 +161,16 @@ def test_the_config_of_the_training_stays(tiny_config, tmp_path, capsys):
     logged = [path for path in work_dir.glob("*/tiny.py") if b"train_dataloader" not in path.read_bytes()]
     assert len(logged) == 1
     assert json.loads((work_dir / "metrics.json").read_text())["checkpoint"] == str(work_dir / "iter_2.pth")
+
+
+def test_views_are_asked_for_by_an_option_and_refused_by_a_model_without_them(tmp_path):
+    words = ["x.pth", "--work-dir", str(tmp_path), "--tta", "turns"]
+    cfg = prepare_config(parse_args([str(TINY), *words]))
+    assert cfg.model.tta == "turns"
+    other = tmp_path / "other.py"
+    other.write_text(
+        f"_base_ = [{str(TINY)!r}]\n"
+        "model = dict(_delete_=True, type='OtherModel', data_preprocessor=dict(type='CellDataPreprocessor'))"
+    )
+    with pytest.raises(CellMMError, match=r"model\.tta"):
+        prepare_config(parse_args([str(other), *words]))

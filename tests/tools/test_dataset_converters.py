@@ -117,6 +117,12 @@ def test_glas(convert, real_data):
     assert {cell["image_id"] for cell in coco["annotations"]} == set(range(1, 17))
 
 
+def test_glas_by_its_own_splits(convert, real_data):
+    coco = convert("glas_to_coco.py", real_data("glas"), "--split", "val")
+    assert counts(coco)[0] == 8 and coco["categories"] == [{"id": 1, "name": "gland"}]
+    assert all(image["file_name"].startswith("train_") for image in coco["images"])
+
+
 def test_livecell(convert, real_data):
     coco = convert("livecell_to_coco.py", real_data("livecell_mini"), "--split", "val")
     assert counts(coco) == (5, 1243)

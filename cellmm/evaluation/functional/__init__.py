@@ -1,15 +1,22 @@
 """The mathematics of evaluation, free of files and of registries."""
 
+from .aggregated_jaccard import aggregated_jaccard, aggregated_jaccard_plus
 from .average_precision import (
     IOU_THRESHOLDS,
     RECALL_POINTS,
+    PooledMatches,
     RankedMatches,
     class_precisions,
     match_by_score,
     mean_of_defined,
+    pool_matches,
+    pooled_precision_and_recall,
     precision_and_recall,
     rank_matches,
 )
+from .bootstrap import draw_resamples, interval, resampled_means, resampled_precisions, two_sided_p
+from .boundary_iou import boundary_iou, published_width
+from .cell_fates import FATES, cell_fates
 from .error_analysis import (
     ALL_AREAS,
     AP_KEYS,
@@ -36,10 +43,17 @@ from .gland_scores import (
 )
 from .overlaps import MaskPairs, overlapping_pairs
 from .pixel_scores import pixel_counts, pixel_scores
-from .segmentation_scores import SCORE_THRESHOLDS, count_matches, match_most, segmentation_scores
+from .segmentation_scores import (
+    SCORE_THRESHOLDS,
+    count_matches,
+    match_closest,
+    match_most,
+    segmentation_scores,
+)
 
 __all__ = [
     "ALL_AREAS",
+    "FATES",
     "GLAND_SCORES",
     "IOU_THRESHOLDS",
     "KINDS",
@@ -53,16 +67,24 @@ __all__ = [
     "Errors",
     "GlandMatches",
     "MaskPairs",
+    "PooledMatches",
     "ObjectScores",
     "RankedMatches",
+    "aggregated_jaccard",
+    "aggregated_jaccard_plus",
     "average_precision",
+    "boundary_iou",
+    "cell_fates",
     "class_precisions",
     "confident_errors",
     "count_matches",
+    "draw_resamples",
     "find_errors",
+    "interval",
     "gland_scores",
     "hausdorff_distance",
     "match_by_score",
+    "match_closest",
     "match_glands",
     "match_most",
     "mean_of_defined",
@@ -71,8 +93,14 @@ __all__ = [
     "overlapping_pairs",
     "pixel_counts",
     "pixel_scores",
+    "pool_matches",
+    "pooled_precision_and_recall",
     "precision_and_recall",
+    "published_width",
     "rank_matches",
     "repair",
+    "resampled_means",
+    "resampled_precisions",
     "segmentation_scores",
+    "two_sided_p",
 ]

@@ -108,29 +108,70 @@ def rank_matches(
     )
 
 
-def precision_and_recall(
-    images: Sequence[RankedMatches], *, area: int = 0, num_thresholds: int = len(IOU_THRESHOLDS)
-) -> tuple[np.ndarray, np.ndarray]:
-    """One class over all images: precision (T, 101) at COCO's recall points, highest recall (T,).
+@dataclass
+class PooledMatches:
+    """One class in one area range over B images: the D predictions of all of them by falling score.
 
-    ``area``: which of the area ranges. Precision is made non-increasing in recall, and is 0 past the highest
-    recall reached. Both are nan where no cell is to be found. Equal scores rank in the order of ``images``.
+    ``image``: int64 (D,), whose prediction it is; ``right``, ``wrong``: bool (T, D); ``num_gt``: int64 (B,).
     """
-    total = sum(int(image.num_gt[area]) for image in images)
+
+    image: np.ndarray
+    right: np.ndarray
+    wrong: np.ndarray
+    num_gt: np.ndarray
+
+
+def pool_matches(
+    images: Sequence[RankedMatches | None], *, area: int = 0, num_thresholds: int = len(IOU_THRESHOLDS)
+) -> PooledMatches:
+    """Rank the predictions of all images together; equal scores rank in the order of ``images``.
+
+    ``area``: which of the area ranges; None: an image without cells and predictions of the class.
+    """
+    present = [(i, image) for i, image in enumerate(images) if image is not None]
+    num_gt = np.zeros(len(images), np.int64)
+    none = np.zeros((num_thresholds, 0), bool)
+    for i, image in present:
+        num_gt[i] = image.num_gt[area]
+    scores = np.concatenate([np.zeros(0), *(image.scores for _, image in present)])
+    order = np.argsort(-scores, kind="stable")
+    matched = np.concatenate([none, *(image.matched[area] for _, image in present)], axis=1)[:, order]
+    counted = ~np.concatenate([none, *(image.ignored[area] for _, image in present)], axis=1)[:, order]
+    sizes = np.array([len(image.scores) for _, image in present], np.int64)
+    owner = np.repeat(np.array([i for i, _ in present], np.int64), sizes)
+    return PooledMatches(owner[order], matched & counted, ~matched & counted, num_gt)
+
+
+def pooled_precision_and_recall(
+    pooled: PooledMatches, times: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Precision (T, 101) at COCO's recall points and the highest recall (T,) of one class.
+
+    ``times``: int (B,), how often each image counts; None: once. Precision is made non-increasing in recall,
+    and is 0 past the highest recall reached. Both are nan where no cell is to be found.
+    """
+    times = np.ones(len(pooled.num_gt), np.int64) if times is None else times
+    total = int(times @ pooled.num_gt)
     if total == 0:
-        return np.full((num_thresholds, len(RECALL_POINTS)), np.nan), np.full(num_thresholds, np.nan)
-    order = np.argsort(-np.concatenate([image.scores for image in images]), kind="stable")
-    matched = np.concatenate([image.matched[area] for image in images], axis=1)[:, order]
-    counted = ~np.concatenate([image.ignored[area] for image in images], axis=1)[:, order]
-    right = np.cumsum(matched & counted, axis=1)
-    wrong = np.cumsum(~matched & counted, axis=1)
+        num = len(pooled.right)
+        return np.full((num, len(RECALL_POINTS)), np.nan), np.full(num, np.nan)
+    weight = times[pooled.image]
+    right = np.cumsum(pooled.right * weight, axis=1)
+    wrong = np.cumsum(pooled.wrong * weight, axis=1)
     recall = right / total
     precision = right / np.maximum(right + wrong, 1)
     precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
     precision = np.pad(precision, ((0, 0), (0, 1)))  # past the highest recall
     reached = np.stack([np.searchsorted(row, RECALL_POINTS, side="left") for row in recall])
-    highest = recall[:, -1] if len(order) else np.zeros(num_thresholds)
+    highest = recall[:, -1] if len(weight) else np.zeros(len(recall))
     return np.take_along_axis(precision, reached, axis=1), highest
+
+
+def precision_and_recall(
+    images: Sequence[RankedMatches], *, area: int = 0, num_thresholds: int = len(IOU_THRESHOLDS)
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same of one class over all images, each counted once."""
+    return pooled_precision_and_recall(pool_matches(images, area=area, num_thresholds=num_thresholds))
 
 
 def class_precisions(
@@ -144,7 +185,7 @@ def class_precisions(
     shape = (len(labels), num_areas, len(IOU_THRESHOLDS))
     precisions, recalls = np.full(shape, np.nan), np.full(shape, np.nan)
     for row, label in enumerate(labels):
-        of_class = [image[label] for image in images if label in image]
+        of_class = [image.get(label) for image in images]
         for area in range(num_areas):
             precision, recalls[row, area] = precision_and_recall(of_class, area=area)
             precisions[row, area] = precision.mean(axis=1)

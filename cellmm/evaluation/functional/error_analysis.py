@@ -72,7 +72,7 @@ class ClassInImage:
     ) -> RankedMatches:
         """Its matches for AP; ``pairs``: those with an IoU from .5 on at least, None: of ``all_pairs``."""
         if pairs is None:
-            pairs = _where(self.all_pairs, self.all_pairs.iou >= IOU_THRESHOLDS[0])
+            pairs = self.all_pairs.where(self.all_pairs.iou >= IOU_THRESHOLDS[0])
         return rank_matches(
             pairs,
             scores=self.scores,
@@ -154,7 +154,7 @@ def find_errors(instances: ClassInImage, *, threshold: float = 0.5) -> Errors:
     pairs = instances.all_pairs
     own_cell, own_iou = one_to_one(pairs)
     match = match_by_score(
-        _where(pairs, pairs.iou >= threshold - 1e-9), gt_ignore=crowd, thresholds=np.array([threshold])
+        pairs.where(pairs.iou >= threshold - 1e-9), gt_ignore=crowd, thresholds=np.array([threshold])
     )[0]
     ignored = (match >= 0) & np.append(crowd, False)[match]
     right = (match >= 0) & ~ignored
@@ -163,7 +163,7 @@ def find_errors(instances: ClassInImage, *, threshold: float = 0.5) -> Errors:
     kind = np.full(pairs.num_pred, "", object)
     kind[right], kind[ignored] = RIGHT, IGNORED
 
-    pairs = _where(pairs, ~crowd[pairs.gt])
+    pairs = pairs.where(~crowd[pairs.gt])
     pred_area, gt_area = _areas(instances.masks), _areas(instances.gt_masks)
     shared = pairs.iou / (1 + pairs.iou) * (pred_area[pairs.pred] + gt_area[pairs.gt])  # pixels
     on_cell = _at_least(pairs.iou, ON_CELL)
@@ -181,7 +181,7 @@ def find_errors(instances: ClassInImage, *, threshold: float = 0.5) -> Errors:
     for those in _split(instances, np.where(pieces, piece_of, -1), piece_iou, gt_area):
         kind[those], taken[piece_of[those]] = "split", True
         explains |= {i: [int(piece_of[i])] for i in those}
-    left = _where(pairs, on_cell & (kind == "")[pairs.pred] & ~taken[pairs.gt])
+    left = pairs.where(on_cell & (kind == "")[pairs.pred] & ~taken[pairs.gt])
     own = one_to_one(left)[0]
     kind[own >= 0] = "boundary"
     explains |= {i: [int(own[i])] for i in np.flatnonzero(own >= 0).tolist()}
@@ -332,13 +332,6 @@ def _best(pairs: MaskPairs, rank: np.ndarray) -> np.ndarray:
     order = np.lexsort((-pairs.gt, rank))  # the best comes last, and stays
     best[pairs.pred[order]] = order
     return best
-
-
-def _where(pairs: MaskPairs, keep: np.ndarray) -> MaskPairs:
-    """The pairs where ``keep``, bool (P,); nothing is renumbered."""
-    return MaskPairs(
-        pairs.pred[keep], pairs.gt[keep], pairs.iou[keep], pairs.num_pred, pairs.num_gt, pairs.crowd
-    )
 
 
 def _areas(masks: list[dict]) -> np.ndarray:

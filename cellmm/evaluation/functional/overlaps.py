@@ -36,6 +36,12 @@ class MaskPairs:
             crowd=self.crowd,
         )
 
+    def where(self, keep: np.ndarray) -> "MaskPairs":
+        """The pairs where ``keep``, bool (P,); nothing is renumbered."""
+        return MaskPairs(
+            self.pred[keep], self.gt[keep], self.iou[keep], self.num_pred, self.num_gt, self.crowd
+        )
+
 
 def overlapping_pairs(
     pred_masks: list[dict], gt_masks: list[dict], *, gt_crowd: np.ndarray | None = None, min_iou: float = 0.5

@@ -16,20 +16,48 @@ def match_most(pairs: MaskPairs, *, threshold: float) -> np.ndarray:
     settles it. Crowd regions take no part.
     """
     index = np.flatnonzero((pairs.iou >= threshold) & ~pairs.crowd[pairs.gt])
+    return _assign(pairs, index, most=True)
+
+
+def match_closest(pairs: MaskPairs) -> np.ndarray:
+    """The one-to-one matching with the highest sum of IoU, as ``match_most`` but with no threshold.
+
+    Examples:
+        >>> ones = np.ones(1, bool)
+        >>> pairs = MaskPairs(np.array([0, 1]), np.array([0, 0]), np.array([0.2, 0.3]), 2, 1, ~ones)
+        >>> match_closest(pairs).tolist()
+        [1]
+    """
+    return _assign(pairs, np.flatnonzero(~pairs.crowd[pairs.gt]), most=False)
+
+
+def _assign(pairs: MaskPairs, index: np.ndarray, *, most: bool) -> np.ndarray:
+    """Of the pairs ``index``, those of the best one-to-one matching; ``most``: of those with the most pairs.
+
+    Groups of masks that touch no other group are settled one by one.
+    """
     pred, gt = pairs.pred[index], pairs.gt[index]
     alone = (np.bincount(pred, minlength=1)[pred] == 1) & (np.bincount(gt, minlength=1)[gt] == 1)
-    rest = index[~alone]
+    chosen, rest = [index[alone]], index[~alone]
     if len(rest) == 0:
         return index
-    _, row = np.unique(pairs.pred[rest], return_inverse=True)
-    _, column = np.unique(pairs.gt[rest], return_inverse=True)
-    shape = row.max() + 1, column.max() + 1
-    number = np.full(shape, -1, np.int64)
-    number[row, column] = rest
-    weight = np.zeros(shape)
-    weight[row, column] = min(shape) + pairs.iou[rest]  # one more pair outweighs any sum of IoU
-    chosen = number[scipy.optimize.linear_sum_assignment(weight, maximize=True)]
-    return np.sort(np.concatenate([index[alone], chosen[chosen >= 0]]))
+    total = pairs.num_pred + pairs.num_gt
+    edges = (np.ones(len(rest)), (pairs.pred[rest], pairs.num_pred + pairs.gt[rest]))
+    graph = scipy.sparse.csr_array(edges, shape=(total, total))
+    group = scipy.sparse.csgraph.connected_components(graph, directed=False)[1][pairs.pred[rest]]
+    order = np.argsort(group, kind="stable")
+    for those in np.split(rest[order], np.flatnonzero(np.diff(group[order])) + 1):
+        _, row = np.unique(pairs.pred[those], return_inverse=True)
+        _, column = np.unique(pairs.gt[those], return_inverse=True)
+        shape = row.max() + 1, column.max() + 1
+        number = np.full(shape, -1, np.int64)
+        number[row, column] = those
+        weight = np.zeros(shape)
+        bonus = min(shape) if most else 0  # one more pair outweighs any sum of IoU
+        weight[row, column] = bonus + pairs.iou[those]
+        best = number[scipy.optimize.linear_sum_assignment(weight, maximize=True)]
+        chosen.append(best[best >= 0])
+    return np.sort(np.concatenate(chosen))
 
 
 def count_matches(pairs: MaskPairs, *, thresholds: tuple[float, ...] = SCORE_THRESHOLDS) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from .cell_coco_metric import CellCocoMetric
 from .gland_metric import GlandMetric
+from .object_metric import ObjectMetric
 from .semantic_metric import SemanticMetric
 
-__all__ = ["CellCocoMetric", "GlandMetric", "SemanticMetric"]
+__all__ = ["CellCocoMetric", "GlandMetric", "ObjectMetric", "SemanticMetric"]

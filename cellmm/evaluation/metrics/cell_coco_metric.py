@@ -9,12 +9,11 @@ import numpy as np
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
-from cellmm.errors import CellMMError
 from cellmm.evaluation import functional as F
 from cellmm.io.coco_categories import category_ids
 from cellmm.registry import METRICS
 
-from .image_result import ImageResult, check_images, score_image
+from .image_result import ImageResult, check_images, check_labels, check_thresholds, score_image
 from .result_files import threshold_key, write_coco_results, write_image_table
 
 
@@ -64,10 +63,7 @@ class CellCocoMetric(BaseMetric):
         super().__init__(collect_device=collect_device, prefix=prefix, collect_dir=collect_dir)
         if len(area_bounds) != 2 or not 0 < area_bounds[0] < area_bounds[1]:
             raise ValueError(f"area_bounds is {area_bounds}: two growing areas in px^2 are needed")
-        if not iou_thresholds or any(not 0 < t <= 1 or round(100 * t, 6) % 1 for t in iou_thresholds):
-            raise ValueError(f"iou_thresholds is {iou_thresholds}: hundredths in (0, 1] are needed, as 0.75")
-        if len(set(iou_thresholds)) != len(iou_thresholds):
-            raise ValueError(f"iou_thresholds is {iou_thresholds}: a threshold is repeated")
+        check_thresholds(iou_thresholds)
         if max_dets is not None and max_dets < 1:
             raise ValueError(f"max_dets is {max_dets}: None or a number of at least 1 is needed")
         small, large = area_bounds
@@ -119,7 +115,7 @@ class CellCocoMetric(BaseMetric):
         # COCO ranks predictions of equal score in this order.
         results = sorted(results, key=lambda result: result.img_id)
         check_images(results, self._size)
-        self._check_labels(results)
+        check_labels({label for result in results for label in result.counts}, self._classes())
         self._warn_of_cut(results)
         numbers = self._average_precisions(results)
         numbers.update(self._scores(results))
@@ -128,11 +124,6 @@ class CellCocoMetric(BaseMetric):
             write_coco_results(Path(f"{self.outfile_prefix}.segm.json"), results, ids)
             write_image_table(Path(f"{self.outfile_prefix}.images.csv"), results, self.iou_thresholds)
         return numbers
-
-    def _check_labels(self, results: list[ImageResult]) -> None:
-        labels = {label for result in results for label in result.counts}
-        if self._classes() and not labels <= set(range(len(self._classes()))):
-            raise CellMMError(f"labels {sorted(labels)} do not fit the classes {self._classes()}")
 
     def _warn_of_cut(self, results: list[ImageResult]) -> None:
         if not (cut := [result for result in results if result.num_cut]):

@@ -133,6 +133,20 @@ def check_images(results: Sequence[Any], size: int | None) -> None:
         )
 
 
+def check_labels(labels: set[int], classes: Sequence[str]) -> None:
+    """Check that the labels of cells and predictions are numbers of ``classes``, if these are known."""
+    if classes and not labels <= set(range(len(classes))):
+        raise CellMMError(f"labels {sorted(labels)} do not fit the classes {tuple(classes)}")
+
+
+def check_thresholds(iou_thresholds: Sequence[float]) -> None:
+    """ValueError unless these are different hundredths in (0, 1]: keys of numbers are made of them."""
+    if not iou_thresholds or any(not 0 < t <= 1 or round(100 * t, 6) % 1 for t in iou_thresholds):
+        raise ValueError(f"iou_thresholds is {iou_thresholds}: hundredths in (0, 1] are needed, as 0.75")
+    if len(set(iou_thresholds)) != len(iou_thresholds):
+        raise ValueError(f"iou_thresholds is {iou_thresholds}: a threshold is repeated")
+
+
 def image_name(sample: dict) -> str:
     """The name of the file, of the first file if the channels are in several."""
     path = sample.get("img_path") or f"img_id {sample['img_id']}"

@@ -15,7 +15,7 @@ from cellmm.io.annotations.pathology_xml import AperioReader, AsapReader
 from cellmm.io.annotations.pixels import cell_runs, to_rle
 from cellmm.io.annotations.supervisely import SuperviselyReader
 from cellmm.io.annotations.via import ViaReader
-from cellmm.io.annotations.yolo import YoloReader
+from cellmm.io.annotations.yolo import YoloReader, read_yolo
 
 __all__ = [
     "AnnotatedCell",
@@ -38,5 +38,6 @@ __all__ = [
     "annotation_readers",
     "cell_runs",
     "find_reader",
+    "read_yolo",
     "to_rle",
 ]

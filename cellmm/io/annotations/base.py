@@ -20,6 +20,7 @@ class AnnotatedCell:
         label: the name of its class; None: the format or the file names none.
         iscrowd: a region that is not learned, as in COCO.
         time: number of the time point from 0; None: the image has just one.
+        score: how sure a model is of it; None: the format or the file states none.
     """
 
     rings: Sequence[np.ndarray] = ()
@@ -28,6 +29,7 @@ class AnnotatedCell:
     label: str | None = None
     iscrowd: bool = False
     time: int | None = None
+    score: float | None = None
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ class CocoReader:
                 MaskRuns.from_rles(rles, shape),
                 label=[index["categories"][cell["category_id"]] for cell in cells],
                 iscrowd=[bool(cell["iscrowd"]) for cell in cells],
+                score=[cell.get("score") for cell in cells],
             )
             annotations.append(found.annotation())
         return annotations

@@ -55,29 +55,46 @@ class YoloReader:
             )
         with ImageFile(image) as file:
             shape = tuple(file.shape[file.axes.index(axis)] for axis in "YX")
-        try:
-            text = path.read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            raise CellMMError(f"{path} cannot be read ({error}): export it again") from error
-        found, names = CollectedCells(path, image.name, shape), None
-        lines = [line.split() for line in text.splitlines()]
-        boxes = sum(len(line) == BOX for line in lines)
-        for number, line in enumerate(lines, start=1):
-            if not line or len(line) == BOX:
-                continue
-            if not _is_label(line) or len(line) % 2 == 0:
-                raise CellMMError(
-                    f"{path}: line {number} is {short(' '.join(line))}, not a class and pairs of shares of "
-                    "the image (0 to 1): export it again as YOLO segmentation"
-                )
-            names = _class_names(path) if names is None else names
-            label = _class(path, int(line[0]), names)
-            points = np.array(line[1:], dtype=np.float64).reshape(-1, 2) * shape[::-1]
-            found.add([points], f"line {number}", label=label)
-        found.leave_out("boxes", boxes)
-        return checked_cells(
-            path, [found], "a box does not say which pixels a cell has: export it as YOLO segmentation"
-        )
+        return read_yolo(path, shape, image.name)
+
+
+def read_yolo(
+    path: Path, shape: tuple[int, int], image: str | None = None, *, scores: bool = False
+) -> list[ImageAnnotation]:
+    """The cells of a file whose image has the ``shape`` (H, W) and, perhaps, the name ``image``.
+
+    Args:
+        scores: a number that follows the pairs of a line, as in predictions, is the score.
+
+    Raises:
+        CellMMError: it is not such a file.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CellMMError(f"{path} cannot be read ({error}): export it again") from error
+    found, names = CollectedCells(path, image, shape), None
+    lines = [line.split() for line in text.splitlines()]
+    box = (BOX, BOX + 1) if scores else (BOX,)
+    boxes = sum(len(line) in box for line in lines)
+    for number, line in enumerate(lines, start=1):
+        if not line or len(line) in box:
+            continue
+        has_score = len(line) % 2 == 0
+        if not _is_label(line) or (has_score and not (scores and 0 <= float(line[-1]) <= 1)):
+            raise CellMMError(
+                f"{path}: line {number} is {short(' '.join(line))}, not a class and pairs of shares of "
+                "the image (0 to 1): export it again as YOLO segmentation"
+            )
+        names = _class_names(path) if names is None else names
+        label = _class(path, int(line[0]), names)
+        score = float(line.pop()) if has_score else None
+        points = np.array(line[1:], dtype=np.float64).reshape(-1, 2) * shape[::-1]
+        found.add([points], f"line {number}", label=label, score=score)
+    found.leave_out("boxes", boxes)
+    return checked_cells(
+        path, [found], "a box does not say which pixels a cell has: export it as YOLO segmentation"
+    )
 
 
 def _is_label(line: list[str]) -> bool:

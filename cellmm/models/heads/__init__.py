@@ -9,6 +9,7 @@ from cellmm.models.heads.instance_activation import InstanceActivation, SoftmaxI
 from cellmm.models.heads.instance_test_cfg import InstanceTestCfg
 from cellmm.models.heads.mask_branch import MaskBranch
 from cellmm.models.heads.mask_pixels import AllPixels, UncertainPoints
+from cellmm.models.heads.mask_rcnn_head import MaskRCNNHead
 from cellmm.models.heads.mask_scores import IoUObjectness, MaskQuality
 from cellmm.models.heads.semantic_head import SemanticHead
 from cellmm.models.heads.set_criterion import SetCriterion
@@ -26,6 +27,7 @@ __all__ = [
     "IoUObjectness",
     "MaskBranch",
     "MaskQuality",
+    "MaskRCNNHead",
     "PeakFinder",
     "SemanticHead",
     "SetCriterion",

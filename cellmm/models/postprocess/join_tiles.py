@@ -223,7 +223,7 @@ def _decide(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Which nodes stay, bool (M,), and the group of each orphan, int64 (M,), -1 for others."""
     num = len(nodes)
-    group = _groups(nodes["tile"], a, b, iou)
+    group = groups(nodes["tile"], a, b, iou)
     order = np.lexsort((nodes["index"], nodes["tile"], -nodes["score"], -nodes["depth"], nodes["cut"], group))
     is_first = np.ones(num, dtype=bool)
     is_first[1:] = group[order][1:] != group[order][:-1]
@@ -244,7 +244,7 @@ def _decide(
     return keep, np.where(orphan, group, -1)
 
 
-def _groups(tile: np.ndarray, a: np.ndarray, b: np.ndarray, iou: np.ndarray) -> np.ndarray:
+def groups(tile: np.ndarray, a: np.ndarray, b: np.ndarray, iou: np.ndarray) -> np.ndarray:
     """The group of each node, int64 (M,), counted from 0: matches joined, at most one node per tile."""
     a, b = one_to_one(tile, a, b, iou)
     group = _components(a, b, len(tile))
