@@ -67,8 +67,8 @@ class SimulatedDataset(CellCocoDataset):
                 )
         if Path(data_root, split).is_dir() and not Path(data_root, split, modality).is_dir():
             raise CellMMError(
-                f"{Path(data_root, split)} has no {modality}/: put the images there, or, if simulated without "
-                f"extra_modalities=True, remove {data_root} to simulate it again"
+                f"{Path(data_root, split)} has no {modality}/: put the images there, or, if simulated "
+                f"without extra_modalities=True, remove {data_root} to simulate it again"
             )
         super().__init__(
             data_root=data_root,

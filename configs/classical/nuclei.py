@@ -10,6 +10,9 @@ test_pipeline = [
 model = dict(
     type="ClassicalSegmentor",
     data_preprocessor=dict(type="CellDataPreprocessor", in_channels=1),
+    diameter=(7, 100),  # these images have many scales; this and the next two: chosen on training images
+    threshold=dict(method="three_class_otsu"),  # dim nuclei beside bright ones are the middle class
+    declumping=dict(distinguish="shape"),
     contrast="auto",
     discard_border=False,  # nuclei at the edge are annotated too
 )

@@ -81,6 +81,7 @@ class ClassicalSegmentor(BaseModel):
     """
 
     has_weights = False
+    default_parts = dict(threshold="Threshold", declumping="Declumping")  # the config may leave out the types
     tile_step, margin = 1, 0
 
     def __init__(
@@ -113,8 +114,10 @@ class ClassicalSegmentor(BaseModel):
         check_tiles(tile, tile_overlap, step=self.tile_step, margin=self.margin)
         self.diameter = tuple(float(side) for side in diameter)
         self._areas = tuple(np.pi * side**2 / 4 for side in self.diameter)
-        self.threshold = TASK_UTILS.build(dict(type="Threshold") | (threshold or {}))
-        self.declumping = TASK_UTILS.build(dict(type="Declumping") | (declumping or {}))
+        self.threshold, self.declumping = (
+            TASK_UTILS.build(dict(type=self.default_parts[name]) | (part or {}))
+            for name, part in dict(threshold=threshold, declumping=declumping).items()
+        )
         self.contrast, self.channel, self.fill_holes = contrast, channel, fill_holes
         self.discard_outside, self.discard_border = discard_outside, discard_border
         self.tile, self.tile_overlap = tile, tile_overlap
