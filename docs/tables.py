@@ -129,7 +129,7 @@ def beside_peers(page: Path) -> str:
 
 
 def paired(page: Path) -> str:
-    """DiskMask and PatchPerPix as tools/analysis/compare_results.py scored them in one run."""
+    """DiskMask and PatchPerPix as `cellmm compare` scored them in one run."""
     keys = (*INSTANCE_KEYS, "S50", "S90")
     model = MODELS["diskmask_bbbc010_cpu"]
     both = {
@@ -226,6 +226,7 @@ OVERLAP = {
 TABLES: dict[str, Callable[[Path], str]] = {
     "peers": beside_peers,
     "diskmask": collection("DiskMask"),
+    "maskrcnn": collection("Mask R-CNN"),
     "seunet": collection("SEU-Net"),
     "classical": collection("Classical"),
     "sparseseunet": collection("SparseSEUNet"),

@@ -34,6 +34,7 @@ TRAINING = [
     dict(type="DiskTargets"),
     dict(type="SemanticTargets", targets=("cytoplasm", "overlap")),
     dict(type="ProximityMap"),
+    dict(type="AuxiliaryMaps", targets=("center", "boundary", "distance", "center_offsets")),
     dict(type="PackCellInputs"),
 ]
 TESTING = [

@@ -65,7 +65,7 @@ def test_the_data_script_replaces_nothing(data_script, tmp_path):
 
 def test_it_follows_the_contracts(example, fiji):
     steps = [dict(type="OffsetTargets"), dict(type="PackCellInputs", keys=("gt_offsets",))]
-    testing.check_encoder(dict(type="ResNetEncoder"))
+    testing.check_encoder(dict(type="FourMapResNet"))
     testing.check_transform(dict(type="OffsetTargets"))
     testing.check_head(dict(type="OffsetHead"), steps=steps)
     testing.check_dataset(dict(type="FijiDataset", data_root=str(fiji / "train")))

@@ -13,6 +13,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from torch import Tensor
 
+from cellmm.apis.ensemble import Member
 from cellmm.apis.in_order import in_order
 from cellmm.apis.large_images import LargeImages
 from cellmm.apis.prediction import Prediction, Prepared
@@ -51,6 +52,8 @@ class CellInferencer:
         diameter: of the cells in the images, in pixels; images are scaled so that cells are as large as in
             training. None: the config says how images are scaled, or the model finds the size in each image
             (``model.cell_size``).
+        ensemble: further models that predict with this one, as (config, checkpoint), or (name or folder,
+            None); what all find is merged. Images come to all of them as to the first.
 
     Attributes:
         cfg: the config with the changes.
@@ -85,8 +88,9 @@ class CellInferencer:
         score_thr: float = 0.0,
         read_options: Mapping[str, Any] | None = None,
         diameter: float | None = None,
+        ensemble: Sequence[Member] = (),
     ) -> None:
-        trained = load_trained(config, checkpoint, device, cfg_options)
+        trained = load_trained(config, checkpoint, device, cfg_options, ensemble=ensemble)
         self.cfg, self.model, self.score_thr = trained.cfg, trained.model, score_thr
         self.classes, self.category_ids = trained.classes, trained.category_ids
         self.trained_on = trained.trained_on

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,17 @@ CHUNK = 2**20  # bytes
 
 
 def settings_of(
-    inferencer: CellInferencer, checkpoint: str | Path | None, options: Mapping[str, Any]
+    inferencer: CellInferencer,
+    checkpoint: str | Path | None,
+    options: Mapping[str, Any],
+    ensemble: Sequence[Sequence[str | Path]] = (),
 ) -> dict[str, str]:
     """{what a user knows it as: its value, or a hash of it}.
 
     Args:
         checkpoint: None: the model has no weights.
         options: further choices on which the results depend, by the names of their options.
+        ensemble: (config, checkpoint) of further models.
     """
     dataset = inferencer.cfg.test_dataloader.dataset
     used = dict(model=inferencer.cfg.model, pipeline=dataset.pipeline, metainfo=dataset.get("metainfo"))
@@ -28,6 +32,7 @@ def settings_of(
         "version of cellmm": cellmm.__version__,
         "--config": hashlib.sha256(text.encode()).hexdigest(),
         "--checkpoint": "none" if checkpoint is None else _hash(checkpoint),
+        **{f"--model {number}": _hash(path) for number, (_, path) in enumerate(ensemble, start=2)},
         **{name: str(value) for name, value in options.items()},
     }
 

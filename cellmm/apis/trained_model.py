@@ -1,7 +1,7 @@
 """A model with its weights and the steps that images take to it, without a Runner."""
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from cellmm.apis.ensemble import NO_PACKAGE, Member, add_members, load_members
 from cellmm.config.check import check_pipeline
 from cellmm.config.load import load_config
 from cellmm.config.lookup import component_of
@@ -54,6 +55,7 @@ def load_trained(
     cfg_options: dict | None = None,
     *,
     fuse: bool = True,
+    ensemble: Sequence[Member] = (),
 ) -> TrainedModel:
     """Build the model of a config and load its weights, if it has any; see CellInferencer for the arguments.
 
@@ -65,6 +67,8 @@ def load_trained(
     if checkpoint is None and not isinstance(config, Config):
         config, checkpoint = resolve_model(config)
     if not isinstance(config, Config) and is_package(config):
+        if ensemble:
+            raise CellMMError(f"{config}: {NO_PACKAGE}")
         return _of_package(read_package(config), device, cfg_options)
     cfg = _load(config, cfg_options)
     dataset = (cfg.get("test_dataloader") or {}).get("dataset", {})
@@ -74,14 +78,18 @@ def load_trained(
             "give the config that the model was trained with"
         )
     check_weights(cfg.model, cfg.filename or "the config", checkpoint, give="give a checkpoint of it")
+    if checkpoint is None and ensemble:
+        raise CellMMError(f"{cfg.model.type} has no weights, and an ensemble averages networks: leave it out")
     steps = _steps(dataset.pipeline)
+    others = add_members(cfg, ensemble) if ensemble else []
     model = build("model", lambda: MODELS.build(cfg.model), cfg.model)
-    meta = {}
-    if checkpoint is not None:
-        content = load_checkpoint(checkpoint)
-        load_fitting(model, checkpoint, content["state_dict"])
-        meta = content["meta"]
+    content = dict(meta={}, state_dict={}) if checkpoint is None else load_checkpoint(checkpoint)
+    meta = content["meta"]
     trained = meta.get("dataset_meta") or {}
+    if others:
+        load_members(model, checkpoint, content["state_dict"], others, trained.get("classes"))
+    elif checkpoint is not None:
+        load_fitting(model, checkpoint, content["state_dict"])
     cls = component_of(dataset, "DATASETS")
     metainfo = dataset.get("metainfo") or getattr(cls, "METAINFO", CellDataset.METAINFO)
     named = trained if trained.get("classes") else metainfo

@@ -73,6 +73,7 @@ def stream_plan(args: Namespace, set_up: Callable[[CellInferencer], None] | None
             score_thr=args.score_thr,
             read_options=read_options(args),
             diameter=args.diameter,
+            ensemble=args.ensemble,
         ),
         out=args.out,
         save=formats_of(args),
@@ -152,7 +153,9 @@ class _Run:
         self.folder = RunFolder(args.out)
         self.earlier: Path | None = None
         self.inferencer = plan.build_inferencer()
-        self.settings = settings_of(self.inferencer, args.checkpoint, choices(args, self.inferencer))
+        self.settings = settings_of(
+            self.inferencer, args.checkpoint, choices(args, self.inferencer), args.ensemble
+        )
         if plan.resumes and (removed := check_resumed(self.folder, self.settings)):
             say(f"half written files of the run that was stopped are removed, {name_some(removed)}")
 
@@ -185,7 +188,10 @@ class _Run:
         rows = [ReportRow(name, error=line) for name, line in summary.failed.items()]
         about = {
             "Config": Path(self.args.config).name,
-            "Checkpoint": Path(self.args.checkpoint or "none").name,
+            "Checkpoint": ", ".join(
+                Path(name or "none").name
+                for name in (self.args.checkpoint, *(file for _, file in self.args.ensemble))
+            ),
             "Least score": f"{self.args.score_thr:g}",
             "cellmm": __version__,
         }

@@ -79,7 +79,7 @@ def _unfinished(
     """
     if not stream.resumes:
         return files
-    settings = settings_of(inferencer, args.checkpoint, choices(args, inferencer))
+    settings = settings_of(inferencer, args.checkpoint, choices(args, inferencer), args.ensemble)
     RunFolder(args.out).check_settings(settings)
     return stream.build(inferencer, begin=lambda: None).to_predict(files)
 
@@ -96,7 +96,11 @@ def _continues(
         return False
     plan = PiecePlan.read(folder)
     theirs = plan.settings | plan.inferencer | {"--maps": plan.maps}
-    ours = settings_of(inferencer, args.checkpoint, {}) | model_options(stream) | {"--maps": args.maps}
+    ours = (
+        settings_of(inferencer, args.checkpoint, {}, args.ensemble)
+        | model_options(stream)
+        | {"--maps": args.maps}
+    )
     ours = json.loads(json.dumps(ours))
     if changed := [key for key in ours if ours[key] != theirs.get(key)]:
         raise CellMMError(

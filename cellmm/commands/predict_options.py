@@ -28,13 +28,17 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--model",
+        action="append",
         help="a model that comes with cellmm (`cellmm models` lists them), the folder of a training, or a "
         "published file that names its config, a zip file of `cellmm export`, or a config whose model has no "
-        "weights",
+        "weights; given several times: an ensemble of these models",
     )
     parser.add_argument("--config", help="in place of --model: the config that the model was trained with")
     parser.add_argument(
-        "--checkpoint", help="a .pth file that training wrote, or its folder; default: that of --model"
+        "--checkpoint",
+        action="append",
+        help="a .pth file that training wrote, or its folder; default: that of --model; given several times: "
+        "an ensemble",
     )
     parser.add_argument("--out", required=True, type=Path, help="folder for the results")
     parser.add_argument(
@@ -68,11 +72,15 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def _choose_model(args: argparse.Namespace) -> None:
-    """Set ``config`` and ``checkpoint`` by ``--model``.
+    """Set ``config`` and ``checkpoint`` by ``--model``, and ``ensemble`` to (config, checkpoint) of others.
 
     Raises:
         CellMMError: too many or too few of the three options are given, or there is no such model.
     """
+    models, checkpoints = args.model or [None], args.checkpoint or [None]
+    if len(models) > 1 and args.checkpoint:
+        raise CellMMError("--checkpoint goes with one --model; name the folder of each training as --model")
+    args.model, args.checkpoint = models[0], checkpoints[0]
     if (args.model is None) == (args.config is None):
         raise CellMMError("give --model NAME (`cellmm models` lists them), or --config and --checkpoint")
     if args.model is not None:
@@ -82,6 +90,13 @@ def _choose_model(args: argparse.Namespace) -> None:
         check_weights(load_config(args.config).get("model"), f"--config {args.config}", None)
     else:
         args.checkpoint = str(best_checkpoint(args.checkpoint))
+    others = [(model, *resolve_model(model)) for model in models[1:]]
+    if none := [model for model, _, weights in others if weights is None]:
+        raise CellMMError(
+            f"--model {none[0]}: has no weights, and an ensemble averages networks; leave it out"
+        )
+    args.ensemble = [[str(config), str(weights)] for _, config, weights in others]
+    args.ensemble += [[args.config, str(best_checkpoint(checkpoint))] for checkpoint in checkpoints[1:]]
 
 
 def add_tta(parser: argparse.ArgumentParser) -> None:

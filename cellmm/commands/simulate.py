@@ -19,7 +19,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         choices=KINDS,
         default=KINDS[0],
         help="fiji: phase contrast, 16 bit, with Fiji ROIs; qupath: stained sections with GeoJSON; aperio: "
-        "the same with XML; worms: as BBBC010; film: a time series with labels; default: %(default)s",
+        "the same with XML; worms: as BBBC010; film: a time series with labels; classes: stained cells of "
+        "four types, a folder per image with a label image per type; default: %(default)s",
     )
     parser.add_argument("--images", type=int, default=8, help="or frames of the film; default: %(default)s")
     parser.add_argument("--size", type=int, default=256, help="pixels per side; default: %(default)s")

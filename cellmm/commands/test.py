@@ -11,6 +11,7 @@ from mmengine.config import Config, DictAction
 from mmengine.dist import is_main_process
 from mmengine.hooks import EarlyStoppingHook, EMAHook
 
+from cellmm.apis.ensemble import add_members, load_members
 from cellmm.commands.predict_options import add_tta, tta_options
 from cellmm.config.check import check_config
 from cellmm.config.load import load_config
@@ -34,9 +35,16 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("config")
     parser.add_argument(
         "checkpoint",
-        nargs="?",
-        help="a .pth file that training wrote, or its folder: the best in it, else the last; none for a "
-        "model without weights",
+        nargs="*",
+        help="a .pth file that training wrote, or its folder: the best in it, else the last; several: an "
+        "ensemble of them; none for a model without weights",
+    )
+    parser.add_argument(
+        "--model",
+        action="append",
+        default=[],
+        help="a further model for an ensemble: a folder of a training, a checkpoint in it, or a name; may be "
+        "given several times",
     )
     parser.add_argument("--work-dir", help="where metrics.json goes; default work_dirs/<folder>/<config>")
     parser.add_argument(
@@ -121,31 +129,45 @@ def write_metrics(path: Path, metrics: dict, **about: str) -> None:
 def main(argv: Sequence[str] | None = None) -> dict:
     """Test and return the metrics. Raises CellMMError for errors that the user can correct."""
     args = parse_args(argv)
-    if args.checkpoint is not None:
-        args.checkpoint = str(best_checkpoint(args.checkpoint))
+    checkpoints = [str(best_checkpoint(name)) for name in args.checkpoint]
+    members = [*((args.config, name) for name in checkpoints[1:]), *((name, None) for name in args.model)]
     cfg = prepare_config(args)
-    check_weights(cfg.model, args.config, args.checkpoint, give="give a checkpoint after it")
-    runner = build_runner(cfg) if args.checkpoint is None else _runner_with_weights(cfg, args.checkpoint)
+    first = next(iter(checkpoints), None)
+    check_weights(cfg.model, args.config, first, give="give a checkpoint after it")
+    if first is not None:
+        runner, checkpoints = _runner_with_weights(cfg, first, members)
+    elif members:
+        raise CellMMError(f"{args.config}: its model has no weights, and an ensemble averages networks")
+    else:
+        runner = build_runner(cfg)
     metrics = runner.test()
     if is_main_process():
         write_metrics(
             Path(cfg.work_dir) / f"{named('metrics', args.split)}.json",
             metrics,
             config=args.config,
-            **({} if args.checkpoint is None else dict(checkpoint=args.checkpoint)),
+            **(dict(checkpoint=", ".join(checkpoints)) if checkpoints else {}),
         )
     end_distributed()
     return metrics
 
 
-def _runner_with_weights(cfg: Config, path: str) -> CellRunner:
+def _runner_with_weights(
+    cfg: Config, path: str, members: Sequence[tuple[str, str | None]]
+) -> tuple[CellRunner, list[str]]:
+    """Also the files of the weights: ``path`` and those of the other ``members`` of an ensemble."""
     checkpoint = load_checkpoint(path)  # first, since every test image is opened next
     weights = checkpoint.pop("state_dict")
     check_finite(weights, path)
     meta, seen = checkpoint["meta"], TrainedOn.from_meta(checkpoint["meta"], path)
+    others = add_members(cfg, members) if members else []
     runner = build_runner(cfg)
-    load_fitting(getattr(runner.model, "module", runner.model), path, weights)
+    model, trained = getattr(runner.model, "module", runner.model), meta.get("dataset_meta") or {}
+    if others:
+        load_members(model, path, weights, others, trained.get("classes"))
+    else:
+        load_fitting(model, path, weights)
     follow_classes(runner.test_loop, meta.get("dataset_meta"), path)
     if seen is not None:
         runner.register_hook(CompareWithTrainingHook(seen))
-    return runner
+    return runner, [path, *(str(file) for file, _ in others)]

@@ -105,7 +105,7 @@ def plan_files(
         num_pieces,
         arguments=arguments,
         options=model_options(stream),
-        settings=settings_of(inferencer, options.checkpoint, {}),
+        settings=settings_of(inferencer, options.checkpoint, {}, options.ensemble),
         maps=options.maps,
     )
 
@@ -113,6 +113,7 @@ def plan_files(
 def model_options(stream: StreamPlan) -> dict[str, Any]:
     """The arguments of CellInferencer that a plan keeps: all but the device, with whole paths."""
     arguments = {key: value for key, value in stream.inferencer.items() if key != "device"}
+    arguments["ensemble"] = [[str(Path(file).absolute()) for file in pair] for pair in arguments["ensemble"]]
     paths = {key: arguments[key] for key in ("config", "checkpoint") if arguments[key] is not None}
     return arguments | {key: str(Path(path).absolute()) for key, path in paths.items()}
 
@@ -139,6 +140,7 @@ def merge(args: Namespace, rest: Sequence[str]) -> int:
     check_finished(args.folder, pieces)
     options = predict_args([*pieces.arguments, *rest, "--out", str(args.out)])
     options.config, options.checkpoint = (pieces.inferencer.get(key) for key in ("config", "checkpoint"))
+    options.ensemble = pieces.inferencer.get("ensemble", [])
     stream = stream_plan(options, functools.partial(read_from_pieces, folder=args.folder.absolute()))
     own = json.loads(json.dumps(stream.inferencer))
     changed = [key for key, value in pieces.inferencer.items() if own[key] != value]

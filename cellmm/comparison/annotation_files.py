@@ -1,6 +1,7 @@
 """Results in the files of other programs: label images, outlines, a folder of them."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -29,7 +30,6 @@ from cellmm.messages import name_some
 from cellmm.structures import MaskRuns
 
 ARRAYS = "NumPy label array"
-Read = Callable[[Path, tuple[int, int]], list[ImageAnnotation]]
 
 
 def read_annotations(path: Path, truth: Truth, *, layout: str | None) -> tuple[list[dict], list[str]]:
@@ -83,7 +83,16 @@ def _kinds(path: Path) -> tuple[Path, dict[str, list[str]]]:
         root, paths = path.parent, [path.name]
     files = sort_files(root, paths)
     kinds = {title: some for title, (_, some) in files.annotations.items()}
-    if LABEL_IMAGES not in kinds and (labels := [name for name in files.images if _is_label(root / name)]):
+    labels = kinds.get(LABEL_IMAGES) or [
+        name for name in files.images if LabelImageReader().recognises(root / name)
+    ]
+    named = {names.key(name, 0, annotation=True) for name in labels}
+    labels += [
+        name
+        for name in files.images
+        if names.key(name, 0, annotation=True) not in named and _is_empty(root / name)
+    ]
+    if labels:
         kinds[LABEL_IMAGES] = labels
     if arrays := [name for name in paths if name.lower().endswith(".npy") and not find_reader(root / name)]:
         kinds[ARRAYS] = arrays
@@ -93,10 +102,9 @@ def _kinds(path: Path) -> tuple[Path, dict[str, list[str]]]:
     return root, kinds
 
 
-def _is_label(path: Path) -> bool:
-    if LabelImageReader().recognises(path):
-        return True
-    try:  # an image in which nothing was found
+def _is_empty(path: Path) -> bool:
+    """Whether it is a label image in which nothing was found."""
+    try:
         with ImageFile(path, stored=True) as file:
             plain = file.axes[-2:] == "YX" and len(file.axes) <= 3 and file.dtype.kind in "iub"
             return plain and not file.read().any()
@@ -122,7 +130,8 @@ def _units(root: Path, title: str, files: Sequence[str]) -> list[Unit]:
 def _pair(images: Sequence[str], units: Sequence[Unit]) -> Pairing:
     """Pair, also by a name that goes on after that of the image, as a_instanseg_prediction.tif of a.tif."""
     pairing = pair(images, units)
-    left, stems = [], {names.stem(image): image for image in images}
+    left, count = [], Counter(map(names.stem, images))
+    stems = {names.stem(image): image for image in images if count[names.stem(image)] == 1}
     for unit in pairing.left:
         text = names.stem(unit.file)
         starts = [stem for stem in stems if text.startswith(stem) and not text[len(stem) :][:1].isalnum()]

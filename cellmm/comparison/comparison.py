@@ -11,6 +11,7 @@ from cellmm.errors import CellMMError
 from cellmm.evaluation import functional as F
 from cellmm.evaluation.metrics import CellCocoMetric
 from cellmm.evaluation.metrics.image_result import ImageResult, read_sample, split_classes
+from cellmm.evaluation.metrics.object_counts import ObjectCounts, count_objects
 from cellmm.evaluation.metrics.result_files import threshold_key
 from cellmm.evaluation.results_on_dataset import coco_metric, with_results
 
@@ -18,6 +19,7 @@ PRECISIONS = {"AP": slice(None), "AP50": slice(0, 1), "AP75": slice(5, 6), "AP90
 ERRORS = F.REPAIRS[:-1]  # kinds of wrong predictions, and missed cells
 COUNT_ERROR = "count error"
 ERROR_IOU = 0.5
+BOUNDARY_WIDTH = 2  # px of the band: the published 2 % of the diagonal is more than the radius of many cells
 
 
 @dataclass(frozen=True)
@@ -182,6 +184,8 @@ def _score(truth: Truth, results: ResultSet, score_thr: float | None) -> _Scored
     values = {key: numbers[key] for key in PRECISIONS}
     at = [threshold_key("S", threshold) for threshold in metric.iou_thresholds]
     values |= {key: numbers[key] for key in ("S", *(k for k in at if k in ("S50", "S90")), "PQ", "F1")}
+    values["AJI"] = float(F.mean_of_defined([row["AJI"] for row in images]))
+    values |= {key: _ratio(*sums) for key, sums in _sums(images).items()}
     values[COUNT_ERROR] = float(np.mean([row[COUNT_ERROR] for row in images]))
     values |= {kind: float(sum(row[kind] for row in images)) for kind in ERRORS}
     notes = []
@@ -205,12 +209,31 @@ def _row(result: ImageResult, metric: CellCocoMetric, sample: dict) -> dict:
     row |= {name: float(F.mean_of_defined(of_image[name])) for name in ("S", "F1", "PQ")}
     for i, threshold in enumerate(metric.iou_thresholds):
         row |= {threshold_key(name, threshold): float(of_image[name][i]) for name in ("S", "F1", "PQ")}
-    least = counts[int(np.argmin(metric.iou_thresholds))]
-    row[COUNT_ERROR] = abs(float(least[1] - least[2]))  # without predictions in crowd regions
-    total = dict.fromkeys(ERRORS, 0)
-    for errors in _errors(sample, metric.score_thr, metric.max_dets)[1].values():
-        total = {kind: number + errors.counts()[kind] for kind, number in total.items()}
-    return row | total
+    classes, errors = _errors(sample, metric.score_thr, metric.max_dets)
+    options = dict(iou_thresholds=(ERROR_IOU,), boundary_width=BOUNDARY_WIDTH)
+    found = [count_objects(of_class, **options) for of_class in classes.values()]
+    total = sum(found, ObjectCounts(np.zeros((1, 4))))
+    row |= dict(zip(("TP", "FP", "FN"), total.matched[:3].tolist(), strict=True))
+    row |= {"AJI": _ratio(*total.aji), "boundary_IoU": _ratio(total.boundary, total.matched[0])}
+    row[COUNT_ERROR] = float(abs(total.num_found - total.num_cells))
+    return row | {kind: sum(of_class.counts()[kind] for of_class in errors.values()) for kind in ERRORS}
+
+
+def _sums(images: Sequence[dict]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """{column: numerator and denominator of each image} of shares of all images together, (B,) each."""
+    table = {key: np.array([row[key] for row in images]) for key in ("TP", "FP", "FN", "boundary_IoU")}
+    right = table["TP"]
+    return {
+        "precision50": (right, right + table["FP"]),
+        "recall50": (right, right + table["FN"]),
+        "boundary_IoU": (np.where(right > 0, table["boundary_IoU"], 0) * right, right),
+    }
+
+
+def _ratio(part: np.ndarray | float, whole: np.ndarray | float) -> float:
+    """The share of two sums; nan where there is nothing to share."""
+    whole = float(np.sum(whole))
+    return float(np.sum(part)) / whole if whole > 0 else float("nan")
 
 
 def _errors(
@@ -226,9 +249,14 @@ def _resampled(scored: _Scored, times: np.ndarray) -> dict[str, np.ndarray]:
     labels = sorted({label for image in ranked for label in image})
     precisions = F.resampled_precisions(ranked, labels, times)
     found = {}
+    sums = _sums(scored.images)
     for column in scored.values:
         if column in PRECISIONS:
             found[column] = precisions[:, PRECISIONS[column]].mean(axis=1)
+            continue
+        if column in sums:
+            part, whole = (times @ values for values in sums[column])
+            found[column] = part / np.where(whole > 0, whole, np.nan)
             continue
         values = np.array([row[column] for row in scored.images], np.float64)
         found[column] = times @ values if column in ERRORS else F.resampled_means(values, times)

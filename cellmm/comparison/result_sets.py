@@ -165,7 +165,7 @@ def _categories(path: Path, results: Sequence[dict], truth: Truth) -> dict[int, 
     if truth.class_agnostic or (len(known) == 1 and len(used) == 1):
         return dict.fromkeys(used, known[0])
     if used <= set(known):
-        return dict.fromkeys(known) | {number: number for number in known}
+        return {number: number for number in known}
     raise CellMMError(
         f"{path}: results of category_id {sorted(used - set(known))}: the ids of the classes are "
         f"{truth.classes}; number them so, or give --class-agnostic"

@@ -12,6 +12,7 @@ from cellmm.datasets.livecell import LIVECellDataset
 from cellmm.datasets.mask_folders import MaskFolderDataset
 from cellmm.datasets.samplers import DrawSampler
 from cellmm.datasets.simulated import SimulatedDataset
+from cellmm.datasets.simulated_classes import SimulatedClassesDataset
 from cellmm.datasets.wrappers import ClassBalancedDataset, ConcatDataset, RepeatDataset
 
 __all__ = [
@@ -29,5 +30,6 @@ __all__ = [
     "LabelImageDataset",
     "MaskFolderDataset",
     "RepeatDataset",
+    "SimulatedClassesDataset",
     "SimulatedDataset",
 ]

@@ -3,7 +3,7 @@
 import difflib
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from mmengine.dist import barrier, is_main_process
@@ -47,17 +47,7 @@ class SimulatedDataset(CellCocoDataset):
         if simulation is not None:
             extra = nuclei or modality != "images"
             simulation = dict(simulation, extra_modalities=True) if extra else dict(simulation)
-            folder = simulation.pop("folder", data_root)
-            if os.path.abspath(folder) != os.path.abspath(data_root):
-                _check_own_folder(data_root, folder)
-            elif is_main_process():
-                _simulate_missing(data_root, simulation)
-            barrier()
-            if not os.path.lexists(Path(data_root, split, "annotations.json")):
-                raise CellMMError(
-                    f"{data_root} has no {split}/annotations.json: put your annotated images there, or "
-                    "remove the folder to have images simulated"
-                )
+            simulate_once(data_root, simulation, make_dataset, f"{split}/annotations.json")
         if nuclei and kwargs.get("nuclei_dir") is None:
             kwargs["nuclei_dir"] = f"{split}/nuclei"
             if Path(data_root, split).is_dir() and not Path(data_root, split, "nuclei").is_dir():
@@ -78,7 +68,34 @@ class SimulatedDataset(CellCocoDataset):
         )
 
 
-def _simulate_missing(data_root: str | os.PathLike, simulation: Mapping) -> None:
+def simulate_once(
+    data_root: str | os.PathLike, simulation: Mapping, make: Callable[..., None], needed: str
+) -> None:
+    """Let the first rank make ``data_root`` if it is missing, while the others wait.
+
+    Args:
+        simulation: arguments of ``make``, and ``folder``: the only ``data_root`` that is ever made.
+        make: called as ``make(data_root, **simulation)``.
+        needed: what the folder has to hold then.
+
+    Raises:
+        CellMMError: another folder is missing, or it does not hold what is needed.
+    """
+    simulation = dict(simulation)
+    folder = simulation.pop("folder", data_root)
+    if os.path.abspath(folder) != os.path.abspath(data_root):
+        _check_own_folder(data_root, folder)
+    elif is_main_process():
+        _simulate_missing(data_root, simulation, make)
+    barrier()
+    if not os.path.lexists(Path(data_root, needed)):
+        raise CellMMError(
+            f"{data_root} has no {needed}: put your annotated images there, or remove the folder to have "
+            "images simulated"
+        )
+
+
+def _simulate_missing(data_root: str | os.PathLike, simulation: Mapping, make: Callable[..., None]) -> None:
     """Make the folder if it is missing; remove what killed simulations left beside it."""
     path = os.path.abspath(data_root)
     remove_abandoned(os.path.dirname(path))
@@ -91,7 +108,7 @@ def _simulate_missing(data_root: str | os.PathLike, simulation: Mapping) -> None
         logger="current",
         level=logging.WARNING,
     )
-    make_dataset(data_root, **simulation)
+    make(data_root, **simulation)
 
 
 def _check_own_folder(data_root: str | os.PathLike, folder: str | os.PathLike) -> None:

@@ -44,6 +44,7 @@ from cellmm.engine.work_dir import (
 )
 from cellmm.engine.workers import end_with_parent
 from cellmm.errors import CellMMError
+from cellmm.io.checkpoint_files import TORCHVISION, torchvision_file
 from cellmm.registry import SCOPE
 
 # hooks of every training, whether its config names them or not
@@ -292,6 +293,8 @@ def _prepare_training(cfg: Config) -> tuple[bool, dict | None]:
             return True, _read_on_every_rank(found)
     elif isinstance(cfg.get("resume"), str):
         cfg.load_from, cfg.resume = cfg.resume, True
+    if str(cfg.get("load_from")).startswith(TORCHVISION):
+        cfg.load_from = on_first_rank(lambda: str(torchvision_file(cfg.load_from)))
     return False, _read_on_every_rank(cfg.load_from) if cfg.get("load_from") else None
 
 

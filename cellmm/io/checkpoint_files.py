@@ -1,4 +1,4 @@
-"""The checkpoints in the folder of a training, by their names."""
+"""Weights by their names: checkpoints in the folder of a training, files in the cache of torchvision."""
 
 import re
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cellmm.errors import CellMMError
 
+TORCHVISION = "torchvision://"
 _NAME = re.compile(r"(?P<kind>|best_.*_|non_finite_)(?P<unit>iter|epoch)_(?P<number>\d+)")
 
 
@@ -46,3 +47,32 @@ def best_checkpoint(path: str | Path) -> Path:
     if not usable:
         raise CellMMError(f"{path}: no checkpoint in it yet; wait for the first one, or name a file")
     return usable[-1].path
+
+
+def torchvision_file(name: str | Path) -> Path:
+    """The file in torchvision's cache that ``torchvision://MODEL`` means, such as ``torchvision://resnet50``.
+
+    Of several files that are there it is the one that torchvision recommends. Nothing is downloaded.
+
+    Raises:
+        CellMMError: torchvision has no such model, or the cache no weights of it; the line names the file and
+            the place for it.
+    """
+    from torch.hub import get_dir
+    from torchvision.models import get_model_weights
+
+    try:
+        choices = get_model_weights(str(name).removeprefix(TORCHVISION))
+    except ValueError as error:
+        raise CellMMError(f"{name}: torchvision has no such model; see its list of models") from error
+    folder = Path(get_dir(), "checkpoints")
+    urls = dict.fromkeys([choices.DEFAULT.url, *(weights.url for weights in choices)])
+    paths = {folder / url.rpartition("/")[2]: url for url in urls}
+    for path in paths:
+        if path.is_file():
+            return path
+    path, url = next(iter(paths.items()))
+    raise CellMMError(
+        f"{path}: no such file, and cellmm downloads nothing; fetch {url} and put it there, or give the file "
+        "as --from"
+    )

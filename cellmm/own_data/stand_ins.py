@@ -1,6 +1,7 @@
 """Simulated folders of annotated images as other programs leave them, to try `cellmm init` on."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -12,7 +13,17 @@ from cellmm.errors import CellMMError
 from cellmm.io.files import atomic_folder
 from cellmm.results.instances import Instances
 from cellmm.results.writers import GeoJSONWriter, RoiWriter
-from cellmm.simulation import FilmConfig, Scene, SceneConfig, simulate_film, simulate_scene, take_images
+from cellmm.simulation import (
+    SCENES,
+    FilmConfig,
+    Scene,
+    SceneConfig,
+    simulate_film,
+    simulate_scene,
+    simulate_stained_scene,
+    take_images,
+)
+from cellmm.simulation.class_folders import write_class_folder
 from cellmm.structures import LabelLayers, MaskRuns, outlines_of
 
 PIXEL = 0.5  # um
@@ -81,11 +92,21 @@ def film(folder: Path, frames: int, size: int, seed: int) -> None:
         tifffile.imwrite(folder / name, stack, imagej=True, metadata={"axes": "TYX"})
 
 
-# how each kind is made of scenes; films are made otherwise
+def classes(folder: Path, images: int, size: int, seed: int) -> None:
+    """Stained cells of four types in RGB: a folder per image, a label image per type."""
+    scene = replace(SCENES["stained"], size=(size, size), cells=_numbers(size, SCENES["stained"].cells[0]))
+    for number in range(images):
+        rng = np.random.default_rng([seed, number])
+        found = simulate_stained_scene(scene, rng, empty=0.0)  # each image has an annotation
+        write_class_folder(folder / f"{number + 1:04d}", found)
+
+
+# how each kind is made of scenes; films and classes are made otherwise
 OF_SCENES: dict[str, Callable[[Path, Iterator[Scene]], None]] = dict(
     fiji=fiji, qupath=qupath, aperio=aperio, worms=worms
 )
-KINDS = (*OF_SCENES, "film")
+ALONE: dict[str, Callable[[Path, int, int, int], None]] = dict(film=film, classes=classes)
+KINDS = (*OF_SCENES, *ALONE)
 
 
 def simulate_folder(out: str | Path, kind: str, *, images: int = 8, size: int = 256, seed: int = 0) -> None:
@@ -112,23 +133,28 @@ def simulate_folder(out: str | Path, kind: str, *, images: int = 8, size: int = 
     scene = scene_of(size, worm_share=1.0 if kind == "worms" else 0.15)
     scenes = (simulate_scene(scene, np.random.default_rng([seed, number])) for number in range(images))
     with atomic_folder(out) as folder:
-        if kind == "film":
-            film(folder, images, size, seed)
+        if kind in ALONE:
+            ALONE[kind](folder, images, size, seed)
         else:
             OF_SCENES[kind](folder, scenes)
 
 
 def scene_of(size: int, worm_share: float) -> SceneConfig:
     """Cells as dense as in the scenes of the quick start."""
-    least = max(2, round(8 * (size / 256) ** 2))
     return SceneConfig(
         size=(size, size),
         pixel=PIXEL,
-        cells=(least, 2 * least),
+        cells=_numbers(size, 8),
         min_visible=40,
         dust=3,
         worm_share=worm_share,
     )
+
+
+def _numbers(size: int, least: int) -> tuple[int, int]:
+    """The range of cells in an image, from the least in one of 256 pixels per side."""
+    least = max(2, round(least * (size / 256) ** 2))
+    return least, 2 * least
 
 
 def runs_of(cells: LabelLayers) -> MaskRuns:

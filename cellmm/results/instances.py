@@ -13,7 +13,7 @@ from cellmm.errors import CellMMError
 from cellmm.extras import need
 from cellmm.io.files import atomic_path
 from cellmm.structures import CellSample, LabelLayers, MaskRuns, assign_layers, paint_bands
-from cellmm.visualization import draw_instances, encode_picture
+from cellmm.visualization import draw_instances, encode_picture, instance_colors
 
 if TYPE_CHECKING:
     import pandas
@@ -146,7 +146,8 @@ class Instances:
         """A small picture for notebooks, on black."""
         step = max(-(-max(self.shape) // NOTEBOOK_SIZE), 1)
         masks = self.masks.thinned(step)
-        picture = draw_instances(np.zeros(masks.shape), masks.to_rles())
+        colors = instance_colors(masks.boxes()[:, [1, 0, 3, 2]], self.labels, len(self.classes))
+        picture = draw_instances(np.zeros(masks.shape), masks.to_rles(), colors=colors)
         return encode_picture(picture)
 
     def class_names(self) -> list[str]:

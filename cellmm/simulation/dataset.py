@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -56,8 +56,26 @@ def make_dataset(
     Raises:
         CellMMError: ``root`` exists or cannot be written; ``scene`` is unknown, or too crowded for its cells.
     """
+    scene = scene_config(scene)
+    with (
+        new_set(root) as folder,
+        tqdm(total=sum(splits.values()), desc=f"simulating {root}", unit="image") as progress,
+    ):
+        for split, number in splits.items():
+            content = _make_split(
+                folder / split, number, scene, (seed, split), extra_modalities, workers, progress
+            )
+            (folder / split / "annotations.json").write_text(json.dumps(content))
+
+
+@contextlib.contextmanager
+def new_set(root: str | Path) -> Iterator[Path]:
+    """A folder to fill that becomes ``root`` at the end, or is removed after an error.
+
+    Raises:
+        CellMMError: ``root`` exists, or cannot be written.
+    """
     root = Path(root)
-    scene = _scene_config(scene)
     if root.exists():
         raise CellMMError(f"{root} exists: simulated images go into a new folder only; move it away first")
     try:
@@ -71,12 +89,7 @@ def make_dataset(
         with contextlib.suppress(OSError):  # a disk without locks: nothing is removed there either
             if lock is not None:
                 fcntl.flock(lock, fcntl.LOCK_EX)  # until this process ends, however it ends
-        with tqdm(total=sum(splits.values()), desc=f"simulating {root}", unit="image") as progress:
-            for split, number in splits.items():
-                content = _make_split(
-                    tmp / split, number, scene, (seed, split), extra_modalities, workers, progress
-                )
-                (tmp / split / "annotations.json").write_text(json.dumps(content))
+        yield tmp
         tmp.chmod(0o755)
         tmp.rename(root)
     except OSError as error:
@@ -106,7 +119,8 @@ def remove_abandoned(folder: str | Path) -> None:
                 os.close(handle)
 
 
-def _scene_config(scene: str | Mapping | SceneConfig) -> SceneConfig:
+def scene_config(scene: str | Mapping | SceneConfig) -> SceneConfig:
+    """A name in SCENES, or what differs from the default, as a SceneConfig; CellMMError if it is none."""
     if isinstance(scene, SceneConfig):
         return scene
     if isinstance(scene, Mapping):

@@ -65,6 +65,10 @@ SCENES = {
     "small": SceneConfig(
         size=(256, 256), pixel=0.5, cells=(8, 16), min_visible=40, dust=3, defocus=(-6.0, 6.0), coherence=0.05
     ),
+    # for cells of several types: many side by side
+    "stained": SceneConfig(
+        size=(256, 256), pixel=0.5, cells=(10, 20), min_visible=40, dust=3, neighbour_share=0.4
+    ),
 }
 
 
@@ -174,7 +178,7 @@ def place_cells(config: SceneConfig, rng: np.random.Generator) -> list[CellShape
             roughness=config.roughness * (0.4 if worm else 1.0),
             pixel=config.pixel,
         )
-        if _place(cell, placed, covered, frame, config):
+        if place_cell(cell, placed, covered, frame, config):
             placed.append(cell)
             centres.append(centre)
     if len(placed) < config.cells[0]:
@@ -185,7 +189,7 @@ def place_cells(config: SceneConfig, rng: np.random.Generator) -> list[CellShape
     return placed
 
 
-def _place(
+def place_cell(
     cell: CellShape, placed: list[CellShape], covered: np.ndarray, frame: tuple, config: SceneConfig
 ) -> bool:
     """Count the cell into ``covered``, unless too little of it is in the image or a cell would get hidden."""

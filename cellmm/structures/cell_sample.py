@@ -16,6 +16,8 @@ class CellSample(BaseDataElement):
     - ``gt_semantic``: BaseDataElement with one uint8 tensor (H, W) of 0 and 1 per map: cytoplasm, nuclei,
       border, background or overlap; see ``semantic_maps``.
     - ``gt_proximity``: float32 (H, W) in [0, 1], how likely cells overlap there; see ``ProximityMap``.
+    - ``gt_center``, ``gt_boundary``, ``gt_distance``: float32 (H, W), ``gt_center_offsets``: float32
+      (2, H, W); see ``AuxiliaryMaps``.
     - ``eval_instances``: InstanceData(masks (COCO RLE, original frame), labels, ignore, areas).
     - ``eval_nuclei``: InstanceData(masks), the nucleus of each cell (COCO RLE, original frame), may be empty.
     - ``pred_instances``: InstanceData(masks (COCO RLE, original frame), scores (N,) descending, labels).

@@ -24,6 +24,7 @@ TARGETS = (
     dict(type="DiskTargets"),
     dict(type="SemanticTargets", targets=("cytoplasm", "nuclei", "border", "background", "overlap")),
     dict(type="ProximityMap"),
+    dict(type="AuxiliaryMaps", targets=("center", "boundary", "distance", "center_offsets")),
     dict(type="PackCellInputs"),
 )
 

@@ -13,8 +13,8 @@ from torch import Tensor
 from cellmm.io.images import read_image
 from cellmm.registry import VISUALIZERS
 from cellmm.structures import CellSample, LabelLayers
-from cellmm.visualization.colors import cell_colors
-from cellmm.visualization.montage import caption, grid, save_picture
+from cellmm.visualization.colors import class_colors, instance_colors
+from cellmm.visualization.montage import caption, grid, legend, save_picture
 from cellmm.visualization.overlay import draw_instances, view_scale
 
 IGNORED = (150, 150, 150)
@@ -24,7 +24,9 @@ IGNORED = (150, 150, 150)
 class CellVisualizer(Visualizer):
     """Draws ground truth (left) beside prediction (right) in the original frame.
 
-    Of a model that gives maps and no cells, the prediction is its maps, side by side, from 0 (black) to 1.
+    With several classes, those of ``dataset_meta``, cells have the colour of their class, and a legend below
+    names them. Of a model that gives maps and no cells, the prediction is its maps, side by side, from 0
+    (black) to 1.
     """
 
     @master_only
@@ -59,26 +61,33 @@ class CellVisualizer(Visualizer):
             image = read_image(image, data_sample.get("read_options"))
         parts = []
         if draw_gt and "eval_instances" in data_sample:
-            parts.append(_draw_truth(image, data_sample.eval_instances, scale))
+            parts.append(_draw_truth(image, data_sample.eval_instances, scale, len(self._classes())))
         if draw_pred and "pred_instances" in data_sample:
             found = data_sample.pred_instances
             found = found[found.scores >= pred_score_thr]
-            picture = draw_instances(image, found.masks, found.scores.tolist(), scale=scale)
+            layers = LabelLayers.from_rles(found.masks, image.shape[:2])
+            colors = instance_colors(layers.bboxes(), found.get("labels"), len(self._classes()))
+            picture = draw_instances(image, layers, found.scores.tolist(), scale=scale, colors=colors)
             text = f"prediction: {_cells(len(found))} with score >= {pred_score_thr:g}"
             parts.append(caption(picture, text))
         elif draw_pred and "pred_semantic" in data_sample:
             maps = sorted(data_sample.pred_semantic.items())  # of a set, in any order
             parts += [_draw_map(target, probs, scale) for target, probs in maps]
         picture = grid(parts, len(parts)) if parts else draw_instances(image, [], scale=scale)
+        if len(self._classes()) > 1:
+            picture = legend(picture, self._classes(), class_colors(len(self._classes())))
         if out_file is not None:
             save_picture(out_file, picture)
         else:
             self.add_image(name, picture, step)
 
+    def _classes(self) -> tuple[str, ...]:
+        return tuple((self.dataset_meta or {}).get("classes", ()))
 
-def _draw_truth(image: np.ndarray, truth: InstanceData, scale: int | None) -> np.ndarray:
+
+def _draw_truth(image: np.ndarray, truth: InstanceData, scale: int | None, num_classes: int) -> np.ndarray:
     layers = LabelLayers.from_rles(truth.masks, image.shape[:2])
-    colors = cell_colors(layers.bboxes())
+    colors = instance_colors(layers.bboxes(), truth.get("labels"), num_classes)
     ignored = np.asarray(truth.get("ignore", np.zeros(len(layers))), bool)
     colors[ignored] = IGNORED
     text = f"ground truth: {_cells(int((~ignored).sum()))}"

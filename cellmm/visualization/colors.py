@@ -47,6 +47,21 @@ def cell_colors(boxes: np.ndarray) -> np.ndarray:
     return (255 * np.clip(rgb, 0, 1)).round().astype(np.uint8)
 
 
+def class_colors(number: int) -> np.ndarray:
+    """A colour for each of ``number`` classes, RGB uint8 (number, 3), the same everywhere."""
+    return cell_colors(np.zeros((number, 4)))
+
+
+def instance_colors(boxes: np.ndarray, labels: np.ndarray, num_classes: int) -> np.ndarray:
+    """The colours of N cells, RGB uint8 (N, 3): of their class where there are several, else ``cell_colors``.
+
+    ``boxes``: (x0, y0, x1, y1) in pixels, (N, 4); ``labels``: from 0, (N,).
+    """
+    if num_classes < 2:
+        return cell_colors(boxes)
+    return class_colors(num_classes)[np.asarray(labels, np.int64).reshape(-1)]
+
+
 def _touching(box: np.ndarray, others: np.ndarray) -> np.ndarray:
     """bool (N,): which boxes lie within NEAR pixels of ``box``."""
     x0, y0, x1, y1 = box

@@ -8,21 +8,22 @@ import numpy as np
 import torch
 
 from cellmm.structures import CellSample, LabelLayers
-from cellmm.visualization.colors import cell_colors
+from cellmm.visualization.colors import class_colors, instance_colors
 from cellmm.visualization.display import to_display
-from cellmm.visualization.montage import caption, fit, grid
+from cellmm.visualization.montage import caption, fit, grid, legend
 from cellmm.visualization.overlay import draw_instances
 
 PANEL = 320  # pixels of a panel's longer side, at most
 CROSS = (255, 255, 255)
 
 
-def draw_contact_sheet(items: Sequence[dict]) -> np.ndarray:
+def draw_contact_sheet(items: Sequence[dict], classes: Sequence[str] = ()) -> np.ndarray:
     """Packed samples, one per row: the image, its cells, and each target that the sample has.
 
     Args:
         items: what a dataset of training gives: ``inputs``, tensor (C, H, W), and ``data_samples``, a
             CellSample.
+        classes: names; if several, cells have the colour of their class, and a legend below names them.
 
     Returns:
         RGB uint8 (H', W', 3).
@@ -30,7 +31,7 @@ def draw_contact_sheet(items: Sequence[dict]) -> np.ndarray:
     Raises:
         ValueError: no samples, or an image that holds NaN or infinite values.
     """
-    rows = [_panels(item["inputs"], item["data_samples"]) for item in items]
+    rows = [_panels(item["inputs"], item["data_samples"], len(classes)) for item in items]
     columns = max(map(len, rows), default=0)
     blank = np.full((1, 1, 3), 30, np.uint8)
     cells = [panel for row in rows for panel in [*row, *[blank] * (columns - len(row))]]
@@ -38,10 +39,11 @@ def draw_contact_sheet(items: Sequence[dict]) -> np.ndarray:
         f"{len(items)} training samples as the model will see them, after augmentation. Outlines must lie on "
         "the cells."
     )
-    return caption(grid(cells, columns), text)
+    page = caption(grid(cells, columns), text)
+    return legend(page, classes, class_colors(len(classes))) if len(classes) > 1 else page
 
 
-def _panels(inputs: torch.Tensor, sample: CellSample) -> list[np.ndarray]:
+def _panels(inputs: torch.Tensor, sample: CellSample, num_classes: int) -> list[np.ndarray]:
     """An image (C, H, W) and its targets, each with a caption."""
     image = inputs.numpy().transpose(1, 2, 0)
     height, width = image.shape[:2]
@@ -51,20 +53,20 @@ def _panels(inputs: torch.Tensor, sample: CellSample) -> list[np.ndarray]:
         caption(_enlarged(picture), text)
         for text, picture in (
             (f"{name} {height} x {width}, {image.shape[2]} channels", to_display(image)),
-            *_targets(image, sample),
+            *_targets(image, sample, num_classes),
         )
     ]
 
 
-def _targets(image: np.ndarray, sample: CellSample) -> Iterator[tuple[str, np.ndarray]]:
+def _targets(image: np.ndarray, sample: CellSample, num_classes: int) -> Iterator[tuple[str, np.ndarray]]:
     """(what it is, RGB uint8 (h, w, 3)) of the targets that there are."""
     colors = np.zeros((0, 3), np.uint8)
     if "gt_layers" in sample:
         cells = LabelLayers(sample.gt_layers.numpy(), num=len(sample.gt_instances))
-        colors = cell_colors(cells.bboxes())
+        colors = instance_colors(cells.bboxes(), sample.gt_instances.get("labels"), num_classes)
         yield (
             f"{len(cells)} cells, {int(cells.overlap().sum())} px of several (hatched)",
-            _cells(image, cells),
+            _cells(image, cells, colors),
         )
     if "gt_points" in sample:
         points = sample.gt_points.numpy()
@@ -81,12 +83,15 @@ def _targets(image: np.ndarray, sample: CellSample) -> Iterator[tuple[str, np.nd
         yield _heat(target, getattr(sample.gt_semantic, target).numpy().astype(np.float32))
     if "gt_proximity" in sample:
         yield _heat("proximity: overlap is likely", sample.gt_proximity.numpy())
+    for name in ("center", "boundary", "distance"):
+        if f"gt_{name}" in sample:
+            yield _heat(f"map of the {name}", sample.get(f"gt_{name}").numpy())
     if "ignore" in sample and bool(sample.ignore.any()):
         yield _heat("ignored in the loss", sample.ignore.numpy().astype(np.float32))
 
 
-def _cells(image: np.ndarray, cells: LabelLayers) -> np.ndarray:
-    return draw_instances(image, cells, scale=_scale(*image.shape[:2]))
+def _cells(image: np.ndarray, cells: LabelLayers, colors: np.ndarray) -> np.ndarray:
+    return draw_instances(image, cells, scale=_scale(*image.shape[:2]), colors=colors)
 
 
 def _points(image: np.ndarray, points: np.ndarray) -> np.ndarray:

@@ -22,6 +22,29 @@ def caption(picture: np.ndarray, text: str) -> np.ndarray:
     return np.vstack([bar, picture])
 
 
+def legend(picture: np.ndarray, names: Sequence[str], colors: np.ndarray) -> np.ndarray:
+    """RGB uint8 (H, W, 3) -> (H + n * 22, W, 3): below it a square of each colour with its name.
+
+    What does not fit into a line of the width goes into the next; a name that is wider is cut.
+
+    Examples:
+        >>> legend(np.zeros((8, 90, 3), np.uint8), ["round", "long"], np.eye(2, 3)).shape
+        (30, 90, 3)
+    """
+    width = picture.shape[1]
+    rows, x = [np.full((BAR, width, 3), 30, np.uint8)], 4
+    for name, color in zip(names, np.asarray(colors).tolist(), strict=True):
+        text = name if name.isascii() and name.isprintable() else ascii(name)[1:-1]
+        room = 20 + cv2.getTextSize(text, FONT, 0.45, 1)[0][0]
+        if x > 4 and x + room > width:
+            rows.append(np.full((BAR, width, 3), 30, np.uint8))
+            x = 4
+        cv2.rectangle(rows[-1], (x, 5), (x + 11, 16), [round(value) for value in color], cv2.FILLED)
+        cv2.putText(rows[-1], text, (x + 15, 15), FONT, 0.45, (255, 255, 255), 1, cv2.LINE_AA)
+        x += room + 8
+    return np.vstack([picture, *rows])
+
+
 def grid(pictures: Sequence[np.ndarray], columns: int) -> np.ndarray:
     """Pictures (H, W, 3) uint8, of any sizes, row by row on one page; each in the top left of its place.
 

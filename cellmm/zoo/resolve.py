@@ -6,7 +6,7 @@ from typing import Any
 
 from cellmm.config.names import PREFIX, config_names, find_config
 from cellmm.errors import CellMMError
-from cellmm.io.checkpoint_files import best_checkpoint
+from cellmm.io.checkpoint_files import TORCHVISION, best_checkpoint, torchvision_file
 from cellmm.zoo.packages import is_package
 from cellmm.zoo.shipped import shipped_models
 
@@ -18,9 +18,9 @@ def resolve_model(model: str | Path, checkpoint: str | Path | None = None) -> tu
 
     Args:
         model: the name of a shipped model; the work dir of a training, whose best checkpoint is taken, else
-            its last; a package of ``cellmm export``, which is both; weights that were published and know the
-            name of their config, which is one of cellmm; or a config or the name of a config of cellmm, with
-            ``checkpoint`` unless its model has no weights.
+            its last; a checkpoint in such a folder; a package of ``cellmm export``, which is both; weights
+            that were published and know the name of their config, which is one of cellmm; or a config or the
+            name of a config of cellmm, with ``checkpoint`` unless its model has no weights.
         checkpoint: the weights, in place of those that belong to ``model``.
 
     Raises:
@@ -50,6 +50,8 @@ def resolve_model(model: str | Path, checkpoint: str | Path | None = None) -> tu
         if name := load_checkpoint(model)["meta"].get("config_name"):
             # PREFIX: a checkpoint is data, and must not name a file that would run as a config
             return find_config(f"{PREFIX}{name}"), Path(model)
+        if any(Path(model).absolute().parent.glob("*.py")):  # in the folder of its training
+            return _of_work_dir(Path(model).absolute().parent, model)
     near = difflib.get_close_matches(str(model), shipped, 1, 0.6)
     hint = f"did you mean {near[0]}?" if near else f"cellmm has {', '.join(shipped)}"
     if Path(model).suffix in WEIGHTS:
@@ -95,11 +97,14 @@ def _model_of(config: Path) -> Any:
 
 
 def weights_of(model: str | Path) -> Path:
-    """The weights of a model alone: of a shipped model, a work dir (see ``resolve_model``) or a checkpoint.
+    """The weights of a model alone: of a shipped model, a work dir (see ``resolve_model``) or a checkpoint;
+    or of ``torchvision://MODEL``, see ``torchvision_file``.
 
     Raises:
         CellMMError: there is no such model.
     """
+    if str(model).startswith(TORCHVISION):
+        return torchvision_file(model)
     if str(model) not in shipped_models() and (Path(model).is_dir() or Path(model).suffix in WEIGHTS):
         return best_checkpoint(model)
     if Path(model).suffix == ".py":

@@ -21,7 +21,7 @@ from cellmm.structures import PredictedInstances, rle
 
 
 @MODELS.register_module()
-class ResNetEncoder(nn.Module):
+class FourMapResNet(nn.Module):
     """A ResNet of torchvision: five maps, at strides 2 to 32."""
 
     def __init__(self, in_channels: int, depth: int = 18, weights: str | None = None) -> None:

@@ -7,7 +7,14 @@ from cellmm.datasets.folders import look_at
 from cellmm.own_data.stand_ins import KINDS
 
 SMALL = ["--images", "2", "--size", "96"]
-LAYOUT = dict(fiji="Fiji ROIs", qupath="QuPath", aperio="Aperio", worms="a mask per cell", film="label image")
+LAYOUT = dict(
+    fiji="Fiji ROIs",
+    qupath="QuPath",
+    aperio="Aperio",
+    worms="a mask per cell",
+    film="label image",
+    classes="label image",
+)
 
 
 def content(folder) -> dict[str, bytes]:

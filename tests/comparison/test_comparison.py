@@ -69,6 +69,11 @@ def test_shifted_masks_by_hand():
     assert numbers["PQ"] == pytest.approx(7 / 9 * 0.6 * (2 / 3 + 1) / 2)
     assert numbers["count error"] == pytest.approx(1 / 3)
     assert (numbers["missed"], numbers["merged"], numbers["false alarm"]) == (1, 0, 0)
+    assert (numbers["precision50"], numbers["recall50"]) == (1, pytest.approx(2 / 3))
+    # image 1: 56 shared pixels of 72 and the 64 of the missed cell; image 2: 56 of 72
+    assert numbers["AJI"] == pytest.approx((56 / (72 + 64) + 56 / 72) / 2)
+    # bands of 2 px have 8 x 8 - 4 x 4 = 48 pixels; moved by 1 they share 2 x (7 x 2) + 2 x (4 x 1) = 36
+    assert numbers["boundary_IoU"] == pytest.approx(36 / (48 + 48 - 36))
 
 
 def test_merged_and_false_alarm():

@@ -3,7 +3,7 @@
 import pytest
 
 from cellmm.errors import CellMMError
-from cellmm.io.checkpoint_files import best_checkpoint, checkpoint_files
+from cellmm.io.checkpoint_files import best_checkpoint, checkpoint_files, torchvision_file
 
 NAMES = ("iter_90", "iter_1000", "non_finite_iter_2000", "mine", ".iter_5.trial", "epoch_3")
 
@@ -30,3 +30,20 @@ def test_the_best_else_the_last_that_is_finite(tmp_path):
     (tmp_path / "best_AP_iter_90.pth").touch()
     assert best_checkpoint(tmp_path) == tmp_path / "best_AP_iter_90.pth"
     assert best_checkpoint(tmp_path / "any.pth") == tmp_path / "any.pth"
+
+
+def test_a_file_in_the_cache_of_torchvision(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    name = "torchvision://maskrcnn_resnet50_fpn"
+    path = tmp_path / "hub" / "checkpoints" / "maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth"
+    with pytest.raises(CellMMError, match="downloads nothing; fetch https://") as error:
+        torchvision_file(name)
+    assert str(error.value).startswith(str(path)) and "--from" in str(error.value)
+    path.parent.mkdir(parents=True)
+    path.touch()
+    assert torchvision_file(name) == path
+    other = path.with_name("resnet50-0676ba61.pth")  # not the one that torchvision recommends
+    other.touch()
+    assert torchvision_file("torchvision://resnet50") == other
+    with pytest.raises(CellMMError, match="torchvision has no such model"):
+        torchvision_file("torchvision://resnet51")

@@ -5,7 +5,8 @@
 compares COCO results, ours or a peer's, with the test images of a config. It prints AP with the masks of the
 ground truth and with the best matches alone (sparseseunet table 5.11), and AP points that repairing one kind
 of error alone would give, and writes errors.json, images.csv and index.html, a page of the worst images. What
-each kind is: docs/evaluation.md. A peer's results may name images by --image-key, see compare_results.py.
+each kind is: docs/evaluation.md. A peer's results may name images in another way: with --image-key well, the
+image with well "C03" is the one whose file name has C03 between its signs (_ - . or blank).
 """
 
 import argparse

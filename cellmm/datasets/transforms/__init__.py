@@ -1,6 +1,7 @@
 """The steps of a pipeline, from files to what the model takes."""
 
 from cellmm.datasets.transforms.albumentations import Albumentations
+from cellmm.datasets.transforms.auxiliary_maps import AuxiliaryMaps
 from cellmm.datasets.transforms.contract import TransformContract
 from cellmm.datasets.transforms.crop_and_pad import CropRegion, MirrorPad, PadTo, Rescale, ResizeTo
 from cellmm.datasets.transforms.diameter import RescaleToDiameter
@@ -31,6 +32,7 @@ from cellmm.datasets.transforms.semantic_targets import SemanticTargets
 
 __all__ = [
     "Albumentations",
+    "AuxiliaryMaps",
     "CenterCrop",
     "CropRegion",
     "DiskTargets",

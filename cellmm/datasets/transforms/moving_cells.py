@@ -12,6 +12,10 @@ FIXED_TARGETS = dict(
     gt_disks="DiskTargets",
     gt_semantic="SemanticTargets",
     gt_proximity="ProximityMap",
+    gt_center="AuxiliaryMaps",
+    gt_boundary="AuxiliaryMaps",
+    gt_distance="AuxiliaryMaps",
+    gt_center_offsets="AuxiliaryMaps",
     sampling_density="SamplingDensity",
 )
 # keys that a step that moves pixels moves with them

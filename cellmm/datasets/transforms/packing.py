@@ -25,6 +25,7 @@ META_KEYS = (
     "draw",
 )
 PER_CELL = ("gt_labels", "gt_ignore", "gt_areas", "gt_nuclei", "gt_points")  # with one entry per cell
+MAPS = ("gt_proximity", "gt_center", "gt_boundary", "gt_distance", "gt_center_offsets")  # (..., H, W)
 KNOWN_TARGETS = {*FIXED_TARGETS, *MOVING_TARGETS, "gt_disk_weight"}
 
 
@@ -74,8 +75,9 @@ class PackCellInputs(BaseTransform):
         if "gt_semantic" in results:
             maps = {name: torch.from_numpy(values) for name, values in results["gt_semantic"].items()}
             sample.gt_semantic = BaseDataElement(**maps)
-        if "gt_proximity" in results:
-            sample.gt_proximity = torch.from_numpy(results["gt_proximity"])
+        for key in MAPS:
+            if key in results:
+                setattr(sample, key, torch.from_numpy(results[key]))
         if "ignore" in results:
             sample.ignore = torch.from_numpy(np.ascontiguousarray(results["ignore"]))
         for key in (*self.keys, *self.cell_keys):
@@ -134,8 +136,8 @@ def _sizes(results: dict) -> Iterator[tuple[str, tuple[int, ...]]]:
     if "img_shape" in results:
         yield "img_shape", tuple(results["img_shape"][:2])
     for key, value in results.items():
-        if isinstance(value, LabelLayers) or key in ("ignore", "gt_proximity", "gt_disks", "gt_disk_weight"):
-            yield ("gt_disks" if key == "gt_disk_weight" else key), tuple(value.shape)
+        if isinstance(value, LabelLayers) or key in ("ignore", "gt_disks", "gt_disk_weight", *MAPS):
+            yield ("gt_disks" if key == "gt_disk_weight" else key), tuple(value.shape[-2:])
     for value in results.get("gt_semantic", {}).values():
         yield "gt_semantic", value.shape
 

@@ -46,8 +46,9 @@ class ContactSheetHook(Hook):
         if not all(isinstance(item.get("data_samples"), CellSample) for item in items):
             print_log("no contact sheet: the pipeline does not end with PackCellInputs", logger="current")
             return
+        classes = getattr(loader.dataset, "metainfo", {}).get("classes", ())
         try:
-            save_picture(path, draw_contact_sheet(items))
+            save_picture(path, draw_contact_sheet(items, classes))
         except ValueError as error:
             print_log(f"{path}: not drawn: {error}", logger="current", level=logging.WARNING)
             return

@@ -17,6 +17,7 @@ from .average_precision import (
 from .bootstrap import draw_resamples, interval, resampled_means, resampled_precisions, two_sided_p
 from .boundary_iou import boundary_iou, published_width
 from .cell_fates import FATES, cell_fates
+from .confusion import confusion_matrix
 from .error_analysis import (
     ALL_AREAS,
     AP_KEYS,
@@ -76,6 +77,7 @@ __all__ = [
     "boundary_iou",
     "cell_fates",
     "class_precisions",
+    "confusion_matrix",
     "confident_errors",
     "count_matches",
     "draw_resamples",

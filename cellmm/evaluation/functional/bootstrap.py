@@ -66,8 +66,8 @@ def interval(samples: np.ndarray, level: float = 0.95) -> tuple[float, float]:
     """The percentile interval of resampled scores (R,); nan where fewer than two are defined.
 
     Examples:
-        >>> interval(np.arange(101.0), level=0.9)
-        (5.0, 95.0)
+        >>> interval(np.arange(101.0), level=0.5)
+        (25.0, 75.0)
     """
     samples = samples[~np.isnan(samples)]
     if len(samples) < 2:

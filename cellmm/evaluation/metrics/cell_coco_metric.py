@@ -13,6 +13,7 @@ from cellmm.evaluation import functional as F
 from cellmm.io.coco_categories import category_ids
 from cellmm.registry import METRICS
 
+from .confusion_files import write_confusion
 from .image_result import ImageResult, check_images, check_labels, check_thresholds, score_image
 from .result_files import threshold_key, write_coco_results, write_image_table
 
@@ -43,7 +44,9 @@ class CellCocoMetric(BaseMetric):
         max_dets: only this many predictions of a class in an image, the best scored; None counts all of them.
             A warning says how many are left out.
         outfile_prefix: write ``<prefix>.segm.json`` (COCO results, with the category ids of the annotation
-            file) and ``<prefix>.images.csv``.
+            file) and ``<prefix>.images.csv``; with several classes also the confusion matrix of the
+            predictions from ``score_thr`` on and the cells that they match with an IoU of .5,
+            ``<prefix>.confusion.json`` and ``<prefix>.confusion.png``.
     """
 
     default_prefix = ""  # plain keys, without mmengine's warning about a missing prefix
@@ -97,6 +100,7 @@ class CellCocoMetric(BaseMetric):
                 iou_thresholds=self.iou_thresholds,
                 max_dets=self.max_dets,
                 keep_coco=self.outfile_prefix is not None,
+                num_classes=len(self._classes()),
             )
             self.results.append(result)
 
@@ -123,6 +127,9 @@ class CellCocoMetric(BaseMetric):
             ids = dict(enumerate(category_ids(self.dataset_meta)))
             write_coco_results(Path(f"{self.outfile_prefix}.segm.json"), results, ids)
             write_image_table(Path(f"{self.outfile_prefix}.images.csv"), results, self.iou_thresholds)
+            tables = [result.confusion for result in results if result.confusion is not None]
+            if tables:
+                write_confusion(self.outfile_prefix, sum(tables), self._classes(), self.score_thr)
         return numbers
 
     def _warn_of_cut(self, results: list[ImageResult]) -> None:

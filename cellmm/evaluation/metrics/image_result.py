@@ -13,6 +13,8 @@ from cellmm.errors import CellMMError
 from cellmm.evaluation import functional as F
 from cellmm.structures import rle as rle_ops
 
+from .confusion_files import THRESHOLD
+
 
 @dataclass
 class ImageResult:
@@ -20,6 +22,7 @@ class ImageResult:
     label and the result of each prediction.
 
     ``ranked``, ``counts``: by label, for the labels that the image has; ``counts`` as of ``count_matches``.
+    ``confusion``: of ``confusion_matrix``, for the predictions that S, F1 and PQ count; None for one class.
     ``num_counted``: predictions that S, F1 and PQ count; ``num_cut``: those that ``max_dets`` leaves out.
     """
 
@@ -32,6 +35,7 @@ class ImageResult:
     num_cut: int = 0
     ranked: dict[int, F.RankedMatches] = field(default_factory=dict)
     counts: dict[int, np.ndarray] = field(default_factory=dict)
+    confusion: np.ndarray | None = None
     coco: list[tuple[int, dict]] | None = None
 
     def total_counts(self, num_thresholds: int) -> np.ndarray:
@@ -47,6 +51,7 @@ def score_image(
     iou_thresholds: Sequence[float],
     max_dets: int | None,
     keep_coco: bool,
+    num_classes: int = 1,
 ) -> ImageResult:
     """Match the predictions of one image with its cells, class by class.
 
@@ -70,6 +75,18 @@ def score_image(
         result.ranked[label] = found.ranked(area_ranges, pairs)
         result.counts[label] = F.count_matches(
             pairs.select_pred(found.scores >= score_thr), thresholds=iou_thresholds
+        )
+    labels = np.concatenate([truth["labels"], predicted["labels"]])
+    if num_classes > 1 and labels.max(initial=0) < num_classes:  # others are refused at the end
+        counted = np.flatnonzero(scores >= score_thr)
+        result.confusion = F.confusion_matrix(
+            [predicted["masks"][i] for i in counted],
+            predicted["labels"][counted],
+            truth["masks"],
+            truth["labels"],
+            num_classes=num_classes,
+            gt_crowd=ignore,
+            threshold=THRESHOLD,
         )
     if keep_coco:
         result.coco = [

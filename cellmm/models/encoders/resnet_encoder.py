@@ -39,7 +39,7 @@ class ResNetEncoder(BaseModule):
 
     torchvision_names = {
         **{f"backbone.body.{part}": part for part in ("conv1.", "bn1.", *STAGES)},
-        **{f"{part}": part for part in ("conv1.", "bn1.", *(f"{stage}." for stage in STAGES))},
+        **{part: part for part in ("conv1.", "bn1.", *(f"{stage}." for stage in STAGES))},
     }
 
     def __init__(
@@ -75,10 +75,10 @@ class ResNetEncoder(BaseModule):
 
     def fuse_for_inference(self) -> None:
         """Make each batch normalisation part of the convolution before it."""
-        for part in self.modules():
-            names = list(part._modules)
-            for conv, bn in [(f"conv{i}", f"bn{i}") for i in (1, 2, 3)] + [("0", "1")]:
-                if conv in names and bn in names and _is_batch_norm(getattr(part, bn)):
+        pairs = (*((f"conv{i}", f"bn{i}") for i in (1, 2, 3)), ("0", "1"))
+        for part in list(self.modules()):
+            for conv, bn in pairs:
+                if isinstance(getattr(part, bn, None), nn.BatchNorm2d | FrozenBatchNorm2d):
                     setattr(
                         part, conv, fuse_conv_bn_eval(getattr(part, conv).eval(), getattr(part, bn).eval())
                     )
@@ -91,7 +91,3 @@ def _norm(name: str) -> Callable[[int], nn.Module]:
     if name not in ("BN", "GN"):
         raise CellMMError(f"ResNetEncoder: norm is {name!r}; choose 'BN', 'GN' or 'frozen'")
     return lambda channels: norm_layer(name, channels)
-
-
-def _is_batch_norm(part: nn.Module) -> bool:
-    return isinstance(part, nn.BatchNorm2d | FrozenBatchNorm2d)

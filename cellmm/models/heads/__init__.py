@@ -1,3 +1,4 @@
+from cellmm.models.heads.auxiliary_map_head import AuxiliaryMapHead
 from cellmm.models.heads.gateway_criterion import GatewayCriterion
 from cellmm.models.heads.gateway_finders import ComponentFinder, PeakFinder
 from cellmm.models.heads.gateway_head import GatewayHead
@@ -16,6 +17,7 @@ from cellmm.models.heads.set_criterion import SetCriterion
 
 __all__ = [
     "AllPixels",
+    "AuxiliaryMapHead",
     "ComponentFinder",
     "GatewayCriterion",
     "GatewayHead",

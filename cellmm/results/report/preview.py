@@ -6,7 +6,7 @@ import numpy as np
 from cellmm.io.sources import ImageSource
 from cellmm.results.instances import Instances
 from cellmm.structures import MaskRuns
-from cellmm.visualization import draw_instances, fit
+from cellmm.visualization import class_colors, draw_instances, fit, instance_colors, legend
 
 LARGE = 1200  # pixels of the longer side of the picture that opens
 SMALL = 200
@@ -16,6 +16,8 @@ STRIP = 4_000_000  # values of an image that are read at once
 
 def draw_preview(source: ImageSource, instances: Instances, size: int = LARGE) -> np.ndarray:
     """Draw the cells on their image, shrunk to ``size`` pixels at most; an image is read strip by strip.
+
+    With several classes cells have the colour of their class, and a legend below names them.
 
     Returns:
         RGB uint8 (h, w, 3).
@@ -33,8 +35,10 @@ def draw_preview(source: ImageSource, instances: Instances, size: int = LARGE) -
         ]
     )
     masks = _shrunk_masks(instances.masks, factor, image.shape[:2]) if factor > 1 else instances.masks
-    picture = draw_instances(image, masks.to_rles())
-    return picture if max(picture.shape) <= size else fit(picture, size)
+    num_classes = len(instances.classes)
+    colors = instance_colors(masks.boxes()[:, [1, 0, 3, 2]], instances.labels, num_classes)
+    picture = fit(draw_instances(image, masks.to_rles(), colors=colors), size)
+    return legend(picture, instances.classes, class_colors(num_classes)) if num_classes > 1 else picture
 
 
 def to_jpeg(picture: np.ndarray) -> bytes:

@@ -18,7 +18,7 @@ from cellmm.results.writers.base import readable
 from cellmm.results.writers.measured import measured
 from cellmm.results.writers.rois import EMPTY
 from cellmm.structures import outlines_of
-from cellmm.visualization import cell_colors
+from cellmm.visualization import class_colors
 
 OBJECT_TYPES = ("detection", "cell", "annotation")
 
@@ -71,7 +71,7 @@ def features(
         columns: of ``cellmm.results.measurements.measure``.
         channels: their names; one without a name is 'Channel 1', and so on.
     """
-    colors = cell_colors(np.zeros((len(instances.classes), 4))).tolist()
+    colors = class_colors(len(instances.classes)).tolist()
     shown = _measurements(columns, channels)
     for i, label in enumerate(instances.labels.tolist()):
         polygons = [[_closed(ring) for ring in part] for part in outlines_of(instances.masks, i)]

@@ -15,7 +15,15 @@ from cellmm.results.instances import Instances
 from cellmm.results.writers.base import readable
 from cellmm.results.writers.rois import EMPTY
 from cellmm.structures import outlines_of
-from cellmm.visualization import cell_colors, draw_instances, encode_picture, save_picture, to_display
+from cellmm.visualization import (
+    class_colors,
+    draw_instances,
+    encode_picture,
+    instance_colors,
+    legend,
+    save_picture,
+    to_display,
+)
 
 MAX_SIDE = 4000  # pixels of a picture, which takes up to 60 bytes per pixel while it is drawn
 BAND = 1024  # rows that are read at once
@@ -24,7 +32,10 @@ SMALLER = f"pictures in full size (sides above {MAX_SIDE} pixels are drawn small
 
 @WRITERS.register_module()
 class PngWriter:
-    """The image with its cells outlined and overlaps hatched, for the eye."""
+    """The image with its cells outlined and overlaps hatched, for the eye.
+
+    A cell has a colour of its own; with several classes that of its class, and a legend below names them.
+    """
 
     option = "png"
     folder = "overlays"
@@ -34,9 +45,12 @@ class PngWriter:
         step, image = _pixels(instances, source)
         masks = instances.masks.thinned(step) if step > 1 else instances.masks
         try:
-            drawn = draw_instances(image, masks.to_rles(), instances.scores.tolist())
+            colors = instance_colors(masks.boxes()[:, [1, 0, 3, 2]], instances.labels, len(instances.classes))
+            drawn = draw_instances(image, masks.to_rles(), instances.scores.tolist(), colors=colors)
         except ValueError as error:
             raise CellMMError(f"{instances.name}: it cannot be drawn ({error}): leave out png") from error
+        if len(instances.classes) > 1:
+            drawn = legend(drawn, instances.classes, class_colors(len(instances.classes)))
         save_picture(path, drawn)
         return Counter({SMALLER: int(step > 1)})
 
@@ -46,7 +60,7 @@ class SvgWriter:
     """The image with a path per cell, for browsers and Inkscape; overlap, holes and parts are kept.
 
     The image is embedded as PNG. A path's title, which browsers show under the pointer, is the number, the
-    class and the score of the cell.
+    class and the score of the cell. With several classes a cell has the colour of its class.
     """
 
     option = "svg"
@@ -60,7 +74,8 @@ class SvgWriter:
         except ValueError as error:
             raise CellMMError(f"{instances.name}: it cannot be drawn ({error}): leave out svg") from error
         height, width = instances.shape
-        colors = cell_colors(instances.masks.boxes()[:, [1, 0, 3, 2]]).tolist()
+        boxes = instances.masks.boxes()[:, [1, 0, 3, 2]]
+        colors = instance_colors(boxes, instances.labels, len(instances.classes)).tolist()
         scores, written = instances.scores.tolist(), 0
         with atomic_path(path) as tmp, open(tmp, "w", encoding="utf-8") as file:
             file.write(

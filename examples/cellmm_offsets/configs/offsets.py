@@ -14,7 +14,7 @@ train_dataloader = dict(dataset=dict(dataset, data_root=f"{data_root}/train", pi
 val_dataloader = dict(dataset=dict(test, data_root=f"{data_root}/val"))
 test_dataloader = dict(dataset=test)
 model = dict(
-    encoder=dict(_delete_=True, type="ResNetEncoder"),
+    encoder=dict(_delete_=True, type="FourMapResNet"),
     decoder=dict(widths=(48, 48, 64, 96)),
     heads=dict(instances=dict(_delete_=True, type="OffsetHead")),
 )

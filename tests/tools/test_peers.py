@@ -1,0 +1,74 @@
+"""tools/peers: what other programs get to read, and the requirements of their programs."""
+
+import ast
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import tifffile
+
+from cellmm.io.annotations import cell_runs, read_yolo
+from cellmm.structures import MaskRuns
+
+PEERS = Path(__file__).parents[2] / "tools/peers"
+
+
+@pytest.fixture
+def tool(load_tool, monkeypatch):
+    monkeypatch.syspath_prepend(str(PEERS))
+    return lambda name: load_tool(f"peers/{name}")
+
+
+@pytest.mark.parametrize("program", ["cellpose3", "stardist2d", "yolo11"])
+def test_requirements_are_pinned_and_read_without_running(tool, program):
+    run = tool("run")
+    pins = run.requirements(program)
+    assert program in run.PEERS and any("==" in pin for pin in pins)
+
+
+def test_nothing_imports_ultralytics():
+    root = PEERS.parents[1]
+    for path in [*(root / "cellmm").rglob("*.py"), *(root / "tools").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not any(name.split(".")[0] == "ultralytics" for name in names), path
+
+
+def test_export(tool, tiny_config, tmp_path):
+    export = tool("export")
+    config = str(tiny_config(tmp_path))
+    counts = export.export(config, tmp_path / "data")
+    assert [counts[split]["images"] for split in export.SPLITS] == [5, 3]
+    assert "5 images" in export.describe(counts)
+    for split in export.SPLITS:
+        covered = losing = cells = 0
+        for name, image, truth in export.images_of(config, split):
+            label = tifffile.imread(tmp_path / f"data/label_images/{split}/{name}_masks.tif")
+            shown = tifffile.imread(tmp_path / f"data/label_images/{split}/{name}.tif")
+            np.testing.assert_array_equal(shown, image[..., 0])  # the first of two planes
+            masks = np.stack([_mask(truth.masks, i) for i in range(len(truth))])
+            np.testing.assert_array_equal(label > 0, masks.any(0))
+            covered += int((masks.sum(0) - 1).clip(0).sum())
+            losing += sum(int((label == i + 1).sum() < mask.sum()) for i, mask in enumerate(masks))
+            cells += len(masks)
+            path = tmp_path / f"data/yolo/labels/{split}/{name}.txt"
+            (found,) = read_yolo(path, label.shape)
+            runs = MaskRuns.concatenate([cell_runs(cell, label.shape) for cell in found.cells])
+            for i, mask in enumerate(masks):  # simulated cells have one part and no hole: overlap is kept
+                np.testing.assert_array_equal(_mask(runs, i), mask)
+            picture = cv2.imread(str(tmp_path / f"data/yolo/images/{split}/{name}.png"))
+            assert picture.shape == (*label.shape, 3)
+        assert counts[split]["cells"] == cells
+        assert counts[split]["label image: pixels of a second cell dropped"] == covered
+        assert counts[split]["label image: cells that lose pixels"] == losing
+        assert counts[split]["channels dropped"] == counts[split]["images"]
+    assert "train: images/train" in (tmp_path / "data/yolo/data.yaml").read_text()
+
+
+def _mask(runs: MaskRuns, index: int) -> np.ndarray:
+    pixels, (top, left) = runs.crop(index)
+    mask = np.zeros(runs.shape, bool)
+    mask[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels
+    return mask
