@@ -437,7 +437,7 @@ PLAIN = {f"{path.parent.name}-{path.stem}": load_config(path).to_dict() for path
 PATHS = {name: list(paths(config)) for name, config in PLAIN.items()}
 LISTS = {"custom_hooks", "pipeline", "transforms", "param_scheduler", "metrics", "vis_backends", "init_cfg"}
 LISTS |= {f"{split}_{key}" for split in LOADERS for key in ("dataloader", "evaluator")}
-USERS_OWN = {"heads", "decoders", "splits", "default_hooks", "dist_cfg"}  # names below these are the user's
+USERS_OWN = {"heads", "decoders", "splits", "default_hooks", "dist_cfg", "metainfo"}  # names below these are the user's
 
 
 @pytest.mark.parametrize("name", PLAIN)
