@@ -4,9 +4,9 @@
     python docs/tables.py --check    # exit status 1, and the name of the page, where one is out of date
 
 A table stands between `<!-- results: NAME -->` and `<!-- end of results -->`. Results of configs are written
-in configs/*/metafile.yml alone, those of other methods in docs/peers.yml, seconds in docs/speed.yml. What is
-known about the models that come with cellmm is written in cellmm/zoo/models/*.yml; each has a page of its own
-in docs/model_cards.
+in configs/*/metafile.yml alone, those of other methods in docs/peers.yml, those of the GlaS challenge in
+docs/glas.yml, seconds in docs/speed.yml. What is known about the models that come with cellmm is written in
+cellmm/zoo/models/*.yml; each has a page of its own in docs/model_cards.
 """
 
 import argparse
@@ -28,6 +28,7 @@ PAGES = (
     "docs/ablations.md",
     "docs/how_to/speed.md",
     "docs/model_cards/index.md",
+    "configs/glas/README.md",
 )
 CARDS = ROOT / "docs/model_cards"
 PICTURES = {"cells-simulated": "cells_found.jpg", "nuclei": "nuclei_found.jpg"}  # by draw_found.py
@@ -47,6 +48,7 @@ def read_models(path: Path) -> list[dict]:
 
 
 MODELS = {model["Name"]: model for model in read_models(ROOT / "model-index.yml")}
+ENTRIES = yaml.safe_load((ROOT / "docs/glas.yml").read_text(encoding="utf-8"))
 PEERS = {model["Name"]: model for model in read_models(ROOT / "docs/peers.yml")}
 
 
@@ -152,6 +154,62 @@ def pixels(task_map: str, rows: dict[str, str]) -> Callable[[Path], str]:
     return write
 
 
+GLAND_KEYS = {"F1": -1, "object_dice": -1, "object_hausdorff": 1}  # 1: lower is better
+
+
+def gland_values(row: dict) -> list[float]:
+    """F1, object Dice and object Hausdorff, of parts A and B each."""
+    return [value for key in GLAND_KEYS for value in row[key]]
+
+
+def gland_ranks(row: dict, rows: Iterable[dict]) -> list[int]:
+    """The rank of each value of ``row`` among ``rows``: 1 and the number of better ones."""
+    signs = [sign for sign in GLAND_KEYS.values() for _ in "AB"]
+    own, others = gland_values(row), list(map(gland_values, rows))
+    return [
+        1 + sum(sign * other[i] < sign * value for other in others)
+        for i, (sign, value) in enumerate(zip(signs, own, strict=True))
+    ]
+
+
+def gland_results() -> dict[str, tuple[dict, dict]]:
+    """{config: the model, its scores as in docs/glas.yml} of the models scored on both parts of GlaS."""
+    found = {}
+    for name, model in MODELS.items():
+        parts = [metrics(model, INSTANCES, Dataset="GlaS", Part=part) for part in "AB"]
+        if all(parts):
+            found[name] = model, {key: [part[key] for part in parts] for key in GLAND_KEYS}
+    return found
+
+
+def glands(page: Path) -> str:
+    """The entries of the GlaS challenge with their ranks, and our configs, each ranked among them alone."""
+    columns = [f"{name} {part}" for name in ("F1", "object Dice", "object Hausdorff") for part in "AB"]
+
+    def line(name: str, row: dict, rows: Iterable[dict]) -> list[str]:
+        ranks = gland_ranks(row, rows)
+        cells = [f"{value:.3f} ({rank})" for value, rank in zip(gland_values(row), ranks, strict=True)]
+        return [name, *cells, str(sum(ranks))]
+
+    rows = [line(name, row, ENTRIES.values()) for name, row in ENTRIES.items()]
+    rows += [line(link(model, page), row, ENTRIES.values()) for model, row in gland_results().values()]
+    return table(["method", *columns, "sum of ranks"], rows)
+
+
+def gland_losses(page: Path) -> str:
+    """BCE and counts of the report's two networks, as printed, and of our configs."""
+    keys = ("BCE", "BCE_binary", "count_ratio")
+    header = ["method", *(f"{name} {part}" for name in ("BCE", "BCE of masks", "count") for part in "AB")]
+    rows = []
+    for name, row in ENTRIES.items():
+        if "count_ratio" in row:
+            rows.append([name, *(number(v) for key in keys for v in row.get(key, (None, None)))])
+    for name, (model, _) in gland_results().items():
+        parts = [metrics(MODELS[name], INSTANCES, Dataset="GlaS", Part=part) for part in "AB"]
+        rows.append([link(model, page), *(number(part.get(key)) for key in keys for part in parts)])
+    return table(header, rows)
+
+
 def speed(page: Path) -> str:
     """Seconds and memory per megapixel by stage, as tools/benchmarks/predict.py wrote them."""
     measured = yaml.safe_load((ROOT / "docs/speed.yml").read_text(encoding="utf-8"))
@@ -227,6 +285,9 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "peers": beside_peers,
     "diskmask": collection("DiskMask"),
     "maskrcnn": collection("Mask R-CNN"),
+    "glas": collection("GlaS"),
+    "glands": glands,
+    "gland_losses": gland_losses,
     "seunet": collection("SEU-Net"),
     "classical": collection("Classical"),
     "sparseseunet": collection("SparseSEUNet"),

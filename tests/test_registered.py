@@ -125,6 +125,8 @@ ARGUMENTS: dict[str, dict | list[dict]] = dict(
     MaskNMS=dict(iou_thr=0.5),
     ParallelDecoders=dict(decoders={name: dict(type="SEUNetDecoder", widths=(4, 6)) for name in "ab"}),
     ResNetEncoder=[dict(depth="resnet18"), dict(depth="resnet18", norm="GN", stem_pool=False)],
+    TimmEncoder=[dict(name="resnet10t"), dict(name="convnext_atto", stages=(0, 1))],
+    VGGEncoder=[dict(depth="vgg11"), dict(depth="vgg11", norm="none")],
     SEUNetDecoder=[dict(widths=(4, 6)), dict(widths=(4, 6), upsample="deconv")],
     SEUNetEncoder=[dict(widths=(4, 6, 8)), dict(widths=(4, 6), padding="valid")],
     SemanticHead=dict(target="cytoplasm"),
@@ -260,6 +262,8 @@ NETWORKS = dict(
     FPNDecoder=testing.check_decoder,
     ParallelDecoders=testing.check_decoder,
     ResNetEncoder=testing.check_encoder,
+    TimmEncoder=testing.check_encoder,
+    VGGEncoder=testing.check_encoder,
     SEUNetDecoder=testing.check_decoder,
     SEUNetEncoder=testing.check_encoder,
 )

@@ -16,6 +16,7 @@ COMMANDS = {
     "init": ("cellmm.commands.init", "write a config for a folder of annotated images"),
     "train": ("cellmm.commands.train", "train a model from a config file"),
     "test": ("cellmm.commands.test", "score a checkpoint on annotated images"),
+    "kfold": ("cellmm.commands.kfold", "train and test a config on k parts of its images"),
     "compare": ("cellmm.commands.compare", "score the results of several programs side by side"),
     "predict": ("cellmm.commands.predict", "find the cells in images and folders of images"),
     "propose": (

@@ -66,6 +66,7 @@ OPTIONAL = (
     "contact_sheet",
     "validation_pictures",
     "training_report",
+    "train_metrics",
 )  # hooks that None switches off
 
 _runs = itertools.count(1)

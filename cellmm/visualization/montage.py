@@ -28,8 +28,8 @@ def legend(picture: np.ndarray, names: Sequence[str], colors: np.ndarray) -> np.
     What does not fit into a line of the width goes into the next; a name that is wider is cut.
 
     Examples:
-        >>> legend(np.zeros((8, 90, 3), np.uint8), ["round", "long"], np.eye(2, 3)).shape
-        (30, 90, 3)
+        >>> legend(np.zeros((8, 200, 3), np.uint8), ["round", "long"], np.eye(2, 3)).shape
+        (30, 200, 3)
     """
     width = picture.shape[1]
     rows, x = [np.full((BAR, width, 3), 30, np.uint8)], 4

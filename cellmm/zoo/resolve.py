@@ -97,8 +97,8 @@ def _model_of(config: Path) -> Any:
 
 
 def weights_of(model: str | Path) -> Path:
-    """The weights of a model alone: of a shipped model, a work dir (see ``resolve_model``) or a checkpoint;
-    or of ``torchvision://MODEL``, see ``torchvision_file``.
+    """The weights of a model alone: of a shipped model, a work dir (see ``resolve_model``), a checkpoint, or
+    ``torchvision://MODEL`` (see ``torchvision_file``).
 
     Raises:
         CellMMError: there is no such model.

@@ -105,4 +105,22 @@ def test_entries_have_the_form_of_a_model_index(path):
         assert ("Results" in model) != ("Made For" in data)
         for result in model.get("Results", []):
             assert result["Task"] in ("Instance Segmentation", "Semantic Segmentation") and result["Dataset"]
-            assert all(0 <= value <= 1 for value in result["Metrics"].values())
+            unbounded = ("BCE", "BCE_binary", "object_hausdorff")
+            assert all(0 <= v <= 1 or v > 1 and key in unbounded for key, v in result["Metrics"].items())
+
+
+def test_ranks_of_the_challenge_are_those_printed_but_for_one_tie(tables):
+    entries = tables.ENTRIES
+    ranks = {name: tables.gland_ranks(row, entries.values()) for name, row in entries.items()}
+    printed = {name: row["Ranks"] for name, row in entries.items() if "Ranks" in row}
+    assert len(entries) == 12 and len(printed) == 10
+    assert {name: row for name, row in printed.items() if row != ranks[name]} == {
+        "Freiburg2": [6, 7, 6, 5, 4, 5]
+    }
+    assert ranks["Freiburg2"] == [6, 7, 6, 4, 4, 5]  # its object Dice on B is that of ExB1
+    sums = {name: row["Sum"] for name, row in entries.items() if "Sum" in row}
+    assert {name for name, value in sums.items() if value != sum(ranks[name])} == {"Freiburg2"}
+    assert all(sum(row) == sums[name] for name, row in printed.items())
+    assert ranks["DTU-MASKRCNN"] == [1] * 6
+    better = dict(F1=[0.95, 0.5], object_dice=[0.9, 0.8], object_hausdorff=[50, 300])
+    assert tables.gland_ranks(better, entries.values()) == [1, 12, 2, 2, 3, 13]

@@ -76,7 +76,7 @@ def main() -> None:
     except TimeIsUp:
         print("the minutes were over before the last epoch: the rate had not fallen to its end")
     signal.setitimer(signal.ITIMER_REAL, 0)
-    print(f"{steps} steps of {BATCH} crops in {deadline.used:.1f} minutes", flush=True)
+    peer_io.say_steps(steps, f"{BATCH} crops", deadline)
     diameter = float(model.net.diam_labels.item())
     results = []
     for name, image, _ in zip(*peer_io.read_split(args.data, "test"), strict=True):

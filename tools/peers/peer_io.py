@@ -80,3 +80,10 @@ class Deadline:
     @property
     def used(self) -> float:
         return self.minutes - self.left
+
+
+def say_steps(steps: int, what: str, deadline: Deadline) -> None:
+    """How much training there was."""
+    print(f"{steps} steps of {what} in {deadline.used:.1f} minutes", flush=True)
+    if steps == 0:
+        print("no step was done: the results are of an untrained network, give more --minutes", flush=True)

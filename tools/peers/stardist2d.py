@@ -36,8 +36,7 @@ def main() -> None:
         def on_train_batch_end(self, batch, logs=None):
             self.steps += 1
             if deadline.left <= 0:
-                self.model.stop_training = True
-                raise StopIteration
+                self.model.stop_training = True  # looked at after each step
 
     _, images, labels = peer_io.read_split(args.data, "train")
     images = [normalize(image, 1, 99.8, axis=(0, 1)) for image in images]
@@ -60,17 +59,14 @@ def main() -> None:
     deadline, stop = peer_io.Deadline(args.minutes), Stop()
     model.callbacks.append(stop)
     validation = ([images[i] for i in held], [labels[i] for i in held])
-    try:
-        model.train(
-            [images[i] for i in train],
-            [labels[i] for i in train],
-            validation_data=validation,
-            augmenter=augment,
-            seed=args.seed,
-        )
-    except StopIteration:
-        print("stopped after the minutes")
-    print(f"{stop.steps} steps of 4 patches in {deadline.used:.1f} minutes", flush=True)
+    model.train(
+        [images[i] for i in train],
+        [labels[i] for i in train],
+        validation_data=validation,
+        augmenter=augment,
+        seed=args.seed,
+    )
+    peer_io.say_steps(stop.steps, "4 patches", deadline)
     try:
         model.optimize_thresholds(*validation)
     except Exception as error:  # a network that finds nothing yet

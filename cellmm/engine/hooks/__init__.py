@@ -9,6 +9,7 @@ from cellmm.engine.hooks.overlay_hook import OverlayHook
 from cellmm.engine.hooks.progress_hook import ProgressHook
 from cellmm.engine.hooks.resume_hook import ResumeHook
 from cellmm.engine.hooks.time_budget_hook import TimeBudgetHook
+from cellmm.engine.hooks.train_metrics_hook import TrainMetricsHook
 from cellmm.engine.hooks.trained_on_hook import CompareWithTrainingHook, TrainedOnHook
 from cellmm.engine.hooks.training_report_hook import TrainingReportHook
 from cellmm.engine.hooks.validation_pictures_hook import ValidationPicturesHook
@@ -29,6 +30,7 @@ __all__ = [
     "ProgressHook",
     "ResumeHook",
     "TimeBudgetHook",
+    "TrainMetricsHook",
     "TrainedOnHook",
     "TrainingReportHook",
     "ValidationPicturesHook",

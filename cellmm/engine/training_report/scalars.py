@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cellmm.errors import CellMMError
 
-METRICS = ("AP", "AP50", "AP75", "AP90", "S")  # that are drawn, where a validation gives them
+METRICS = ("AP", "AP50", "AP75", "AP90", "S", "train/AP")  # that are drawn, where a validation gives them
 NO_METRIC = ("step", "time", "data_time")  # what a row of a validation holds besides
 
 

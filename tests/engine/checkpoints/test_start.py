@@ -125,3 +125,18 @@ def test_a_frozen_part_must_not_stay_random():
         load_start_weights(model, start, "a.pth")
     load_start_weights(model, fit_start_weights(model, source, "a.pth"), "a.pth")
     load_start_weights(segmentor(frozen=["decoder"]), start, "a.pth")
+
+
+@pytest.mark.parametrize(
+    ("head", "new"),
+    [(dict(num_queries=7), "activation.conv"), (dict(num_classes=3), "classifier.0")],
+)
+def test_other_numbers_of_queries_and_of_classes_begin_anew_and_all_else_is_kept(head, new):
+    source = segmentor()
+    config = dict(type="IAMHead", feature_dim=4, instance_branch=dict(channels=4, depth=1))
+    config |= dict(mask_branch=dict(channels=4, depth=1, mask_dim=4), **head)
+    model = segmentor(heads=dict(instances=config))
+    start = fit_start_weights(model, source.state_dict(), "a.pth")
+    names = {f"heads.instances.{new}.{kind}" for kind in ("weight", "bias")}
+    assert model.state_dict().keys() - start.weights.keys() == names and not start.left_out
+    assert [name.partition(" ")[0] for name in start.new["another shape"]] == sorted(names)

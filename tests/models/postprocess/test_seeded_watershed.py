@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from cellmm.registry import TASK_UTILS
 from cellmm.structures import CellSample, rle
@@ -216,3 +217,14 @@ def test_thousands_of_cells_take_no_whole_maps():
     nuclei[6::14, 6::14] = 0.9
     found = build()(dict(cytoplasm=cytoplasm, nuclei=nuclei, border=1 - cytoplasm))
     assert len(found) == 72**2 and max(probs.size for probs in found.probs) <= 144
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_with_a_neck_near_0_cells_are_the_connected_components(seed):
+    """As configs/glas has them: bars of one pixel, holes and touching corners part nothing."""
+    noise = ndimage.gaussian_filter(np.random.default_rng(seed).random((80, 90)), seed % 3)
+    foreground = noise > np.quantile(noise, 0.6)
+    components, num = ndimage.label(foreground, np.ones((3, 3)))
+    regions = build(neck=1e-3).regions(dict(cytoplasm=as_map(foreground)))
+    assert len(np.unique(regions[foreground])) == num and not regions[~foreground].any()
+    assert len(set(zip(regions[foreground], components[foreground], strict=True))) == num

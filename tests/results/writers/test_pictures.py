@@ -12,7 +12,7 @@ from cellmm.results import Instances
 from cellmm.results.writers import build_writers, tell_losses
 from cellmm.structures import MaskRuns
 from cellmm.testing.writers import ArraySource
-from cellmm.visualization import draw_instances, to_display
+from cellmm.visualization import class_colors, draw_instances, legend, to_display
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -21,8 +21,10 @@ def test_png(odd, source, tmp_path):
     (writer,) = build_writers("png")
     writer.write(tmp_path / "a.png", odd, source)
     picture = cv2.imread(str(tmp_path / "a.png"))[..., ::-1]
-    expected = draw_instances(source.image, odd.masks.to_rles(), odd.scores.tolist())
-    np.testing.assert_array_equal(picture, expected)
+    colors = class_colors(len(odd.classes))
+    masks, scores = odd.masks.to_rles(), odd.scores.tolist()
+    drawn = draw_instances(source.image, masks, scores, colors=colors[odd.labels])
+    np.testing.assert_array_equal(picture, legend(drawn, odd.classes, colors))
 
 
 def test_svg(odd, source, tmp_path):
@@ -37,7 +39,8 @@ def test_svg(odd, source, tmp_path):
     np.testing.assert_array_equal(image, to_display(source.image))
     paths = list(root.iter(f"{SVG}path"))
     assert [path.find(f"{SVG}title").text for path in paths][1] == "2 größe/2 & <b> 0.500"
-    assert len({path.get("fill") for path in paths}) == len(odd)
+    colors = [f"#{bytes(color).hex()}" for color in class_colors(len(odd.classes))[odd.labels].tolist()]
+    assert [path.get("fill") for path in paths] == colors and len(set(colors)) > 1
 
 
 @pytest.mark.parametrize("name", ["png", "svg"])
