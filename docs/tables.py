@@ -291,6 +291,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "seunet": collection("SEU-Net"),
     "classical": collection("Classical"),
     "sparseseunet": collection("SparseSEUNet"),
+    "unet": collection("U-Net"),
     "paired": paired,
     "speed": speed,
     "shipped": shipped,

@@ -146,10 +146,15 @@ def main(argv: Sequence[str] | None = None) -> dict:
             Path(cfg.work_dir) / f"{named('metrics', args.split)}.json",
             metrics,
             config=args.config,
-            **(dict(checkpoint=", ".join(checkpoints)) if checkpoints else {}),
+            **({"checkpoint": _named(checkpoints)} if checkpoints else {}),
+            **({"tta": args.tta} if args.tta else {}),
         )
     end_distributed()
     return metrics
+
+
+def _named(checkpoints: Sequence[str]) -> str:
+    return ", ".join(checkpoints) + (" (ensemble)" if len(checkpoints) > 1 else "")
 
 
 def _runner_with_weights(

@@ -61,8 +61,9 @@ def look_at(
     found: list[list[PredictedInstances]] = [[] for _ in samples]
     for view in views:
         seen = view.of(inputs)
+        theirs = samples if view == View() else _of_view(samples, seen.shape[-2:])
         for model in models:
-            look = model.look(seen, samples)
+            look = model.look(seen, theirs)
             for target, probs in look.maps.items():
                 probs = view.undo(probs)
                 sums[target] = sums[target] + probs if target in sums else probs
@@ -74,6 +75,11 @@ def look_at(
         maps[target] = total[:, : -(-height // stride), : -(-width // stride)] / (len(views) * len(models))
     instances = [merge_instances(own, shape) for own in found] if all(found) else None
     return Look(maps, instances)
+
+
+def _of_view(samples: list[CellSample], shape: Sequence[int]) -> list[CellSample]:
+    """Samples of a view: all of its input counts as image, since padding may come first in it."""
+    return [CellSample(metainfo=dict(sample.metainfo, img_shape=tuple(shape))) for sample in samples]
 
 
 def check_ensemble(first: Looks, others: Sequence[Looks]) -> None:

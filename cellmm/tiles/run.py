@@ -12,8 +12,6 @@ from cellmm.results.run_folder import failure_of, stamp_of
 from cellmm.tiles.pieces import UnitResult, write_piece
 from cellmm.tiles.plan import PiecePlan, PlannedImage, Work
 
-MODEL = ("version of cellmm", "--config", "--checkpoint")  # of the settings, what pieces need
-
 
 def load_model(plan: PiecePlan, device: str) -> CellInferencer:
     """The model of the plan.
@@ -52,8 +50,9 @@ def run_piece(folder: Path, plan: PiecePlan, inferencer: CellInferencer, number:
 
 def check_model(plan: PiecePlan, inferencer: CellInferencer) -> None:
     """Raise CellMMError where the config, the checkpoint or cellmm are not those of the plan."""
-    settings = settings_of(inferencer, plan.inferencer.get("checkpoint"), {})
-    changed = [key for key in MODEL if settings[key] != plan.settings[key]]
+    first, others = plan.inferencer.get("checkpoint"), plan.inferencer.get("ensemble", ())
+    settings = settings_of(inferencer, first, {}, others)
+    changed = [key for key in settings if settings[key] != plan.settings.get(key)]
     if changed:
         raise CellMMError(
             f"{' and '.join(changed)} changed since `cellmm tiles plan`, or not the same on this machine: "

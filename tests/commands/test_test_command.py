@@ -11,6 +11,8 @@ from mmengine.model import BaseModel
 from cellmm.commands import test
 from cellmm.commands.cli import main as cellmm
 from cellmm.commands.test import named, parse_args, prepare_config
+from cellmm.config.load import load_config
+from cellmm.engine.checkpoints import save_weights
 from cellmm.errors import CellMMError
 from cellmm.registry import HOOKS, MODELS
 
@@ -174,3 +176,18 @@ def test_views_are_asked_for_by_an_option_and_refused_by_a_model_without_them(tm
     )
     with pytest.raises(CellMMError, match=r"model\.tta"):
         prepare_config(parse_args([str(other), *words]))
+
+
+def test_an_ensemble_with_views_is_not_taken_for_one_of_its_checkpoints(tiny_config, tmp_path):
+    config = tiny_config(tmp_path / "run")
+    weights = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        model = MODELS.build(load_config(config).model)
+        weights.append(tmp_path / "run" / f"iter_{seed}.pth")
+        save_weights(weights[-1], model.state_dict(), {})
+    words = [str(config), str(weights[0]), "--model", str(weights[1]), "--tta", "flips"]
+    assert cellmm(["test", *words, "--work-dir", str(tmp_path / "out")]) == 0
+    about = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert about["tta"] == "flips" and Path(about["checkpoint"]).name == "iter_1.pth (ensemble)"
+    assert "AP" in about

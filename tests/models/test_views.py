@@ -115,6 +115,15 @@ def test_a_cell_that_few_views_see_loses_score():
     assert got.scores.tolist() == pytest.approx([float(expected.scores[0]) * 6 / 8])
 
 
+def test_a_head_is_told_the_shape_of_the_view():
+    model, told = build(tta="turns"), []
+    head = model.heads["instances"]
+    predict = head.predict
+    head.predict = lambda maps, samples: told.append(samples[0].img_shape) or predict(maps, samples)
+    model.test_step(data(image_of((9, 18), 3, seed=0)))
+    assert told == [(9, 18)] + [(12, 20)] * 3 + [(20, 12)] * 4  # padded to multiples of 4
+
+
 def test_maps_are_averaged_before_the_threshold():
     batch = map_data((13, 22))
     parts = dict(heads=semantic("cytoplasm"), instance_head=None, postprocess=dict(type="SeededWatershed"))
