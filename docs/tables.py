@@ -86,6 +86,8 @@ def link(model: dict, page: Path) -> str:
 def training(model: dict) -> str:
     """Hardware, minutes and seed of the training, or what it is made for where it was not run."""
     data = model["Metadata"]
+    if data["Training Data"] == "none":
+        return "none"
     if "Results" not in model:
         return f"not run; made for {data['Made For']}"
     return f"{data['Hardware']}, {data['Minutes']:g} min, seed {data['Seed']}"
@@ -287,6 +289,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "glands": glands,
     "gland_losses": gland_losses,
     "seunet": collection("SEU-Net"),
+    "classical": collection("Classical"),
     "sparseseunet": collection("SparseSEUNet"),
     "unet": collection("U-Net"),
     "paired": paired,

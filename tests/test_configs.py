@@ -10,12 +10,15 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 
 from cellmm.config.load import load_config
+from cellmm.config.lookup import has_weights
 from cellmm.models.heads.base import targets_of
 from cellmm.registry import METRICS, MODELS, TRANSFORMS
 from cellmm.structures import LabelLayers
 
 ROOT = Path(__file__).parents[1]
-CONFIGS = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "configs").glob("[!_]*/*.py"))
+EVERY = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "configs").glob("[!_]*/*.py"))
+WEIGHTLESS = [path for path in EVERY if not has_weights(Config.fromfile(ROOT / path).model)]
+CONFIGS = [path for path in EVERY if path not in WEIGHTLESS]  # that are trained
 
 
 TARGETS = (
@@ -187,3 +190,25 @@ def test_a_child_changes_the_data_of_its_dataloaders():
         assert dataset.data_root == cfg.data_root == "data/brightfield_quickstart"
         assert dataset.simulation.scene == "small"
         assert not any(step.type == "Rescale" for step in dataset.pipeline)
+
+
+@pytest.mark.parametrize("path", WEIGHTLESS)
+def test_model_without_weights_predicts(path):
+    cfg = load_config(ROOT / path)
+    assert cfg.get("train_dataloader") is None
+    model = MODELS.build(cfg.model)
+    assert not list(model.parameters())
+    image = np.full((64, 64, model.data_preprocessor.in_channels), 0.2, np.float32)
+    image[20:44, 24:48] = 0.9
+    if model.contrast == "dark":
+        image = 1 - image
+    steps = [TRANSFORMS.build(step) for step in cfg.test_dataloader.dataset.pipeline]
+    assert type(steps[-1]).__name__ == "PackCellInputs"
+    results = dict(img=image, img_id=1, img_shape=(64, 64), ori_shape=(64, 64), to_original=np.eye(3))
+    for step in steps:
+        if type(step).__name__ in ("Normalize", "PackCellInputs"):
+            results = step(results)
+    batch = dict(inputs=[results["inputs"]], data_samples=[results["data_samples"]])
+    (sample,) = model.eval().test_step(batch)
+    assert len(sample.pred_instances) == 1
+    METRICS.build(cfg.test_evaluator)

@@ -104,6 +104,7 @@ ARGUMENTS: dict[str, dict | list[dict]] = dict(
     TimeBudgetHook=dict(minutes=30),
     TrainingReportHook=[dict(), dict(number=1)],
     # models and their parts
+    ClassicalSegmentor=dict(data_preprocessor=dict(type="CellDataPreprocessor", in_channels=2)),
     CellSegmentor=dict(
         data_preprocessor=dict(type="CellDataPreprocessor", in_channels=2),
         encoder=dict(type="SEUNetEncoder", widths=(4, 6, 8)),
@@ -233,6 +234,18 @@ def find_diameter(name: str) -> None:
     assert finder.find(torch.zeros(1, 2, 16, 16), lambda part: found) == pytest.approx(finder.diameter)
 
 
+def part_of_a_classical_model(name: str) -> None:
+    """With it, the model finds a square that is brighter than the rest."""
+    key = dict(Threshold="threshold", Declumping="declumping")[name]
+    preprocessor = dict(type="CellDataPreprocessor", in_channels=1)
+    model = MODELS.build(
+        {"type": "ClassicalSegmentor", "data_preprocessor": preprocessor, key: dict(type=name)}
+    )
+    image = np.zeros((32, 32), np.float32)
+    image[8:22, 9:23] = 1
+    assert model.find_objects(image)[0].max() == 1
+
+
 def is_a(registry, base: type) -> Callable[[str], None]:
     def check(name: str) -> None:
         assert issubclass(registry.get(name), base)
@@ -244,6 +257,7 @@ def is_a(registry, base: type) -> Callable[[str], None]:
 OTHERS: dict[str, Callable[[str], None]] = dict(
     AmpOptimWrapper=in_training,
     CellDataPreprocessor=preprocess,
+    Declumping=part_of_a_classical_model,
     DiameterFinder=find_diameter,
     CellDistributedDataParallel=is_a(MODEL_WRAPPERS, MMDistributedDataParallel),
     CellVisualizer=is_a(VISUALIZERS, Visualizer),
@@ -251,6 +265,7 @@ OTHERS: dict[str, Callable[[str], None]] = dict(
     ExponentialMovingAverage=average,
     IterBasedTrainLoop=is_a(LOOPS, BaseLoop),
     OptimWrapper=in_training,
+    Threshold=part_of_a_classical_model,
 )
 NETWORKS = dict(
     EncoNetDecoder=testing.check_decoder,

@@ -33,6 +33,8 @@ def add_members(cfg: Config, members: Sequence[Member]) -> list[tuple[Path, dict
     for config, checkpoint in members:
         if checkpoint is None:
             config, checkpoint = resolve_model(config)
+        if checkpoint is None:
+            raise CellMMError(f"{config}: its model has no weights, and an ensemble averages networks")
         if is_package(config):
             raise CellMMError(f"{config}: {NO_PACKAGE}")
         other = load_config(config)

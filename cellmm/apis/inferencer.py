@@ -41,7 +41,8 @@ class CellInferencer:
 
     Args:
         config: a config file, which is code and runs as such, or a Config. Without ``checkpoint``: the name
-            of a model that comes with cellmm, or the folder of a training.
+            of a model that comes with cellmm, the folder of a training, or a config whose model has no
+            weights.
         checkpoint: weights that cellmm saved, read with weights_only=True.
         device: ``'cpu'``, ``'cuda'``, ``'cuda:1'`` ...; ``'auto'``: a GPU if available.
         cfg_options: changes of the config, as {'key.subkey': value}.

@@ -27,7 +27,8 @@ class ModelCache:
             CellMMError: no such model, or a damaged one.
         """
         config, weights = resolve_model(model, checkpoint or None)
-        changed = tuple(Path(path).stat().st_mtime_ns for path in (config, weights) if Path(path).exists())
+        files = [Path(path) for path in (config, weights) if path is not None]
+        changed = tuple(path.stat().st_mtime_ns for path in files if path.exists())
         key = str(config), str(weights), diameter, changed
         with self._lock:
             if key != self._key:

@@ -14,13 +14,14 @@ CHUNK = 2**20  # bytes
 
 def settings_of(
     inferencer: CellInferencer,
-    checkpoint: str | Path,
+    checkpoint: str | Path | None,
     options: Mapping[str, Any],
     ensemble: Sequence[Sequence[str | Path]] = (),
 ) -> dict[str, str]:
     """{what a user knows it as: its value, or a hash of it}.
 
     Args:
+        checkpoint: None: the model has no weights.
         options: further choices on which the results depend, by the names of their options.
         ensemble: (config, checkpoint) of further models.
     """
@@ -30,7 +31,7 @@ def settings_of(
     return {
         "version of cellmm": cellmm.__version__,
         "--config": hashlib.sha256(text.encode()).hexdigest(),
-        "--checkpoint": _hash(checkpoint),
+        "--checkpoint": "none" if checkpoint is None else _hash(checkpoint),
         **{f"--model {number}": _hash(path) for number, (_, path) in enumerate(ensemble, start=2)},
         **{name: str(value) for name, value in options.items()},
     }

@@ -22,7 +22,7 @@ from cellmm.errors import CellMMError
 from cellmm.io.coco_categories import category_ids
 from cellmm.plugins import load_plugins
 from cellmm.registry import MODELS, TRANSFORMS
-from cellmm.zoo import resolve_model
+from cellmm.zoo import check_weights, resolve_model
 from cellmm.zoo.packages import Package, is_package, read_package
 from cellmm.zoo.packages.run import config_of, model_of, weights_of
 
@@ -57,14 +57,14 @@ def load_trained(
     fuse: bool = True,
     ensemble: Sequence[Member] = (),
 ) -> TrainedModel:
-    """Build the model of a config and load its weights; see CellInferencer for the arguments.
+    """Build the model of a config and load its weights, if it has any; see CellInferencer for the arguments.
 
     ``fuse``: False: leave the layers as they were trained.
 
     Raises:
-        CellMMError: an absent or damaged file, weights of another model, a device that does not exist.
+        CellMMError: an absent or damaged file, no weights or those of another model, no such device.
     """
-    if checkpoint is None:
+    if checkpoint is None and not isinstance(config, Config):
         config, checkpoint = resolve_model(config)
     if not isinstance(config, Config) and is_package(config):
         if ensemble:
@@ -77,15 +77,18 @@ def load_trained(
             f"{cfg.filename or 'the config'}: no model or no test_dataloader.dataset.pipeline; "
             "give the config that the model was trained with"
         )
+    check_weights(cfg.model, cfg.filename or "the config", checkpoint, give="give a checkpoint of it")
+    if checkpoint is None and ensemble:
+        raise CellMMError(f"{cfg.model.type} has no weights, and an ensemble averages networks: leave it out")
     steps = _steps(dataset.pipeline)
     others = add_members(cfg, ensemble) if ensemble else []
     model = build("model", lambda: MODELS.build(cfg.model), cfg.model)
-    content = load_checkpoint(checkpoint)
+    content = dict(meta={}, state_dict={}) if checkpoint is None else load_checkpoint(checkpoint)
     meta = content["meta"]
     trained = meta.get("dataset_meta") or {}
     if others:
         load_members(model, checkpoint, content["state_dict"], others, trained.get("classes"))
-    else:
+    elif checkpoint is not None:
         load_fitting(model, checkpoint, content["state_dict"])
     cls = component_of(dataset, "DATASETS")
     metainfo = dataset.get("metainfo") or getattr(cls, "METAINFO", CellDataset.METAINFO)

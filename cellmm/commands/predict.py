@@ -189,7 +189,8 @@ class _Run:
         about = {
             "Config": Path(self.args.config).name,
             "Checkpoint": ", ".join(
-                Path(name).name for name in (self.args.checkpoint, *(file for _, file in self.args.ensemble))
+                Path(name or "none").name
+                for name in (self.args.checkpoint, *(file for _, file in self.args.ensemble))
             ),
             "Least score": f"{self.args.score_thr:g}",
             "cellmm": __version__,

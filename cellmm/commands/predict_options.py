@@ -7,9 +7,10 @@ from typing import Any
 
 from mmengine.config import DictAction
 
+from cellmm.config.load import load_config
 from cellmm.errors import CellMMError
 from cellmm.io.checkpoint_files import best_checkpoint
-from cellmm.zoo import resolve_model
+from cellmm.zoo import check_weights, resolve_model
 
 OVERLAYS = "png"
 TTA = ("flips", "turns")  # as cellmm.models.views, which would import torch
@@ -29,8 +30,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "--model",
         action="append",
         help="a model that comes with cellmm (`cellmm models` lists them), the folder of a training, or a "
-        "published file that names its config, or a zip file of `cellmm export`; given several times: "
-        "an ensemble of these models",
+        "published file that names its config, a zip file of `cellmm export`, or a config whose model has no "
+        "weights; given several times: an ensemble of these models",
     )
     parser.add_argument("--config", help="in place of --model: the config that the model was trained with")
     parser.add_argument(
@@ -83,12 +84,18 @@ def _choose_model(args: argparse.Namespace) -> None:
     if (args.model is None) == (args.config is None):
         raise CellMMError("give --model NAME (`cellmm models` lists them), or --config and --checkpoint")
     if args.model is not None:
-        args.config, args.checkpoint = map(str, resolve_model(args.model, args.checkpoint))
+        config, checkpoint = resolve_model(args.model, args.checkpoint)
+        args.config, args.checkpoint = str(config), None if checkpoint is None else str(checkpoint)
     elif args.checkpoint is None:
-        raise CellMMError(f"--config {args.config}: give its weights as --checkpoint")
+        check_weights(load_config(args.config).get("model"), f"--config {args.config}", None)
     else:
         args.checkpoint = str(best_checkpoint(args.checkpoint))
-    args.ensemble = [list(map(str, resolve_model(model))) for model in models[1:]]
+    others = [(model, *resolve_model(model)) for model in models[1:]]
+    if none := [model for model, _, weights in others if weights is None]:
+        raise CellMMError(
+            f"--model {none[0]}: has no weights, and an ensemble averages networks; leave it out"
+        )
+    args.ensemble = [[str(config), str(weights)] for _, config, weights in others]
     args.ensemble += [[args.config, str(best_checkpoint(checkpoint))] for checkpoint in checkpoints[1:]]
 
 

@@ -20,13 +20,14 @@ from cellmm.engine.checkpoints import check_finite, load_checkpoint, load_fittin
 from cellmm.engine.class_order import follow_classes
 from cellmm.engine.hooks import CompareWithTrainingHook, TimeBudgetHook
 from cellmm.engine.ranks import end_distributed
-from cellmm.engine.runner import build_runner
+from cellmm.engine.runner import CellRunner, build_runner
 from cellmm.engine.trained_on import TrainedOn
 from cellmm.engine.work_dir import default_work_dir
 from cellmm.errors import CellMMError
 from cellmm.evaluation import CellCocoMetric, GlandMetric
 from cellmm.io.checkpoint_files import best_checkpoint
 from cellmm.io.files import atomic_path
+from cellmm.zoo import check_weights
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -34,9 +35,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("config")
     parser.add_argument(
         "checkpoint",
-        nargs="+",
+        nargs="*",
         help="a .pth file that training wrote, or its folder: the best in it, else the last; several: an "
-        "ensemble of them",
+        "ensemble of them; none for a model without weights",
     )
     parser.add_argument(
         "--model",
@@ -128,32 +129,50 @@ def write_metrics(path: Path, metrics: dict, **about: str) -> None:
 def main(argv: Sequence[str] | None = None) -> dict:
     """Test and return the metrics. Raises CellMMError for errors that the user can correct."""
     args = parse_args(argv)
-    args.checkpoint, *more = (str(best_checkpoint(name)) for name in args.checkpoint)
-    members = [*((args.config, name) for name in more), *((name, None) for name in args.model)]
+    checkpoints = [str(best_checkpoint(name)) for name in args.checkpoint]
+    members = [*((args.config, name) for name in checkpoints[1:]), *((name, None) for name in args.model)]
     cfg = prepare_config(args)
-    checkpoint = load_checkpoint(args.checkpoint)  # first, since every test image is opened next
-    weights = checkpoint.pop("state_dict")
-    check_finite(weights, args.checkpoint)
-    meta, seen = checkpoint["meta"], TrainedOn.from_meta(checkpoint["meta"], args.checkpoint)
-    others = add_members(cfg, members) if members else []
-    runner = build_runner(cfg)
-    model, trained = getattr(runner.model, "module", runner.model), meta.get("dataset_meta") or {}
-    if others:
-        load_members(model, args.checkpoint, weights, others, trained.get("classes"))
+    first = next(iter(checkpoints), None)
+    check_weights(cfg.model, args.config, first, give="give a checkpoint after it")
+    if first is not None:
+        runner, checkpoints = _runner_with_weights(cfg, first, members)
+    elif members:
+        raise CellMMError(f"{args.config}: its model has no weights, and an ensemble averages networks")
     else:
-        load_fitting(model, args.checkpoint, weights)
-    follow_classes(runner.test_loop, meta.get("dataset_meta"), args.checkpoint)
-    if seen is not None:
-        runner.register_hook(CompareWithTrainingHook(seen))
+        runner = build_runner(cfg)
     metrics = runner.test()
     if is_main_process():
         write_metrics(
             Path(cfg.work_dir) / f"{named('metrics', args.split)}.json",
             metrics,
             config=args.config,
-            checkpoint=", ".join([args.checkpoint, *(str(path) for path, _ in others)])
-            + (" (ensemble)" if others else ""),
+            **({"checkpoint": _named(checkpoints)} if checkpoints else {}),
             **({"tta": args.tta} if args.tta else {}),
         )
     end_distributed()
     return metrics
+
+
+def _named(checkpoints: Sequence[str]) -> str:
+    return ", ".join(checkpoints) + (" (ensemble)" if len(checkpoints) > 1 else "")
+
+
+def _runner_with_weights(
+    cfg: Config, path: str, members: Sequence[tuple[str, str | None]]
+) -> tuple[CellRunner, list[str]]:
+    """Also the files of the weights: ``path`` and those of the other ``members`` of an ensemble."""
+    checkpoint = load_checkpoint(path)  # first, since every test image is opened next
+    weights = checkpoint.pop("state_dict")
+    check_finite(weights, path)
+    meta, seen = checkpoint["meta"], TrainedOn.from_meta(checkpoint["meta"], path)
+    others = add_members(cfg, members) if members else []
+    runner = build_runner(cfg)
+    model, trained = getattr(runner.model, "module", runner.model), meta.get("dataset_meta") or {}
+    if others:
+        load_members(model, path, weights, others, trained.get("classes"))
+    else:
+        load_fitting(model, path, weights)
+    follow_classes(runner.test_loop, meta.get("dataset_meta"), path)
+    if seen is not None:
+        runner.register_hook(CompareWithTrainingHook(seen))
+    return runner, [path, *(str(file) for file, _ in others)]

@@ -114,7 +114,8 @@ def model_options(stream: StreamPlan) -> dict[str, Any]:
     """The arguments of CellInferencer that a plan keeps: all but the device, with whole paths."""
     arguments = {key: value for key, value in stream.inferencer.items() if key != "device"}
     arguments["ensemble"] = [[str(Path(file).absolute()) for file in pair] for pair in arguments["ensemble"]]
-    return arguments | {key: str(Path(arguments[key]).absolute()) for key in ("config", "checkpoint")}
+    paths = {key: arguments[key] for key in ("config", "checkpoint") if arguments[key] is not None}
+    return arguments | {key: str(Path(path).absolute()) for key, path in paths.items()}
 
 
 def run(args: Namespace) -> int:
@@ -138,7 +139,7 @@ def merge(args: Namespace, rest: Sequence[str]) -> int:
     pieces = PiecePlan.read(args.folder)
     check_finished(args.folder, pieces)
     options = predict_args([*pieces.arguments, *rest, "--out", str(args.out)])
-    options.config, options.checkpoint = (pieces.inferencer[key] for key in ("config", "checkpoint"))
+    options.config, options.checkpoint = (pieces.inferencer.get(key) for key in ("config", "checkpoint"))
     options.ensemble = pieces.inferencer.get("ensemble", [])
     stream = stream_plan(options, functools.partial(read_from_pieces, folder=args.folder.absolute()))
     own = json.loads(json.dumps(stream.inferencer))

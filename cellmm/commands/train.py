@@ -11,11 +11,13 @@ from mmengine.config import Config, DictAction
 
 from cellmm.config.check import check_config
 from cellmm.config.load import load_config
+from cellmm.config.lookup import has_weights
 from cellmm.engine.ranks import end_distributed
 from cellmm.engine.runner import build_runner
 from cellmm.engine.training_report import write_training_report
 from cellmm.engine.work_dir import default_work_dir
 from cellmm.errors import CellMMError
+from cellmm.models.classical import refuse_training
 from cellmm.own_data import find_prepared, in_no_split, prepare, start_model, starts_from
 from cellmm.zoo import shipped_models, weights_of
 
@@ -128,6 +130,8 @@ def prepare_config(args: argparse.Namespace) -> Config:
     if args.freeze:
         cfg.merge_from_dict({"model.frozen": args.freeze})
     check_config(cfg)
+    if not has_weights(cfg.model):
+        refuse_training(cfg.model.type)
     if cfg.get("train_dataloader") is None:
         raise CellMMError(f"{args.config}: has no train_dataloader; it can be tested, not trained")
     if new := in_no_split(cfg, Path(args.config)):

@@ -49,6 +49,14 @@ def component_of(part: Any, *registries: str) -> Callable | None:
     return found if callable(found) else None
 
 
+def has_weights(model: Any) -> bool:
+    """Whether what a config has as ``model`` learns, and is used with a checkpoint.
+
+    False: its class says so by ``has_weights = False``.
+    """
+    return getattr(component_of(model, "MODELS"), "has_weights", True)
+
+
 def component_names(*registries: str) -> list[str]:
     """All names that ``component_of`` finds."""
     return list(

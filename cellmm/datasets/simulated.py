@@ -30,6 +30,8 @@ class SimulatedDataset(CellCocoDataset):
             ``data_root`` that is this folder is ever simulated; any other missing folder is an error.
         nuclei: with nuclei, for LoadNuclei: the default of ``nuclei_dir`` is then ``<split>/nuclei``, and
             images are simulated with ``extra_modalities``.
+        modality: the folder of the split that images are read from, ``'images'`` (brightfield), or
+            ``'phase'`` or ``'fluorescence'``, which are simulated with ``extra_modalities``.
     """
 
     def __init__(
@@ -39,10 +41,12 @@ class SimulatedDataset(CellCocoDataset):
         split: str,
         simulation: dict | None = None,
         nuclei: bool = False,
+        modality: str = "images",
         **kwargs,
     ) -> None:
         if simulation is not None:
-            simulation = dict(simulation, extra_modalities=True) if nuclei else dict(simulation)
+            extra = nuclei or modality != "images"
+            simulation = dict(simulation, extra_modalities=True) if extra else dict(simulation)
             simulate_once(data_root, simulation, make_dataset, f"{split}/annotations.json")
         if nuclei and kwargs.get("nuclei_dir") is None:
             kwargs["nuclei_dir"] = f"{split}/nuclei"
@@ -51,8 +55,16 @@ class SimulatedDataset(CellCocoDataset):
                     f"{Path(data_root, split)} has no nuclei: put the nuclei of each image into nuclei/, or, "
                     f"if simulated without extra_modalities=True, remove {data_root} to simulate it again"
                 )
+        if Path(data_root, split).is_dir() and not Path(data_root, split, modality).is_dir():
+            raise CellMMError(
+                f"{Path(data_root, split)} has no {modality}/: put the images there, or, if simulated "
+                f"without extra_modalities=True, remove {data_root} to simulate it again"
+            )
         super().__init__(
-            data_root=data_root, ann_file=f"{split}/annotations.json", img_dir=f"{split}/images", **kwargs
+            data_root=data_root,
+            ann_file=f"{split}/annotations.json",
+            img_dir=f"{split}/{modality}",
+            **kwargs,
         )
 
 

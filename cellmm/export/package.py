@@ -13,6 +13,7 @@ import torch
 
 import cellmm
 from cellmm.apis.trained_model import TrainedModel, load_trained
+from cellmm.config.lookup import has_weights
 from cellmm.errors import CellMMError
 from cellmm.export.bioimageio import bioimageio_files, test_package
 from cellmm.export.files import onnx_difference, onnx_file, torch_difference, torch_file
@@ -74,6 +75,10 @@ def export_model(
     check_writable(out)
     trained = load_trained(model, checkpoint, "cpu", fuse=False)
     network = trained.model
+    if not has_weights(trained.cfg.model):
+        raise CellMMError(
+            f"{model}: a {trained.cfg.model.type} has no weights and no graphs; hand on its config instead"
+        )
     content = dict(
         format=FORMAT,
         cellmm=cellmm.__version__,

@@ -1,4 +1,4 @@
-from cellmm.models import decoders, encoders, heads, losses, matching, postprocess
+from cellmm.models import classical, decoders, encoders, heads, losses, matching, postprocess
 from cellmm.models.feature_spec import FeatureSpec, feature_pyramid
 from cellmm.models.preprocessor import CellDataPreprocessor
 from cellmm.models.segmentor import CellSegmentor
@@ -9,6 +9,7 @@ __all__ = [
     "CellSegmentor",
     "FeatureSpec",
     "TiledPrediction",
+    "classical",
     "decoders",
     "encoders",
     "feature_pyramid",

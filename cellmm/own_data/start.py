@@ -54,6 +54,8 @@ def start_model(name: str) -> StartModel:
     path = Path(name)
     of_file = path.suffix in WEIGHTS and path.is_file()
     config, weights = resolve_model(path.parent, path) if of_file else resolve_model(name)
+    if weights is None:
+        raise CellMMError(f"{name}: its model has no weights to start from; `cellmm models` lists others")
     cfg = load_config(config)
     data = (cfg.get("train_dataloader") or {}).get("dataset") or {}
     if "pipeline" not in data:

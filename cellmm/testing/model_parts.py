@@ -16,21 +16,26 @@ NUM_MASKS, NUM_CELLS = 6, 4
 def check_model(config: dict) -> None:
     """Test a model of two image channels: it learns from, and predicts, batches of two images.
 
+    One with ``has_weights = False`` only predicts, and has no parameters.
+
     Raises:
         CellMMError: one line that names the model, or its part, and the rule.
     """
     name, model = build(MODELS, config)
     require(isinstance(model, BaseModel), name, "it must be a BaseModel of mmengine")
+    if not getattr(model, "has_weights", True):
+        require(not list(model.parameters()), name, "has_weights is False, but it has parameters")
     for what, cells in BATCHES.items():
         samples = [
             generated.sample(shape=shape, cells=has_cells)
             for shape, has_cells in zip(SHAPES, cells, strict=True)
         ]
         batch = {key: [sample[key] for sample in samples] for key in ("inputs", "data_samples")}
-        with must_work(name, f"the loss of {what}"):
-            losses = model.train()(**model.data_preprocessor(batch, True), mode="loss")
-        finite = all(bool(torch.isfinite(value).all()) for value in losses.values())
-        require(finite, name, f"the losses of {what} must be finite")
+        if getattr(model, "has_weights", True):
+            with must_work(name, f"the loss of {what}"):
+                losses = model.train()(**model.data_preprocessor(batch, True), mode="loss")
+            finite = all(bool(torch.isfinite(value).all()) for value in losses.values())
+            require(finite, name, f"the losses of {what} must be finite")
         with must_work(name, f"predicting {what}"), torch.no_grad():
             found = model.eval()(**model.data_preprocessor(batch), mode="predict")
         for sample in found:

@@ -50,7 +50,8 @@ def run_piece(folder: Path, plan: PiecePlan, inferencer: CellInferencer, number:
 
 def check_model(plan: PiecePlan, inferencer: CellInferencer) -> None:
     """Raise CellMMError where the config, the checkpoint or cellmm are not those of the plan."""
-    settings = settings_of(inferencer, plan.inferencer["checkpoint"], {}, plan.inferencer.get("ensemble", ()))
+    first, others = plan.inferencer.get("checkpoint"), plan.inferencer.get("ensemble", ())
+    settings = settings_of(inferencer, first, {}, others)
     changed = [key for key in settings if settings[key] != plan.settings.get(key)]
     if changed:
         raise CellMMError(

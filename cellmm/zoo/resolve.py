@@ -2,8 +2,9 @@
 
 import difflib
 from pathlib import Path
+from typing import Any
 
-from cellmm.config.names import PREFIX, find_config
+from cellmm.config.names import PREFIX, config_names, find_config
 from cellmm.errors import CellMMError
 from cellmm.io.checkpoint_files import TORCHVISION, best_checkpoint, torchvision_file
 from cellmm.zoo.packages import is_package
@@ -12,14 +13,14 @@ from cellmm.zoo.shipped import shipped_models
 WEIGHTS = (".pth", ".safetensors")
 
 
-def resolve_model(model: str | Path, checkpoint: str | Path | None = None) -> tuple[Path, Path]:
-    """The config and the weights of a model.
+def resolve_model(model: str | Path, checkpoint: str | Path | None = None) -> tuple[Path, Path | None]:
+    """The config and the weights of a model; None: it has none.
 
     Args:
         model: the name of a shipped model; the work dir of a training, whose best checkpoint is taken, else
             its last; a checkpoint in such a folder; a package of ``cellmm export``, which is both; weights
-            that were published and know the name of their config, which is one of cellmm; or, with
-            ``checkpoint``, a config or the name of a config of cellmm.
+            that were published and know the name of their config, which is one of cellmm; or a config or the
+            name of a config of cellmm, with ``checkpoint`` unless its model has no weights.
         checkpoint: the weights, in place of those that belong to ``model``.
 
     Raises:
@@ -39,6 +40,10 @@ def resolve_model(model: str | Path, checkpoint: str | Path | None = None) -> tu
         return Path(model), Path(model)
     if checkpoint is not None:
         return find_config(model), Path(checkpoint)
+    if is_config(model):
+        path = find_config(model)
+        check_weights(_model_of(path), model, None)
+        return path, None
     if Path(model).suffix in WEIGHTS and Path(model).is_file():
         from cellmm.engine.checkpoints import load_checkpoint  # needs torch, and `cellmm models` does not
 
@@ -55,9 +60,40 @@ def resolve_model(model: str | Path, checkpoint: str | Path | None = None) -> tu
         hint = (
             "a graph alone does not say how images come to it: give the zip file that `cellmm export` wrote"
         )
-    elif Path(model).is_file():
-        hint = "this is a config: give its weights as --checkpoint"
     raise CellMMError(f"{model}: no such model and no folder of a training; {hint}")
+
+
+def check_weights(
+    model: Any,
+    name: str | Path,
+    checkpoint: str | Path | None,
+    give: str = "give its weights as --checkpoint",
+) -> None:
+    """Refuse a ``model`` of the config ``name`` that does not go with this checkpoint, or with none.
+
+    Args:
+        give: the cure where there is none.
+
+    Raises:
+        CellMMError: it has weights and there is no checkpoint, or the reverse.
+    """
+    from cellmm.config.lookup import has_weights
+
+    if has_weights(model) and checkpoint is None:
+        raise CellMMError(f"{name}: this is a config, and its model has weights: {give}")
+    if not has_weights(model) and checkpoint is not None:
+        raise CellMMError(f"{name}: its {model.get('type')} has no weights; leave out {checkpoint}")
+
+
+def is_config(model: str | Path) -> bool:
+    """Whether a user who names this means a config: a file, or one of cellmm's by its name."""
+    return Path(model).suffix == ".py" or str(model).removeprefix(PREFIX) in config_names()
+
+
+def _model_of(config: Path) -> Any:
+    from cellmm.config.load import load_config  # needs torch, and `cellmm models` does not
+
+    return load_config(config).get("model")
 
 
 def weights_of(model: str | Path) -> Path:
@@ -73,7 +109,10 @@ def weights_of(model: str | Path) -> Path:
         return best_checkpoint(model)
     if Path(model).suffix == ".py":
         raise CellMMError(f"{model}: a config, which has no weights; give a checkpoint of it or its work dir")
-    return resolve_model(model)[1]
+    weights = resolve_model(model)[1]
+    if weights is None:
+        raise CellMMError(f"{model}: its model has no weights; give a checkpoint or the folder of a training")
+    return weights
 
 
 def _of_work_dir(folder: Path, checkpoint: str | Path | None) -> tuple[Path, Path]:

@@ -437,7 +437,8 @@ PLAIN = {f"{path.parent.name}-{path.stem}": load_config(path).to_dict() for path
 PATHS = {name: list(paths(config)) for name, config in PLAIN.items()}
 LISTS = {"custom_hooks", "pipeline", "transforms", "param_scheduler", "metrics", "vis_backends", "init_cfg"}
 LISTS |= {f"{split}_{key}" for split in LOADERS for key in ("dataloader", "evaluator")}
-USERS_OWN = {"heads", "decoders", "splits", "default_hooks", "dist_cfg"}  # names below these are the user's
+# names below these are the user's
+USERS_OWN = {"heads", "decoders", "splits", "default_hooks", "dist_cfg", "metainfo"}
 
 
 @pytest.mark.parametrize("name", PLAIN)
@@ -458,7 +459,7 @@ def test_every_misspelt_key_is_found(name):
         place, text = ".".join(map(str, path[:-1])), str(error.value)
         assert f"{place}.{path[-1]}" in text or f"{place}: " in text, path
         checked += 1
-    assert checked > 100
+    assert checked > 70
 
 
 def drop(parent, key, value):

@@ -64,10 +64,11 @@ def test_predict_by_name_needs_nothing_else(tmp_path, capsys):
     [
         ([], "give --model NAME"),
         (["--model", "cells-simulated", "--config", "a.py"], "give --model NAME"),
-        (["--config", "a.py"], "give its weights as --checkpoint"),
+        (["--config", "diskmask/nuclei"], "give its weights as --checkpoint"),
         (["--model", "cell-simulated"], "did you mean cells-simulated?"),
         (["--model", "w.pth"], "these are weights: give --config too"),
-        (["--model", "diskmask/bbbc010_cpu.py"], "no such model and no folder of a training"),
+        (["--model", "diskmask/bbbc010_cpu.py"], "give its weights as --checkpoint"),
+        (["--model", "diskmask/no_such"], "no such model and no folder of a training"),
     ],
 )
 def test_what_is_not_a_model_is_one_line(options, cure, tmp_path, capsys):
