@@ -38,6 +38,7 @@ LAYERS: tuple[Mapping[str, str], ...] = (
         "tracking": "cells through a film",
         "labelling": "cells for a person to correct",
         "export": "models for other programs",
+        "tuning": "searches for the best values",
         "comparison": "results of programs side by side",
     },
     {"commands": "train, test, predict, config, doctor"},

@@ -288,6 +288,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "gland_losses": gland_losses,
     "seunet": collection("SEU-Net"),
     "sparseseunet": collection("SparseSEUNet"),
+    "unet": collection("U-Net"),
     "paired": paired,
     "speed": speed,
     "shipped": shipped,

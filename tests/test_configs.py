@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 
 from cellmm.config.load import load_config
+from cellmm.models.heads.base import targets_of
 from cellmm.registry import METRICS, MODELS, TRANSFORMS
 from cellmm.structures import LabelLayers
 
@@ -21,7 +22,9 @@ TARGETS = (
     "ReferencePoints",
     "DiskTargets",
     "SemanticTargets",
+    "BoundaryTargets",
     "ProximityMap",
+    "PixelWeights",
     "AuxiliaryMaps",
     "PackCellInputs",
 )
@@ -70,6 +73,10 @@ DERIVED = {
     "sparseseunet/bbbc010.py": (32, {1}, 0, True),
     "sparseseunet/brightfield.py": (16, {1}, 0, False),
     "sparseseunet/brightfield_points.py": (16, {1}, 0, False),
+    "unet": (32, {2}, 0, True),
+    "unet/three_class_paper.py": (16, {1}, 0, False),
+    "unet/boundary_paper.py": (16, {1}, 0, False),
+    "unet/regression_paper.py": (16, {1}, 0, False),
 }
 
 
@@ -113,6 +120,9 @@ def test_its_optimizer_can_be_built(path):
 @pytest.mark.parametrize("path", CONFIGS)
 def test_model_trains_and_predicts(path):
     cfg = load_config(ROOT / path)
+    for head in cfg.model.heads.values():
+        if head.get("type") == "MaskRCNNHead":  # its published size takes a minute on its 2,000 boxes
+            head.update(max_proposals=8, roi_samples=8)
     model = MODELS.build(cfg.model)
     size = 388 if cfg.model.encoder.get("padding") == "valid" else 128 if "diskmask" in path else 64
     items = [item(cfg, size) for _ in range(2)]
@@ -134,7 +144,7 @@ def test_model_trains_and_predicts(path):
     results = model.test_step(data)
     gives_instances = model.postprocess is not None or model.instance_head is not None
     assert all(("pred_instances" in s) == gives_instances for s in results)
-    maps = {head.target for head in model.heads.values() if hasattr(head, "target")}
+    maps = {target for head in model.heads.values() for target in targets_of(head)}
     assert all(set(s.get("pred_semantic", {}).keys()) == maps for s in results)
 
 

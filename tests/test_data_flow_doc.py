@@ -33,7 +33,9 @@ TRAINING = [
     dict(type="ReferencePoints"),
     dict(type="DiskTargets"),
     dict(type="SemanticTargets", targets=("cytoplasm", "overlap")),
+    dict(type="BoundaryTargets"),
     dict(type="ProximityMap"),
+    dict(type="PixelWeights"),
     dict(type="AuxiliaryMaps", targets=("center", "boundary", "distance", "center_offsets")),
     dict(type="PackCellInputs"),
 ]

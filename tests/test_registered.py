@@ -128,7 +128,17 @@ ARGUMENTS: dict[str, dict | list[dict]] = dict(
     VGGEncoder=[dict(depth="vgg11"), dict(depth="vgg11", norm="none")],
     SEUNetDecoder=[dict(widths=(4, 6)), dict(widths=(4, 6), upsample="deconv")],
     SEUNetEncoder=[dict(widths=(4, 6, 8)), dict(widths=(4, 6), padding="valid")],
-    SemanticHead=dict(target="cytoplasm"),
+    BoundaryComponents=[dict(), dict(background="largest", bridge=2)],
+    BoundaryTargets=[dict(), dict(kind="cuts", width=4), dict(kind="bell", width=8)],
+    ClassComponents=[dict(), dict(bridge=2)],
+    DiceLoss=[dict(), dict(squared=False)],
+    PixelWeights=[dict(), dict(balance=False, w0=0.0)],
+    SemanticHead=[
+        dict(target="cytoplasm"),
+        dict(target="boundary", loss=dict(type="MSELoss"), weighted=True),
+        dict(target="boundary", loss=dict(type="DiceLoss", squared=False)),
+    ],
+    SoftmaxHead=[dict(), dict(loss=dict(type="DiceLoss")), dict(loss=dict(type="SigmoidFocalLoss"))],
 )
 SMALL_IAM = dict(
     type="IAMHead",

@@ -15,6 +15,7 @@ COMMANDS = {
     "simulate": ("cellmm.commands.simulate", "make a folder of annotated images, to try cellmm on"),
     "init": ("cellmm.commands.init", "write a config for a folder of annotated images"),
     "train": ("cellmm.commands.train", "train a model from a config file"),
+    "tune": ("cellmm.commands.tune", "search for the best values of a config, in short trainings"),
     "test": ("cellmm.commands.test", "score a checkpoint on annotated images"),
     "kfold": ("cellmm.commands.kfold", "train and test a config on k parts of its images"),
     "compare": ("cellmm.commands.compare", "score the results of several programs side by side"),

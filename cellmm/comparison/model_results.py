@@ -34,7 +34,12 @@ def run_model(source: str, truth: Truth) -> list[dict]:
     from cellmm.apis.inferencer import CellInferencer  # needs torch, and the results of others do not
 
     pair = _PAIR.fullmatch(source)
-    config, weights = resolve_model(pair["config"], pair["weights"]) if pair else resolve_model(source)
+    try:
+        config, weights = resolve_model(pair["config"], pair["weights"]) if pair else resolve_model(source)
+    except CellMMError as error:
+        if "--checkpoint" not in str(error):  # an option of other commands
+            raise
+        raise CellMMError(f"{source}: a model is a config and weights; give CONFIG.py:WEIGHTS") from error
     inferencer = CellInferencer(config, weights)
     ids = _category_ids(source, inferencer.classes, truth)
     results = []

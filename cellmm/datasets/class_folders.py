@@ -12,6 +12,7 @@ from cellmm.datasets.base import CellDataset
 from cellmm.datasets.folders import names
 from cellmm.datasets.folders.splits import choose
 from cellmm.errors import CellMMError
+from cellmm.io.file_index import refuse_unreadable
 from cellmm.messages import name_some
 from cellmm.registry import DATASETS
 
@@ -107,7 +108,7 @@ class ClassFolderDataset(CellDataset):
         """{folder: its files} of the folders with an image, sorted."""
         found: dict[str, list[str]] = {}
         others: list[str] = []
-        for folder, _, files in sorted(os.walk(root, followlinks=True)):
+        for folder, _, files in sorted(os.walk(root, followlinks=True, onerror=refuse_unreadable)):
             name = Path(os.path.relpath(folder, root)).as_posix()
             visible = [file for file in files if not file.startswith(".")]
             numbered = {file for file in visible if names.CLASS.fullmatch(names.stem(file))}

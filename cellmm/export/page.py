@@ -3,6 +3,8 @@
 from typing import Any
 
 from cellmm.apis.trained_model import TrainedModel
+from cellmm.models.heads import SoftmaxHead
+from cellmm.models.heads.base import targets_of
 
 PAGE = """\
 # {name}
@@ -47,7 +49,8 @@ kernel times the basis, plus the last number of the kernel. Its score is the cla
 probability of the pixels in its mask{objectness}. Masks that repeat a better one are left out
 (`test_cfg.nms` of the head)."""
 OBJECTNESS = ", and the IoU that the graph `{name}.objectness` expects"
-MAPS_ONLY = "`{name}.out` are the logits of the map `{target}`."
+MAPS_ONLY = "`{name}.out` are the logits of {targets}."
+EXCLUSIVE = " Their softmax over the channels are the probabilities."
 POSTPROCESS = "Cells are made from the maps by `model.postprocess` in `cellmm.json`, a {type}."
 
 
@@ -57,8 +60,10 @@ def page_of(content: dict[str, Any], trained: TrainedModel) -> str:
     for name, head in model.heads.items():
         if "masks" in head.export.calls:
             after.append(GATEWAYS.format(name=name, finder=type(head.finder).__name__))
-        elif hasattr(head, "target"):
-            after.append(MAPS_ONLY.format(name=name, target=head.target))
+        elif targets := targets_of(head):
+            listed = ", ".join(f"`{target}`" for target in targets)
+            said = MAPS_ONLY.format(name=name, targets=f"the map{'s' * (len(targets) > 1)} {listed}")
+            after.append(said + EXCLUSIVE * isinstance(head, SoftmaxHead))
         elif hasattr(head, "num_queries"):
             more = OBJECTNESS.format(name=name) if head.export.calls else ""
             after.append(QUERIES.format(name=name, objectness=more))

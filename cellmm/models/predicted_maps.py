@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from cellmm.errors import CellMMError
 from cellmm.models.feature_spec import FeatureSpec
-from cellmm.models.heads.base import MapHead, Postprocess
+from cellmm.models.heads.base import MapHead, Postprocess, targets_of
 from cellmm.structures import CellSample, map_in_original_frame
 
 
@@ -21,12 +21,10 @@ def find_map_heads(heads: Mapping[str, nn.Module]) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for name, head in heads.items():
-        if hasattr(head, "predict_maps"):
-            if head.target in found:
-                raise CellMMError(
-                    f"model.heads.{name}.target: {head.target!r} is that of {found[head.target]} already"
-                )
-            found[head.target] = name
+        for target in targets_of(head) if hasattr(head, "predict_maps") else ():
+            if target in found:
+                raise CellMMError(f"model.heads.{name}.target: {target!r} is that of {found[target]} already")
+            found[target] = name
     return found
 
 
@@ -61,21 +59,22 @@ def check_postprocess(postprocess: Postprocess, strides: Mapping[str, int]) -> N
         )
 
 
-def predict_map(
+def predict_maps(
     head: MapHead, where: str, features: list[Tensor], stride: int, shape: Sequence[int]
-) -> np.ndarray:
-    """Probabilities, float32 (B, h, w), of inputs of ``shape`` (H, W) at ``stride``.
+) -> dict[str, np.ndarray]:
+    """{target: probabilities, float32 (B, h, w)} of inputs of ``shape`` (H, W) at ``stride``.
 
     Raises:
         CellMMError: a map of another size; ``where`` is the head's key in the config.
     """
-    probs = head.predict_maps(features).detach().float().cpu().numpy()
-    if probs.shape[1:] != tuple(-(-side // stride) for side in shape):
+    probs, targets = head.predict_maps(features).detach().float().cpu().numpy(), targets_of(head)
+    if probs.shape[-2:] != tuple(-(-side // stride) for side in shape):
         raise CellMMError(
-            f"{where}: {tuple(shape)} pixels give a map of {probs.shape[1:]}, not one of stride {stride}; "
+            f"{where}: {tuple(shape)} pixels give a map of {probs.shape[-2:]}, not one of stride {stride}; "
             "set self.out_spec of the head to the FeatureSpec of its map"
         )
-    return probs
+    probs = probs.reshape(len(probs), len(targets), *probs.shape[-2:])
+    return {target: probs[:, k] for k, target in enumerate(targets)}
 
 
 def without_padding(

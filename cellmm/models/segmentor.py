@@ -29,7 +29,7 @@ from cellmm.models.predicted_maps import (
     find_map_heads,
     map_stride,
     maps_in_original_frame,
-    predict_map,
+    predict_maps,
     without_padding,
 )
 from cellmm.models.tiled_prediction import check_tiles, predict_in_tiles
@@ -364,16 +364,13 @@ class CellSegmentor(BaseModel):
 
     def _maps(self, features: Features, shape: Sequence[int]) -> dict[str, np.ndarray]:
         """{target: probabilities, float32 (B, h, w)} of inputs of ``shape`` (H, W)."""
-        return {
-            target: predict_map(
-                self.heads[name],
-                f"model.heads.{name}",
-                self.head_inputs.features(name, features),
-                self.map_strides[target],
-                shape,
-            )
-            for target, name in self.map_heads.items()
-        }
+        maps: dict[str, np.ndarray] = {}
+        for target, name in self.map_heads.items():
+            if target not in maps:
+                inputs = self.head_inputs.features(name, features)
+                where, stride = f"model.heads.{name}", self.map_strides[target]
+                maps |= predict_maps(self.heads[name], where, inputs, stride, shape)
+        return maps
 
     def _write_maps(self, maps: Mapping[str, np.ndarray], sample: CellSample) -> None:
         """``pred_semantic`` and, by the postprocess, ``pred_instances`` from the maps (h, w) of one image."""

@@ -1,5 +1,11 @@
 """Masks and samples: LabelLayers for ground truth, COCO RLE for predictions and files."""
 
+from cellmm.structures.boundary_maps import (
+    boundary_bell,
+    cell_boundaries,
+    cell_cuts,
+    separation_weight,
+)
 from cellmm.structures.cell_sample import CellSample
 from cellmm.structures.editable_cells import EditableCells
 from cellmm.structures.filled_rings import fill_rings
@@ -19,7 +25,10 @@ __all__ = [
     "MaskRuns",
     "PredictedInstances",
     "assign_layers",
+    "boundary_bell",
     "cell_borders",
+    "cell_boundaries",
+    "cell_cuts",
     "fill_rings",
     "map_in_original_frame",
     "mask_outlines",
@@ -28,4 +37,5 @@ __all__ = [
     "paint_bands",
     "rle_to_polygons",
     "semantic_maps",
+    "separation_weight",
 ]

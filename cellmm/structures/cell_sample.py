@@ -13,9 +13,10 @@ class CellSample(BaseDataElement):
     - ``gt_instances``: InstanceData(labels (M,)).
     - ``ignore`` bool (H, W), ``gt_points`` float32 (M, 2), ``gt_disks`` int32 (h, w) and ``gt_disk_weight``
       float32 (h, w): see docs/concepts/data_flow.md.
-    - ``gt_semantic``: BaseDataElement with one uint8 tensor (H, W) of 0 and 1 per map: cytoplasm, nuclei,
-      border, background or overlap; see ``semantic_maps``.
+    - ``gt_semantic``: BaseDataElement with one tensor (H, W) per map, uint8 of 0 and 1 or float32 in [0, 1]:
+      see ``semantic_maps`` and ``BoundaryTargets``.
     - ``gt_proximity``: float32 (H, W) in [0, 1], how likely cells overlap there; see ``ProximityMap``.
+    - ``gt_weight``: float32 (H, W), how much each pixel counts in the loss; see ``PixelWeights``.
     - ``gt_center``, ``gt_boundary``, ``gt_distance``: float32 (H, W), ``gt_center_offsets``: float32
       (2, H, W); see ``AuxiliaryMaps``.
     - ``eval_instances``: InstanceData(masks (COCO RLE, original frame), labels, ignore, areas).

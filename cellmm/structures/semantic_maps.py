@@ -64,12 +64,25 @@ def cell_borders(cells: LabelLayers, *, width: int = 2) -> np.ndarray:
     """
     if width < 1 or int(width) != width:
         raise CellMMError(f"border_width is {width}: a whole number of pixels from 1 is needed")
-    width = int(width)
-    steps = np.arange(-width, width + 1)
-    disk = (np.add.outer(steps**2, steps**2) <= width**2).astype(np.uint8)
     border = np.zeros(cells.shape, bool)
-    # float32 holds ids up to 2^24, uint16 is twice as fast
-    ids = cells.layers.astype(np.uint16 if len(cells) < 2**16 else np.float32)
-    for layer in ids:
-        border |= (cv2.erode(layer, disk) != cv2.dilate(layer, disk)) & (layer > 0)
+    for layer in sortable_layers(cells):
+        border |= near_contour(layer, int(width)) & (layer > 0)
     return border
+
+
+def sortable_layers(cells: LabelLayers) -> np.ndarray:
+    """The layers (L, H, W) in a type that OpenCV's erosion takes: float32 holds ids up to 2^24, uint16 is
+    twice as fast."""
+    return cells.layers.astype(np.uint16 if len(cells) < 2**16 else np.float32)
+
+
+def disk(radius: int) -> np.ndarray:
+    """Pixels at most ``radius`` px (Euclid) from the middle, uint8 (2 radius + 1, 2 radius + 1)."""
+    steps = np.arange(-radius, radius + 1)
+    return (np.add.outer(steps**2, steps**2) <= radius**2).astype(np.uint8)
+
+
+def near_contour(layer: np.ndarray, radius: int) -> np.ndarray:
+    """Pixels of one layer (H, W) at most ``radius`` px (Euclid) from a pixel of another id or none: bool."""
+    around = disk(radius)
+    return cv2.erode(layer, around) != cv2.dilate(layer, around)

@@ -23,7 +23,9 @@ TARGETS = (
     dict(type="ReferencePoints"),
     dict(type="DiskTargets"),
     dict(type="SemanticTargets", targets=("cytoplasm", "nuclei", "border", "background", "overlap")),
+    dict(type="BoundaryTargets"),
     dict(type="ProximityMap"),
+    dict(type="PixelWeights"),
     dict(type="AuxiliaryMaps", targets=("center", "boundary", "distance", "center_offsets")),
     dict(type="PackCellInputs"),
 )

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from cellmm.models.derive import build_derived, from_specs
 from cellmm.models.feature_spec import FeatureSpec
-from cellmm.models.heads.base import Head, HeadContract, InstanceHead
+from cellmm.models.heads.base import Head, HeadContract, InstanceHead, targets_of
 from cellmm.registry import MODELS, TASK_UTILS
-from cellmm.structures import SEMANTIC_NAMES, CellSample, PredictedInstances, semantic_maps
+from cellmm.structures import CellSample, PredictedInstances
 from cellmm.testing import generated
 from cellmm.testing.generated import SIDE, TARGETS
 from cellmm.testing.networks import IN_SPECS, random_maps
@@ -151,16 +151,20 @@ def check_instances(
 
 
 def _check_map_head(name: str, head: nn.Module, features: list[Tensor]) -> None:
-    named = isinstance(getattr(head, "target", None), str)
-    require(named, name, "a head with predict_maps must have target, the name of its map")
+    targets = targets_of(head)
+    named = bool(targets) and all(isinstance(target, str) for target in targets)
+    require(
+        named, name, "a head with predict_maps must have target, the name of its map, or targets, their names"
+    )
     for half in (False, True):
         maps = [level.bfloat16() if half else level for level in features]
         with must_work(name, "predict_maps"), torch.autocast("cpu", torch.bfloat16, enabled=half):
             probs = head.predict_maps(maps)
-        shape = (len(features[0]), *features[0].shape[-2:])
+        num = () if HeadContract.of(head).target is not None else (len(targets),)
+        shape = (len(features[0]), *num, *features[0].shape[-2:])
         if HeadContract.of(head).out_spec is None:
             right = isinstance(probs, Tensor) and tuple(probs.shape) == shape
-            require(right, name, f"predict_maps must return (B, h, w) at the finest map's size, {shape}")
+            require(right, name, f"predict_maps must return maps at the finest map's size, {shape}")
         share = bool(((0 <= probs) & (probs <= 1)).all())
         require(share, name, "predict_maps must return probabilities, from 0 to 1")
 
@@ -175,9 +179,8 @@ def check_postprocess(config: dict) -> None:
     needs = getattr(postprocess, "needs_maps", ())
     named = isinstance(needs, list | tuple) and all(isinstance(target, str) for target in needs)
     require(named, name, "needs_maps must be a tuple of the maps' names")
-    view = generated.scene()
-    known = semantic_maps(view.cells, view.nuclei, SEMANTIC_NAMES)
-    maps = {target: known.get(target, known["cytoplasm"]).astype(np.float32) for target in needs}
+    known = generated.sample()["data_samples"].gt_semantic
+    maps = {target: known.get(target, known.cytoplasm).numpy().astype(np.float32) for target in needs}
     cases = {
         "maps of cells": maps,
         "empty maps": {target: 0 * values for target, values in maps.items()},

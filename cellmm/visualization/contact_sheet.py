@@ -83,6 +83,8 @@ def _targets(image: np.ndarray, sample: CellSample, num_classes: int) -> Iterato
         yield _heat(target, getattr(sample.gt_semantic, target).numpy().astype(np.float32))
     if "gt_proximity" in sample:
         yield _heat("proximity: overlap is likely", sample.gt_proximity.numpy())
+    if "gt_weight" in sample:
+        yield _heat("weight of pixels in the loss of a map", sample.gt_weight.numpy())
     for name in ("center", "boundary", "distance"):
         if f"gt_{name}" in sample:
             yield _heat(f"map of the {name}", sample.get(f"gt_{name}").numpy())

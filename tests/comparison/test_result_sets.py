@@ -268,6 +268,16 @@ def test_a_model_is_run(tmp_path):
     assert compare(truth, [first], resamples=0).entries[0].scores["AP50"].value > 0.2
 
 
+def test_a_config_or_weights_alone(truth, tmp_path):
+    config = tmp_path / "a.py"
+    config.write_text("model = dict()")
+    for source in (str(config), "absent.pth"):
+        with pytest.raises(CellMMError, match="give CONFIG.py:WEIGHTS"):
+            read_result_set("a", source, truth)
+    with pytest.raises(CellMMError, match="no such file, folder or model"):
+        read_result_set("a", "absent", truth)
+
+
 def test_the_command(truth, tmp_path, capsys):
     (tmp_path / "r 1.json").write_text(json.dumps(coco()))
     folder = tmp_path / "star dist"

@@ -369,8 +369,8 @@ def test_a_map_that_no_step_writes(runner_of):
         (None, r"no step writes gt_semantic, which model\.heads\.maps learns; add SemanticTargets"),
         (
             ("cytoplasm", "border"),
-            r"SemanticTargets writes border, cytoplasm and not 'overlap', which model\.heads\.maps learns; "
-            r"add it to its targets, or change model\.heads\.maps\.target$",
+            r"gt_semantic has border, cytoplasm and not 'overlap', which model\.heads\.maps learns; "
+            r"add SemanticTargets or BoundaryTargets with this map, or change model\.heads\.maps\.target$",
         ),
         (("cytoplasm", "overlap"), ""),
     ):

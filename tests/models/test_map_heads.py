@@ -294,6 +294,21 @@ def test_a_postprocess_without_any_map():
     TASK_UTILS.module_dict.pop("EachPixel")
 
 
+@pytest.mark.parametrize("tiles", [{}, dict(tile=32, tile_overlap=16)])
+def test_exclusive_maps_of_one_head_at_full_resolution(tiles):
+    model = build(
+        encoder=dict(type="SEUNetEncoder", widths=(4, 8, 8), stem_stride=2),
+        heads=dict(maps=dict(type="SoftmaxHead", subpixel=True)),
+        postprocess=dict(type="ClassComponents"),
+        **tiles,
+    ).eval()
+    assert model.map_strides == dict(interior=1, boundary=1, exterior=1)
+    (found,) = model.test_step(data((33, 50)))
+    maps = [found.pred_semantic.get(name) for name in ("interior", "boundary", "exterior")]
+    torch.testing.assert_close(sum(maps), torch.ones(33, 50))
+    assert all(mask["size"] == [33, 50] for mask in found.pred_instances.masks)
+
+
 def test_maps_of_two_strides_make_no_cells(pixelwise):
     with pytest.raises(CellMMError, match="must have the same stride"):
         pixelwise(says=(1, 2), postprocess=dict(type="SeededWatershed"))

@@ -1,8 +1,8 @@
 """Draw how overlap is learned: cells of a simulated scene, two targets, and the five proximity maps.
 
-    python tools/analysis/draw_overlap.py [--seed 0] [--out docs/pictures]
+    python tools/analysis/draw_overlap.py [--boundaries] [--seed 0] [--out docs/pictures]
 
-writes overlap_maps.jpg.
+writes overlap_maps.jpg; with --boundaries boundary_maps.jpg, the targets of boundary networks.
 """
 
 import argparse
@@ -35,6 +35,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--boundaries", action="store_true", help="draw boundaries, cuts and U-Net's weights")
     parser.add_argument("--seed", type=int, default=0, help="of the scene")
     parser.add_argument("--out", type=Path, default=Path("pictures"))
     return parser.parse_args(argv)
@@ -71,12 +72,34 @@ def panels(scene: SceneConfig, seed: int) -> list[np.ndarray]:
     return page
 
 
+def boundary_panels(scene: SceneConfig, seed: int) -> list[np.ndarray]:
+    """Cells, three classes, boundaries of 2 and 8 px, bell, cuts and U-Net's weights."""
+    seen = simulate_scene(scene, np.random.default_rng(seed))
+
+    def maps(**options: object) -> dict[str, np.ndarray]:
+        step = TRANSFORMS.build(dict(type="BoundaryTargets", **options))
+        return step(dict(gt_layers=seen.cells))["gt_semantic"]
+
+    weight = TRANSFORMS.build(dict(type="PixelWeights"))(dict(gt_layers=seen.cells))["gt_weight"]
+    classes = maps(width=2)
+    cells = draw_instances(to_display(seen.brightfield[0]), seen.cells, scale=1)
+    return [
+        panel(cells, "cells; hatched: overlap"),
+        panel(heat(classes["boundary"] + classes["interior"] / 2), "exterior, interior, boundary of 2 px"),
+        panel(heat(maps(width=8)["boundary"]), "boundary of 8 px"),
+        panel(heat(maps(kind="bell", width=8)["boundary"]), "bell of 8 px, sigma 2 px"),
+        panel(heat(maps(kind="cuts", width=4)["boundary"]), "cuts of 4 px"),
+        panel(heat(weight / weight.max()), f"U-Net's weights, to {weight.max():.0f}"),
+    ]
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     try:
         args.out.mkdir(parents=True, exist_ok=True)
-        path = args.out / "overlap_maps.jpg"
-        save_picture(path, grid(panels(CROWDED, args.seed), columns=3))
+        name, drawn = ("boundary", boundary_panels) if args.boundaries else ("overlap", panels)
+        path = args.out / f"{name}_maps.jpg"
+        save_picture(path, grid(drawn(CROWDED, args.seed), columns=3))
         print(path)
     except (CellMMError, OSError) as error:
         print(f"draw_overlap: {error}", file=sys.stderr)

@@ -2,6 +2,7 @@
 
 from cellmm.datasets.transforms.albumentations import Albumentations
 from cellmm.datasets.transforms.auxiliary_maps import AuxiliaryMaps
+from cellmm.datasets.transforms.boundary_targets import BoundaryTargets
 from cellmm.datasets.transforms.contract import TransformContract
 from cellmm.datasets.transforms.crop_and_pad import CropRegion, MirrorPad, PadTo, Rescale, ResizeTo
 from cellmm.datasets.transforms.diameter import RescaleToDiameter
@@ -24,6 +25,7 @@ from cellmm.datasets.transforms.mmdet import (
 from cellmm.datasets.transforms.normalize import Normalize
 from cellmm.datasets.transforms.packing import PackCellInputs
 from cellmm.datasets.transforms.pixel_size import RescaleToPixelSize
+from cellmm.datasets.transforms.pixel_weights import PixelWeights
 from cellmm.datasets.transforms.proximity_map import ProximityMap
 from cellmm.datasets.transforms.random_warp import RandomWarp
 from cellmm.datasets.transforms.reference_points import ReferencePoints
@@ -33,6 +35,7 @@ from cellmm.datasets.transforms.semantic_targets import SemanticTargets
 __all__ = [
     "Albumentations",
     "AuxiliaryMaps",
+    "BoundaryTargets",
     "CenterCrop",
     "CropRegion",
     "DiskTargets",
@@ -48,6 +51,7 @@ __all__ = [
     "Pad",
     "PadTo",
     "PhotoMetricDistortion",
+    "PixelWeights",
     "ProximityMap",
     "RandomCrop",
     "RandomFlip",

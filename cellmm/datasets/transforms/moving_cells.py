@@ -12,6 +12,7 @@ FIXED_TARGETS = dict(
     gt_disks="DiskTargets",
     gt_semantic="SemanticTargets",
     gt_proximity="ProximityMap",
+    gt_weight="PixelWeights",
     gt_center="AuxiliaryMaps",
     gt_boundary="AuxiliaryMaps",
     gt_distance="AuxiliaryMaps",
@@ -85,6 +86,13 @@ def learned_cells(results: dict) -> tuple[LabelLayers, LabelLayers | None, np.nd
         return cells, nuclei, None
     nuclei = None if nuclei is None else nuclei.select(~crowd)
     return cells.select(~crowd), nuclei, cells.select(crowd).covered()
+
+
+def ignore_crowd(results: dict, crowd: np.ndarray | None) -> dict:
+    """``results`` with the pixels of crowd regions, bool (H, W) or None, in ``ignore``."""
+    if crowd is not None:
+        results["ignore"] = crowd | results["ignore"] if "ignore" in results else crowd
+    return results
 
 
 def cell_pixels(cells: LabelLayers) -> tuple[np.ndarray, np.ndarray]:

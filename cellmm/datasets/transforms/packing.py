@@ -25,7 +25,8 @@ META_KEYS = (
     "draw",
 )
 PER_CELL = ("gt_labels", "gt_ignore", "gt_areas", "gt_nuclei", "gt_points")  # with one entry per cell
-MAPS = ("gt_proximity", "gt_center", "gt_boundary", "gt_distance", "gt_center_offsets")  # (..., H, W)
+# maps (..., H, W)
+MAPS = ("gt_proximity", "gt_weight", "gt_center", "gt_boundary", "gt_distance", "gt_center_offsets")
 KNOWN_TARGETS = {*FIXED_TARGETS, *MOVING_TARGETS, "gt_disk_weight"}
 
 

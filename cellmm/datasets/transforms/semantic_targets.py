@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from mmcv.transforms import BaseTransform
 
-from cellmm.datasets.transforms.moving_cells import learned_cells
+from cellmm.datasets.transforms.moving_cells import ignore_crowd, learned_cells
 from cellmm.errors import CellMMError
 from cellmm.registry import TRANSFORMS
 from cellmm.structures import SEMANTIC_NAMES, LabelLayers, semantic_maps
@@ -42,6 +42,4 @@ class SemanticTargets(BaseTransform):
         cells, nuclei, crowd = learned_cells(results)
         maps = semantic_maps(cells, nuclei, self.targets, border_width=self.border_width)
         results["gt_semantic"] = results.get("gt_semantic", {}) | maps
-        if crowd is not None:
-            results["ignore"] = crowd | results["ignore"] if "ignore" in results else crowd
-        return results
+        return ignore_crowd(results, crowd)

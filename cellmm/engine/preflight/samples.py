@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 from cellmm.engine.preflight.cell_counts import name_of
 from cellmm.errors import CellMMError
 from cellmm.models.encoders.base import min_size
-from cellmm.models.heads.base import HeadContract
+from cellmm.models.heads.base import HeadContract, targets_of
 
 WRAPPERS = (ConcatDataset, RepeatDataset, ClassBalancedDataset)
 
@@ -33,11 +33,12 @@ def check_first_sample(loader: DataLoader, model: nn.Module) -> None:
                     f"{where}.pipeline: no step writes {key}, which model.heads.{name} learns; add {steps}"
                 )
         maps = sample["data_samples"].get("gt_semantic", {}).keys()
-        if maps and stated.target is not None and stated.target not in maps:
+        lacking = [target for target in targets_of(head) if target not in maps]
+        if maps and lacking:
             raise CellMMError(
-                f"{where}.pipeline: SemanticTargets writes {', '.join(sorted(maps))} and not "
-                f"{stated.target!r}, which model.heads.{name} learns; add it to its targets, or change "
-                f"model.heads.{name}.target"
+                f"{where}.pipeline: gt_semantic has {', '.join(sorted(maps))} and not {lacking[0]!r}, which "
+                f"model.heads.{name} learns; add SemanticTargets or BoundaryTargets with this map, or "
+                f"change model.heads.{name}.target"
             )
     height, width = sample["inputs"].shape[-2:]
     what = f"{name_of(dataset.get_data_info(0))} comes out of the pipeline with {height}x{width} px"

@@ -14,6 +14,7 @@ from cellmm.models.heads.mask_rcnn_head import MaskRCNNHead
 from cellmm.models.heads.mask_scores import IoUObjectness, MaskQuality
 from cellmm.models.heads.semantic_head import SemanticHead
 from cellmm.models.heads.set_criterion import SetCriterion
+from cellmm.models.heads.softmax_head import SoftmaxHead
 
 __all__ = [
     "AllPixels",
@@ -34,6 +35,7 @@ __all__ = [
     "SemanticHead",
     "SetCriterion",
     "SingleGatewaySampler",
+    "SoftmaxHead",
     "SoftmaxInstanceActivation",
     "UncertainPoints",
     "UnionGatewaySampler",

@@ -41,15 +41,16 @@ class InstanceHead(Head, Protocol):
 
 @runtime_checkable
 class MapHead(Head, Protocol):
-    """A head that outputs one probability map, part of ``pred_semantic`` of a sample.
+    """A head that outputs probability maps, part of ``pred_semantic`` of a sample.
 
-    ``target``: the name of the map, different for each head of a model.
+    ``target``: the name of its only map, or ``targets``: the names of K maps; each name belongs to one head
+    of a model. ``targets_of`` reads either.
     """
 
-    target: str
-
     def predict_maps(self, features: list[Tensor]) -> Tensor:
-        """Probabilities (B, h, w), float in [0, 1], at the stride of ``out_spec``, see HeadContract.
+        """Probabilities, float in [0, 1], at the stride of ``out_spec``, see HeadContract.
+
+        (B, h, w) with ``target``, (B, K, h, w) in the order of ``targets`` without it.
 
         The first pixel of the map is that of the input: ``out_spec.origin`` must be 0.
         """
@@ -94,7 +95,7 @@ class HeadContract:
         num_classes: cells of class ``num_classes`` or above are refused before training; None: not checked.
         num_queries: maximum number of cells per image; None: unlimited.
         out_spec: stride and origin of its output; None: those of the finest map that it takes.
-        target: of a MapHead; where training samples have ``gt_semantic``, it must hold this map.
+        target, targets: of a MapHead; where training samples have ``gt_semantic``, it must hold these maps.
         score_thrs: {key in the head's config: scores at or below which it finds nothing}, such as
             ``{"test_cfg.score_thr": 0.05}``; named to a user whose training finds nothing.
     """
@@ -104,6 +105,7 @@ class HeadContract:
     num_queries: int | None = None
     out_spec: FeatureSpec | None = None
     target: str | None = None
+    targets: tuple[str, ...] = ()
     score_thrs: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
@@ -112,6 +114,12 @@ class HeadContract:
         return cls(
             **{item.name: getattr(head, item.name) for item in fields(cls) if hasattr(head, item.name)}
         )
+
+
+def targets_of(head: nn.Module) -> tuple[str, ...]:
+    """The names of the maps that a head gives; empty: it gives none."""
+    stated = HeadContract.of(head)
+    return tuple(stated.targets) if stated.target is None else (stated.target,)
 
 
 def sides(size: int) -> tuple[int, int]:

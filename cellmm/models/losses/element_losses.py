@@ -34,7 +34,9 @@ class BCELoss(WeightedLoss):
 
 @MODELS.register_module()
 class MSELoss(WeightedLoss):
-    """Squared error of values (not logits), any shape."""
+    """Squared error of values (not logits), any shape. Source: nuclei-notes."""
+
+    of_values = True
 
     def elements(self, pred: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
         return weighted((pred.float() - target.float()).square(), weight)
@@ -47,6 +49,9 @@ class CrossEntropyLoss(WeightedLoss):
     ``weight``: (B, ...); weight 0 is the published ignore label 255. Without ``avg_factor`` it is the mean
     over all elements, those of weight 0 included.
     """
+
+    def check_shapes(self, pred: Tensor, target: Tensor, weight: Tensor | None) -> None:
+        super().check_shapes(pred[:, 0], target, weight)
 
     def elements(self, pred: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
         return weighted(cross_entropy(pred, target), weight)

@@ -10,17 +10,20 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def dice_coefficient(probs: Tensor, targets: Tensor, eps: float = 1e-6) -> Tensor:
+def dice_coefficient(probs: Tensor, targets: Tensor, eps: float = 1e-6, *, squared: bool = True) -> Tensor:
     """Dice with squared sums, 2 sum(p g) / (sum p^2 + sum g^2). Source: sparseseunet eq. 4.13.
 
     ``probs``, ``targets``: (..., P), values in [0, 1], P pixels -> (...), in [0, 1]; 1 where both are empty.
+    Without ``squared`` the sums are plain, 2 sum(p g) / (sum p + sum g). Source: nuclei-notes.
 
     >>> dice_coefficient(torch.tensor([1.0, 1.0, 0.0]), torch.tensor([1.0, 0.0, 0.0]))
     tensor(0.6667)
     """
     probs, targets = probs.float(), targets.float()
     overlap = (probs * targets).sum(-1)
-    total = probs.square().sum(-1) + targets.square().sum(-1)
+    if squared:
+        probs, targets = probs.square(), targets.square()
+    total = probs.sum(-1) + targets.sum(-1)
     return (2 * overlap + eps) / (total + eps)
 
 

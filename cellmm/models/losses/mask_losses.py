@@ -11,11 +11,22 @@ from cellmm.registry import MODELS
 class DiceLoss(WeightedLoss):
     """1 - Dice of sigmoid(logits) with the targets in [0, 1], both (K, P): K pairs of masks of P pixels.
 
-    ``weight`` (K, P) in {0, 1} leaves pixels out. Source: sparseseunet eq. 4.14.
+    ``weight`` (K, P) in {0, 1} leaves pixels out. Source: sparseseunet eq. 4.14; nuclei-notes.
+
+    Args:
+        loss_weight: factor of the loss.
+        squared: of ``dice_coefficient``; False: the plain sums of nuclei-notes.
     """
 
+    of_masks = True
+
+    def __init__(self, loss_weight: float = 1.0, squared: bool = True) -> None:
+        super().__init__(loss_weight)
+        self.squared = squared
+
     def elements(self, pred: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
-        return 1 - dice_coefficient(weighted(pred.float().sigmoid(), weight), weighted(target, weight))
+        probs = weighted(pred.float().sigmoid(), weight)
+        return 1 - dice_coefficient(probs, weighted(target, weight), squared=self.squared)
 
 
 @MODELS.register_module()
@@ -25,6 +36,8 @@ class MaskBCELoss(WeightedLoss):
     ``weight`` (K, P): the average is over the weighted pixels; 0 for a mask without any.
     Source: sparseseunet eq. 4.15.
     """
+
+    of_masks = True
 
     def elements(self, pred: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
         return mask_bce(pred, target, weight)

@@ -41,6 +41,7 @@ class _ProximityLoss(WeightedLoss):
             raise CellMMError(
                 f"{type(self).__name__} needs gt_proximity: put ProximityMap before PackCellInputs"
             )
+        self.check_shapes(pred, target, weight)
         elements = self.guided(pred.float(), target.float(), proximity.float())
         return self.reduce(weighted(elements, weight), avg_factor)
 

@@ -9,10 +9,13 @@ class WeightedLoss(nn.Module):
     """``loss_weight`` x the sum of the loss of each element / ``avg_factor``, float32.
 
     A subclass gives ``elements(pred, target, weight)``: the loss of each pixel, class or pair of masks, times
-    its weight. ``needs_proximity``: the loss also takes ``proximity=``, a map like ``pred``.
+    its weight. ``needs_proximity``: the loss also takes ``proximity=``, a map like ``pred``. ``of_masks``:
+    its elements are masks, (K, P) of P pixels, not pixels. ``of_values``: ``pred`` are values, not logits.
     """
 
     needs_proximity = False
+    of_masks = False
+    of_values = False
 
     def __init__(self, loss_weight: float = 1.0) -> None:
         super().__init__()
@@ -23,6 +26,18 @@ class WeightedLoss(nn.Module):
     @abstractmethod
     def elements(self, pred: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
         """The loss of each element, float32, times its ``weight``."""
+
+    def check_shapes(self, pred: Tensor, target: Tensor, weight: Tensor | None) -> None:
+        """Refuse a target of another shape, and a weight that would enlarge the prediction."""
+        for what, other in (("target", target), ("weight", weight)):
+            if other is None or other.shape == pred.shape:
+                continue
+            sides = zip(other.shape, pred.shape, strict=False)
+            if what == "target" or other.ndim != pred.ndim or any(n not in (1, m) for n, m in sides):
+                raise ValueError(
+                    f"{type(self).__name__}: a {what} of shape {tuple(other.shape)} does not fit a "
+                    f"prediction of {tuple(pred.shape)}; give both the same shape"
+                )
 
     def reduce(self, elements: Tensor, avg_factor: Tensor | float | None) -> Tensor:
         """Sum over ``avg_factor``, or the mean; times ``loss_weight``. 0 if there are no elements."""
@@ -44,7 +59,11 @@ class WeightedLoss(nn.Module):
             weight: how much each element (of masks: each pixel) counts, 0 for those that are not learned.
             avg_factor: what the sum is divided by, for example ``mean_over_ranks`` of the matched pairs or of
                 the weights. None: the number of elements.
+
+        Raises:
+            ValueError: shapes that do not fit; only sides of 1 of a weight are broadcast.
         """
+        self.check_shapes(pred, target, weight)
         return self.reduce(self.elements(pred, target, weight), avg_factor)
 
 

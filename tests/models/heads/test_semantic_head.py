@@ -147,7 +147,7 @@ def test_what_it_needs_is_stated_and_its_lack_is_told():
     unguided = build(loss=dict(type="SigmoidFocalLoss"))
     assert set(unguided.needs) == {"gt_semantic"}
     empty = CellSample(metainfo=dict(img_path="a.tif"))
-    with pytest.raises(CellMMError, match="a.tif: no gt_semantic.*add SemanticTargets before PackCellInputs"):
+    with pytest.raises(CellMMError, match="a.tif: no gt_semantic.*add SemanticTargets or Bound"):
         plain.loss(features, [empty])
     cells = torch.zeros(8, 8, dtype=torch.uint8)
     with pytest.raises(CellMMError, match="a.tif: no gt_proximity.*add ProximityMap before"):

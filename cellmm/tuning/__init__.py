@@ -1,0 +1,1 @@
+"""A search for the best values of a config: many short trainings, kept in a study of Optuna."""
