@@ -1,8 +1,9 @@
 """Images that are predicted tile by tile: their pixels are read as they are needed, never all at once."""
 
 import logging
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from cellmm.apis.inferencer import CellInferencer
 
 BLOCK = 2048  # px: side of the parts that are read for the statistics of an image
+MEASURED = 2**23  # pixels in which thresholds are measured; of larger images a regular part of them
 PROBES = ((256, 256), (192, 320))  # px: sizes by which a pipeline shows how it scales images
 MANY_TILES = 16  # from here on the overlap follows the cells
 SAMPLED = 4  # tiles that are looked at for that
@@ -93,6 +95,7 @@ class LargeImages:
         if len(plan.grid) == 1:
             return None
         plan = replace(plan, statistics=statistics or self._statistics(source), cell_diameter=diameter)
+        plan = replace(plan, levels=self._levels(source, plan))
         if inferencer.tile is None and len(plan.grid) >= MANY_TILES:
             return self._with_overlap_by_cells(source, plan)
         return plan
@@ -203,7 +206,12 @@ class LargeImages:
 
     def prepare(self, source: ImageSource, plan: TilePlan, box: Box) -> Prepared:
         """A part (top, left, bottom, right) of an image as the model takes it."""
-        return self._prepare(source, box, plan.norm_statistics, plan.cell_diameter)
+        prepared = self._prepare(source, box, plan.norm_statistics, plan.cell_diameter)
+        if plan.levels is not None:
+            (top, left, bottom, right), (height, width) = box, plan.shape
+            inner = top > 0, left > 0, bottom < height, right < width
+            prepared.item["data_samples"].set_metainfo(dict(image_part=dict(levels=plan.levels, inner=inner)))
+        return prepared
 
     def _prepare(
         self, source: ImageSource, box: Box, statistics: NormStatistics | None, diameter: float | None
@@ -277,18 +285,35 @@ class LargeImages:
         )
         return found.to_dict()
 
+    def _levels(self, source: ImageSource, plan: TilePlan) -> dict | None:
+        """What a model that thresholds whole images measures in this one, in about ``MEASURED`` pixels."""
+        model = self.inferencer.model
+        if not hasattr(model, "measure"):
+            return None
+        every = math.ceil(math.sqrt(math.prod(plan.shape) / MEASURED))
+        name, values = str(source.path or source.name), []
+        for box in _blocks(plan.shape):
+            part = self._prepare(source, box, plan.norm_statistics, plan.cell_diameter).item["inputs"]
+            values.append(model.grey(part, name)[::every, ::every].ravel())
+        return asdict(model.measure(np.concatenate(values)[None], name))
+
     def blocks(
         self, source: ImageSource, steps: Sequence[BaseTransform]
     ) -> Iterator[tuple[int, int, np.ndarray]]:
         """(top, left, pixels (h, w, C)) of parts that cover the image, after ``steps``."""
-        height, width = source.shape
-        for top in range(0, height, BLOCK):
-            for left in range(0, width, BLOCK):
-                box = top, left, min(top + BLOCK, height), min(left + BLOCK, width)
-                results = self.inferencer.load_image(dict(img_source=Region(source, box), img_id=1))
-                for step in steps:
-                    results = step(results)
-                yield top, left, results["img"]
+        for box in _blocks(source.shape):
+            results = self.inferencer.load_image(dict(img_source=Region(source, box), img_id=1))
+            for step in steps:
+                results = step(results)
+            yield *box[:2], results["img"]
+
+
+def _blocks(shape: Sequence[int]) -> Iterator[Box]:
+    """Boxes of at most ``BLOCK`` pixels per side that cover an image (H, W)."""
+    height, width = shape
+    for top in range(0, height, BLOCK):
+        for left in range(0, width, BLOCK):
+            yield top, left, min(top + BLOCK, height), min(left + BLOCK, width)
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ class TilePlan:
         margin: pixels at the inner borders of a tile in which the model draws no mask.
         statistics: ``NormStatistics.to_dict`` of the whole image; None: no step needs them.
         cell_diameter: of the cells, pixels of the file, for RescaleToDiameter; None: no step needs it.
+        levels: what the model measured in the whole image; None: it needs nothing but a tile.
     """
 
     shape: tuple[int, int]
@@ -33,6 +34,7 @@ class TilePlan:
     margin: int
     statistics: dict | None = None
     cell_diameter: float | None = None
+    levels: dict | None = None
 
     @classmethod
     def of(

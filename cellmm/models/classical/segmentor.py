@@ -53,6 +53,9 @@ class ClassicalSegmentor(BaseModel):
     0.5, one that is three times as far above the background 0.75, and one with large filled holes perhaps
     less than 0.5. All cells have label 0.
 
+    A sample may have ``image_part``, dict(levels=..., inner=...): what ``measure`` gave for the image that it
+    is a part of, as a dict, and which of its sides are inside of that image, see ``find``.
+
     ``forward`` as of CellSegmentor; ``'tensor'`` gives the label images, int32 (B, H, W), of the inputs.
     ``'loss'`` is an error.
 
@@ -70,8 +73,9 @@ class ClassicalSegmentor(BaseModel):
             stay.
         discard_outside: discard objects outside of ``diameter``.
         discard_border: discard objects that touch the border of the image.
-        tile, tile_overlap: see CellSegmentor; of images that are read in tiles, by `cellmm predict`. The
-            threshold is that of the whole image, and an image that is in memory is segmented whole.
+        tile, tile_overlap: see CellSegmentor; of images that CellInferencer reads in tiles. The threshold is
+            that of the whole image, but for ``strategy='adaptive'``, which near the sides of a tile sees
+            less of the image. `cellmm test` segments all images whole.
 
     Attributes:
         has_weights: False: commands need no checkpoint.
@@ -141,8 +145,8 @@ class ClassicalSegmentor(BaseModel):
         name, part = sample.get("img_path"), sample.get("image_part")
         height, width = sample.img_shape
         grey = self.grey(image[:, :height, :width], name)
-        levels = self.measure(grey, name) if part is None else ImageLevels(**part.levels)
-        found = self.find(grey, levels, inner=(False,) * 4 if part is None else part.inner)
+        levels = self.measure(grey, name) if part is None else ImageLevels(**part["levels"])
+        found = self.find(grey, levels, inner=(False,) * 4 if part is None else part["inner"])
         sample.pred_instances = found.in_original_frame(sample)
 
     def grey(self, image: Tensor, name: object = "an image") -> np.ndarray:
