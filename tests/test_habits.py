@@ -212,8 +212,8 @@ REFUSED = {
     "evaluation": ({"evaluation": dict(interval=1)}, "write val_evaluator and train_cfg.val_interval"),
     "fp16": ({"fp16": dict(loss_scale=512.0)}, "use --amp"),
     "resume_from": ({"resume_from": "a.pth"}, "use --resume"),
-    "tta_model": ({"tta_model": dict(type="DetTTAModel")}, "there is one pass of an image at test"),
-    "tta_pipeline": ({"tta_pipeline": [dict(type="LoadImage")]}, "there is one pass of an image at test"),
+    "tta_model": ({"tta_model": dict(type="DetTTAModel")}, r'model.tta="flips" or give --tta'),
+    "tta_pipeline": ({"tta_pipeline": [dict(type="LoadImage")]}, r'model.tta="flips" or give --tta'),
     "default_scope": ({"default_scope": "mmdet"}, "set 'cellmm'"),
     "DefaultSampler": (
         {"train_dataloader.sampler": dict(type="DefaultSampler", shuffle=True)},

@@ -30,7 +30,8 @@ _NAMES_BY_CURE = {
     "RandAugment AutoAugment",
     "PackCellInputs": "PackSegInputs PackInputs DefaultFormatBundle Collect ImageToTensor ToTensor "
     "PILToTensor",
-    "no such step, leave it out": "FilterAnnotations Corrupt MultiScaleFlipAug TestTimeAug",
+    "no such step, leave it out": "FilterAnnotations Corrupt",
+    'write model.tta="flips" or give --tta': "MultiScaleFlipAug TestTimeAug",
     "its steps in the pipeline itself": "Compose KeyMapper TransformBroadcaster",
 }
 CURES_BY_TRANSFORM = {name: cure for cure, names in _NAMES_BY_CURE.items() for name in names.split()}
@@ -54,7 +55,7 @@ _KEYS_BY_CURE = {
     "set env_cfg.mp_cfg": "mp_start_method opencv_num_threads",
     "set CUDA_VISIBLE_DEVICES": "gpu_ids gpus device device_ids",
     "use --launcher pytorch": "strategy deepspeed_config",
-    "leave it out, there is one pass of an image at test": "tta_model tta_pipeline tta_cfg",
+    'write model.tta="flips" or give --tta': "tta_model tta_pipeline tta_cfg",
     "mmengine's cuts the gradients off, set model.activation_checkpointing": "activation_checkpointing",
 }
 CURES_BY_KEY = {key: cure for cure, keys in _KEYS_BY_CURE.items() for key in keys.split()}
