@@ -157,6 +157,7 @@ class IterBasedTrainLoop(NumberedTrainLoop):
     def end_after(self, max_iters: int, val_interval: int, val_begin: int) -> None:
         """Train and validate as if these had been given."""
         self.max_iters, self.val_begin, self.val_interval = max_iters, val_begin, val_interval
+        self.runner.message_hub.update_info("max_iters", max_iters)  # by which losses are annealed
         self._milestones, self._intervals = calc_dynamic_intervals(val_interval, None)
 
     def run(self) -> torch.nn.Module:

@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 from pathlib import Path, PurePosixPath
 
@@ -61,15 +61,20 @@ def load_truth(cfg: Config, split: str = "test") -> tuple[list[dict], dict]:
 class ImageFinder:
     """Which of the samples a COCO result is of.
 
-    It is found by its ``image_id``, which is the ``img_id`` or, as a text, the name of the file; without
-    one, the image is that whose file name has the value of the result's ``image_key`` as a part between signs
-    (_ - . or blank), a part that no other image has.
+    It is found by its ``image_id``, which is the ``img_id`` or, as a text, the name of the file, with or
+    without its suffix and folder; without one, the image is that whose file name has the value of the
+    result's ``image_key`` as a part between signs (_ - . or blank), a part that no other image has.
     """
 
     def __init__(self, samples: Sequence[dict], image_key: str = "well") -> None:
         self.image_key = image_key
         self.ids = {sample["img_id"] for sample in samples}
         names = [(sample["img_id"], set(_parts(Path(image_name(sample)).stem))) for sample in samples]
+        self._by_name = _unique(
+            (name, sample["img_id"])
+            for sample in samples
+            for name in {Path(image_name(sample)).name, Path(image_name(sample)).stem}
+        )
         number = Counter(part for _, parts in names for part in parts)
         self._by_part = {part: img_id for img_id, parts in names for part in parts if number[part] == 1}
 
@@ -80,10 +85,12 @@ class ImageFinder:
     def find(self, result: Mapping) -> int | None:
         """The ``img_id``, or None: the result is of none of the samples."""
         stated = self.stated(result)
-        if "image_id" in result and isinstance(stated, int):
-            return stated if stated in self.ids else None
-        name = str(stated)
-        return self._by_part.get(name, self._by_part.get(PurePosixPath(name.replace("\\", "/")).stem))
+        if "image_id" not in result:
+            return self._by_part.get(str(stated))
+        if isinstance(stated, (int, float)):
+            return int(stated) if stated in self.ids else None
+        path = PurePosixPath(str(stated).replace("\\", "/"))
+        return self._by_name.get(path.name, self._by_name.get(path.stem))
 
 
 def with_results(
@@ -138,6 +145,13 @@ def with_results(
         )
         filled.append(dict(sample, pred_instances=predicted))
     return filled
+
+
+def _unique(pairs: Iterable[tuple[str, int]]) -> dict[str, int]:
+    """The pairs as a dict, without the names that several images have."""
+    pairs = list(pairs)
+    number = Counter(name for name, _ in pairs)
+    return {name: img_id for name, img_id in pairs if number[name] == 1}
 
 
 def _parts(stem: str) -> list[str]:

@@ -99,7 +99,10 @@ class PredictedInstances:
             labels=torch.cat([self.labels, others.labels]),
             origins=np.concatenate([self.origins, others.origins]),
             points=None if self.points is None else np.concatenate([self.points, others.points]),
-            limits={**self.limits, **others.limits},
+            limits={
+                text: max(self.limits.get(text, 0), others.limits.get(text, 0))
+                for text in (*self.limits, *others.limits)
+            },
         )
 
     def boxes(self) -> np.ndarray:

@@ -176,13 +176,14 @@ def test_what_does_not_reach_the_weights():
 @pytest.mark.parametrize(
     "key",
     [
-        *("tile", "tile_overlap", "postprocess", "postprocess.seed_thr"),
+        *("tile", "tile_overlap", "tta", "postprocess", "postprocess.seed_thr"),
         *(
             f"heads.instances.{name}"
             for name in (
                 *("windows", "windows.patience", "finder", "finder.type", "finder.max_gates"),
                 *("sampler", "sampler.type", "sampler.num_gates", "criterion", "criterion.loss_mask"),
                 *("test_cfg", "test_cfg.nms", "test_cfg.mask_thr"),
+                *("box_nms", "rpn_nms", "roi_samples", "rpn_samples", "weight", "anneal"),
             )
         ),
     ],

@@ -4,7 +4,7 @@ import pytest
 
 from cellmm.errors import CellMMError
 from cellmm.evaluation import CellCocoMetric
-from cellmm.evaluation.results_on_dataset import coco_metric
+from cellmm.evaluation.results_on_dataset import ImageFinder, coco_metric
 
 
 def test_the_metric_is_the_configs():
@@ -39,3 +39,14 @@ def test_without_one_it_is_the_default(evaluator):
 def test_wrong_options_name_the_metric():
     with pytest.raises(CellMMError, match="CellCocoMetric: .*max_dets is 0"):
         coco_metric(dict(type="CellCocoMetric", max_dets=0), classes=("cell",))
+
+
+def test_the_image_of_a_result():
+    samples = [dict(img_id=7, img_path="a/s_1.tif"), dict(img_id=1, img_path="a/s_2.tif")]
+    samples += [dict(img_id=3, img_path="a/cell.tif"), dict(img_id=4, img_path="a/cell_9.tif")]
+    find = ImageFinder(samples).find
+    for stated, img_id in {1: 1, 7.0: 7, "s_1": 7, "b\\s_2.png": 1, "cell.tif": 3, "cell_9": 4}.items():
+        assert find(dict(image_id=stated)) == img_id, stated
+    for stated in (2, 1.5, "1", "2.png", "9", "tif", None):
+        assert find(dict(image_id=stated)) is None, stated
+    assert [find(dict(well=part)) for part in ("9", "1", "cell", "s")] == [4, 7, None, None]

@@ -81,7 +81,9 @@ class Builder:
 
     def _of_labels(self, image, name, group, annotation, sources, single) -> list[AnnotatedImage]:
         shape = sources[0].shape
-        if all(names.CLASS.fullmatch(names.stem(file.name)) for file in annotation):
+        # image.tif with class1.tif; class_1.tif with a label image of that name has no classes
+        several = len(annotation) > 1 or names.stem(PurePosixPath(image.name).name) == "image"
+        if several and all(names.CLASS.fullmatch(names.stem(file.name)) for file in annotation):
             cells = []
             for file in annotation:
                 self._compare(str(file), label_layout(file)[1][-2:], shape)

@@ -261,7 +261,7 @@ def is_dark(image: np.ndarray) -> bool:
     taken to cover less than the background. False for an image of a single value."""
     if image.min() == image.max():
         return False
-    return bool(np.mean(image > threshold_otsu(image)) > 0.5)
+    return bool(np.mean(image > threshold_otsu(image.astype(np.float64))) > 0.5)
 
 
 def contrast_scores(

@@ -118,7 +118,7 @@ class Threshold:
         """
         if self.method == "manual":
             return float(self.value)
-        values = values.ravel()
+        values = values.ravel().astype(np.float64)  # float32 has no bins between values that are nearly equal
         if not values.size or values.min() == values.max():
             return np.inf
         return float(getattr(self, f"_{self.method}")(values))

@@ -10,20 +10,30 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def dice_coefficient(probs: Tensor, targets: Tensor, eps: float = 1e-6, *, squared: bool = True) -> Tensor:
+def dice_coefficient(
+    probs: Tensor,
+    targets: Tensor,
+    eps: float = 1e-6,
+    *,
+    squared: bool = True,
+    weight: Tensor | None = None,
+) -> Tensor:
     """Dice with squared sums, 2 sum(p g) / (sum p^2 + sum g^2). Source: sparseseunet eq. 4.13.
 
     ``probs``, ``targets``: (..., P), values in [0, 1], P pixels -> (...), in [0, 1]; 1 where both are empty.
-    Without ``squared`` the sums are plain, 2 sum(p g) / (sum p + sum g). Source: nuclei-notes.
+    Without ``squared`` the sums are plain, 2 sum(p g) / (sum p + sum g). Source: nuclei-notes. ``weight``
+    (..., P), from 0: a pixel counts so many times in each sum.
 
     >>> dice_coefficient(torch.tensor([1.0, 1.0, 0.0]), torch.tensor([1.0, 0.0, 0.0]))
     tensor(0.6667)
     """
     probs, targets = probs.float(), targets.float()
-    overlap = (probs * targets).sum(-1)
+    overlap = probs * targets
     if squared:
         probs, targets = probs.square(), targets.square()
-    total = probs.sum(-1) + targets.sum(-1)
+    if weight is not None:
+        overlap, probs, targets = (term * weight.float() for term in (overlap, probs, targets))
+    overlap, total = overlap.sum(-1), probs.sum(-1) + targets.sum(-1)
     return (2 * overlap + eps) / (total + eps)
 
 

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from cellmm.models.losses.functional import dice_coefficient, mask_bce
-from cellmm.models.losses.weighted_loss import WeightedLoss, weighted
+from cellmm.models.losses.weighted_loss import WeightedLoss
 from cellmm.registry import MODELS
 
 
@@ -11,7 +11,8 @@ from cellmm.registry import MODELS
 class DiceLoss(WeightedLoss):
     """1 - Dice of sigmoid(logits) with the targets in [0, 1], both (K, P): K pairs of masks of P pixels.
 
-    ``weight`` (K, P) in {0, 1} leaves pixels out. Source: sparseseunet eq. 4.14; nuclei-notes.
+    ``weight`` (K, P), from 0: a pixel counts so many times, 0 leaves it out. Source: sparseseunet eq. 4.14;
+    nuclei-notes.
 
     Args:
         loss_weight: factor of the loss.
@@ -25,8 +26,7 @@ class DiceLoss(WeightedLoss):
         self.squared = squared
 
     def elements(self, pred: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
-        probs = weighted(pred.float().sigmoid(), weight)
-        return 1 - dice_coefficient(probs, weighted(target, weight), squared=self.squared)
+        return 1 - dice_coefficient(pred.float().sigmoid(), target, squared=self.squared, weight=weight)
 
 
 @MODELS.register_module()

@@ -72,3 +72,14 @@ def test_weighted_cross_entropy_by_hand():
     assert loss(logits, classes, weight).item() == pytest.approx(math.log(2), rel=1e-6)
     assert loss(logits, classes, weight, avg_factor=8).item() == pytest.approx(math.log(2) / 2, rel=1e-6)
     assert loss(logits, classes, weight * 0) == 0
+
+
+@pytest.mark.parametrize("squared", [True, False])
+def test_dice_counts_a_pixel_as_often_as_its_weight_says(squared):
+    loss = MODELS.build(dict(type="DiceLoss", squared=squared))
+    logits, targets = torch.tensor([[0.0, math.log(3), -1.0]]), torch.tensor([[1.0, 0.0, 1.0]])
+    weight = torch.tensor([[1, 3, 2]])
+    repeated = [part.repeat_interleave(weight[0], 1) for part in (logits, targets)]
+    assert loss(logits, targets, weight.float()).item() == pytest.approx(loss(*repeated).item(), rel=1e-6)
+    perfect = loss(200 * targets - 100, targets, weight.float())
+    assert perfect.item() == pytest.approx(0, abs=1e-6)
