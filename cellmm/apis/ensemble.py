@@ -38,6 +38,8 @@ def add_members(cfg: Config, members: Sequence[Member]) -> list[tuple[Path, dict
         if is_package(config):
             raise CellMMError(f"{config}: {NO_PACKAGE}")
         other = load_config(config)
+        if not other.get("test_dataloader"):
+            raise CellMMError(f"{config}: no test_dataloader, by which images come to the model; add it")
         _check_steps(cfg, other, checkpoint)
         configs.append(other.model.to_dict() if hasattr(other.model, "to_dict") else dict(other.model))
         checkpoints.append((Path(checkpoint), load_checkpoint(checkpoint)))

@@ -93,7 +93,7 @@ def split_name(text: str) -> tuple[str, str]:
 def thresholds(texts: Sequence[str], names: Sequence[str]) -> dict[str, float]:
     """{name: score} of NAME=SCORE, or of a number for all."""
     found: dict[str, float] = {}
-    for text in texts:
+    for text in sorted(texts, key=lambda text: "=" in text):  # numbers for all come first
         name, sign, value = text.rpartition("=")
         try:
             number = float(value)

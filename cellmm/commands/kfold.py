@@ -71,6 +71,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     cfg.pop("work_dir", None)
     places, files = training_images(cfg)
     groups = group_names(files, args.group)
+    if args.seed < 0:
+        raise CellMMError(f"--seed {args.seed}: give a number of at least 0")
     folds = assign_folds(groups, args.folds, args.seed)
     chosen = range(args.folds) if args.fold is None else args.fold
     if wrong := [number for number in chosen if not 0 <= number < args.folds]:

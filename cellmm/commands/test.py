@@ -58,7 +58,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--launcher", choices=["none", "pytorch"], default="none", help="pytorch: started by torchrun"
     )
-    return parser.parse_args(argv)
+    return parser.parse_intermixed_args(argv)  # options may stand between the config and the checkpoints
 
 
 def prepare_config(args: argparse.Namespace) -> Config:

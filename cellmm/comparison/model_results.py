@@ -8,7 +8,7 @@ from cellmm.errors import CellMMError
 from cellmm.io.annotations import FijiRoiReader
 from cellmm.io.checkpoint_files import checkpoint_files
 from cellmm.zoo.packages import is_package
-from cellmm.zoo.resolve import WEIGHTS, resolve_model
+from cellmm.zoo.resolve import WEIGHTS, is_config, resolve_model
 from cellmm.zoo.shipped import shipped_models
 
 _PAIR = re.compile(r"(?P<config>.+\.py):(?P<weights>.+)")  # CONFIG.py:WEIGHTS
@@ -22,7 +22,8 @@ def is_model(source: str) -> bool:
     if is_package(path):
         return not FijiRoiReader().recognises(path)
     is_pair = _PAIR.fullmatch(source) is not None
-    return is_pair or path.suffix in (*WEIGHTS, ".py") or (source in shipped_models() and not path.exists())
+    by_name = (source in shipped_models() or is_config(source)) and not path.exists()
+    return is_pair or path.suffix in (*WEIGHTS, ".py") or by_name
 
 
 def run_model(source: str, truth: Truth) -> list[dict]:

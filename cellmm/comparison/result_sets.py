@@ -100,6 +100,8 @@ def _of_results(
     path: Path, results: Sequence[dict], truth: Truth, image_key: str
 ) -> tuple[list[dict], list[str]]:
     images = ImageFinder(truth.samples, image_key)
+    # YOLO writes the name beside a number that is not the img_id
+    results = [r | {"image_id": str(r["file_name"])} if "file_name" in r else r for r in results]
     by_stem = _numbers_of_names(results, truth)
     found: dict[int, list[dict]] = {sample["img_id"]: [] for sample in truth.samples}
     extra: Counter = Counter()
@@ -149,11 +151,11 @@ def _numbers_of_names(results: Sequence[dict], truth: Truth) -> dict[int, int]:
     numbers = {result.get("image_id") for result in results}
     if not all(type(number) is int for number in numbers):
         return {}
-    if not numbers.isdisjoint(sample["img_id"] for sample in truth.samples):
+    if numbers <= {sample["img_id"] for sample in truth.samples}:
         return {}
     stems = {PurePosixPath(image_name(sample)).stem: sample["img_id"] for sample in truth.samples}
     named = {int(stem): img_id for stem, img_id in stems.items() if stem.isdecimal()}
-    return named if len(named) == len(truth.samples) else {}
+    return named if len(named) == len(truth.samples) and numbers <= set(named) else {}
 
 
 def _categories(path: Path, results: Sequence[dict], truth: Truth) -> dict[int, int]:

@@ -65,7 +65,8 @@ def training_images(cfg: Config) -> tuple[np.ndarray, list[str]]:
     if cfg.get("train_dataloader") is None:
         raise CellMMError(f"{cfg.filename}: no train_dataloader; it can be tested, not trained")
     options = {**cfg.train_dataloader.dataset, "pipeline": [], "indices": None}
-    dataset = DATASETS.build({**options, "lazy_init": False}) if "datasets" not in options else None
+    is_wrapper = bool({"dataset", "datasets"} & set(options))
+    dataset = None if is_wrapper else DATASETS.build({**options, "lazy_init": False})
     if not isinstance(dataset, CellDataset):
         raise CellMMError(
             f"{KEY}: {options.get('type')} is not a single dataset of images; folds need one: put all images "

@@ -61,7 +61,9 @@ class ReportHook(Hook):
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         score = float(metrics[self.metric])
-        step = max(round(self.steps * runner.iter / runner.max_iters), 1)
+        step = self.steps  # the last one is the end of the training, wherever that falls
+        if runner.iter < runner.max_iters:
+            step = max(min(math.ceil(self.steps * runner.iter / runner.max_iters), self.steps - 1), 1)
         if step in self.told or not math.isfinite(score):
             return  # of a training that was resumed from before it; or undefined
         self.told.add(step)

@@ -50,8 +50,9 @@ def resolve_model(model: str | Path, checkpoint: str | Path | None = None) -> tu
         if name := load_checkpoint(model)["meta"].get("config_name"):
             # PREFIX: a checkpoint is data, and must not name a file that would run as a config
             return find_config(f"{PREFIX}{name}"), Path(model)
-        if any(Path(model).absolute().parent.glob("*.py")):  # in the folder of its training
-            return _of_work_dir(Path(model).absolute().parent, model)
+        folder = Path(model).absolute().parent
+        if (folder / "last_checkpoint").is_file() and any(folder.glob("*.py")):
+            return _of_work_dir(folder, model)
     near = difflib.get_close_matches(str(model), shipped, 1, 0.6)
     hint = f"did you mean {near[0]}?" if near else f"cellmm has {', '.join(shipped)}"
     if Path(model).suffix in WEIGHTS:

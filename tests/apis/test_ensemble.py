@@ -12,6 +12,7 @@ from cellmm.commands.predict_options import parse_args
 from cellmm.engine.checkpoints import save_weights
 from cellmm.errors import CellMMError
 from cellmm.registry import MODELS
+from cellmm.zoo import resolve_model
 from tests.models.test_map_heads import IAM, semantic
 from tests.models.test_map_heads import build as build_maps
 from tests.models.test_map_heads import data as map_data
@@ -136,6 +137,7 @@ def test_options_of_predict(tmp_path):
     one, other = (trained(tmp_path / name, name) for name in made(tmp_path, "a", "b"))
     rest = ["x.tif", "--out", "o"]
     folders = [str(config.parent) for config, _ in (one, other)]
+    (tmp_path / "b" / "last_checkpoint").write_text("iter_9.pth")
     (tmp_path / "b" / "iter_9.pth").write_bytes(other[1].read_bytes())
     (tmp_path / "a" / "iter_9.pth").write_bytes(one[1].read_bytes())
     args = parse_args([*rest, "--model", folders[0], "--model", f"{folders[1]}/iter_9.pth"])
@@ -152,3 +154,10 @@ def made(folder, *names):
     for name in names:
         (folder / name).mkdir()
     return names
+
+
+def test_a_config_beside_weights_runs_only_in_the_folder_of_a_training(tmp_path):
+    ((config, checkpoint),) = [trained(tmp_path / name, name) for name in made(tmp_path, "a")]
+    (config.parent / "other.py").write_text("raise SystemExit('this was run')")
+    with pytest.raises(CellMMError, match="these are weights: give --config"):
+        resolve_model(checkpoint)

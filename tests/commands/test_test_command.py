@@ -186,8 +186,19 @@ def test_an_ensemble_with_views_is_not_taken_for_one_of_its_checkpoints(tiny_con
         model = MODELS.build(load_config(config).model)
         weights.append(tmp_path / "run" / f"iter_{seed}.pth")
         save_weights(weights[-1], model.state_dict(), {})
+    (config.parent / "last_checkpoint").write_text(str(weights[-1]))
     words = [str(config), str(weights[0]), "--model", str(weights[1]), "--tta", "flips"]
     assert cellmm(["test", *words, "--work-dir", str(tmp_path / "out")]) == 0
     about = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert about["tta"] == "flips" and Path(about["checkpoint"]).name == "iter_1.pth (ensemble)"
     assert "AP" in about
+
+
+def test_options_may_stand_between_the_config_and_the_checkpoints():
+    args = parse_args("a.py --tta flips a.pth --split val b.pth".split())
+    assert (args.config, args.checkpoint, args.tta, args.split) == (
+        "a.py",
+        ["a.pth", "b.pth"],
+        "flips",
+        "val",
+    )

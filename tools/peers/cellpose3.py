@@ -65,15 +65,17 @@ def main() -> None:
     signal.signal(signal.SIGALRM, time_is_up)
     signal.setitimer(signal.ITIMER_REAL, 60 * args.minutes)
     model = network()
+    trial = True
     try:
         torch.manual_seed(args.seed)
         fit(network(), TRIAL)  # flows are computed here and again: part of the time, as with any training
         epochs = max(20, int(0.9 * TRIAL * deadline.left / max(deadline.used, 1e-6)))
-        steps = 0
+        steps, trial = 0, False
         torch.manual_seed(args.seed)
         model = network()
         fit(model, epochs)
     except TimeIsUp:
+        steps = 0 if trial else steps
         print("the minutes were over before the last epoch: the rate had not fallen to its end")
     signal.setitimer(signal.ITIMER_REAL, 0)
     peer_io.say_steps(steps, f"{BATCH} crops", deadline)

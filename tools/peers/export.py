@@ -36,9 +36,9 @@ def images_of(config: str, split: str) -> Iterator[Image]:
     cfg = load_config(config)
     options = dict(cfg[f"{split}_dataloader"].dataset)
     steps = [step for step in options.get("pipeline", ()) if step.get("type") == "LoadImage"]
-    dataset = DATASETS.build(options | {"pipeline": steps})
-    if not hasattr(dataset, "get_data_info"):
+    if {"dataset", "datasets"} & set(options):
         raise CellMMError(f"{config}: its {split} dataset is a wrapper: name a config without one")
+    dataset = DATASETS.build(options | {"pipeline": steps})
     load_image, load_cells = LoadImage(**{k: v for k, v in steps[0].items() if k != "type"}), LoadCells()
     load_cells.keep_original = True
     for i in range(len(dataset)):
@@ -59,7 +59,11 @@ def export(config: str, folder: Path) -> dict:
     classes: tuple[str, ...] = ("cell",)
     with atomic_folder(folder) as tmp:
         for split in SPLITS:
+            seen: set[str] = set()
             for name, image, cells in images_of(config, split):
+                if name in seen:
+                    raise CellMMError(f"{config}: two {split} images are called {name}; give each its own")
+                seen.add(name)
                 classes = cells.classes
                 count = counts[split]
                 count["images"] += 1

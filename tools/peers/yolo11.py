@@ -52,6 +52,7 @@ def main() -> None:
         "name=train",
         "exist_ok=True",
     )
+    shutil.rmtree(out / "predict", ignore_errors=True)  # its files are appended to
     yolo(
         "predict",
         f"model={out / 'train/weights/last.pt'}",
