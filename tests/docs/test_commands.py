@@ -32,13 +32,14 @@ class ParsedError(BaseException):
 
 @pytest.fixture
 def only_parse(monkeypatch):
-    parse = argparse.ArgumentParser.parse_args
+    for name in ("parse_args", "parse_intermixed_args"):
+        parse = getattr(argparse.ArgumentParser, name)
 
-    def stop(parser, argv=None, namespace=None):
-        parse(parser, argv, namespace)
-        raise ParsedError
+        def stop(parser, argv=None, namespace=None, parse=parse):
+            parse(parser, argv, namespace)
+            raise ParsedError
 
-    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", stop)
+        monkeypatch.setattr(argparse.ArgumentParser, name, stop)
 
 
 def run(command: str, words: list[str]) -> None:
