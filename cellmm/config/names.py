@@ -33,8 +33,8 @@ def find_config(name: str | Path) -> Path:
         return path
     known = config_names()
     wanted = text.removeprefix(PREFIX).removesuffix(".py")
-    near = difflib.get_close_matches(wanted, known, 3, 0.6)
-    near = near or [own for own in known if own.rpartition("/")[2] == wanted.rpartition("/")[2]]
+    near = sorted(own for own in known if own.rpartition("/")[2] == wanted.rpartition("/")[2])
+    near = near or difflib.get_close_matches(wanted, known, 3, 0.6)
     hint = f"did you mean {' or '.join(near)}?" if near else "`cellmm config --list` names those of cellmm"
     raise CellMMError(f"{text}: no such config file; {hint}")
 

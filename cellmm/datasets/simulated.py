@@ -55,9 +55,10 @@ class SimulatedDataset(CellCocoDataset):
                     f"{Path(data_root, split)} has no nuclei: put the nuclei of each image into nuclei/, or, "
                     f"if simulated without extra_modalities=True, remove {data_root} to simulate it again"
                 )
-        if Path(data_root, split).is_dir() and not Path(data_root, split, modality).is_dir():
+        others = modality != "images" and Path(data_root, split).is_dir()
+        if others and not Path(data_root, split, modality).is_dir():
             raise CellMMError(
-                f"{Path(data_root, split)} has no {modality}/: put the images there, or, if simulated "
+                f"{Path(data_root, split, modality)} is absent: put the images there, or, if simulated "
                 f"without extra_modalities=True, remove {data_root} to simulate it again"
             )
         super().__init__(

@@ -231,13 +231,14 @@ def test_other_settings_are_refused(options, message, predict, tmp_path):
     assert snapshot(tmp_path / "out") == before
 
 
-def test_other_weights_are_refused(predict, files, tmp_path):
+def test_other_weights_are_refused(predict, files, tmp_path, monkeypatch):
     assert predict("out") == (0, [])
     other = tmp_path / "other.pth"
     state = torch.load(files[3])
     state["state_dict"]["heads.instances.threshold"] += 50
     torch.save(state, other)
-    status, (line,) = predict("out", "--resume", "--checkpoint", other)
+    monkeypatch.setitem(files, 3, str(other))
+    status, (line,) = predict("out", "--resume")
     assert status == 1 and "was begun with another --checkpoint: give the same" in line
 
 

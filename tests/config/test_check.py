@@ -438,7 +438,7 @@ PATHS = {name: list(paths(config)) for name, config in PLAIN.items()}
 LISTS = {"custom_hooks", "pipeline", "transforms", "param_scheduler", "metrics", "vis_backends", "init_cfg"}
 LISTS |= {f"{split}_{key}" for split in LOADERS for key in ("dataloader", "evaluator")}
 # names below these are the user's
-USERS_OWN = {"heads", "decoders", "splits", "default_hooks", "dist_cfg", "metainfo"}
+USERS_OWN = {"heads", "decoders", "splits", "default_hooks", "dist_cfg", "metainfo", "parts"}
 
 
 @pytest.mark.parametrize("name", PLAIN)

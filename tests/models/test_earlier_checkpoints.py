@@ -180,7 +180,8 @@ def test_the_same_cells_are_found(case, fused):
         sample = model(**model.data_preprocessor(batch(name), False), mode="predict")[0]
     found = sample.pred_instances
     assert len(found) == len(expected["masks"])
-    np.testing.assert_allclose(found.scores.numpy(), expected["scores"], rtol=3e-3 if fused else 1e-4)
+    # a pixel near the threshold of its mask counts for the score on some processors and not on others
+    np.testing.assert_allclose(found.scores.numpy(), expected["scores"], rtol=3e-3)
     assert found.labels.tolist() == expected["labels"]
     differ = rle.decode(found.masks) != rle.decode(expected["masks"])
     assert differ.sum((1, 2)).max() <= 2

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy import ndimage
-from scipy.interpolate import make_interp_spline
 from skimage import filters
 
 from cellmm.checks import check_whole
@@ -164,6 +163,8 @@ class Threshold:
             found[row, col] = own if own < np.inf else part.flat[0]
         for axis, ends in enumerate(edges):
             middles = (ends[:-1] + ends[1:] - 1) / 2
+            from scipy.interpolate import make_interp_spline  # on first use: other models do without
+
             spline = make_interp_spline(middles, found, k=min(3, len(middles) - 1), axis=axis)
             found = spline(np.clip(np.arange(image.shape[axis]), middles[0], middles[-1]))
         return found

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from mmengine.model import BaseModule
 from torch import Tensor, nn
-from torchvision.ops import FeaturePyramidNetwork
 
 from cellmm.checks import check_whole
 from cellmm.models.feature_spec import FeatureSpec, channels_of, specs_on
@@ -49,6 +48,10 @@ class FPNDecoder(BaseModule):
         if norm not in ("none", "BN"):
             raise ValueError(f"FPNDecoder: norm must be 'none' or 'BN', got {norm!r}")
         norm_layer = nn.BatchNorm2d if norm == "BN" else None
+        from torchvision.ops import (
+            FeaturePyramidNetwork,  # on first use: predicting with other models does without torchvision
+        )
+
         self.fpn = FeaturePyramidNetwork(list(channels_of(in_specs)), channels, norm_layer=norm_layer)
         self.out_specs = specs_on([channels] * len(in_specs), (spec.grid for spec in in_specs))
 

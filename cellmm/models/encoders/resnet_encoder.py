@@ -5,8 +5,6 @@ from collections.abc import Callable
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
-from torchvision.models import resnet
-from torchvision.ops import FrozenBatchNorm2d
 
 from cellmm.checks import check_whole
 from cellmm.errors import CellMMError
@@ -54,6 +52,10 @@ class ResNetEncoder(BaseModule):
         check_whole(1, in_channels=in_channels)
         if depth not in DEPTHS:
             raise CellMMError(f"ResNetEncoder: depth is {depth!r}; choose from {', '.join(DEPTHS)}")
+        from torchvision.models import (
+            resnet,  # on first use: predicting with other models does without torchvision
+        )
+
         net = getattr(resnet, depth)(weights=None, norm_layer=_norm(norm))
         self.conv1, self.bn1, self.relu = net.conv1, net.bn1, net.relu
         if in_channels != 3:
@@ -75,6 +77,8 @@ class ResNetEncoder(BaseModule):
 
     def fuse_for_inference(self) -> None:
         """Make each batch normalisation part of the convolution before it."""
+        from torchvision.ops import FrozenBatchNorm2d
+
         pairs = (*((f"conv{i}", f"bn{i}") for i in (1, 2, 3)), ("0", "1"))
         for part in list(self.modules()):
             for conv, bn in pairs:
@@ -87,6 +91,8 @@ class ResNetEncoder(BaseModule):
 
 def _norm(name: str) -> Callable[[int], nn.Module]:
     if name == "frozen":
+        from torchvision.ops import FrozenBatchNorm2d
+
         return FrozenBatchNorm2d
     if name not in ("BN", "GN"):
         raise CellMMError(f"ResNetEncoder: norm is {name!r}; choose 'BN', 'GN' or 'frozen'")

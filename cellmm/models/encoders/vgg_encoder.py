@@ -3,7 +3,6 @@
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
-from torchvision.models import vgg
 
 from cellmm.checks import check_whole
 from cellmm.errors import CellMMError
@@ -39,6 +38,10 @@ class VGGEncoder(BaseModule):
             raise CellMMError(f"VGGEncoder: depth is {depth!r}; choose from {', '.join(DEPTHS)}")
         if norm not in ("BN", "none"):
             raise CellMMError(f"VGGEncoder: norm is {norm!r}; choose 'BN' or 'none'")
+        from torchvision.models import (
+            vgg,  # on first use: predicting with other models does without torchvision
+        )
+
         layers = vgg.make_layers(vgg.cfgs[DEPTHS[depth]], batch_norm=norm == "BN")
         self.features = layers[:-1]  # without the last pooling
         if in_channels != 3:

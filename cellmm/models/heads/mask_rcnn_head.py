@@ -7,17 +7,11 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.models.detection.faster_rcnn import FastRCNNConvFCHead, FastRCNNPredictor, TwoMLPHead
-from torchvision.models.detection.mask_rcnn import MaskRCNNHeads
-from torchvision.models.detection.roi_heads import RoIHeads, fastrcnn_loss
-from torchvision.ops import MultiScaleRoIAlign
-from torchvision.ops.poolers import initLevelMapper
 
 from cellmm.checks import check_share, check_whole
 from cellmm.errors import CellMMError
 from cellmm.models.feature_spec import FeatureSpec
 from cellmm.models.heads.class_check import check_labels
-from cellmm.models.heads.region_proposals import ALL, RegionProposals, mostly_in
 from cellmm.models.heads.roi_masks import masks_on_grids, paste_masks
 from cellmm.registry import MODELS, TASK_UTILS
 from cellmm.structures import CellSample, LabelLayers, PredictedInstances
@@ -71,6 +65,8 @@ class MaskRCNNHead(BaseModule):
         "roi_heads.": "roi_heads.",
     }
 
+    default_parts = dict(test_cfg="InstanceTestCfg")
+
     def __init__(
         self,
         in_specs: Sequence[FeatureSpec],
@@ -102,6 +98,11 @@ class MaskRCNNHead(BaseModule):
         self.stride, self.mask_size = strides[0], mask_roi_size * 2**mask_deconvs
         self.test_cfg = TASK_UTILS.build(dict(type="InstanceTestCfg") | dict(test_cfg or {}))
         self.score_thrs = {"test_cfg.score_thr": self.test_cfg.score_thr}
+        # on first use: predicting with other models does without torchvision
+        from torchvision.models.detection import faster_rcnn, mask_rcnn, roi_heads
+
+        from cellmm.models.heads.region_proposals import ALL, RegionProposals
+
         self.rpn = RegionProposals(
             channels,
             strides,
@@ -114,13 +115,14 @@ class MaskRCNNHead(BaseModule):
         )
         norm = nn.BatchNorm2d if v2 else None
         if v2:
-            box_head = FastRCNNConvFCHead((channels, BOX_SIDE, BOX_SIDE), [channels] * 4, [box_hidden], norm)
+            sides = (channels, BOX_SIDE, BOX_SIDE)
+            box_head = faster_rcnn.FastRCNNConvFCHead(sides, [channels] * 4, [box_hidden], norm)
         else:
-            box_head = TwoMLPHead(channels * BOX_SIDE**2, box_hidden)
-        self.roi_heads = RoIHeads(
+            box_head = faster_rcnn.TwoMLPHead(channels * BOX_SIDE**2, box_hidden)
+        self.roi_heads = roi_heads.RoIHeads(
             _pool(strides, BOX_SIDE),
             box_head,
-            FastRCNNPredictor(box_hidden, num_classes + 1),
+            faster_rcnn.FastRCNNPredictor(box_hidden, num_classes + 1),
             fg_iou_thresh=0.5,
             bg_iou_thresh=0.5,
             batch_size_per_image=roi_samples,
@@ -130,7 +132,7 @@ class MaskRCNNHead(BaseModule):
             nms_thresh=box_nms,
             detections_per_img=ALL,
             mask_roi_pool=_pool(strides, mask_roi_size),
-            mask_head=MaskRCNNHeads(channels, [channels] * 4, 1, norm_layer=norm),
+            mask_head=mask_rcnn.MaskRCNNHeads(channels, [channels] * 4, 1, norm_layer=norm),
             mask_predictor=mask_predictor(channels, mask_hidden, num_classes + 1, mask_deconvs),
         )
 
@@ -140,6 +142,10 @@ class MaskRCNNHead(BaseModule):
         return dict(objectness=objectness, deltas=deltas)
 
     def loss(self, features: list[Tensor], samples: list[CellSample]) -> dict[str, Tensor]:
+        from torchvision.models.detection.roi_heads import fastrcnn_loss
+
+        from cellmm.models.heads.region_proposals import mostly_in
+
         features = [level.float() for level in features]
         for sample in samples:
             check_labels(sample.gt_instances.labels, self.num_classes, sample)
@@ -293,8 +299,11 @@ def _pyramid(specs: Sequence[FeatureSpec]) -> tuple[int, list[int]]:
     return specs[0].channels, strides
 
 
-def _pool(strides: Sequence[int], size: int) -> MultiScaleRoIAlign:
+def _pool(strides: Sequence[int], size: int) -> nn.Module:
     """RoIAlign on the level that suits each box, whose scales are known and not guessed from an image."""
+    from torchvision.ops import MultiScaleRoIAlign
+    from torchvision.ops.poolers import initLevelMapper
+
     pool = MultiScaleRoIAlign([str(i) for i in range(len(strides))], size, sampling_ratio=2)
     pool.scales = [1 / stride for stride in strides]
     first = strides[0].bit_length() - 1

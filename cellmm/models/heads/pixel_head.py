@@ -10,7 +10,6 @@ from torch.nn import functional as F
 
 from cellmm.errors import CellMMError
 from cellmm.models.feature_spec import FeatureSpec
-from cellmm.models.heads.base import HeadExport
 from cellmm.models.losses.functional import mean_over_ranks
 from cellmm.registry import MODELS
 from cellmm.structures import CellSample
@@ -32,8 +31,6 @@ class PixelHead(BaseModule):
         subpixel: give each of the s x s pixels of a block its own logit, so that the maps have stride 1
             (the efficient sub-pixel convolution of Shi et al., 2016).
     """
-
-    export = HeadExport()
 
     def __init__(
         self,

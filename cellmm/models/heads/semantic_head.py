@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from cellmm.models.heads.base import HeadExport
 from cellmm.models.heads.pixel_head import PixelHead
 from cellmm.registry import MODELS
 
@@ -24,6 +25,8 @@ class SemanticHead(PixelHead):
             the probabilities. BCELoss is the default.
         weighted, subpixel: see PixelHead.
     """
+
+    export = HeadExport()
 
     def __init__(
         self,

@@ -32,7 +32,7 @@ def merge_instances(looks: Sequence[PredictedInstances], shape: Sequence[int]) -
     ...     mask[0, 0, list(pixels)] = 0.8
     ...     return PredictedInstances(mask, torch.tensor([score]), torch.tensor([0]))
     >>> merged = merge_instances([look(0.9, 0, 1, 2), look(0.7, 0, 1)], (1, 4))
-    >>> round(float(merged.scores[0]), 3), merged.probs[0].round(2).tolist()
+    >>> round(float(merged.scores[0]), 3), merged.probs[0].astype(float).round(2).tolist()
     (0.8, [[0.8, 0.8, 0.4]])
     """
     every, look = _on_one_grid(looks, shape)
