@@ -231,14 +231,17 @@ def test_other_settings_are_refused(options, message, predict, tmp_path):
     assert snapshot(tmp_path / "out") == before
 
 
-def test_other_weights_are_refused(predict, files, tmp_path, monkeypatch):
+def test_other_weights_are_refused(predict, files, tmp_path):
     assert predict("out") == (0, [])
     other = tmp_path / "other.pth"
     state = torch.load(files[3])
     state["state_dict"]["heads.instances.threshold"] += 50
     torch.save(state, other)
-    monkeypatch.setitem(files, 3, str(other))
-    status, (line,) = predict("out", "--resume")
+    own, files[3] = files[3], str(other)
+    try:
+        status, (line,) = predict("out", "--resume")
+    finally:
+        files[3] = own
     assert status == 1 and "was begun with another --checkpoint: give the same" in line
 
 

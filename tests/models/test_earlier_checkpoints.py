@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy
 import torch
 from mmengine.dataset import pseudo_collate
 
@@ -180,11 +181,16 @@ def test_the_same_cells_are_found(case, fused):
         sample = model(**model.data_preprocessor(batch(name), False), mode="predict")[0]
     found = sample.pred_instances
     assert len(found) == len(expected["masks"])
-    # a pixel near the threshold of its mask counts for the score on some processors and not on others
-    np.testing.assert_allclose(found.scores.numpy(), expected["scores"], rtol=3e-3)
-    assert found.labels.tolist() == expected["labels"]
-    differ = rle.decode(found.masks) != rle.decode(expected["masks"])
-    assert differ.sum((1, 2)).max() <= 2
+    # On some processors a pixel near the threshold of its mask counts for the score and on others it does not,
+    # so that two cells of nearly the same score change places.
+    masks, wanted = rle.decode(found.masks), rle.decode(expected["masks"])
+    differ = (masks[:, None] != wanted).sum((2, 3)) + 1000 * (
+        np.abs(found.scores.numpy()[:, None] - expected["scores"]) > 3e-3 * np.array(expected["scores"])
+    )
+    place, again = scipy.optimize.linear_sum_assignment(differ)
+    assert differ[place, again].max() <= 2
+    assert np.abs(place - again).max() <= 1
+    assert found.labels[place].tolist() == np.array(expected["labels"])[again].tolist()
 
 
 def test_the_same_losses(case):
