@@ -181,7 +181,7 @@ def test_the_same_cells_are_found(case, fused):
         sample = model(**model.data_preprocessor(batch(name), False), mode="predict")[0]
     found = sample.pred_instances
     assert len(found) == len(expected["masks"])
-    # On some processors a pixel near the threshold of its mask counts for the score and on others it does not,
+    # On some processors a pixel near the threshold of its mask counts for the score, on others it does not,
     # so that two cells of nearly the same score change places.
     masks, wanted = rle.decode(found.masks), rle.decode(expected["masks"])
     differ = (masks[:, None] != wanted).sum((2, 3)) + 1000 * (
