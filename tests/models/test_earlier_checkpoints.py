@@ -184,12 +184,14 @@ def test_the_same_cells_are_found(case, fused):
     # On some processors a pixel near the threshold of its mask counts for the score, on others it does not,
     # so that two cells of nearly the same score change places.
     masks, wanted = rle.decode(found.masks), rle.decode(expected["masks"])
-    differ = (masks[:, None] != wanted).sum((2, 3)) + 1000 * (
-        np.abs(found.scores.numpy()[:, None] - expected["scores"]) > 3e-3 * np.array(expected["scores"])
-    )
+    differ = (masks[:, None] != wanted).sum((2, 3))
     place, again = scipy.optimize.linear_sum_assignment(differ)
     assert differ[place, again].max() <= 2
     assert np.abs(place - again).max() <= 1
+    scores, known = found.scores.numpy()[place], np.array(expected["scores"])[again]
+    off = np.abs(scores / known - 1)
+    assert off.max() <= 3e-3
+    assert fused or (off > 1e-4).sum() <= 1  # the cell with such a pixel
     assert found.labels[place].tolist() == np.array(expected["labels"])[again].tolist()
 
 
