@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
+from cellmm.structures.boundary_maps import cell_boundaries
 from cellmm.structures.label_layers import LabelLayers
 
-CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 TRUNCATE = 4.0  # sigmas after which a Gaussian ends, as in scipy
 
 
@@ -42,13 +42,8 @@ def boundary_map(cells: LabelLayers) -> np.ndarray:
     >>> boundary_map(cells)[3].astype(int).tolist()
     [0, 1, 1, 0, 1, 1, 0]
     """
-    found = np.zeros(cells.shape, bool)
-    # float32 holds ids up to 2^24, uint16 is twice as fast
-    for layer in cells.layers.astype(np.uint16 if len(cells) < 2**16 else np.float32):
-        padded = np.pad(layer, 1)
-        differs = cv2.dilate(padded, CROSS) != cv2.erode(padded, CROSS)
-        found |= differs[1:-1, 1:-1]
-    return found
+    padded = LabelLayers(np.pad(cells.layers, ((0, 0), (1, 1), (1, 1))))
+    return cell_boundaries(padded, width=2)[1:-1, 1:-1]
 
 
 def distance_map(cells: LabelLayers) -> np.ndarray:
