@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 from mmengine.config import Config
@@ -22,7 +23,8 @@ def add_members(cfg: Config, members: Sequence[Member]) -> list[tuple[Path, dict
     """Write further models into ``cfg.model.ensemble``; returns the file and the content of each checkpoint.
 
     Args:
-        cfg: of the first model. Its pipeline and its options of prediction (tiles, views) hold for all.
+        cfg: of the first model. Its pipeline and its options of prediction (tiles, views) hold for all, with
+            what ``--cfg-options`` changed in them.
         members: (config, checkpoint) of each further model; without a checkpoint, what ``resolve_model``
             takes.
 
@@ -30,6 +32,7 @@ def add_members(cfg: Config, members: Sequence[Member]) -> list[tuple[Path, dict
         CellMMError: images come to a model in another way than to the first one, or it is a package.
     """
     checkpoints, configs = [], []
+    written = load_config(cfg.filename) if cfg.filename else cfg
     for config, checkpoint in members:
         if checkpoint is None:
             config, checkpoint = resolve_model(config)
@@ -40,7 +43,8 @@ def add_members(cfg: Config, members: Sequence[Member]) -> list[tuple[Path, dict
         other = load_config(config)
         if not other.get("test_dataloader"):
             raise CellMMError(f"{config}: no test_dataloader, by which images come to the model; add it")
-        _check_steps(cfg, other, checkpoint)
+        if _steps(other) != _steps(written):
+            _check_steps(cfg, other, checkpoint)
         configs.append(other.model.to_dict() if hasattr(other.model, "to_dict") else dict(other.model))
         checkpoints.append((Path(checkpoint), load_checkpoint(checkpoint)))
     cfg.model.ensemble = [{k: v for k, v in copy.deepcopy(c).items() if k != "ensemble"} for c in configs]
@@ -76,15 +80,15 @@ def load_members(
 
 def _check_steps(cfg: Config, other: Config, name: str | Path) -> None:
     """Refuse a model to which images come in another way."""
-    ours, theirs = (
-        [step for step in config.test_dataloader.dataset.pipeline if step.get("type") != "LoadCells"]
-        for config in (cfg, other)
-    )
-    for i in range(max(len(ours), len(theirs))):
-        pair = [dict(steps[i]) if i < len(steps) else None for steps in (ours, theirs)]
-        if pair[0] != pair[1]:
+    for ours, theirs in zip_longest(_steps(cfg), _steps(other)):
+        if ours != theirs:
             raise CellMMError(
-                f"{name}: images come to this model in another way than to the first one: {pair[1]} in place "
-                f"of {pair[0]} in test_dataloader.dataset.pipeline; train the models of an ensemble with the "
+                f"{name}: images come to this model in another way than to the first one: {theirs} in place "
+                f"of {ours} in test_dataloader.dataset.pipeline; train the models of an ensemble with the "
                 "same steps of test"
             )
+
+
+def _steps(cfg: Config) -> list[dict]:
+    """How images come to the model of a config."""
+    return [dict(step) for step in cfg.test_dataloader.dataset.pipeline if step.get("type") != "LoadCells"]

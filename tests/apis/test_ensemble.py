@@ -82,6 +82,16 @@ def test_models_of_several_configs_and_strides_with_views_and_tiles(tmp_path):
     assert merged == pytest.approx(swapped, abs=1e-5)
 
 
+def test_options_of_the_pipeline_hold_for_all_models(tmp_path):
+    one, other = trained(tmp_path, "one"), trained(tmp_path, "other", seed=1)
+    changes = {"test_dataloader.dataset.pipeline.1.mode": "percentile"}
+    changed = scores(one, other, cfg_options=changes)
+    (tmp_path / "percentile").mkdir()
+    written = [trained(tmp_path / "percentile", n, i, mode="percentile") for i, n in enumerate("ab")]
+    assert changed == pytest.approx(scores(*written))
+    assert not np.array_equal(changed, scores(one, other))
+
+
 def test_maps_are_averaged():
     parts = dict(heads=semantic("cytoplasm"), instance_head=None, postprocess=dict(type="SeededWatershed"))
     models = [build_maps(**parts).eval() for _ in range(2)]
