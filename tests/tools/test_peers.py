@@ -20,7 +20,7 @@ def tool(load_tool, monkeypatch):
     return lambda name: load_tool(f"peers/{name}")
 
 
-@pytest.mark.parametrize("program", ["cellpose3", "stardist2d", "yolo11"])
+@pytest.mark.parametrize("program", ["cellpose3", "stardist2d", "yolo11", "instanseg2d"])
 def test_requirements_are_pinned_and_read_without_running(tool, program):
     run = tool("run")
     pins = run.requirements(program)

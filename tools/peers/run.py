@@ -20,7 +20,7 @@ import export
 from cellmm.errors import CellMMError
 
 HERE = Path(__file__).resolve().parent
-PEERS = ("cellpose3", "stardist2d", "yolo11")
+PEERS = ("cellpose3", "stardist2d", "yolo11", "instanseg2d")
 RESULTS = {"yolo11": "results"}  # else results.json
 NICE = 10
 
