@@ -14,6 +14,6 @@ model = dict(
         boundary=dict(type="SemanticHead", target="boundary", subpixel=True, weighted=True),
         cytoplasm=dict(type="SemanticHead", target="cytoplasm", subpixel=True),
     ),
-    postprocess=dict(_delete_=True, type="BoundaryComponents", grow=1, min_area=12),
+    postprocess=dict(_delete_=True, type="BoundaryComponents", grow=1, min_area=60),
 )
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

@@ -11,7 +11,7 @@ diameter = 24  # of the median nucleus where it reaches the network, pixels
 model = dict(
     cell_size=dict(type="DiameterFinder", diameter=diameter),
     heads=dict(maps=dict(type="SoftmaxHead", subpixel=True, weighted=True)),
-    postprocess=dict(type="ClassComponents", grow=1, min_area=12),
+    postprocess=dict(type="ClassComponents", grow=1, min_area=60),
 )
 augmented = [
     _base_.load,
