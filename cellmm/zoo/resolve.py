@@ -108,12 +108,11 @@ def weights_of(model: str | Path) -> Path:
         return torchvision_file(model)
     if str(model) not in shipped_models() and (Path(model).is_dir() or Path(model).suffix in WEIGHTS):
         return best_checkpoint(model)
-    if Path(model).suffix == ".py":
-        raise CellMMError(f"{model}: a config, which has no weights; give a checkpoint of it or its work dir")
-    weights = resolve_model(model)[1]
-    if weights is None:
-        raise CellMMError(f"{model}: its model has no weights; give a checkpoint or the folder of a training")
-    return weights
+    if str(model) not in shipped_models() and is_config(model):
+        raise CellMMError(
+            f"{model}: a config, which has no weights; give a checkpoint or the work dir of a training"
+        )
+    return resolve_model(model)[1]
 
 
 def _of_work_dir(folder: Path, checkpoint: str | Path | None) -> tuple[Path, Path]:

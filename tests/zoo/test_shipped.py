@@ -110,5 +110,7 @@ def test_the_weights_of_a_model_alone(tmp_path):
     assert weights_of(tmp_path) == tmp_path / "iter_90.pth" == weights_of(tmp_path / "iter_90.pth")
     with pytest.raises(CellMMError, match="a.py: a config, which has no weights"):
         weights_of("a.py")
+    with pytest.raises(CellMMError, match="diskmask/nuclei: a config, which has no weights"):
+        weights_of("diskmask/nuclei")
     with pytest.raises(CellMMError, match="did you mean nuclei?"):
         weights_of("nuclie")
