@@ -29,6 +29,7 @@ PAGES = (
     "docs/how_to/speed.md",
     "docs/model_cards/index.md",
     "configs/glas/README.md",
+    "configs/unet/README.md",
 )
 CARDS = ROOT / "docs/model_cards"
 PICTURES = {"cells-simulated": "cells_found.jpg", "nuclei": "nuclei_found.jpg"}  # by draw_found.py
@@ -210,6 +211,19 @@ def gland_losses(page: Path) -> str:
     return table(header, rows)
 
 
+DSB, DSB_PARTS = "Data Science Bowl 2018", ("all", "fluorescence", "stained", "brightfield")
+
+
+def formulations(page: Path) -> str:
+    """S at IoU .5, mean of the test images, of every model that was scored on nuclei by modality."""
+    rows = []
+    for model in MODELS.values():
+        found = [metrics(model, INSTANCES, Dataset=DSB, Part=part).get("S50") for part in DSB_PARTS]
+        if any(found):
+            rows.append([link(model, page), model["Description"], *map(number, found), training(model)])
+    return table(["config", "what", *DSB_PARTS, "training"], rows)
+
+
 def speed(page: Path) -> str:
     """Seconds and memory per megapixel by stage, as tools/benchmarks/predict.py wrote them."""
     measured = yaml.safe_load((ROOT / "docs/speed.yml").read_text(encoding="utf-8"))
@@ -287,6 +301,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "maskrcnn": collection("Mask R-CNN"),
     "glas": collection("GlaS"),
     "glands": glands,
+    "formulations": formulations,
     "gland_losses": gland_losses,
     "seunet": collection("SEU-Net"),
     "classical": collection("Classical"),
