@@ -147,7 +147,7 @@ def test_compiled(trained, tmp_path):
     ("options", "says"),
     [
         (["--from", "nuclie"], "nuclie: no such model and no folder of a training; did you mean nuclei?"),
-        (["--from", "{config}"], "a config, which has no weights; give a checkpoint or the work dir of a training"),
+        (["--from", "{config}"], "a config, which has no weights; give a checkpoint or the work dir"),
         (["--from", "absent.pth"], "absent.pth: no such checkpoint file"),
         (["--from", "a.pth", "--resume", "b.pth"], "each says what to begin with"),
         (["--from", "{work}", "--work-dir", "{work}"], "would be overwritten by the new training"),
