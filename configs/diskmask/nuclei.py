@@ -23,39 +23,14 @@ model = dict(
         )
     ),
 )
-# the images, from 0, of stained tissue and brightfield: each is drawn twice as often
-# fmt: off
-rare = [
-    1, 2, 16, 22, 23, 26, 32, 37, 42, 44, 47, 49, 56, 57, 68, 79, 82, 88, 89, 93, 95, 100, 102, 107,
-    108, 110, 113, 122, 123, 127, 135, 139, 145, 155, 159, 160, 163, 170, 176, 181, 186, 190, 193, 194,
-    197, 211, 220, 224, 228, 242, 243, 253, 256, 260, 265, 270, 272, 274, 275, 279, 283, 294, 303, 304,
-    306, 308, 312, 321, 357, 366, 368, 372, 379, 391,
-]
-# fmt: on
 train_pipeline = [
     _base_.load,
     dict(type="LoadCells", cache=True),
     _base_.normalize,
     # the size is not known exactly when predicting, and nuclei of an image differ
     dict(type="RescaleToDiameter", diameter=_base_.diameter, scale=(0.6, 1.6)),
-    dict(
-        type="RandomWarp",
-        size=(176, 176),
-        centre="uniform",
-        rotate=(-180, 180),
-        elastic_spacing=32,
-        elastic_magnitude=1.0,
-        min_area=8,
-    ),
-    dict(
-        type="RandomIntensity",
-        brightness=0.1,
-        contrast=0.3,
-        gamma=0.5,
-        blur=1.0,
-        noise=0.05,
-        invert=0.03,
-    ),
+    dict(_base_.warp, size=(176, 176), min_area=8),
+    _base_.intensity,
     # border=0: nuclei at the edge of an image count too
     dict(type="ReferencePoints", kind="inside", stride=2, border=0),
     dict(type="DiskTargets", radius=3, disk_weight=8.0, between_reach=3),
@@ -69,7 +44,7 @@ train_dataloader = dict(
     dataset=dict(
         _base_.dataset,
         ann_file="instances_train.json",
-        indices=[*range(399), *rare],
+        indices=[*range(399), *_base_.rare],  # these are drawn twice as often
         pipeline=train_pipeline,
     ),
 )

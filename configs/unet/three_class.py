@@ -18,24 +18,8 @@ augmented = [
     dict(type="LoadCells", cache=True),
     _base_.normalize,
     dict(type="RescaleToDiameter", diameter=diameter, scale=(0.6, 1.6)),
-    dict(
-        type="RandomWarp",
-        size=(160, 160),
-        centre="uniform",
-        rotate=(-180, 180),
-        elastic_spacing=32,
-        elastic_magnitude=1.0,
-        min_area=4,
-    ),
-    dict(
-        type="RandomIntensity",
-        brightness=0.1,
-        contrast=0.3,
-        gamma=0.5,
-        blur=1.0,
-        noise=0.05,
-        invert=0.03,
-    ),
+    dict(_base_.warp, size=(160, 160), min_area=4),
+    _base_.intensity,
 ]
 # pixels between nuclei count up to six times as much
 weights = dict(type="PixelWeights", w0=5.0, sigma=4.0, balance=False)
