@@ -35,6 +35,8 @@ class DiameterFinder:
         looks: how many, at most.
         tolerance: of the diameter.
         score_thr: cells that score less do not count.
+        max_scale: images are enlarged by at most this. Specks that are taken for cells would make an image
+            many times larger than memory.
     """
 
     def __init__(
@@ -44,13 +46,16 @@ class DiameterFinder:
         looks: int = 5,
         tolerance: float = 0.15,
         score_thr: float = 0.5,
+        max_scale: float = 4.0,
     ) -> None:
         if not 0 < diameter < float("inf"):
             raise ValueError(f"DiameterFinder: diameter is {diameter}; give pixels above 0")
+        if not 1 <= max_scale < float("inf"):
+            raise ValueError(f"DiameterFinder: max_scale is {max_scale}; give 1 or more")
         check_whole(1, side=side, looks=looks)
         check_share(tolerance=tolerance, score_thr=score_thr)
         self.diameter, self.side, self.looks = float(diameter), side, looks
-        self.tolerance, self.score_thr = tolerance, score_thr
+        self.tolerance, self.score_thr, self.max_scale = tolerance, score_thr, max_scale
 
     @property
     def reach(self) -> int:
@@ -90,16 +95,22 @@ class DiameterFinder:
         return F.interpolate(part, new, mode="bilinear", align_corners=False, antialias=True)
 
     def known(self, found: float | None, name: object) -> float:
-        """``found``, or the diameter of training if none was found in the image ``name``, with a warning."""
-        if found is not None:
+        """The diameter by which to scale the image ``name``: ``found``, with a warning where it cannot be.
+
+        Without any cell it is the diameter of training; at the least it is ``diameter / max_scale``.
+        """
+        if found is None:
+            reason, used = "no cell by which to tell how large its cells are", self.diameter
+        elif found < (least := self.diameter / self.max_scale):
+            reason, used = f"its cells seem to be {found:.2g} pixels across, too small to be found", least
+        else:
             return found
         print_log(
-            f"{name}: no cell by which to tell how large its cells are, so it is predicted as if they were "
-            f"{self.diameter:g} pixels across; give --diameter",
+            f"{name}: {reason}, so it is predicted as if they were {used:g} pixels across; give --diameter",
             logger="current",
             level=logging.WARNING,
         )
-        return self.diameter
+        return used
 
     def _areas(self, found: PredictedInstances) -> np.ndarray:
         sure = found.select(found.scores.numpy() >= self.score_thr)

@@ -75,6 +75,8 @@ def test_doubtful_cells_do_not_count():
 def test_wrong_values():
     with pytest.raises(ValueError, match="give pixels above 0"):
         DiameterFinder(0)
+    with pytest.raises(ValueError, match="max_scale is 0.5; give 1 or more"):
+        DiameterFinder(20, max_scale=0.5)
 
 
 def test_the_middle():
@@ -136,3 +138,16 @@ def test_no_cell_is_a_warning(inferencer, monkeypatch):
     (line,) = logged
     assert line.startswith("array: no cell by which to tell how large its cells are, so it is predicted")
     assert line.endswith("as if they were 10 pixels across; give --diameter")
+
+
+def test_specks_do_not_make_an_image_many_times_larger(monkeypatch):
+    logged = []
+    monkeypatch.setattr(cell_size, "print_log", lambda text, **_: logged.append(text))
+    finder = DiameterFinder(20, max_scale=4)
+    assert finder.known(1.5, "a.tif") == 5
+    assert finder.known(5.1, "b.tif") == 5.1
+    (line,) = logged
+    assert line == (
+        "a.tif: its cells seem to be 1.5 pixels across, too small to be found, so it is predicted as if they "
+        "were 5 pixels across; give --diameter"
+    )
