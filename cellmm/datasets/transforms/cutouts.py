@@ -19,7 +19,7 @@ OWN, OTHER, NUCLEUS, INSIDE = 1, 2, 4, 8  # bits of the image that is warped by 
 
 @dataclass(frozen=True)
 class CellWarp:
-    """How a cell is changed. The same values give the same cell again.
+    """How a cell is changed. The same values, and the same blur of its edge, give the same cell again.
 
     Args:
         angle: degrees, counter-clockwise.
