@@ -24,6 +24,7 @@ TRAINING = [
     *LOAD,
     dict(type="RescaleToPixelSize", pixel_size=0.5),
     dict(type="RescaleToDiameter", diameter=30),
+    dict(type="CopyPaste", prob=1.0),
     dict(type="SamplingDensity"),
     dict(type="Normalize"),
     dict(type="RandomWarp", centre="density"),
@@ -65,6 +66,8 @@ def test_keys_of_dataset_and_transforms(tmp_path):
         from_dataset = documented("From the dataset to the transforms")
         assert {"img_path", "img_id", "nuclei_path"} <= set(info) & from_dataset
         results = dict(info, rng=np.random.default_rng(0), draw=0)
+        if pipeline is TRAINING:
+            results["dataset"] = dataset
         if pipeline is TESTING:
             results["cell_diameter"] = 20.0  # as of `cellmm predict --diameter`
         for step in dataset.pipeline.transforms[:-1]:

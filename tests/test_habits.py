@@ -190,9 +190,9 @@ def step(config: dict) -> dict:
 
 
 REFUSED = {
-    "Mosaic": (step(dict(type="Mosaic", img_scale=(64, 64))), "use RandomWarp and RandomIntensity"),
-    "MixUp": (step(dict(type="MixUp", img_scale=(64, 64))), "it mixes no images"),
-    "CopyPaste": (step(dict(type="CopyPaste", max_num_pasted=9)), "use RandomWarp"),
+    "Mosaic": (step(dict(type="Mosaic", img_scale=(64, 64))), "use CopyPaste"),
+    "MixUp": (step(dict(type="MixUp", img_scale=(64, 64))), "use CopyPaste, which keeps whole cells"),
+    "CopyPaste": (step(dict(type="CopyPaste", max_num_pasted=9)), "max_num_pasted"),
     "AutoAugment": (step(dict(type="AutoAugment", policies=[])), "use RandomWarp"),
     "RandomAffine": (step(dict(type="RandomAffine")), "use RandomWarp(rotate="),
     "Albu": (step(dict(type="Albu", transforms=[])), "use Albumentations"),

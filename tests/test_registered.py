@@ -64,6 +64,7 @@ ARGUMENTS: dict[str, dict | list[dict]] = dict(
     AuxiliaryMapHead=[dict(name="center"), dict(name="boundary", kernel_size=3, anneal=None)],
     AuxiliaryMaps=[dict(), dict(targets=("distance", "center_offsets"))],
     CenterCrop=dict(crop_size=(40, 24)),
+    CopyPaste=[dict(prob=1.0, overlap=(0, 1)), dict(prob=1.0, mode="replace", overlap=(0, 1), blur=2.0)],
     CropRegion=dict(y0=4, x0=8, y1=40, x1=62),
     LoadAnnotations=dict(with_mask=True),
     LoadImageFromFile=dict(color_type="unchanged"),

@@ -26,8 +26,8 @@ _NAMES_BY_CURE = {
     "color='grayscale' of LoadImage, or RandomIntensity": "Color RandomGrayscale",
     "Albumentations with CoarseDropout": "CutOut RandomErasing",
     "Albumentations": "Albu",
-    "RandomWarp and RandomIntensity, it mixes no images": "Mosaic CachedMosaic MixUp CachedMixUp CopyPaste "
-    "RandAugment AutoAugment",
+    "CopyPaste, which keeps whole cells": "Mosaic CachedMosaic MixUp CachedMixUp",
+    "RandomWarp and RandomIntensity": "RandAugment AutoAugment",
     "PackCellInputs": "PackSegInputs PackInputs DefaultFormatBundle Collect ImageToTensor ToTensor "
     "PILToTensor",
     "no such step, leave it out": "FilterAnnotations Corrupt",

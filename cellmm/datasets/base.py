@@ -36,7 +36,8 @@ class CellDataset(BaseDataset):
 
     ``dataset[index]`` or ``dataset[index, draw]`` runs the pipeline on that dict, with ``draw`` and ``rng``
     added: a numpy Generator that is a function of (seed, draw) alone, so that neither the process nor the
-    worker that reads an image changes what comes out. A plain index means draw = index. The global generators
+    worker that reads an image changes what comes out. A plain index means draw = index. Transforms that mix
+    images find the dataset itself in ``dataset``. The global generators
     of Python, numpy and torch are seeded from the same numbers while the pipeline runs, for transforms that
     were not written for cellmm.
 
@@ -164,6 +165,8 @@ class CellDataset(BaseDataset):
         results = self.get_data_info(index)
         results["draw"] = index if draw is None else draw
         results["rng"] = np.random.default_rng((self.seed, results["draw"]))
+        if any(getattr(step, "mixes_images", False) for step in self.pipeline.transforms):
+            results["dataset"] = self
         with seeded(self.seed, results["draw"]):
             sample = self.pipeline(results)
         if sample is None:

@@ -3,13 +3,15 @@
 import contextlib
 import functools
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import torch
 from mmengine.structures import BaseDataElement, InstanceData
 
+from cellmm.datasets.transforms.geometry import pad
 from cellmm.registry import DATASETS, TRANSFORMS
 from cellmm.simulation import SceneConfig, make_dataset, simulate_scene
 from cellmm.simulation.scene import Scene
@@ -65,6 +67,25 @@ def results(shape: Sequence[int] = (SIDE, SIDE), *, cells: bool = True, seed: in
         draw=0,
         rng=np.random.default_rng(0),
     )
+
+
+class OneImage:
+    """A dataset of a single image, for a ``step`` that mixes images and is the first of the pipeline.
+
+    A margin is around the image, so that no cell touches its border.
+    """
+
+    def __init__(self, step: Callable) -> None:
+        self.pipeline = SimpleNamespace(transforms=[step])
+
+    def __len__(self) -> int:
+        return 1
+
+    def __deepcopy__(self, memo: dict) -> "OneImage":
+        return self
+
+    def get_data_info(self, index: int) -> dict:
+        return pad(results(seed=3), (4, 4), (4, 4), step=type(self).__name__, mode="edge")
 
 
 def coordinates(shape: Sequence[int]) -> np.ndarray:

@@ -78,6 +78,7 @@ class _Runner:
         self, name: str, step: Callable, earlier: Sequence[Callable], start: Callable[[], dict]
     ) -> None:
         self.name, self.step, self.earlier, self.start = name, step, earlier, start
+        self.dataset = generated.OneImage(step)
 
     def __call__(self, what: str = "an image with cells", draw: int = 0) -> tuple[dict, dict]:
         results = self.start()
@@ -86,6 +87,8 @@ class _Runner:
             for step in self.earlier:
                 results = step(results)
             results["rng"] = np.random.default_rng(draw)
+            if TransformContract.of(self.step).mixes_images:
+                results["dataset"] = self.dataset
             given = {key: copy.deepcopy(value) for key, value in results.items() if key != "rng"}
             with seeded(draw):
                 found = self.step(results)
@@ -141,8 +144,11 @@ def _check_sizes(name: str, says: TransformContract, given: dict, found: dict) -
     if not isinstance(cells := found.get("gt_layers"), LabelLayers):
         return
     if "gt_layers" in given and not says.removes_cells:
-        right = len(cells) == len(given["gt_layers"])
+        right = len(cells) >= len(given["gt_layers"])
         require(right, name, "it leaves out cells; set removes_cells = True in its class")
+    if "gt_layers" in given and not says.adds_cells:
+        right = len(cells) <= len(given["gt_layers"])
+        require(right, name, "it adds cells; set adds_cells = True in its class")
     for key in PER_CELL:
         if key in found:
             require(len(found[key]) == len(cells), name, f"{key} must have one entry per cell of gt_layers")

@@ -16,6 +16,7 @@ from cellmm.engine.preflight import cell_counts, check_runner
 from cellmm.engine.runner import build_runner
 from cellmm.errors import CellMMError
 from cellmm.registry import MODELS
+from cellmm.structures import LabelLayers
 
 PIPELINE = "train_dataloader.dataset.pipeline"
 
@@ -54,6 +55,20 @@ class Draws:
 
     def __call__(self, results: dict) -> dict:
         random.random(), np.random.rand(), torch.rand(1)
+        return results
+
+
+class Doubles:
+    """A step that adds a copy of each cell."""
+
+    adds_cells = True
+
+    def __call__(self, results: dict) -> dict:
+        cells, num = results["gt_layers"], len(results["gt_layers"])
+        copies = np.where(cells.layers > 0, cells.layers + num, 0)
+        results["gt_layers"] = LabelLayers(np.concatenate([cells.layers, copies]), num=2 * num)
+        for key in ("gt_labels", "gt_ignore", "gt_areas"):
+            results[key] = np.concatenate([results[key]] * 2)
         return results
 
 
@@ -172,6 +187,13 @@ def test_cells_are_counted_as_they_come_out_of_the_pipeline(runner_of, tiny_data
         CellMMError, match=f"num_queries: {most - 1}, but .* {most}; set it to {most} or more"
     ):
         check_runner(runner_of(options, {3: dict(type="CropRegion", y0=0, x0=0, y1=64, x1=64)}))
+
+
+def test_cells_that_a_step_adds_are_counted(runner_of, tiny_data):
+    most = max(num_cells(tiny_data, "train"))
+    check_runner(runner_of({"model.heads.instances.num_queries": 2 * most}, {3: dict(type=Doubles)}))
+    with pytest.raises(CellMMError, match=f"num_queries: {most}, but .* training images have more cells"):
+        check_runner(runner_of({"model.heads.instances.num_queries": most}, {3: dict(type=Doubles)}))
 
 
 def test_only_some_images_go_through_a_pipeline_that_removes_cells(runner_of, monkeypatch):

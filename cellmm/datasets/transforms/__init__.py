@@ -4,6 +4,7 @@ from cellmm.datasets.transforms.albumentations import Albumentations
 from cellmm.datasets.transforms.auxiliary_maps import AuxiliaryMaps
 from cellmm.datasets.transforms.boundary_targets import BoundaryTargets
 from cellmm.datasets.transforms.contract import TransformContract
+from cellmm.datasets.transforms.copy_paste import CopyPaste
 from cellmm.datasets.transforms.crop_and_pad import CropRegion, MirrorPad, PadTo, Rescale, ResizeTo
 from cellmm.datasets.transforms.diameter import RescaleToDiameter
 from cellmm.datasets.transforms.disk_targets import DiskTargets
@@ -37,6 +38,7 @@ __all__ = [
     "AuxiliaryMaps",
     "BoundaryTargets",
     "CenterCrop",
+    "CopyPaste",
     "CropRegion",
     "DiskTargets",
     "LoadAnnotations",

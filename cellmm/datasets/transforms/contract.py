@@ -34,6 +34,9 @@ class TransformContract:
             ``to_original`` or refuses test pipelines, which have ``eval_instances``.
         removes_cells: fewer cells may come out than went in. Then it drops their entries of
             ``moving_cells.MOVING_TARGETS`` and numbers the others anew (``moving_cells.replace_cells``).
+        adds_cells: more cells may come out than went in.
+        mixes_images: it takes other images from ``results["dataset"]``, which the dataset puts there; see
+            ``mixing.other_image``.
         annotation_only: it reads the annotation and leaves the image alone: prediction skips it.
     """
 
@@ -41,6 +44,8 @@ class TransformContract:
     writes: tuple[str, ...] = ()
     moves_pixels: bool = False
     removes_cells: bool = False
+    adds_cells: bool = False
+    mixes_images: bool = False
     annotation_only: bool = False
 
     @classmethod
@@ -57,3 +62,8 @@ class TransformContract:
 def removes_cells(steps: Iterable[Callable]) -> bool:
     """Whether fewer cells may come out of a pipeline than are annotated."""
     return any(TransformContract.of(step).removes_cells for step in steps)
+
+
+def adds_cells(steps: Iterable[Callable]) -> bool:
+    """Whether more cells may come out of a pipeline than are annotated."""
+    return any(TransformContract.of(step).adds_cells for step in steps)

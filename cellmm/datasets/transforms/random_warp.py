@@ -1,8 +1,7 @@
 """Random rotation, shift, flip, scale, elastic deformation and crop: one sampling map, one resampling."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 
@@ -13,11 +12,9 @@ from cellmm.datasets.transforms.moving_cells import (
     replace_cells,
     unpack_layers,
 )
+from cellmm.datasets.transforms.warping import SMALLEST_SCALE, bend, resample, sampling_map
 from cellmm.errors import CellMMError
 from cellmm.registry import TRANSFORMS
-
-BLOCK = 2048  # px a side that are resampled at once: cv2.remap takes less than 32767 px, in and out
-SMALLEST_SCALE = 0.1  # a block then reads at most BLOCK * sqrt(2) / 0.1 = 28963 px
 
 
 @TRANSFORMS.register_module()
@@ -102,7 +99,7 @@ class RandomWarp(BaseTransform):
         cells = moving_layers(results) if "gt_layers" in results else None
         exact = [valid] if cells is None else [valid, *pack_layers(cells)]
         smooth = [np.ascontiguousarray(image[..., c : c + 4]) for c in range(0, image.shape[2], 4)]
-        smooth, (valid, *packed) = _resample(smooth, exact, xs, ys, self.border)
+        smooth, (valid, *packed) = resample(smooth, exact, xs, ys, self.border)
         results["img"] = np.concatenate([part.reshape(*xs.shape, -1) for part in smooth], axis=2)
         results["img_shape"] = xs.shape
         results["ignore"] = valid == 0
@@ -139,23 +136,16 @@ class RandomWarp(BaseTransform):
         """x and y in the image of each output pixel, float32 (h, w) each, px."""
         rng, shape = results["rng"], results["img"].shape[:2]
         height, width = size = self.size or shape
-        angle = np.deg2rad(rng.uniform(*self.rotate))
-        scale = rng.uniform(*self.scale)
+        angle, scale = rng.uniform(*self.rotate), rng.uniform(*self.scale)
         shift_x, shift_y = rng.uniform(-self.shift, self.shift, 2)
-        mirror = -1 if rng.random() < self.flip else 1
+        flip = rng.random() < self.flip
         centre_y, centre_x = self._centre_pixel(results, size)
         # the middle of an even output lies between two pixels: without rotation, whole pixels are copied
         centre_y, centre_x = centre_y + (height - 1) % 2 / 2, centre_x + (width - 1) % 2 / 2
-        u = mirror * (np.arange(width) - (width - 1) / 2) / scale
-        v = (np.arange(height) - (height - 1) / 2)[:, None] / scale
-        cos, sin = np.cos(angle), np.sin(angle)
-        xs = (cos * u + centre_x + shift_x).astype(np.float32) - (sin * v).astype(np.float32)
-        ys = (sin * u + centre_y + shift_y).astype(np.float32) + (cos * v).astype(np.float32)
+        centre = centre_x + shift_x, centre_y + shift_y
+        xs, ys = sampling_map(size, centre, angle=angle, scale=scale, flip=flip)
         if self.elastic_magnitude:
-            nodes = [int(np.ceil(n / self.elastic_spacing)) for n in size]
-            for positions in (xs, ys):
-                coarse = rng.normal(0, self.elastic_magnitude, nodes).astype(np.float32)
-                positions += cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+            bend(xs, ys, rng, self.elastic_spacing, self.elastic_magnitude)
         return xs, ys
 
     def _centre_pixel(self, results: dict, size: tuple[int, int]) -> tuple[int, int]:
@@ -172,47 +162,3 @@ def _draw(weights: np.ndarray, rng: np.random.Generator) -> int:
     """An index, with a probability in proportion to its weight."""
     total = np.cumsum(weights, dtype=np.float64)
     return min(int(np.searchsorted(total, rng.random() * total[-1], side="right")), len(weights) - 1)
-
-
-def _resample(
-    smooth: list[np.ndarray], exact: list[np.ndarray], xs: np.ndarray, ys: np.ndarray, border: str | float
-) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """``smooth`` images at (xs, ys), linearly with ``border`` outside; ``exact`` ones by nearest, with 0."""
-    mirrors = border == "mirror"
-    options = dict(borderMode=cv2.BORDER_REFLECT_101) if mirrors else dict(borderValue=(float(border),) * 4)
-    shape = exact[0].shape
-    parts = []
-    for block in _blocks(xs.shape):
-        x, y = xs[block], ys[block]
-        rows, columns = _source(y, shape[0], mirrors), _source(x, shape[1], mirrors)
-        x, y = x - np.float32(columns.start), y - np.float32(rows.start)
-        parts.append(
-            [cv2.remap(image[rows, columns], x, y, cv2.INTER_LINEAR, **options) for image in smooth]
-            + [cv2.remap(image[rows, columns], x, y, cv2.INTER_NEAREST) for image in exact]
-        )
-    warped = parts[0]
-    if len(parts) > 1:
-        warped = [np.empty((*xs.shape, *part.shape[2:]), part.dtype) for part in parts[0]]
-        for block, images in zip(_blocks(xs.shape), parts, strict=True):
-            for whole, part in zip(warped, images, strict=True):
-                whole[block] = part
-    return warped[: len(smooth)], warped[len(smooth) :]
-
-
-def _blocks(shape: tuple[int, int]) -> Iterator[tuple[slice, slice]]:
-    for y in range(0, shape[0], BLOCK):
-        for x in range(0, shape[1], BLOCK):
-            yield slice(y, y + BLOCK), slice(x, x + BLOCK)
-
-
-def _source(positions: np.ndarray, length: int, mirrors: bool) -> slice:
-    """The pixels along an axis of the image that ``positions`` read, mirrored ones included."""
-    low, high = int(np.floor(positions.min())) - 1, int(np.ceil(positions.max())) + 1
-    first, last = low, high
-    if mirrors and low < 0:
-        last = max(high, -low)
-    if mirrors and high > length - 1:
-        first = min(low, 2 * (length - 1) - high)
-    first, last = max(first, 0), min(last, length - 1)
-    first = min(first, length - 1)
-    return slice(first, max(last, first) + 1)

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from cellmm.datasets.transforms.contract import removes_cells
+from cellmm.datasets.transforms.contract import adds_cells, removes_cells
 from cellmm.engine.class_order import leaves
 from cellmm.engine.preflight.building import build
 from cellmm.engine.ranks import warn_on_first_rank
@@ -17,7 +17,7 @@ from cellmm.models.heads.base import HeadContract
 from cellmm.structures import rle as rle_ops
 
 MANY_CROWDS, MANY_WITHOUT = 0.2, 0.5  # shares of annotations and of images that are told
-LOOKED_AT = 8  # images with the most cells whose pipeline is run, where it may remove cells
+LOOKED_AT = 8  # images with the most cells whose pipeline is run, where their number may change
 
 
 @dataclass
@@ -153,13 +153,13 @@ def _too_many(
     """For each head with too few queries: its key, their number, "3 of 5" (images with more cells), the name
     of the image with the most, and how many it has.
 
-    Where the pipeline may remove cells, those that come out of one draw of it are counted, of the LOOKED_AT
-    images with the most cells: "at least 3 of 50".
+    Where the pipeline may remove or add cells, those that come out of one draw of it are counted, of the
+    LOOKED_AT images with the most cells: "at least 3 of 50".
     """
     for path, number in _heads(model, "num_queries").items():
-        crowded = [image for image in images if len(image.labels) > number]
-        counts = [(len(image.labels), image.name) for image in crowded if not _may_remove(image)]
-        unsure = [image for image in crowded if _may_remove(image)]
+        crowded = [image for image in images if len(image.labels) > number or adds_cells(_steps(image))]
+        unsure = [image for image in crowded if _may_change(image)]
+        counts = [(len(image.labels), image.name) for image in crowded if not _may_change(image)]
         for image in heapq.nlargest(LOOKED_AT, unsure, key=lambda image: len(image.labels)):
             counts.append((_cells_that_come_out(image, key), image.name))
         counts = [pair for pair in counts if pair[0] > number]
@@ -169,8 +169,13 @@ def _too_many(
             yield path, number, f"{at_least}{len(counts)} of {len(images)}", name, most
 
 
-def _may_remove(image: Annotated) -> bool:
-    return removes_cells(getattr(getattr(image.dataset, "pipeline", None), "transforms", ()))
+def _may_change(image: Annotated) -> bool:
+    """Whether another number of cells may come out of the pipeline than is annotated."""
+    return removes_cells(_steps(image)) or adds_cells(_steps(image))
+
+
+def _steps(image: Annotated) -> Sequence:
+    return getattr(getattr(image.dataset, "pipeline", None), "transforms", ())
 
 
 def _cells_that_come_out(image: Annotated, key: str) -> int:

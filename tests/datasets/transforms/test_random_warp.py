@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from skimage.draw import disk
 
-from cellmm.datasets.transforms import random_warp
+from cellmm.datasets.transforms import warping
 from cellmm.errors import CellMMError
 from cellmm.registry import TRANSFORMS
 from cellmm.structures import LabelLayers
@@ -223,7 +223,7 @@ def test_an_image_longer_than_opencv_warps(size):
 def test_blocks_give_what_the_whole_gives(monkeypatch, border):
     config = ALL | dict(size=(50, 61), scale=(0.2, 0.4), border=border)
     whole = warp(scene(num=20), **config)
-    monkeypatch.setattr(random_warp, "BLOCK", 7)
+    monkeypatch.setattr(warping, "BLOCK", 7)
     blocks = warp(scene(num=20), **config)
     np.testing.assert_allclose(blocks["img"], whole["img"], atol=2e-5)
     assert np.array_equal(blocks["ignore"], whole["ignore"])
