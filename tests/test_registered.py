@@ -246,6 +246,16 @@ def part_of_a_classical_model(name: str) -> None:
     assert model.find_objects(image)[0].max() == 1
 
 
+def network_of_pix2pix(name: str) -> None:
+    """All of it learns; tests/models/translation has the rest."""
+    channels = dict(out_channels=2) if "Generator" in name else {}
+    network = MODELS.build(dict(type=name, in_channels=3, **channels))
+    x = torch.rand(1, 3, 512, 512) if channels else torch.rand(1, 1, 70, 70)
+    out = network(x) if channels else network(x, torch.rand(1, 2, 70, 70))[0]
+    out.square().mean().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
+
+
 def is_a(registry, base: type) -> Callable[[str], None]:
     def check(name: str) -> None:
         assert issubclass(registry.get(name), base)
@@ -265,7 +275,9 @@ OTHERS: dict[str, Callable[[str], None]] = dict(
     ExponentialMovingAverage=average,
     IterBasedTrainLoop=is_a(LOOPS, BaseLoop),
     OptimWrapper=in_training,
+    PatchGANDiscriminator=network_of_pix2pix,
     Threshold=part_of_a_classical_model,
+    UNetGenerator=network_of_pix2pix,
 )
 NETWORKS = dict(
     EncoNetDecoder=testing.check_decoder,
