@@ -14,6 +14,7 @@ from mmengine.visualization import Visualizer
 from torch import nn
 
 from cellmm import testing
+from cellmm.datasets import CellDataset
 from cellmm.models import feature_pyramid
 from cellmm.registry import (
     ALL,
@@ -23,10 +24,12 @@ from cellmm.registry import (
     MODELS,
     OPTIM_WRAPPERS,
     TASK_UTILS,
+    TRANSFORMS,
     VISUALIZERS,
 )
 from cellmm.simulation import make_dataset
 from cellmm.structures import PredictedInstances
+from cellmm.testing import generated
 from cellmm.testing.generated import SCENE
 
 LOAD = [dict(type="LoadImage"), dict(type="LoadCells")]
@@ -256,6 +259,17 @@ def network_of_pix2pix(name: str) -> None:
     assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
 
 
+def pack_a_pair(name: str) -> None:
+    step = TRANSFORMS.build(dict(type=name, white=1))
+    packed = step(generated.results((20, 30)))
+    assert packed["inputs"].shape == packed["data_samples"].gt_image.shape == (1, 20, 30)
+
+
+def pairs_of_images(name: str) -> None:
+    """Its pairs have no cells, so the contract of other datasets does not fit; see tests/datasets."""
+    assert issubclass(DATASETS.get(name), CellDataset)
+
+
 def is_a(registry, base: type) -> Callable[[str], None]:
     def check(name: str) -> None:
         assert issubclass(registry.get(name), base)
@@ -275,6 +289,8 @@ OTHERS: dict[str, Callable[[str], None]] = dict(
     ExponentialMovingAverage=average,
     IterBasedTrainLoop=is_a(LOOPS, BaseLoop),
     OptimWrapper=in_training,
+    PackImagePair=pack_a_pair,
+    PairedImageDataset=pairs_of_images,
     PatchGANDiscriminator=network_of_pix2pix,
     Threshold=part_of_a_classical_model,
     UNetGenerator=network_of_pix2pix,
