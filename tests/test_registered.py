@@ -1,6 +1,7 @@
 """Every class that cellmm registers follows the contract of its kind; see cellmm.testing."""
 
 import json
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,13 +23,14 @@ from cellmm.registry import (
     LOOPS,
     MODEL_WRAPPERS,
     MODELS,
+    OPTIM_WRAPPER_CONSTRUCTORS,
     OPTIM_WRAPPERS,
     TASK_UTILS,
     TRANSFORMS,
     VISUALIZERS,
 )
 from cellmm.simulation import make_dataset
-from cellmm.structures import PredictedInstances
+from cellmm.structures import CellSample, PredictedInstances
 from cellmm.testing import generated
 from cellmm.testing.generated import SCENE
 
@@ -259,6 +261,29 @@ def network_of_pix2pix(name: str) -> None:
     assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
 
 
+def optimizers_of_parts(name: str) -> None:
+    model = nn.Sequential(OrderedDict(a=nn.Linear(2, 1), b=nn.Linear(2, 1)))
+    config = {part: dict(optimizer=dict(type="SGD", lr=rate)) for part, rate in dict(a=0.1, b=0.2).items()}
+    built = OPTIM_WRAPPER_CONSTRUCTORS.build(dict(type=name, optim_wrapper_cfg=config))(model)
+    assert built.get_lr() == {"a.lr": [0.1], "b.lr": [0.2]}
+
+
+def translate(name: str) -> None:
+    """It learns, and predicts; tests/models/translation has the rest."""
+    preprocessor = dict(type="CellDataPreprocessor", in_channels=2)
+    config = dict(
+        data_preprocessor=preprocessor, target_channels=1, generator=dict(widths=(4, 6, 8)), discriminator={}
+    )
+    model = MODELS.build(dict(config, type=name))
+    sample = CellSample(metainfo=dict(img_id=1, img_shape=(32, 32)))
+    sample.gt_image = torch.zeros(1, 32, 32)
+    batch = dict(inputs=[torch.rand(2, 32, 32)], data_samples=[sample])
+    losses = model(**model.data_preprocessor(batch, True), mode="loss")
+    sum(losses.values()).backward()
+    assert all(p.grad is not None for p in model.parameters())
+    assert model.eval().test_step(batch)[0].pred_image.shape == (1, 32, 32)
+
+
 def pack_a_pair(name: str) -> None:
     step = TRANSFORMS.build(dict(type=name, white=1))
     packed = step(generated.results((20, 30)))
@@ -291,7 +316,10 @@ OTHERS: dict[str, Callable[[str], None]] = dict(
     OptimWrapper=in_training,
     PackImagePair=pack_a_pair,
     PairedImageDataset=pairs_of_images,
+    PartsDistributedDataParallel=is_a(MODEL_WRAPPERS, nn.Module),
+    PartsOptimWrapperConstructor=optimizers_of_parts,
     PatchGANDiscriminator=network_of_pix2pix,
+    Pix2Pix=translate,
     Threshold=part_of_a_classical_model,
     UNetGenerator=network_of_pix2pix,
 )

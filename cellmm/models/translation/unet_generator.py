@@ -61,9 +61,9 @@ class UNetGenerator(nn.Module):
         check_whole(1, in_channels=in_channels, out_channels=out_channels, widths=widths)
         check_whole(0, dropout_levels=dropout_levels)
         check_share(dropout=dropout)
-        if len(widths) < 2 or dropout == 1 or dropout_levels >= len(widths):
+        if len(widths) < 2 or dropout == 1 or dropout_levels > len(widths):
             raise ValueError(
-                "widths must be two or more, dropout below 1, and dropout_levels fewer than the levels, got "
+                "widths must be two or more, dropout below 1, dropout_levels no more than the levels, got "
                 f"{tuple(widths)}, {dropout} and {dropout_levels}"
             )
         self.divisor, self.dropout, self.dropout_levels = 2 ** len(widths), dropout, dropout_levels

@@ -77,7 +77,7 @@ def test_generator_names_sizes_that_it_cannot_take():
 
 
 @pytest.mark.parametrize(
-    "wrong", [dict(widths=(4,)), dict(dropout=1.0), dict(dropout_levels=4), dict(widths=(4, 0))]
+    "wrong", [dict(widths=(4,)), dict(dropout=1.0), dict(dropout_levels=5), dict(widths=(4, 0))]
 )
 def test_generator_refuses(wrong):
     with pytest.raises(ValueError):
