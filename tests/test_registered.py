@@ -21,6 +21,7 @@ from cellmm.registry import (
     ALL,
     DATASETS,
     LOOPS,
+    METRICS,
     MODEL_WRAPPERS,
     MODELS,
     OPTIM_WRAPPER_CONSTRUCTORS,
@@ -284,6 +285,13 @@ def translate(name: str) -> None:
     assert model.eval().test_step(batch)[0].pred_image.shape == (1, 32, 32)
 
 
+def score_translations(name: str) -> None:
+    metric = METRICS.build(dict(type=name, prefix="a"))
+    image = torch.rand(2, 16, 16)
+    metric.process(None, [dict(img_id=1, gt_image=image, pred_image=image)])
+    assert metric.evaluate(1) == dict(zip(metric.metric_keys, (0, 1, 0), strict=True))
+
+
 def pack_a_pair(name: str) -> None:
     step = TRANSFORMS.build(dict(type=name, white=1))
     packed = step(generated.results((20, 30)))
@@ -321,6 +329,7 @@ OTHERS: dict[str, Callable[[str], None]] = dict(
     PatchGANDiscriminator=network_of_pix2pix,
     Pix2Pix=translate,
     Threshold=part_of_a_classical_model,
+    TranslationMetric=score_translations,
     UNetGenerator=network_of_pix2pix,
 )
 NETWORKS = dict(

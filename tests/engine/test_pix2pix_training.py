@@ -56,7 +56,6 @@ custom_hooks = [
     dict(type="EMAHook", ema_type="ExponentialMovingAverage", update_buffers=True),
     dict(type="KillHook", after={kill_after}),
 ]
-model_wrapper_cfg = dict(type="PartsDistributedDataParallel")
 """
 
 
@@ -180,3 +179,31 @@ def test_a_bad_batch_may_be_left_out(config, tmp_path):
 
 def test_mixed_precision_of_both_parts(config, tmp_path):
     assert cellmm(["train", config(), "--work-dir", str(tmp_path / "work"), "--amp"]) == 0
+
+
+def test_two_processes_are_one_with_the_same_batch(config, tmp_path, launch):
+    """Without batch norms and dropout, which see the images of one process alone."""
+    more = """
+model["generator"].update(norm="GN", dropout=0.0)
+model["discriminator"].update(norm="GN")
+train_dataloader["dataset"]["pipeline"][-1] = dict(type="PackImagePair", white=4095)
+train_cfg["max_iters"] = 3
+custom_hooks = []
+param_scheduler = []
+optimizer = dict(type="SGD", lr=0.02)
+part = dict(optimizer=optimizer)
+optim_wrapper = dict(constructor="PartsOptimWrapperConstructor", generator=part, discriminator=part)
+"""
+    work = [str(tmp_path / name) for name in ("one", "two")]
+    path = config(more=more)
+    assert cellmm(["train", path, "--work-dir", work[0]]) == 0
+    options = ["--cfg-options", "train_dataloader.batch_size=1"]
+    launch(["train", path, "--work-dir", work[1], *options], tmp_path, ranks=2)
+    one, two = (torch.load(Path(folder, "iter_3.pth"), weights_only=True)["state_dict"] for folder in work)
+    first = torch.load(Path(work[0], "iter_2.pth"), weights_only=True)["state_dict"]
+    assert one.keys() == two.keys()
+    for name, weight in one.items():
+        torch.testing.assert_close(two[name], weight, rtol=1e-4, atol=1e-6)
+    assert any(
+        not torch.equal(weight, first[name]) for name, weight in one.items() if name.startswith("disc")
+    )

@@ -29,23 +29,21 @@ class PartsDistributedDataParallel(nn.Module):
 
     Args:
         module: the model.
-        names: its parts.
+        names: its parts, those with an optimizer of their own by PartsOptimWrapperConstructor.
         device_ids, kwargs: of CellDistributedDataParallel.
     """
 
     def __init__(
         self,
         module: nn.Module,
-        names: Sequence[str] = ("generator", "discriminator"),
+        names: Sequence[str],
         device_ids: Sequence[int] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__()
         self.module = module
         self.parts = {
-            name: CellDistributedDataParallel(part, device_ids, **kwargs)
-            for name in names
-            if (part := getattr(module, name)) is not None
+            name: CellDistributedDataParallel(getattr(module, name), device_ids, **kwargs) for name in names
         }  # a dict, since the model holds the weights already
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
