@@ -1,5 +1,6 @@
 """A training of two parts that alternate: killed and resumed, stopped at a bad loss, on two processes."""
 
+import json
 import multiprocessing
 import os
 import signal
@@ -207,3 +208,36 @@ optim_wrapper = dict(constructor="PartsOptimWrapperConstructor", generator=part,
     assert any(
         not torch.equal(weight, first[name]) for name, weight in one.items() if name.startswith("disc")
     )
+
+
+def test_validation_and_test_of_images_larger_than_the_trial(config, tmp_path, capsys):
+    """The best checkpoint is chosen by a score of images; predictions are the same again in a test."""
+    data = tmp_path / "larger"
+    scene = SceneConfig(size=(140, 136), pixel=0.5, cells=(2, 4), min_visible=20)
+    make_dataset(data, splits=dict(val=2), scene=scene, extra_modalities=True)
+    more = f"""
+folders = dict(data_root="{data}", input_dir="val/phase", target_dir="val/images")
+steps = [dict(type="LoadImage"), dict(type="PackImagePair", white=4095)]
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=0,
+    sampler=dict(type="DefaultSampler", shuffle=False),
+    dataset=dict(type="PairedImageDataset", pipeline=steps, **folders),
+)
+val_evaluator = dict(type="TranslationMetric")
+val_cfg = dict(type="ValLoop")
+test_dataloader, test_evaluator, test_cfg = val_dataloader, val_evaluator, dict(type="TestLoop")
+train_cfg.update(max_iters=2, val_interval=2)
+default_hooks["checkpoint"].update(save_best="SSIM", rule="greater")
+custom_hooks = []
+"""
+    path, work = config(more=more), tmp_path / "work"
+    assert cellmm(["train", path, "--work-dir", str(work)]) == 0
+    (best,) = work.glob("best_SSIM*.pth")
+    scalars = [json.loads(line) for line in next(work.rglob("scalars.json")).read_text().splitlines()]
+    (validated,) = [line for line in scalars if "SSIM" in line]
+    assert cellmm(["test", path, str(best), "--work-dir", str(tmp_path / "test")]) == 0
+    tested = json.loads((tmp_path / "test" / "metrics.json").read_text())
+    assert {key: tested[key] for key in ("L1", "SSIM", "spectrum")} == {
+        key: validated[key] for key in ("L1", "SSIM", "spectrum")
+    }

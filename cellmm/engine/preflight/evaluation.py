@@ -137,7 +137,7 @@ def _corner(sample: dict, model: nn.Module) -> dict:
     packed.set_metainfo(dict(img_shape=tuple(min(n, side) for n in packed.img_shape)))
     for key in ("ignore", "gt_image"):
         if key in packed:
-            setattr(packed, key, packed[key][..., :side, :side])
+            setattr(packed, key, getattr(packed, key)[..., :side, :side])
     return dict(sample, inputs=inputs[..., :side, :side], data_samples=packed)
 
 
