@@ -307,6 +307,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "classical": collection("Classical"),
     "sparseseunet": collection("SparseSEUNet"),
     "unet": collection("U-Net"),
+    "pix2pix": collection("pix2pix"),
     "paired": paired,
     "speed": speed,
     "shipped": shipped,

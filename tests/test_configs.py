@@ -18,7 +18,8 @@ from cellmm.structures import LabelLayers
 ROOT = Path(__file__).parents[1]
 EVERY = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "configs").glob("[!_]*/*.py"))
 WEIGHTLESS = [path for path in EVERY if not has_weights(Config.fromfile(ROOT / path).model)]
-CONFIGS = [path for path in EVERY if path not in WEIGHTLESS]  # that are trained
+TRANSLATING = [path for path in EVERY if path.startswith("configs/pix2pix/")]
+CONFIGS = [path for path in EVERY if path not in (*WEIGHTLESS, *TRANSLATING)]  # that learn cells
 
 
 TARGETS = (
@@ -212,3 +213,28 @@ def test_model_without_weights_predicts(path):
     (sample,) = model.eval().test_step(batch)
     assert len(sample.pred_instances) == 1
     METRICS.build(cfg.test_evaluator)
+
+
+@pytest.mark.parametrize("path", TRANSLATING)
+def test_model_of_images_trains_and_predicts(path):
+    cfg = load_config(ROOT / path)
+    model = MODELS.build(cfg.model)
+    assert set(stated(cfg.model.to_dict())) == {"data_preprocessor.in_channels"}
+    loader = cfg.train_dataloader
+    assert loader.sampler.type == "DrawSampler"
+    crop, pack = (TRANSFORMS.build(step) for step in loader.dataset.pipeline[-2:])
+    side = crop.crop_size[0]
+    assert crop.crop_size == (side, side) and side % model.generator.divisor == 0
+    rng, is_mask = np.random.default_rng(0), pack.inputs == "mask"
+    image = rng.integers(0, 4096, (side + 9, side, 2 if is_mask else 3)).astype(np.float32)
+    results = dict(img=image, img_id=1, img_path="a.tif", img_shape=image.shape[:2], draw=0, rng=rng)
+    results["gt_layers"] = LabelLayers((image[None, ..., 0] > 2000).astype(np.int32), num=1)
+    results = pack(crop(results))
+    data = {key: [results[key]] for key in ("inputs", "data_samples")}
+    before = [p.detach().clone() for p in model.parameters()]
+    logged = model.train().train_step(data, build_optim_wrapper(model, cfg.optim_wrapper))
+    assert all(torch.isfinite(value) for value in logged.values())
+    assert all(not torch.equal(p, old) for p, old in zip(model.parameters(), before, strict=True))
+    (sample,) = model.eval().test_step(data)
+    assert sample.pred_image.shape == sample.gt_image.shape == (2, side, side)
+    METRICS.build(cfg.val_evaluator)

@@ -1,6 +1,7 @@
 """Every class that cellmm registers follows the contract of its kind; see cellmm.testing."""
 
 import json
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,19 +15,24 @@ from mmengine.visualization import Visualizer
 from torch import nn
 
 from cellmm import testing
+from cellmm.datasets import CellDataset
 from cellmm.models import feature_pyramid
 from cellmm.registry import (
     ALL,
     DATASETS,
     LOOPS,
+    METRICS,
     MODEL_WRAPPERS,
     MODELS,
+    OPTIM_WRAPPER_CONSTRUCTORS,
     OPTIM_WRAPPERS,
     TASK_UTILS,
+    TRANSFORMS,
     VISUALIZERS,
 )
 from cellmm.simulation import make_dataset
-from cellmm.structures import PredictedInstances
+from cellmm.structures import CellSample, PredictedInstances
+from cellmm.testing import generated
 from cellmm.testing.generated import SCENE
 
 LOAD = [dict(type="LoadImage"), dict(type="LoadCells")]
@@ -247,6 +253,57 @@ def part_of_a_classical_model(name: str) -> None:
     assert model.find_objects(image)[0].max() == 1
 
 
+def network_of_pix2pix(name: str) -> None:
+    """All of it learns; tests/models/translation has the rest."""
+    channels = dict(out_channels=2) if "Generator" in name else {}
+    network = MODELS.build(dict(type=name, in_channels=3, **channels))
+    x = torch.rand(1, 3, 512, 512) if channels else torch.rand(1, 1, 70, 70)
+    out = network(x) if channels else network(x, torch.rand(1, 2, 70, 70))[0]
+    out.square().mean().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
+
+
+def optimizers_of_parts(name: str) -> None:
+    model = nn.Sequential(OrderedDict(a=nn.Linear(2, 1), b=nn.Linear(2, 1)))
+    config = {part: dict(optimizer=dict(type="SGD", lr=rate)) for part, rate in dict(a=0.1, b=0.2).items()}
+    built = OPTIM_WRAPPER_CONSTRUCTORS.build(dict(type=name, optim_wrapper_cfg=config))(model)
+    assert built.get_lr() == {"a.lr": [0.1], "b.lr": [0.2]}
+
+
+def translate(name: str) -> None:
+    """It learns, and predicts; tests/models/translation has the rest."""
+    preprocessor = dict(type="CellDataPreprocessor", in_channels=2)
+    config = dict(
+        data_preprocessor=preprocessor, target_channels=1, generator=dict(widths=(4, 6, 8)), discriminator={}
+    )
+    model = MODELS.build(dict(config, type=name))
+    sample = CellSample(metainfo=dict(img_id=1, img_shape=(32, 32)))
+    sample.gt_image = torch.zeros(1, 32, 32)
+    batch = dict(inputs=[torch.rand(2, 32, 32)], data_samples=[sample])
+    losses = model(**model.data_preprocessor(batch, True), mode="loss")
+    sum(losses.values()).backward()
+    assert all(p.grad is not None for p in model.parameters())
+    assert model.eval().test_step(batch)[0].pred_image.shape == (1, 32, 32)
+
+
+def score_translations(name: str) -> None:
+    metric = METRICS.build(dict(type=name, prefix="a"))
+    image = torch.rand(2, 16, 16)
+    metric.process(None, [dict(img_id=1, gt_image=image, pred_image=image)])
+    assert metric.evaluate(1) == dict(zip(metric.metric_keys, (0, 1, 0), strict=True))
+
+
+def pack_a_pair(name: str) -> None:
+    step = TRANSFORMS.build(dict(type=name, white=1))
+    packed = step(generated.results((20, 30)))
+    assert packed["inputs"].shape == packed["data_samples"].gt_image.shape == (1, 20, 30)
+
+
+def pairs_of_images(name: str) -> None:
+    """Its pairs have no cells, so the contract of other datasets does not fit; see tests/datasets."""
+    assert issubclass(DATASETS.get(name), CellDataset)
+
+
 def is_a(registry, base: type) -> Callable[[str], None]:
     def check(name: str) -> None:
         assert issubclass(registry.get(name), base)
@@ -266,7 +323,15 @@ OTHERS: dict[str, Callable[[str], None]] = dict(
     ExponentialMovingAverage=average,
     IterBasedTrainLoop=is_a(LOOPS, BaseLoop),
     OptimWrapper=in_training,
+    PackImagePair=pack_a_pair,
+    PairedImageDataset=pairs_of_images,
+    PartsDistributedDataParallel=is_a(MODEL_WRAPPERS, nn.Module),
+    PartsOptimWrapperConstructor=optimizers_of_parts,
+    PatchGANDiscriminator=network_of_pix2pix,
+    Pix2Pix=translate,
     Threshold=part_of_a_classical_model,
+    TranslationMetric=score_translations,
+    UNetGenerator=network_of_pix2pix,
 )
 NETWORKS = dict(
     EncoNetDecoder=testing.check_decoder,

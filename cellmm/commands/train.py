@@ -139,9 +139,13 @@ def prepare_config(args: argparse.Namespace) -> Config:
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get("work_dir") or default_work_dir(args.config)
     if args.amp:
-        cfg.optim_wrapper.type = "AmpOptimWrapper"
-        if cfg.optim_wrapper.get("dtype", "auto") == "auto":
-            cfg.optim_wrapper.dtype = "bfloat16"
+        parts = [
+            part for part in cfg.optim_wrapper.values() if isinstance(part, dict) and "optimizer" in part
+        ]
+        for wrapper in parts or [cfg.optim_wrapper]:
+            wrapper.type = "AmpOptimWrapper"
+            if wrapper.get("dtype", "auto") == "auto":
+                wrapper.dtype = "bfloat16"
     if args.auto_scale_lr:
         cfg.auto_scale_lr = dict(cfg.get("auto_scale_lr") or {}, enable=True)
     scale = cfg.get("auto_scale_lr") or {}

@@ -40,7 +40,7 @@ TABLES = {
     "compile": _keys(torch.compile, but="model"),
 }
 _KEYS_BY_REGISTRIES = {
-    "MODELS": "model data_preprocessor encoder decoder heads head ensemble ema_type",
+    "MODELS": "model data_preprocessor encoder decoder heads head ensemble ema_type generator discriminator",
     "DATASETS": "dataset datasets",
     "TRANSFORMS": "pipeline transforms",
     "ALBUMENTATIONS": "albumentations",
@@ -68,6 +68,8 @@ DEFAULTS = {
     "test_cfg": "TestLoop",
     "log_processor": "LogProcessor",
     "model_wrapper_cfg": "MMDistributedDataParallel",
+    "generator": "UNetGenerator",
+    "discriminator": "PatchGANDiscriminator",
 }
 # dicts without a type, whose values are what stands at another key
 GROUPS = {
@@ -91,6 +93,8 @@ SUPPLIED_ARGUMENTS = {
     "encoder": ("in_channels",),
     "decoder": ("in_specs", "in_channels"),
     "head": ("in_specs", "in_channels", "stride"),
+    "generator": ("in_channels", "out_channels"),
+    "discriminator": ("in_channels",),
     "ema_type": ("model",),
     "sampler": ("dataset", "seed"),
     "batch_sampler": ("sampler", "batch_size"),

@@ -10,6 +10,7 @@ from cellmm.datasets.glas import GlaSDataset
 from cellmm.datasets.label_images import LabelImageDataset
 from cellmm.datasets.livecell import LIVECellDataset
 from cellmm.datasets.mask_folders import MaskFolderDataset
+from cellmm.datasets.paired_images import PairedImageDataset
 from cellmm.datasets.samplers import DrawSampler
 from cellmm.datasets.simulated import SimulatedDataset
 from cellmm.datasets.simulated_classes import SimulatedClassesDataset
@@ -29,6 +30,7 @@ __all__ = [
     "LIVECellDataset",
     "LabelImageDataset",
     "MaskFolderDataset",
+    "PairedImageDataset",
     "RepeatDataset",
     "SimulatedClassesDataset",
     "SimulatedDataset",

@@ -12,8 +12,9 @@ from cellmm.engine.hooks import (
     WeightsOnlyHook,
 )
 from cellmm.engine.loops import EpochBasedTrainLoop, IterBasedTrainLoop
-from cellmm.engine.mmengine_fixes.ddp import CellDistributedDataParallel
+from cellmm.engine.mmengine_fixes.ddp import CellDistributedDataParallel, PartsDistributedDataParallel
 from cellmm.engine.mmengine_fixes.optim_wrappers import AmpOptimWrapper, OptimWrapper
+from cellmm.engine.part_optimizers import OptimWrapperDict, PartsOptimWrapperConstructor
 
 __all__ = [
     "AmpOptimWrapper",
@@ -26,6 +27,9 @@ __all__ = [
     "IterBasedTrainLoop",
     "NonFiniteHook",
     "OptimWrapper",
+    "OptimWrapperDict",
+    "PartsDistributedDataParallel",
+    "PartsOptimWrapperConstructor",
     "WeightsOnlyHook",
     "ResumeHook",
     "OverlayHook",

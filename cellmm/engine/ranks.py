@@ -36,9 +36,12 @@ def start_distributed(cfg: Config) -> None:
     else:
         dist.init_process_group("gloo")
     unused = cfg.get("find_unused_parameters", False)
-    cfg.setdefault(
-        "model_wrapper_cfg", dict(type="cellmm.CellDistributedDataParallel", find_unused_parameters=unused)
-    )
+    wrapper = dict(type="cellmm.CellDistributedDataParallel", find_unused_parameters=unused)
+    optimizers = cfg.get("optim_wrapper") or {}
+    if optimizers.get("constructor") == "PartsOptimWrapperConstructor":
+        names = [name for name, part in optimizers.items() if isinstance(part, dict)]
+        wrapper.update(type="cellmm.PartsDistributedDataParallel", names=names)
+    cfg.setdefault("model_wrapper_cfg", wrapper)
 
 
 def end_distributed() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from mmengine.optim import OptimWrapper, ReduceOnPlateauParamScheduler, _ParamScheduler
 from mmengine.runner import Runner
 
+from cellmm.engine.part_optimizers import each_wrapper
 from cellmm.errors import CellMMError
 
 
@@ -22,7 +23,7 @@ def check_rates_can_be_computed(runner: Runner, filename: str) -> None:
 
 def options_of(wrapper: OptimWrapper) -> list[dict[str, Any]]:
     """All of each group but its parameters: rates, decay and the other options of the optimizer."""
-    return [{key: value for key, value in group.items() if key != "params"} for group in wrapper.param_groups]
+    return [{key: value for key, value in group.items() if key != "params"} for group in _groups(wrapper)]
 
 
 def compute_rates(runner: Runner, options: list[dict[str, Any]], iterations: int) -> None:
@@ -32,7 +33,7 @@ def compute_rates(runner: Runner, options: list[dict[str, Any]], iterations: int
     training with this config has after ``iterations``, to the last bit. The optimizer's moments stay.
     Schedules of epochs step as often as epochs were ended.
     """
-    for group, values in zip(runner.optim_wrapper.param_groups, options, strict=True):
+    for group, values in zip(_groups(runner.optim_wrapper), options, strict=True):
         for key in [key for key in group if key != "params"]:
             del group[key]
         group.update(values)
@@ -49,6 +50,10 @@ def compute_rates(runner: Runner, options: list[dict[str, Any]], iterations: int
                 for schedule in epoch_steps:
                     schedule.step()
             ended = max(ended, due)
+
+
+def _groups(wrapper: OptimWrapper) -> list[dict[str, Any]]:
+    return [group for part in each_wrapper(wrapper).values() for group in part.param_groups]
 
 
 def _schedules(runner: Runner) -> list[_ParamScheduler]:

@@ -52,14 +52,15 @@ _TUNING = re.compile(
 # keys that cannot change in the middle of a training, and why
 _REFUSED = {
     r"(model|data_preprocessor)(\..*)?": "its weights would mean something else",
-    r"optim_wrapper\.optimizer\.type": "the state of an optimizer is of use to its own kind only",
-    r"optim_wrapper\.(constructor|paramwise_cfg)": "the optimizer's state has other groups of parameters",
+    r"optim_wrapper\.(\w+\.)?optimizer\.type": "the state of an optimizer is of use to its own kind only",
+    r"optim_wrapper\.(\w+\.)?(constructor|paramwise_cfg)": "the optimizer's state has other groups",
     r"randomness\.(seed|diff_rank_seed)": "all that was drawn so far belongs to the old one",
     r"train_cfg\.type": "another loop counts in its own way",
     r"train_dataloader\.dataset\.(.*\.)?metainfo(\..*)?": "its weights know the old classes",
 }
 _RATES = re.compile(
-    r"(optim_wrapper\.(optimizer|constructor|paramwise_cfg)|param_scheduler|auto_scale_lr)\b.*"
+    r"(optim_wrapper\.(\w+\.)?(optimizer|constructor|paramwise_cfg)|param_scheduler|auto_scale_lr)"
+    r"\b.*"
 )
 # of a training with a time budget, see TimeBudgetHook
 _BUDGET = re.compile(r"default_hooks\.param_scheduler(\.(type|minutes))?|train_cfg\.max_iters")

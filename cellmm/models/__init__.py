@@ -1,4 +1,4 @@
-from cellmm.models import classical, decoders, encoders, heads, losses, matching, postprocess
+from cellmm.models import classical, decoders, encoders, heads, losses, matching, postprocess, translation
 from cellmm.models.feature_spec import FeatureSpec, feature_pyramid
 from cellmm.models.preprocessor import CellDataPreprocessor
 from cellmm.models.segmentor import CellSegmentor
@@ -18,4 +18,5 @@ __all__ = [
     "matching",
     "postprocess",
     "predict_in_tiles",
+    "translation",
 ]

@@ -16,6 +16,7 @@ from cellmm.structures.painting import assign_layers, paint_bands
 from cellmm.structures.polygons import mask_outlines, outlines_of, rle_to_polygons
 from cellmm.structures.predicted_instances import PredictedInstances
 from cellmm.structures.semantic_maps import SEMANTIC_NAMES, cell_borders, semantic_maps
+from cellmm.structures.symmetric_range import to_counts, to_symmetric
 
 __all__ = [
     "SEMANTIC_NAMES",
@@ -38,4 +39,6 @@ __all__ = [
     "rle_to_polygons",
     "semantic_maps",
     "separation_weight",
+    "to_counts",
+    "to_symmetric",
 ]

@@ -19,6 +19,8 @@ class CellSample(BaseDataElement):
     - ``gt_weight``: float32 (H, W), how much each pixel counts in the loss; see ``PixelWeights``.
     - ``gt_center``, ``gt_boundary``, ``gt_distance``: float32 (H, W), ``gt_center_offsets``: float32
       (2, H, W); see ``AuxiliaryMaps``.
+    - ``gt_image``, ``pred_image``: float32 (C, H, W) in [-1, 1], the image that an input has to become and
+      what it was translated to; see ``PackImagePair`` and ``Pix2Pix``.
     - ``eval_instances``: InstanceData(masks (COCO RLE, original frame), labels, ignore, areas).
     - ``eval_nuclei``: InstanceData(masks), the nucleus of each cell (COCO RLE, original frame), may be empty.
     - ``pred_instances``: InstanceData(masks (COCO RLE, original frame), scores (N,) descending, labels).
@@ -27,7 +29,7 @@ class CellSample(BaseDataElement):
     - metainfo: ``img_id``, ``img_path``, ``img_shape``, ``ori_shape``, ``to_original``, ``draw``;
       ``pixel_size``, (y, x) in micrometres or None, ``model_pixel_size``, that of RescaleToPixelSize,
       ``cell_diameter``, that of the cells before RescaleToDiameter, and ``read_options``, which part of the
-      file the image is.
+      file the image is; ``white`` of ``gt_image``, see ``to_counts``.
     """
 
     def gt_masks(self, stride: int = 1, shape: tuple[int, int] | None = None) -> Tensor:

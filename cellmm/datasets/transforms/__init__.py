@@ -24,6 +24,7 @@ from cellmm.datasets.transforms.mmdet import (
     Resize,
 )
 from cellmm.datasets.transforms.normalize import Normalize
+from cellmm.datasets.transforms.pack_image_pair import PackImagePair
 from cellmm.datasets.transforms.packing import PackCellInputs
 from cellmm.datasets.transforms.pixel_size import RescaleToPixelSize
 from cellmm.datasets.transforms.pixel_weights import PixelWeights
@@ -50,6 +51,7 @@ __all__ = [
     "Normalize",
     "PackCellInputs",
     "PackDetInputs",
+    "PackImagePair",
     "Pad",
     "PadTo",
     "PhotoMetricDistortion",

@@ -9,6 +9,7 @@ from mmengine.optim import OptimWrapper
 
 from cellmm.engine.checkpoints.form import NUMBER, SCALER_PARTS
 from cellmm.engine.checkpoints.read import load_checkpoint, load_weights
+from cellmm.engine.part_optimizers import each_wrapper
 from cellmm.errors import CellMMError
 from cellmm.models.renamed_keys import with_new_names
 
@@ -73,12 +74,23 @@ def check_training_state(
     averaged = {k.removeprefix("module."): v for k, v in averaged.items() if k.startswith("module.")}
     if averaged:
         _refuse_misfits(model, averaged, filename)
-    schedulers = checkpoint.get("param_schedulers", [])
-    if not isinstance(schedulers, list) or not all(isinstance(state, dict) for state in schedulers):
+    wrappers, schedulers = each_wrapper(optim_wrapper), checkpoint.get("param_schedulers", [])
+    has_parts, states = "" not in wrappers, checkpoint["optimizer"]
+    if has_parts and (
+        states.keys() != wrappers.keys() or not all(isinstance(v, dict) for v in states.values())
+    ):
         raise CellMMError(
-            f"{filename}: its param_schedulers are not a list of dicts; use an earlier checkpoint"
+            f"{filename}: its optimizers are {', '.join(map(str, states))}, those of this config "
+            f"{', '.join(wrappers)}; resume with the config that it was trained with"
         )
-    _check_optimizer(checkpoint["optimizer"], optim_wrapper, filename)
+    for name, wrapper in wrappers.items():
+        state = states[name] if has_parts else states
+        own = schedulers.get(name, []) if has_parts and isinstance(schedulers, dict) else schedulers
+        if not isinstance(own, list) or not all(isinstance(schedule, dict) for schedule in own):
+            raise CellMMError(
+                f"{filename}: its param_schedulers are not a list of dicts; use an earlier checkpoint"
+            )
+        _check_optimizer(state, wrapper, filename)
 
 
 def _refuse_misfits(

@@ -60,6 +60,12 @@ _FORM = {
     "message_hub.runtime_info.last_validation": int,
     "message_hub.resumed_keys": dict,
 }
+# the same of each optimizer where parts of the model have their own
+_FORM |= {
+    path.replace("optimizer.", "optimizer.*.", 1): types
+    for path, types in _FORM.items()
+    if path.startswith("optimizer.")
+}
 SCALER_PARTS = {"scale", "growth_factor", "backoff_factor", "growth_interval", "_growth_tracker"}
 _HUB_PARTS = ("log_scalars", "runtime_info", "resumed_keys")
 

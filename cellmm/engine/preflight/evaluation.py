@@ -135,8 +135,9 @@ def _corner(sample: dict, model: nn.Module) -> dict:
         return sample
     packed = packed.clone()
     packed.set_metainfo(dict(img_shape=tuple(min(n, side) for n in packed.img_shape)))
-    if "ignore" in packed:
-        packed.ignore = packed.ignore[:side, :side]
+    for key in ("ignore", "gt_image"):
+        if key in packed:
+            setattr(packed, key, getattr(packed, key)[..., :side, :side])
     return dict(sample, inputs=inputs[..., :side, :side], data_samples=packed)
 
 

@@ -23,7 +23,7 @@ def check_first_sample(loader: DataLoader, model: nn.Module) -> None:
             "of the same name"
         )
     sample = first_sample(dataset, model, where, index=(0, 0))
-    if "gt_layers" not in sample["data_samples"]:
+    if getattr(model, "learns_cells", True) and "gt_layers" not in sample["data_samples"]:
         raise CellMMError(f"{where}.pipeline: no step loads the cells; add dict(type='LoadCells')")
     for name, head in getattr(model, "heads", {}).items():
         stated = HeadContract.of(head)

@@ -4,5 +4,6 @@ from .cell_coco_metric import CellCocoMetric
 from .gland_metric import GlandMetric
 from .object_metric import ObjectMetric
 from .semantic_metric import SemanticMetric
+from .translation_metric import TranslationMetric
 
-__all__ = ["CellCocoMetric", "GlandMetric", "ObjectMetric", "SemanticMetric"]
+__all__ = ["CellCocoMetric", "GlandMetric", "ObjectMetric", "SemanticMetric", "TranslationMetric"]

@@ -1,4 +1,4 @@
-from cellmm.models.losses.element_losses import BCELoss, CrossEntropyLoss, MSELoss, SigmoidFocalLoss
+from cellmm.models.losses.element_losses import BCELoss, CrossEntropyLoss, L1Loss, MSELoss, SigmoidFocalLoss
 from cellmm.models.losses.mask_losses import DiceLoss, MaskBCELoss
 from cellmm.models.losses.proximity_losses import (
     ProximityFocalLoss,
@@ -10,6 +10,7 @@ __all__ = [
     "BCELoss",
     "CrossEntropyLoss",
     "DiceLoss",
+    "L1Loss",
     "MSELoss",
     "MaskBCELoss",
     "ProximityFocalLoss",

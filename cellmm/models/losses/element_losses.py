@@ -43,6 +43,16 @@ class MSELoss(WeightedLoss):
 
 
 @MODELS.register_module()
+class L1Loss(WeightedLoss):
+    """Absolute error of values (not logits), any shape. Source: sparseseunet eq. 4.7; pix2pix."""
+
+    of_values = True
+
+    def elements(self, pred: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
+        return weighted((pred.float() - target.float()).abs(), weight)
+
+
+@MODELS.register_module()
 class CrossEntropyLoss(WeightedLoss):
     """Cross-entropy of logits (B, C, ...) with classes (B, ...), integers from 0. Source: diskmask 2.2.3.
 

@@ -1,0 +1,85 @@
+"""Scores of images that were translated from others."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from mmengine.evaluator import BaseMetric
+
+from cellmm.errors import CellMMError
+from cellmm.evaluation import functional as F
+from cellmm.registry import METRICS
+
+from .image_result import check_images, image_name
+
+SCORES = ("L1", "SSIM", "spectrum")
+RANGE = 2.0  # of values in [-1, 1]
+
+
+@dataclass
+class TranslatedImage:
+    """One image: ``scores``, float64 (3,), in the order of SCORES."""
+
+    img_id: int
+    name: str
+    scores: np.ndarray
+
+
+@METRICS.register_module()
+class TranslationMetric(BaseMetric):
+    """``L1``, ``SSIM`` and ``spectrum`` of ``pred_image`` against ``gt_image``, both in [-1, 1].
+
+    Each is the mean over images of: the mean absolute difference, from 0 to 2, the less the better; the
+    structural similarity with a data range of 2, at most 1, the more the better, nan where a side of an image
+    is below 7 px; the distance of the power spectra in decibels, from 0, the less the better.
+    Source: pix2pix; SSIM.
+    """
+
+    default_prefix = ""  # plain keys, without mmengine's warning about a missing prefix
+
+    def __init__(
+        self, *, collect_device: str = "cpu", prefix: str | None = None, collect_dir: str | None = None
+    ) -> None:
+        super().__init__(collect_device=collect_device, prefix=prefix, collect_dir=collect_dir)
+        self._size: int | None = None
+
+    @property
+    def metric_keys(self) -> list[str]:
+        """The names of the numbers that ``evaluate`` gives."""
+        return [f"{self.prefix}/{key}" if self.prefix else key for key in SCORES]
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+        """Score each image; CellMMError names the image and what is missing or of another size."""
+        for sample in data_samples:
+            name = image_name(sample)
+            for key, cure in (
+                ("gt_image", "end the pipeline with PackImagePair"),
+                ("pred_image", "take Pix2Pix"),
+            ):
+                if key not in sample:
+                    raise CellMMError(f"{name}: no {key}; {cure}, or leave out TranslationMetric")
+            image, truth = (np.asarray(sample[key].cpu(), np.float64) for key in ("pred_image", "gt_image"))
+            if image.shape != truth.shape:
+                raise CellMMError(
+                    f"{name}: translated to (C, H, W) {image.shape}, but its target is {truth.shape}; set "
+                    "model.target_channels as the files have"
+                )
+            scores = (
+                F.mean_absolute_error(image, truth),
+                F.ssim(image, truth, RANGE),
+                F.power_spectrum_distance(image, truth),
+            )
+            self.results.append(TranslatedImage(int(sample["img_id"]), name, np.array(scores)))
+
+    def evaluate(self, size: int) -> dict[str, float]:
+        """The numbers of all ``size`` images of the data set; a missing image is an error."""
+        self._size = size
+        return super().evaluate(size)
+
+    def compute_metrics(self, results: list[TranslatedImage]) -> dict[str, float]:
+        """All numbers by key."""
+        results = sorted(results, key=lambda result: result.img_id)
+        check_images(results, self._size)
+        means = np.mean([result.scores for result in results], axis=0)
+        return {key: float(mean) for key, mean in zip(SCORES, means, strict=True)}
