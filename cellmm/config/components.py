@@ -117,7 +117,12 @@ class ComponentChecker:
             text = text if isinstance(kind, str) else f"the name of a component is needed, got {short(kind)}"
             return self.report(f"{path}.type", text)
         if key == "optim_wrapper" and value.get("constructor") is not None:  # which reads the rest
-            return self.visit(dict(type=value["constructor"]), "constructor", f"{path}.constructor")
+            kind = dict(type=value["constructor"])
+            self.visit(kind, "constructor", f"{path}.constructor")
+            if getattr(component_of(kind, "OPTIM_WRAPPER_CONSTRUCTORS"), "of_parts", False):
+                for name in [name for name in value if name not in ("constructor", "_scope_")]:
+                    self.visit(value[name], key, f"{path}.{name}", strict)
+            return
         given = [*given, *(schema.SUPPLIED_ARGUMENTS.get(key, ()) if registries else ())]
         self._check_arguments(value, component, key, path, strict and inspect.isclass(component), given)
         if inspect.isclass(component):

@@ -40,7 +40,8 @@ TABLES = {
     "compile": _keys(torch.compile, but="model"),
 }
 _KEYS_BY_REGISTRIES = {
-    "MODELS": "model data_preprocessor encoder decoder heads head ensemble ema_type generator discriminator",
+    "MODELS": "model data_preprocessor encoder decoder heads head ensemble ema_type generator discriminator "
+    "pixel_loss",
     "DATASETS": "dataset datasets",
     "TRANSFORMS": "pipeline transforms",
     "ALBUMENTATIONS": "albumentations",
@@ -77,6 +78,7 @@ GROUPS = {
     "param_scheduler": "param_scheduler",
     "heads": "head",
     "decoders": "decoder",
+    "losses": "pixel_loss",
 }
 REQUIRED = {
     **dict.fromkeys(LOADERS, ("dataset", "sampler")),

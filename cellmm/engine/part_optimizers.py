@@ -45,6 +45,8 @@ class PartsOptimWrapperConstructor:
         ValueError: the model has no such part, or parameters that no part has.
     """
 
+    of_parts = True  # each key but ``constructor`` is the config of a wrapper
+
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
         if paramwise_cfg:
             raise ValueError("paramwise_cfg is of each part, not of all of them: move it into the parts")

@@ -1,6 +1,6 @@
 # The same in minutes on a CPU: small simulated scenes, six levels, a fifth of the channels.
 _base_ = ["./phase_to_brightfield.py"]
-max_iters = 1500
+max_iters = 1000
 data_root = "data/phase_quickstart"
 small = dict(
     data_root=data_root,

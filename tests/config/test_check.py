@@ -125,7 +125,11 @@ REFUSED = [  # option, its value, what is said of it
         "LocalBackend",
         "there is no 'LocalBackend'; did you mean LocalVisBackend?",
     ),
-    ("optim_wrapper.constructor", "X", "there is no 'X'; possible: DefaultOptimWrapperConstructor"),
+    (
+        "optim_wrapper.constructor",
+        "X",
+        "there is no 'X'; possible: PartsOptimWrapperConstructor, DefaultOptimWrapperConstructor",
+    ),
     ("model.heads.instances.num_querys", 50, f"IAMHead {NO_SUCH} num_queries?"),
     ("model.heads.instances.criterion.matcher.mask_wight", 1, f"HungarianMatcher {NO_SUCH} mask_weight?"),
     ("default_hooks.checkpoint.intervall", 1, f"CheckpointHook {NO_SUCH} interval?"),
@@ -438,7 +442,7 @@ PATHS = {name: list(paths(config)) for name, config in PLAIN.items()}
 LISTS = {"custom_hooks", "pipeline", "transforms", "param_scheduler", "metrics", "vis_backends", "init_cfg"}
 LISTS |= {f"{split}_{key}" for split in LOADERS for key in ("dataloader", "evaluator")}
 # names below these are the user's
-USERS_OWN = {"heads", "decoders", "splits", "default_hooks", "dist_cfg", "metainfo", "parts"}
+USERS_OWN = {"heads", "decoders", "splits", "default_hooks", "dist_cfg", "metainfo", "parts", "losses"}
 
 
 @pytest.mark.parametrize("name", PLAIN)
@@ -448,6 +452,7 @@ def test_every_misspelt_key_is_found(name):
     checked = 0
     for path in PATHS[name]:
         own = len(path) < 2 or path[-2] in USERS_OWN or isinstance(path[-1], int)
+        own |= path[-2:-1] == ("optim_wrapper",) and "constructor" in PLAIN[name]["optim_wrapper"]
         if own or path[0] not in tops:
             continue
 
