@@ -165,7 +165,7 @@ class CellDataset(BaseDataset):
         results = self.get_data_info(index)
         results["draw"] = index if draw is None else draw
         results["rng"] = np.random.default_rng((self.seed, results["draw"]))
-        if any(getattr(step, "mixes_images", False) for step in self.pipeline.transforms):
+        if any(getattr(step, "mixes_images", False) for step in getattr(self.pipeline, "transforms", ())):
             results["dataset"] = self
         with seeded(self.seed, results["draw"]):
             sample = self.pipeline(results)
