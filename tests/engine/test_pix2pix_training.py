@@ -105,6 +105,10 @@ def config(data, tmp_path):
     return write
 
 
+def train(path, work):
+    raise SystemExit(cellmm(["train", path, "--work-dir", work]))
+
+
 def state(work, name="iter_6.pth"):
     checkpoint = torch.load(Path(work, name), weights_only=True)
     return {key: checkpoint[key] for key in ("state_dict", "ema_state_dict", "optimizer", "param_schedulers")}
@@ -124,9 +128,8 @@ def test_killed_and_resumed_it_ends_with_the_same_bits(config, tmp_path, workers
     whole, killed = str(tmp_path / "whole"), str(tmp_path / "killed")
     assert cellmm(["train", config(workers=0), "--work-dir", whole]) == 0
     path = config("killed", workers=workers, kill_after=3)
-    child = multiprocessing.get_context("fork").Process(
-        target=cellmm, args=(["train", path, "--work-dir", killed],)
-    )
+    # a new process: a fork of one that has run a backward pass cannot run another
+    child = multiprocessing.get_context("spawn").Process(target=train, args=(path, killed))
     child.start()
     child.join()
     assert child.exitcode == -signal.SIGKILL
