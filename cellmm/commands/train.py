@@ -12,6 +12,7 @@ from mmengine.config import Config, DictAction
 from cellmm.config.check import check_config
 from cellmm.config.load import load_config
 from cellmm.config.lookup import has_weights
+from cellmm.engine.part_optimizers import part_configs
 from cellmm.engine.ranks import end_distributed
 from cellmm.engine.runner import build_runner
 from cellmm.engine.training_report import write_training_report
@@ -139,10 +140,7 @@ def prepare_config(args: argparse.Namespace) -> Config:
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get("work_dir") or default_work_dir(args.config)
     if args.amp:
-        parts = [
-            part for part in cfg.optim_wrapper.values() if isinstance(part, dict) and "optimizer" in part
-        ]
-        for wrapper in parts or [cfg.optim_wrapper]:
+        for wrapper in part_configs(cfg.optim_wrapper).values() or [cfg.optim_wrapper]:
             wrapper.type = "AmpOptimWrapper"
             if wrapper.get("dtype", "auto") == "auto":
                 wrapper.dtype = "bfloat16"

@@ -1,5 +1,7 @@
 """An optimizer for each part of a model, for parts that are trained in turn."""
 
+from collections.abc import Mapping
+
 import mmengine.optim
 from torch import nn
 
@@ -66,6 +68,13 @@ class PartsOptimWrapperConstructor:
         if without:
             raise ValueError(f"no optimizer for {without[0].partition('.')[0]!r}; give each part one")
         return OptimWrapperDict(**wrappers)
+
+
+def part_configs(optim_wrapper: Mapping) -> dict[str, dict]:
+    """The configs of the parts' wrappers by name; {} of a wrapper for the whole model."""
+    if optim_wrapper.get("constructor") != PartsOptimWrapperConstructor.__name__:
+        return {}
+    return {name: part for name, part in optim_wrapper.items() if isinstance(part, dict)}
 
 
 def each_wrapper(wrapper: mmengine.optim.OptimWrapper) -> dict[str, mmengine.optim.OptimWrapper]:

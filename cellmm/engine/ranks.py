@@ -20,6 +20,7 @@ from mmengine.dist import (
 )
 from mmengine.logging import print_log
 
+from cellmm.engine.part_optimizers import part_configs
 from cellmm.errors import CellMMError, explain
 
 T = TypeVar("T")
@@ -37,10 +38,8 @@ def start_distributed(cfg: Config) -> None:
         dist.init_process_group("gloo")
     unused = cfg.get("find_unused_parameters", False)
     wrapper = dict(type="cellmm.CellDistributedDataParallel", find_unused_parameters=unused)
-    optimizers = cfg.get("optim_wrapper") or {}
-    if optimizers.get("constructor") == "PartsOptimWrapperConstructor":
-        names = [name for name, part in optimizers.items() if isinstance(part, dict)]
-        wrapper.update(type="cellmm.PartsDistributedDataParallel", names=names)
+    if parts := part_configs(cfg.get("optim_wrapper") or {}):
+        wrapper.update(type="cellmm.PartsDistributedDataParallel", names=list(parts))
     cfg.setdefault("model_wrapper_cfg", wrapper)
 
 
