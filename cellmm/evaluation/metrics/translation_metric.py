@@ -52,19 +52,7 @@ class TranslationMetric(BaseMetric):
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Score each image; CellMMError names the image and what is missing or of another size."""
         for sample in data_samples:
-            name = image_name(sample)
-            for key, cure in (
-                ("gt_image", "end the pipeline with PackImagePair"),
-                ("pred_image", "take Pix2Pix"),
-            ):
-                if key not in sample:
-                    raise CellMMError(f"{name}: no {key}; {cure}, or leave out TranslationMetric")
-            image, truth = (np.asarray(sample[key].cpu(), np.float64) for key in ("pred_image", "gt_image"))
-            if image.shape != truth.shape:
-                raise CellMMError(
-                    f"{name}: translated to (C, H, W) {image.shape}, but its target is {truth.shape}; set "
-                    "model.target_channels as the files have"
-                )
+            name, image, truth = read_pair(sample, self)
             scores = (
                 F.mean_absolute_error(image, truth),
                 F.ssim(image, truth, RANGE),
@@ -83,3 +71,22 @@ class TranslationMetric(BaseMetric):
         check_images(results, self._size)
         means = np.mean([result.scores for result in results], axis=0)
         return {key: float(mean) for key, mean in zip(SCORES, means, strict=True)}
+
+
+def read_pair(sample: dict, metric: BaseMetric) -> tuple[str, np.ndarray, np.ndarray]:
+    """The name of an image, its translation and its target, float64 (C, H, W) each, for ``metric``.
+
+    Raises:
+        CellMMError: one of them is missing, or they differ in size.
+    """
+    name = image_name(sample)
+    for key, cure in (("gt_image", "end the pipeline with PackImagePair"), ("pred_image", "take Pix2Pix")):
+        if key not in sample:
+            raise CellMMError(f"{name}: no {key}; {cure}, or leave out {type(metric).__name__}")
+    image, truth = (np.asarray(sample[key].cpu(), np.float64) for key in ("pred_image", "gt_image"))
+    if image.shape != truth.shape:
+        raise CellMMError(
+            f"{name}: translated to (C, H, W) {image.shape}, but its target is {truth.shape}; set "
+            "model.target_channels as the files have"
+        )
+    return name, image, truth
