@@ -55,7 +55,7 @@ def crowding(phase: np.ndarray, sigma: float = 3.0) -> float:
     three times that of the noise, which the second differences of the image tell. Halos count too. It ranks
     fields of one microscope; as a share of area it is rough.
 
-    Source of the noise: Immerkaer (1996), with the median in place of the mean.
+    Source: Noise (Immerkaer, 1996), with the median in place of the mean.
 
     Raises:
         ValueError: a value is not finite.

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.device import get_device
-from mmengine.evaluator import BaseMetric
 from torch import nn
 
 from cellmm.errors import CellMMError
@@ -17,7 +16,7 @@ from cellmm.evaluation import functional as F
 from cellmm.io.checkpoint_files import TORCHVISION, torchvision_file
 from cellmm.registry import METRICS
 
-from .image_result import check_images
+from .per_image_metric import PerImageMetric
 from .translation_metric import read_pair
 
 SIDE = 299  # px: what Inception v3 was trained on
@@ -34,7 +33,7 @@ class ImageFeatures:
 
 
 @METRICS.register_module()
-class FrechetMetric(BaseMetric):
+class FrechetMetric(PerImageMetric):
     """``FID`` of all ``pred_image`` against all ``gt_image``, which are in [-1, 1]; the less the better.
 
     The Fréchet distance of the 2,048 features of an Inception v3 that knows photographs. Each channel is a
@@ -53,8 +52,6 @@ class FrechetMetric(BaseMetric):
         CellMMError: the file is missing or of another network; an image or a target is missing.
     """
 
-    default_prefix = ""  # plain keys, without mmengine's warning about a missing prefix
-
     def __init__(
         self,
         *,
@@ -65,13 +62,10 @@ class FrechetMetric(BaseMetric):
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix, collect_dir=collect_dir)
         self._network = None if weights is None else load_inception(weights)
-        self._size: int | None = None
 
     @property
-    def metric_keys(self) -> list[str]:
-        """The names of the numbers that ``evaluate`` gives."""
-        key = "FD_spectrum" if self._network is None else "FID"
-        return [f"{self.prefix}/{key}" if self.prefix else key]
+    def keys(self) -> list[str]:
+        return ["FD_spectrum" if self._network is None else "FID"]
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keep the features of each image; CellMMError names the image and what is missing."""
@@ -80,20 +74,13 @@ class FrechetMetric(BaseMetric):
             predicted, real = (self._features(values).astype(np.float32) for values in (image, truth))
             self.results.append(ImageFeatures(int(sample["img_id"]), name, predicted, real))
 
-    def evaluate(self, size: int) -> dict[str, float]:
-        """The distance over all ``size`` images of the data set; a missing image is an error."""
-        self._size = size
-        return super().evaluate(size)
-
-    def compute_metrics(self, results: list[ImageFeatures]) -> dict[str, float]:
+    def summarize(self, results: list[ImageFeatures]) -> dict[str, float]:
         """The distance by its key; nan of a single grey image."""
-        results = sorted(results, key=lambda result: result.img_id)
-        check_images(results, self._size)
         predicted, real = (
             np.concatenate([getattr(result, key) for result in results]) for key in ("predicted", "real")
         )
         distance = F.frechet_distance(predicted, real) if len(real) > 1 else float("nan")
-        return {"FD_spectrum" if self._network is None else "FID": distance}
+        return {self.keys[0]: distance}
 
     @torch.no_grad()
     def _features(self, image: np.ndarray) -> np.ndarray:

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from mmengine.evaluator import BaseMetric
 
 from cellmm.errors import CellMMError
 from cellmm.evaluation import functional as F
 from cellmm.registry import METRICS
 
-from .image_result import check_images, image_name
+from .image_result import image_name
+from .per_image_metric import PerImageMetric
 
 SCORES = ("L1", "SSIM", "spectrum")
 RANGE = 2.0  # of values in [-1, 1]
@@ -27,7 +27,7 @@ class TranslatedImage:
 
 
 @METRICS.register_module()
-class TranslationMetric(BaseMetric):
+class TranslationMetric(PerImageMetric):
     """``L1``, ``SSIM`` and ``spectrum`` of ``pred_image`` against ``gt_image``, both in [-1, 1].
 
     Each is the mean over images of: the mean absolute difference, from 0 to 2, the less the better; the
@@ -36,18 +36,7 @@ class TranslationMetric(BaseMetric):
     Source: pix2pix; SSIM.
     """
 
-    default_prefix = ""  # plain keys, without mmengine's warning about a missing prefix
-
-    def __init__(
-        self, *, collect_device: str = "cpu", prefix: str | None = None, collect_dir: str | None = None
-    ) -> None:
-        super().__init__(collect_device=collect_device, prefix=prefix, collect_dir=collect_dir)
-        self._size: int | None = None
-
-    @property
-    def metric_keys(self) -> list[str]:
-        """The names of the numbers that ``evaluate`` gives."""
-        return [f"{self.prefix}/{key}" if self.prefix else key for key in SCORES]
+    keys = SCORES
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Score each image; CellMMError names the image and what is missing or of another size."""
@@ -60,20 +49,13 @@ class TranslationMetric(BaseMetric):
             )
             self.results.append(TranslatedImage(int(sample["img_id"]), name, np.array(scores)))
 
-    def evaluate(self, size: int) -> dict[str, float]:
-        """The numbers of all ``size`` images of the data set; a missing image is an error."""
-        self._size = size
-        return super().evaluate(size)
-
-    def compute_metrics(self, results: list[TranslatedImage]) -> dict[str, float]:
+    def summarize(self, results: list[TranslatedImage]) -> dict[str, float]:
         """All numbers by key."""
-        results = sorted(results, key=lambda result: result.img_id)
-        check_images(results, self._size)
         means = np.mean([result.scores for result in results], axis=0)
         return {key: float(mean) for key, mean in zip(SCORES, means, strict=True)}
 
 
-def read_pair(sample: dict, metric: BaseMetric) -> tuple[str, np.ndarray, np.ndarray]:
+def read_pair(sample: dict, metric: PerImageMetric) -> tuple[str, np.ndarray, np.ndarray]:
     """The name of an image, its translation and its target, float64 (C, H, W) each, for ``metric``.
 
     Raises:
