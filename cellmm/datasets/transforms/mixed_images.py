@@ -63,12 +63,10 @@ class Mosaic(_MixedImages):
 
     def __init__(self, *, prob: float = 0.5, center_ratio_range: Sequence[float] = (0.25, 0.75)) -> None:
         super().__init__(prob=prob)
-        low_high = center_ratio_range
-        if np.shape(low_high) != (2,) or not 0 <= low_high[0] <= low_high[1] <= 1:
-            raise ValueError(
-                f"Mosaic: center_ratio_range must be (least, most) from 0 to 1, got {low_high!r}"
-            )
-        self.center_ratio_range = tuple(low_high)
+        pair = center_ratio_range
+        if np.shape(pair) != (2,) or not 0 <= pair[0] <= pair[1] <= 1:
+            raise ValueError(f"Mosaic: center_ratio_range must be (least, most) from 0 to 1, got {pair!r}")
+        self.center_ratio_range = tuple(pair)
 
     def mix(self, results: dict) -> None:
         rng, (height, width) = results["rng"], results["img"].shape[:2]
