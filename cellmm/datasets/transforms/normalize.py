@@ -14,6 +14,7 @@ from mmengine.logging import print_log
 from cellmm.checks import check_whole
 from cellmm.datasets.transforms.fill import find_fill
 from cellmm.datasets.transforms.norm_statistics import NormStatistics, sample_pixels
+from cellmm.datasets.transforms.percentiles import channel_percentiles
 from cellmm.errors import CellMMError
 from cellmm.messages import NAMED, is_told
 from cellmm.registry import TRANSFORMS
@@ -170,7 +171,7 @@ class Normalize(BaseTransform):
 
     def _shift_and_scale(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if self.mode == "percentile":
-            shift, top = np.percentile(image, self.percentiles, axis=(0, 1))
+            shift, top = channel_percentiles(image, self.percentiles)
             return shift, top - shift
         shift = image.mean((0, 1), dtype=np.float64) if self.mode == "mean_std" else np.median(image, (0, 1))
         return shift, image.std((0, 1), dtype=np.float64)
