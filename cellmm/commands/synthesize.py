@@ -5,11 +5,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmengine.config import DictAction
+
 from cellmm.apis.settings import settings_of
 from cellmm.engine.preflight import tell_channels
+from cellmm.errors import CellMMError
 from cellmm.io.checkpoint_files import best_checkpoint
 from cellmm.io.files import locked_folder
-from cellmm.synthesis import SetFolder, load_generator, open_sources
+from cellmm.io.memory import check_memory
+from cellmm.synthesis import SetFolder, load_generator, open_sources, paste_field
 from cellmm.synthesis.make_set import make_set
 from cellmm.synthesis.options import add_options, field_options, settings_of_fields
 from cellmm.synthesis.sheet import draw_sheet
@@ -17,6 +21,7 @@ from cellmm.visualization import save_picture
 from cellmm.zoo import resolve_model
 
 SHEET = "contact_sheet.png"
+BYTES_A_PIXEL = 60  # of the fields that are pasted ahead, their cells, and what becomes of them
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -34,6 +39,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--resume", action="store_true", help="go on with a set that was stopped, or add images to it"
     )
+    parser.add_argument(
+        "--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help="change values of the config"
+    )
     args = parser.parse_args(argv)
     if args.model is None and (args.config is None or args.checkpoint is None):
         parser.error("give --model, or --config and --checkpoint")
@@ -48,12 +56,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     args = parse_args(argv)
     options = field_options(args)
+    check_memory(f"--size {args.size[0]} {args.size[1]}", args.size, BYTES_A_PIXEL)
     config, checkpoint = choose_generator(args)
-    generator = load_generator(config, checkpoint, args.device, args.seed)
+    generator = load_generator(config, checkpoint, args.device, args.seed, args.cfg_options)
     sources = open_sources(args.ann_file, args.img_dir, args.nuclei_dir, args.test)
     tell_channels(sources.dataset.pipeline.transforms, generator.trained.model)
     sources.check = generator.check
-    sources[sources.used[0]]  # refuses images of another kind, before anything is written
+    paste_field(sources, 1, options)  # refuses images of another kind before anything is written
     device = generator.trained.model.data_preprocessor.device.type
     settings = settings_of(
         generator.trained,
@@ -62,12 +71,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     folder = SetFolder(args.out)
     with locked_folder(args.out, "`cellmm synthesize`"):
-        if args.resume:
-            done = folder.go_on(settings)
-        else:
-            folder.begin(settings)
-            done = 0
-        counts = make_set(folder, sources, options, max(args.number, done), generator=generator, done=done)
+        done = folder.go_on(settings) if args.resume else folder.begin(settings)
+        if done > args.number:
+            raise CellMMError(f"{args.out} holds {done} images already: give --number {done} or more")
+        counts = make_set(folder, sources, options, args.number, generator=generator, done=done)
         save_picture(args.out / SHEET, draw_sheet(args.out, sources, options, counts.images))
     sys.stdout.write(f"{args.out}: {counts}; look at {args.out / SHEET}\n")
 

@@ -9,6 +9,7 @@ from cellmm.checks import check_whole
 from cellmm.datasets.transforms.cutouts import cut_out, draw_group, draw_warp
 from cellmm.datasets.transforms.pasting import check_pasting, paste_cells
 from cellmm.datasets.transforms.warping import SMALLEST_SCALE
+from cellmm.errors import CellMMError
 from cellmm.structures import LabelLayers
 from cellmm.synthesis.sources import Sources
 
@@ -90,7 +91,11 @@ class Field:
 
 
 def paste_field(sources: Sources, number: int, options: FieldOptions) -> Field:
-    """Field ``number``, which depends on it, ``options`` and the sources alone."""
+    """Field ``number``, which depends on it, ``options`` and the sources alone.
+
+    Raises:
+        CellMMError: no source has a cell that can be copied.
+    """
     rng = np.random.default_rng([options.seed, number])
     order = rng.permutation(sources.used).tolist()
     wanted = int(rng.integers(options.cells[0], options.cells[1] + 1))
@@ -131,6 +136,11 @@ def paste_field(sources: Sources, number: int, options: FieldOptions) -> Field:
             drawn[-1]["source"]["warp"] = asdict(warp)
         if len(cutouts) == wanted:
             break
+    if wanted and not cutouts:
+        raise CellMMError(
+            f"{sources.dataset.ann_file}: no cell of {len(sources.used)} images can be copied: all are cut "
+            "by the border, lie on others by more than a fifth, or are crowd regions; give other images"
+        )
     pasted = paste_cells(
         canvas, cells, cutouts, rng, nuclei=nuclei, overlap=options.overlap, mode=options.mode
     )

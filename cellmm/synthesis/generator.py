@@ -50,8 +50,8 @@ class Generator:
     def translate(self, field: Field, number: int) -> tuple[np.ndarray, int]:
         """What the generator makes of a field: uint16 (C', H, W).
 
-        It depends on the field, ``number``, ``model.seed`` and the weights alone, up to the rounding of the
-        device. Also how many values of the field were clipped to what the generator takes; of masks none.
+        It depends on the field, ``number``, the seed and the weights alone, up to the rounding of the device.
+        Also how many values of the field were clipped to what the generator takes; of masks none.
         """
         counts, clipped = whole_counts(field.image, self.pack.white[0])
         results = dict(img=counts.transpose(1, 2, 0).astype(np.float32), gt_layers=field.cells)
@@ -63,22 +63,30 @@ class Generator:
 
 
 def load_generator(
-    config: str | Path, checkpoint: str | Path | None, device: str = "auto", seed: int = 0
+    config: str | Path,
+    checkpoint: str | Path | None,
+    device: str = "auto",
+    seed: int = 0,
+    cfg_options: dict | None = None,
 ) -> Generator:
-    """The generator of a config and its checkpoint, which is read as data; ``seed``: of the dropout.
+    """The generator of a config and its checkpoint, which is read as data.
+
+    Args:
+        seed: of the dropout.
+        cfg_options: changes of the config.
 
     Raises:
         CellMMError: an absent or damaged file, or a model that does not translate images.
     """
-    cfg = None if is_package(config) else load_config(config)
+    cfg = None if is_package(config) else load_config(config, cfg_options)
     model = None if cfg is None else component_of(cfg.get("model") or {}, "MODELS")
     if not (isinstance(model, type) and issubclass(model, Pix2Pix)):
         raise CellMMError(
             f"{config}: its model does not translate images; give one that a config like those of "
             "configs/pix2pix trained"
         )
-    cfg.model.seed = seed
     trained = load_trained(cfg, checkpoint, device)
+    trained.model.seed = seed
     *others, pack = trained.steps
     names = [type(step).__name__ for step in others if not isinstance(step, LoadImage)]
     if names or not isinstance(pack, PackImagePair):

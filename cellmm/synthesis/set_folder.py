@@ -50,8 +50,8 @@ class SetFolder:
         self.path = Path(path)
         self.journal = self.path / JOURNAL
 
-    def begin(self, settings: Mapping[str, str]) -> None:
-        """State what is asked for; the first thing that is written.
+    def begin(self, settings: Mapping[str, str]) -> int:
+        """State what is asked for, the first thing that is written; 0 images are finished.
 
         Raises:
             CellMMError: the folder is not empty.
@@ -61,6 +61,7 @@ class SetFolder:
             raise CellMMError(f"{self.path} is not empty: name a new folder{cure}")
         with atomic_path(self.journal) as tmp:
             tmp.write_text(json.dumps(dict(settings)) + "\n", encoding="utf-8")
+        return 0
 
     def go_on(self, settings: Mapping[str, str]) -> int:
         """How many images are finished. What was half written is removed.
@@ -68,16 +69,14 @@ class SetFolder:
         Raises:
             CellMMError: the set was begun with other settings, or is damaged.
         """
-        if not self.journal.is_file():
-            self.begin(settings)
-            return 0
         for path in self.path.rglob(f".*{UNFINISHED}*"):
             path.unlink()
+        if not self.journal.is_file():
+            return self.begin(settings)
         with open(self.journal, "rb+") as file:
-            whole = 0
-            for line in file:
-                whole += len(line) if line.endswith(b"\n") else 0
-            file.truncate(whole)
+            if half := sum(len(line) for line in file if not line.endswith(b"\n")):
+                file.seek(-half, os.SEEK_END)
+                file.truncate()
         cure = "give the same, or name a new folder"
         refuse_other_settings(self.path, next(self._lines()), settings, cure)
         finished = 0
