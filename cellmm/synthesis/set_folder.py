@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import tifffile
 
 from cellmm.errors import CellMMError
 from cellmm.io.coco_results import write_coco
 from cellmm.io.files import UNFINISHED, atomic_path
 from cellmm.io.layered_tiff import write_layered_tiff
+from cellmm.io.planes import write_planes
 from cellmm.results.run_folder import refuse_other_settings
 from cellmm.structures import rle
 from cellmm.synthesis.fields import Field
@@ -101,11 +101,7 @@ class SetFolder:
             clipped: how many values of the field were.
         """
         name, (height, width) = f"{number:04d}.tif", field.cells.shape
-        with atomic_path(self.path / "images" / name) as tmp:
-            if len(planes) == 1:
-                tifffile.imwrite(tmp, planes[0])
-            else:
-                tifffile.imwrite(tmp, planes, metadata={"axes": "CYX"})
+        write_planes(self.path / "images" / name, planes)
         write_layered_tiff(self.path / "layers" / name, field.cells)
         if field.nuclei is not None:
             write_layered_tiff(self.path / "nuclei" / name, field.nuclei)

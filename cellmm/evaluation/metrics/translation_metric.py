@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,9 @@ from mmengine.evaluator import BaseMetric
 
 from cellmm.errors import CellMMError
 from cellmm.evaluation import functional as F
+from cellmm.io.planes import write_planes
 from cellmm.registry import METRICS
+from cellmm.structures import to_counts
 
 from .image_result import check_images, image_name
 
@@ -34,14 +37,24 @@ class TranslationMetric(BaseMetric):
     structural similarity with a data range of 2, at most 1, the more the better, nan where a side of an image
     is below 7 px; the distance of the power spectra in decibels, from 0, the less the better.
     Source: pix2pix; SSIM.
+
+    Args:
+        out_dir: folder for the translated images, TIFFs ``<image>_<img_id>.tif`` of 16 bit with the counts of
+            the files, see ``to_counts``; None: none are written.
     """
 
     default_prefix = ""  # plain keys, without mmengine's warning about a missing prefix
 
     def __init__(
-        self, *, collect_device: str = "cpu", prefix: str | None = None, collect_dir: str | None = None
+        self,
+        *,
+        out_dir: str | Path | None = None,
+        collect_device: str = "cpu",
+        prefix: str | None = None,
+        collect_dir: str | None = None,
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix, collect_dir=collect_dir)
+        self.out_dir = out_dir
         self._size: int | None = None
 
     @property
@@ -70,6 +83,10 @@ class TranslationMetric(BaseMetric):
                 F.ssim(image, truth, RANGE),
                 F.power_spectrum_distance(image, truth),
             )
+            if self.out_dir is not None:
+                stem = Path(np.atleast_1d(sample["img_path"])[0]).stem
+                path = Path(self.out_dir, f"{stem}_{sample['img_id']}.tif")
+                write_planes(path, to_counts(image, sample["white"]))
             self.results.append(TranslatedImage(int(sample["img_id"]), name, np.array(scores)))
 
     def evaluate(self, size: int) -> dict[str, float]:
