@@ -1,6 +1,7 @@
 """`cellmm synthesize`: a whole set, stopped and resumed, and what is refused."""
 
 import json
+import multiprocessing
 import os
 import shutil
 import signal
@@ -19,7 +20,7 @@ from cellmm.io.layered_tiff import read_label_layers
 from cellmm.registry import MODELS
 from cellmm.simulation import SceneConfig, make_dataset
 from cellmm.structures import to_counts
-from cellmm.synthesis import open_sources, paste_field
+from cellmm.synthesis import open_sources, paste_field, set_folder
 from cellmm.synthesis.options import field_options
 
 SCENE = SceneConfig(size=(96, 96), pixel=1.0, cells=(3, 5), min_visible=20)
@@ -34,20 +35,6 @@ model = dict(
 )
 pack = dict(type="PackImagePair", white=4095)
 test_dataloader = dict(dataset=dict(type="PairedImageDataset", pipeline=[dict(type="LoadImage"), pack]))
-"""
-KILLED = """
-import os, signal
-from cellmm.commands.cli import main
-from cellmm.synthesis import set_folder
-write, calls = set_folder.write_layered_tiff, []
-def killed(*args):
-    calls.append(args)
-    if len(calls) == 3:
-        open({half!r}, "wb").close()
-        os.kill(os.getpid(), signal.SIGKILL)
-    write(*args)
-set_folder.write_layered_tiff = killed
-main({argv})
 """
 
 
@@ -158,16 +145,30 @@ def test_it_says_what_it_made_and_where_each_cell_comes_from(root, words, tmp_pa
     assert content["info"]["--cells"] == "9 9" and (tmp_path / "set/contact_sheet.png").is_file()
 
 
-def test_killed_and_resumed_it_ends_with_the_same_bytes(words, whole, forked, tmp_path):
-    """While the labels of the second image are written; with their nuclei these are two files per image."""
+def killed(argv, half):
+    """The command, killed while it writes the labels of the second image: cells and nuclei are two files."""
+    write, calls = set_folder.write_layered_tiff, []
+
+    def kill(*args):
+        calls.append(args)
+        if len(calls) == 3:
+            half.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        write(*args)
+
+    set_folder.write_layered_tiff = kill
+    cellmm(argv)
+
+
+def test_killed_and_resumed_it_ends_with_the_same_bytes(words, whole, tmp_path):
     out = tmp_path / "set"
-    code = KILLED.format(argv=words(out), half=str(out / "layers/.0002.cellmm-abcdefgh.tif"))
-    child = forked.Process(target=exec, args=(code, {}))
+    half = out / "layers/.0002.cellmm-abcdefgh.tif"
+    child = multiprocessing.get_context("fork").Process(target=killed, args=(words(out), half))
     child.start()
     child.join(120)
     assert child.exitcode == -signal.SIGKILL
     assert len((out / "synthesis.jsonl").read_text().splitlines()) == 2
-    assert not (out / "annotations.json").exists()
+    assert half.exists() and not (out / "annotations.json").exists()
     with open(out / "synthesis.jsonl", "a") as file:
         file.write('{"id": 2, "file_na')  # as if it had been killed a little later
     assert cellmm(words(out, "--resume")) == 0
