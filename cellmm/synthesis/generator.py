@@ -13,8 +13,10 @@ from cellmm.errors import CellMMError
 from cellmm.messages import name_some
 from cellmm.models.translation import Pix2Pix
 from cellmm.structures import CellSample, to_counts
-from cellmm.synthesis.fields import Field, whole_counts
+from cellmm.synthesis.fields import Field
 from cellmm.zoo.packages import is_package
+
+LEAST_WHITE = 255  # of 8 bits
 
 
 @dataclass(frozen=True)
@@ -53,13 +55,14 @@ class Generator:
         It depends on the field, ``number``, the seed and the weights alone, up to the rounding of the device.
         Also how many values of the field were clipped to what the generator takes; of masks none.
         """
-        counts, clipped = whole_counts(field.image, self.pack.white[0])
-        results = dict(img=counts.transpose(1, 2, 0).astype(np.float32), gt_layers=field.cells)
+        image = field.image.clip(0, self.pack.white[0])
+        clipped = 0 if self.pack.takes_mask else int(np.count_nonzero(image != field.image))
+        results = dict(img=image, gt_layers=field.cells)
         sample = CellSample(metainfo=dict(img_id=number, img_shape=field.cells.shape))
         (made,) = self.trained.model.test_step(
             dict(inputs=[self.pack.pack_input(results)], data_samples=[sample])
         )
-        return to_counts(made.pred_image.numpy(), self.pack.white[1]), 0 if self.pack.takes_mask else clipped
+        return to_counts(made.pred_image.numpy(), self.pack.white[1]), clipped
 
 
 def load_generator(
@@ -93,5 +96,10 @@ def load_generator(
         raise CellMMError(
             f"{config}: test_dataloader.dataset.pipeline has to be LoadImage, PackImagePair and steps of "
             f"annotation, but {name_some(names or [type(pack).__name__])} is in it; leave it out"
+        )
+    if pack.white[1] < LEAST_WHITE:
+        raise CellMMError(
+            f"{config}: white of PackImagePair is {pack.white[1]:g}, but images are written as whole counts, "
+            f"of {LEAST_WHITE} levels or more; train the generator with images of 8 or 16 bit"
         )
     return Generator(trained, pack)

@@ -108,7 +108,7 @@ def test_every_image_is_the_translated_field_with_its_cells(root, words, whole):
     assert len(dataset) == 4
     for i in range(4):
         field = paste_field(sources, i + 1, field_options(args))
-        values = torch.from_numpy(np.rint(field.image).clip(0, 4095).transpose(2, 0, 1) * (2 / 4095) - 1)
+        values = torch.from_numpy(field.image.clip(0, 4095).transpose(2, 0, 1) * (2 / 4095) - 1)
         padded = torch.nn.functional.pad(values, (0, 14, 0, 8), mode="replicate")[None].float()
         rng = torch.Generator().manual_seed(int(np.random.SeedSequence((0, i + 1)).generate_state(1)[0]))
         made = torch.zeros(2, 48, 64)
@@ -255,6 +255,11 @@ def test_what_is_refused_in_a_line(root, words, tmp_path, capsys, options, more,
     ("old", "new", "line"),
     [
         ("white=4095", "white=255", "but the generator was trained with images from 0 to 255"),
+        (
+            "white=4095",
+            "white=(4095, 1)",
+            "white of PackImagePair is 1, but images are written as whole counts",
+        ),
         ("(3, 4, 4)", "(3, 4, 5)", "not weights of this config's model"),
         (
             "pack])",
@@ -277,3 +282,9 @@ def test_a_model_of_cells_translates_nothing(words, tmp_path, capsys):
     argv[argv.index("--model") + 1] = "nuclei"
     assert cellmm(argv) == 1
     assert "its model does not translate images; give one that" in capsys.readouterr().err
+
+
+def test_predict_says_that_a_generator_finds_no_cells(root, tmp_path, capsys):
+    images = str(root / "data/train/phase")
+    assert cellmm(["predict", images, "--model", str(root / "gan"), "--out", str(tmp_path / "out")]) == 1
+    assert "config.py: the model translates images and finds no cells" in capsys.readouterr().err
