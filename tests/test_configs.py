@@ -237,4 +237,5 @@ def test_model_of_images_trains_and_predicts(path):
     assert all(not torch.equal(p, old) for p, old in zip(model.parameters(), before, strict=True))
     (sample,) = model.eval().test_step(data)
     assert sample.pred_image.shape == sample.gt_image.shape == (2, side, side)
-    METRICS.build(cfg.val_evaluator)
+    for metric in cfg.val_evaluator:
+        METRICS.build(metric)

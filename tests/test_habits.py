@@ -190,8 +190,9 @@ def step(config: dict) -> dict:
 
 
 REFUSED = {
-    "Mosaic": (step(dict(type="Mosaic", img_scale=(64, 64))), "use CopyPaste"),
-    "MixUp": (step(dict(type="MixUp", img_scale=(64, 64))), "use CopyPaste, which keeps whole cells"),
+    "Mosaic": (step(dict(type="Mosaic", img_scale=(64, 64))), "img_scale"),
+    "MixUp": (step(dict(type="MixUp", img_scale=(64, 64))), "img_scale"),
+    "CachedMosaic": (step(dict(type="CachedMosaic", img_scale=(64, 64))), "use Mosaic"),
     "CopyPaste": (step(dict(type="CopyPaste", max_num_pasted=9)), "max_num_pasted"),
     "AutoAugment": (step(dict(type="AutoAugment", policies=[])), "use RandomWarp"),
     "RandomAffine": (step(dict(type="RandomAffine")), "use RandomWarp(rotate="),

@@ -70,6 +70,9 @@ ARGUMENTS: dict[str, dict | list[dict]] = dict(
     AuxiliaryMapHead=[dict(name="center"), dict(name="boundary", kernel_size=3, anneal=None)],
     AuxiliaryMaps=[dict(), dict(targets=("distance", "center_offsets"))],
     CenterCrop=dict(crop_size=(40, 24)),
+    CutMix=[dict(prob=1.0)],
+    Mosaic=[dict(prob=1.0)],
+    MixUp=[dict(prob=1.0)],
     CopyPaste=[dict(prob=1.0, overlap=(0, 1)), dict(prob=1.0, mode="replace", overlap=(0, 1), blur=2.0)],
     CropRegion=dict(y0=4, x0=8, y1=40, x1=62),
     LoadAnnotations=dict(with_mask=True),
@@ -293,6 +296,14 @@ def score_translations(name: str) -> None:
     assert metric.evaluate(1) == dict(zip(metric.metric_keys, (0, 1, 0), strict=True))
 
 
+def score_a_set_of_translations(name: str) -> None:
+    metric = METRICS.build(dict(type=name, prefix="a"))
+    image = torch.rand(2, 16, 16)
+    metric.process(None, [dict(img_id=1, gt_image=image, pred_image=image)])
+    assert metric.metric_keys == ["a/FD_spectrum"]
+    assert metric.evaluate(1) == {"a/FD_spectrum": pytest.approx(0, abs=1e-6)}
+
+
 def pack_a_pair(name: str) -> None:
     step = TRANSFORMS.build(dict(type=name, white=1))
     packed = step(generated.results((20, 30)))
@@ -328,6 +339,7 @@ OTHERS: dict[str, Callable[[str], None]] = dict(
     PartsDistributedDataParallel=is_a(MODEL_WRAPPERS, nn.Module),
     PartsOptimWrapperConstructor=optimizers_of_parts,
     PatchGANDiscriminator=network_of_pix2pix,
+    FrechetMetric=score_a_set_of_translations,
     Pix2Pix=translate,
     Threshold=part_of_a_classical_model,
     TranslationMetric=score_translations,

@@ -26,7 +26,8 @@ _NAMES_BY_CURE = {
     "color='grayscale' of LoadImage, or RandomIntensity": "Color RandomGrayscale",
     "Albumentations with CoarseDropout": "CutOut RandomErasing",
     "Albumentations": "Albu",
-    "CopyPaste, which keeps whole cells": "Mosaic CachedMosaic MixUp CachedMixUp",
+    "Mosaic": "CachedMosaic",
+    "MixUp": "CachedMixUp",
     "RandomWarp and RandomIntensity": "RandAugment AutoAugment",
     "PackCellInputs": "PackSegInputs PackInputs DefaultFormatBundle Collect ImageToTensor ToTensor "
     "PILToTensor",

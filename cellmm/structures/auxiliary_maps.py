@@ -1,10 +1,10 @@
 """Maps of where the centres and the outlines of cells are: targets beside the masks."""
 
-import cv2
 import numpy as np
 from scipy import ndimage
 
 from cellmm.structures.boundary_maps import cell_boundaries
+from cellmm.structures.distances import distances_to
 from cellmm.structures.label_layers import LabelLayers
 
 TRUNCATE = 4.0  # sigmas after which a Gaussian ends, as in scipy
@@ -61,11 +61,11 @@ def distance_map(cells: LabelLayers) -> np.ndarray:
         if box is None:
             continue
         rows, cols = (slice(max(side.start - 1, 0), side.stop + 1) for side in box)
-        inside = (cells.layers[layer, rows, cols] == number).astype(np.uint8)
+        inside = cells.layers[layer, rows, cols] == number
         if inside.all():  # the whole image
             found[rows, cols] = 1
             continue
-        depth = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        depth = distances_to(~inside)
         np.maximum(found[rows, cols], depth / depth.max(), out=found[rows, cols])
     return found
 

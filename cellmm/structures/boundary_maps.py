@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from cellmm.errors import CellMMError
+from cellmm.structures.distances import distances_to
 from cellmm.structures.label_layers import LabelLayers
 from cellmm.structures.semantic_maps import disk, near_contour, sortable_layers
 
@@ -109,20 +110,13 @@ def separation_weight(cells: LabelLayers, *, w0: float = 10.0, sigma: float = 5.
         if x1 == x0:
             continue
         around = np.s_[max(y0 - reach, 0) : y1 + reach, max(x0 - reach, 0) : x1 + reach]
-        outside = (cells.layers[layer_of[index]][around] != index + 1).view(np.uint8)
-        distance = _exact_distance(outside)
+        distance = distances_to(cells.layers[layer_of[index]][around] == index + 1)
         near, next_to = first[around], second[around]
         np.minimum(next_to, np.maximum(near, distance), out=next_to)
         np.minimum(near, distance, out=near)
     np.multiply(w0, np.exp(-((first + second) ** 2) / (2 * sigma**2)), out=weight)
     weight[weight < NEGLIGIBLE] = 0
     return weight
-
-
-def _exact_distance(outside: np.ndarray) -> np.ndarray:
-    """Distance to the nearest 0, exact: OpenCV's last bits depend on where its arrays lie in memory."""
-    distance = cv2.distanceTransform(outside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return np.sqrt(np.rint(np.square(distance, dtype=np.float64))).astype(np.float32)
 
 
 def _layers_of(cells: LabelLayers) -> np.ndarray:

@@ -5,10 +5,10 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from cellmm.checks import check_whole
+from cellmm.checks import check_ranges, check_whole
 from cellmm.datasets.transforms.cutouts import cut_out, draw_group, draw_warp
 from cellmm.datasets.transforms.pasting import check_pasting, paste_cells
-from cellmm.datasets.transforms.warping import SMALLEST_SCALE
+from cellmm.datasets.transforms.warping import check_warp
 from cellmm.errors import CellMMError
 from cellmm.structures import LabelLayers
 from cellmm.synthesis.sources import Sources
@@ -52,20 +52,17 @@ class FieldOptions:
     def __post_init__(self) -> None:
         check_whole(1, size=self.size)
         check_whole(0, cells=self.cells, seed=self.seed)
+        check_ranges(0, cells=self.cells)
         check_pasting(self.overlap, self.mode, tries=1)
-        for name, pair, least in (
-            ("cells", self.cells, 0),
-            ("rotate", self.rotate, -np.inf),
-            ("scale", self.scale, SMALLEST_SCALE),
-        ):
-            if not least <= pair[0] <= pair[1]:
-                at_least = f", at least {least}" if np.isfinite(least) else ""
-                raise ValueError(f"{name} must be (lowest, highest){at_least}, got {tuple(pair)}")
-        if min(self.blur, self.elastic_magnitude) < 0:
-            raise ValueError(
-                f"blur and elastic_magnitude must be 0 px or more, got {self.blur} and "
-                f"{self.elastic_magnitude}"
-            )
+        check_warp(
+            rotate=self.rotate,
+            scale=self.scale,
+            flip=0.5,
+            elastic_spacing=64.0,
+            elastic_magnitude=self.elastic_magnitude,
+        )
+        if self.blur < 0:
+            raise ValueError(f"blur must be 0 px or more, got {self.blur}")
 
 
 @dataclass(frozen=True)

@@ -239,7 +239,7 @@ def test_a_generator_of_masks_sees_the_cells_alone(root, words, tmp_path):
         (dict(model="absent"), [], "no such model and no folder of a training"),
         (dict(model="gan/iter_1.pth"), ["--config", "seunet/overlap"], "its model does not translate images"),
         (dict(), ["--overlap", 0.5, 0.1], "overlap must be (least, most) from 0 to 1"),
-        (dict(), ["--cells", 4, 2], "cells must be (lowest, highest), at least 0, got (4, 2)"),
+        (dict(), ["--cells", 4, 2], "cells must be (lowest, highest), at least 0, got [4, 2]"),
         (dict(), ["--number", 0], "number must be 1 or more"),
         (dict(), ["--size", 0, 8], "size must be 1 or more"),
     ],

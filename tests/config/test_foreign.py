@@ -78,16 +78,17 @@ def test_a_name_of_both_is_cellmms_unless_it_says_otherwise(kind):
 @pytest.mark.parametrize("split", ["train", "val", "test"])
 def test_they_are_found_in_every_pipeline_and_in_lists_of_lists(split):
     inside = dict(
-        type="RandomChoice", transforms=[[dict(type="RandomIntensity")], [dict(type="Mosaic", prob=1.0)]]
+        type="RandomChoice",
+        transforms=[[dict(type="RandomIntensity")], [dict(type="CachedMosaic", prob=1.0)]],
     )
     text = problems({f"{split}_dataloader.dataset.pipeline": [*START, inside, *END]})
-    assert f"{split}_dataloader.dataset.pipeline.2.transforms.1.0.type: Mosaic would change" in text
+    assert f"{split}_dataloader.dataset.pipeline.2.transforms.1.0.type: CachedMosaic would change" in text
     repeat = dict(
         type="RepeatDataset", times=2, dataset=dict(type="LabelImageDataset", img_dir="x", label_dir="y")
     )
-    repeat["dataset"]["pipeline"] = [dict(type="MixUp", img_scale=(64, 64))]
+    repeat["dataset"]["pipeline"] = [dict(type="CachedMixUp", img_scale=(64, 64))]
     text = problems({f"{split}_dataloader.dataset": dict(_delete_=True, **repeat)})
-    assert f"{split}_dataloader.dataset.dataset.pipeline.0.type: MixUp would change" in text
+    assert f"{split}_dataloader.dataset.dataset.pipeline.0.type: CachedMixUp would change" in text
 
 
 def test_containers_of_cellmms_own_transforms_pass():

@@ -108,7 +108,7 @@ def config(data, tmp_path):
 
 
 def train(path, work):
-    """In a new process, with one thread like the rest of the tests: more of them add in another order."""
+    """For a new process: with one thread like the other tests, since more would add in another order."""
     torch.set_num_threads(1)
     raise SystemExit(cellmm(["train", path, "--work-dir", work]))
 

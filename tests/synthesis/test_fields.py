@@ -57,7 +57,7 @@ def test_whole_counts_of_values_that_are_beyond():
     [
         (dict(scale=(0.0, 1)), r"scale must be \(lowest, highest\), at least"),
         (dict(rotate=(9, 1)), r"rotate must be \(lowest, highest\), got \(9, 1\)"),
-        (dict(blur=-1.0), "blur and elastic_magnitude must be 0 px or more"),
+        (dict(blur=-1.0), "blur must be 0 px or more, got -1.0"),
         (dict(seed=-1), "seed must be 0 or more"),
         (dict(mode="mean"), "mode must be 'add' or 'replace'"),
     ],

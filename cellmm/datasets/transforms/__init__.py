@@ -11,6 +11,7 @@ from cellmm.datasets.transforms.disk_targets import DiskTargets
 from cellmm.datasets.transforms.intensity import RandomIntensity
 from cellmm.datasets.transforms.load_nuclei import LoadNuclei
 from cellmm.datasets.transforms.loading import LoadCells, LoadImage
+from cellmm.datasets.transforms.mixed_images import CutMix, MixUp, Mosaic
 from cellmm.datasets.transforms.mmdet import (
     CenterCrop,
     LoadAnnotations,
@@ -41,6 +42,7 @@ __all__ = [
     "CenterCrop",
     "CopyPaste",
     "CropRegion",
+    "CutMix",
     "DiskTargets",
     "LoadAnnotations",
     "LoadCells",
@@ -48,6 +50,8 @@ __all__ = [
     "LoadImageFromFile",
     "LoadNuclei",
     "MirrorPad",
+    "MixUp",
+    "Mosaic",
     "Normalize",
     "PackCellInputs",
     "PackDetInputs",

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from cellmm.checks import check_share
+from cellmm.checks import check_ranges, check_share
 from cellmm.datasets.transforms.cutouts import (
     background_level,
     cells_to_copy,
@@ -15,7 +15,7 @@ from cellmm.datasets.transforms.cutouts import (
 )
 from cellmm.datasets.transforms.mixing import other_image, refuse_to_mix
 from cellmm.datasets.transforms.pasting import check_pasting, paste_cells
-from cellmm.datasets.transforms.warping import SMALLEST_SCALE
+from cellmm.datasets.transforms.warping import check_warp
 from cellmm.registry import TRANSFORMS
 from cellmm.structures import LabelLayers
 
@@ -73,31 +73,24 @@ class CopyPaste(BaseTransform):
         elastic_magnitude: float = 2.0,
         tries: int = 100,
     ) -> None:
-        check_share(prob=prob, flip=flip, shared=shared)
-        check_pasting(overlap, mode, tries)
-        for name, pair, least in (("cells", cells, 0), ("rotate", rotate, -np.inf)):
-            if np.shape(pair) != (2,) or not least <= pair[0] <= pair[1]:
-                raise ValueError(f"CopyPaste: {name} must be (lowest, highest), got {pair!r}")
-        if np.shape(scale) != (2,) or not SMALLEST_SCALE <= scale[0] <= scale[1]:
-            raise ValueError(
-                f"CopyPaste: scale must be (lowest, highest), at least {SMALLEST_SCALE}, got {scale!r}"
-            )
-        if min(blur, elastic_magnitude) < 0 or elastic_spacing < 1:
-            raise ValueError(
-                "CopyPaste: blur and elastic_magnitude must be at least 0 px and elastic_spacing 1 px, got "
-                f"{blur}, {elastic_magnitude} and {elastic_spacing}"
-            )
-        if background != "median" and not isinstance(background, (int, float)):
-            raise ValueError(f"CopyPaste: background must be 'median' or a number, got {background!r}")
-        self.prob, self.cells, self.blur, self.background, self.shared = prob, cells, blur, background, shared
-        self.pasting = dict(overlap=tuple(overlap), mode=mode, tries=tries)
-        self.warps = dict(
-            rotate=tuple(rotate),
-            scale=tuple(scale),
+        warps = dict(
+            rotate=rotate,
+            scale=scale,
             flip=flip,
             elastic_spacing=elastic_spacing,
             elastic_magnitude=elastic_magnitude,
         )
+        check_warp(**warps)
+        check_share(prob=prob, shared=shared)
+        check_ranges(0, cells=cells)
+        check_pasting(overlap, mode, tries)
+        if blur < 0:
+            raise ValueError(f"CopyPaste: blur must be at least 0 px, got {blur!r}")
+        if background != "median" and not isinstance(background, (int, float)):
+            raise ValueError(f"CopyPaste: background must be 'median' or a number, got {background!r}")
+        self.prob, self.cells, self.blur, self.background, self.shared = prob, cells, blur, background, shared
+        self.pasting = dict(overlap=tuple(overlap), mode=mode, tries=tries)
+        self.warps = warps
 
     def transform(self, results: dict) -> dict:
         refuse_to_mix(results, self)

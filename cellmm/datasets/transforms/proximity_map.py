@@ -1,6 +1,5 @@
 """How likely cells overlap at each pixel: the five maps with which overlap is learned."""
 
-import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 
@@ -8,6 +7,7 @@ from cellmm.datasets.transforms.moving_cells import cell_pixels, learned_cells, 
 from cellmm.errors import CellMMError
 from cellmm.registry import TRANSFORMS
 from cellmm.structures import LabelLayers, cell_borders
+from cellmm.structures.distances import distances_to
 
 KINDS = ("v0", "v1", "v2", "v3", "v4")
 NEEDS_NUCLEI = ("v0", "v1", "v3")
@@ -145,13 +145,3 @@ def near_outlines(cells: LabelLayers) -> np.ndarray:
         return np.zeros(cells.shape, np.float32)
     scaled = np.log1p(distances_to(outlines) * covered)
     return (1 - scaled / (scaled.max() or 1)) * covered
-
-
-def distances_to(found: np.ndarray) -> np.ndarray:
-    """float32 (H, W): distance in px of each pixel to the nearest pixel of ``found``, bool (H, W), exact.
-
-    At least one pixel has to be found. OpenCV's last bits depend on where its arrays lie in memory, so the
-    squares, which are whole numbers, are rounded: the same map in every process.
-    """
-    distances = cv2.distanceTransform((~found).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return np.sqrt(np.rint(np.square(distances, dtype=np.float64)), dtype=np.float32, casting="same_kind")

@@ -12,7 +12,7 @@ from cellmm.datasets.transforms.moving_cells import (
     replace_cells,
     unpack_layers,
 )
-from cellmm.datasets.transforms.warping import SMALLEST_SCALE, bend, resample, sampling_map
+from cellmm.datasets.transforms.warping import bend, check_warp, resample, sampling_map
 from cellmm.errors import CellMMError
 from cellmm.registry import TRANSFORMS
 
@@ -67,20 +67,17 @@ class RandomWarp(BaseTransform):
         border: str | float = "mirror",
         min_area: int = 1,
     ) -> None:
-        for name, pair in (("rotate", rotate), ("scale", scale)):
-            if np.shape(pair) != (2,) or pair[0] > pair[1]:
-                raise ValueError(f"RandomWarp: {name} must be (lowest, highest), got {pair!r}")
-        if scale[0] < SMALLEST_SCALE:
-            raise ValueError(f"RandomWarp: scale must be at least {SMALLEST_SCALE}, got {scale!r}")
+        check_warp(
+            rotate=rotate,
+            scale=scale,
+            flip=flip,
+            elastic_spacing=elastic_spacing,
+            elastic_magnitude=elastic_magnitude,
+        )
         if size is not None and (np.shape(size) != (2,) or min(size) < 1):
             raise ValueError(f"RandomWarp: size must be (h, w) of at least 1 px or None, got {size!r}")
-        if not 0 <= flip <= 1:
-            raise ValueError(f"RandomWarp: flip is a probability from 0 to 1, got {flip!r}")
-        if min(shift, elastic_magnitude) < 0 or elastic_spacing < 1:
-            raise ValueError(
-                "RandomWarp: shift and elastic_magnitude must be at least 0 px and elastic_spacing 1 px, "
-                f"got {shift}, {elastic_magnitude} and {elastic_spacing}"
-            )
+        if shift < 0:
+            raise ValueError(f"RandomWarp: shift must be at least 0 px, got {shift!r}")
         if centre not in ("middle", "uniform", "density"):
             raise ValueError(f"RandomWarp: centre must be 'middle', 'uniform' or 'density', got {centre!r}")
         if border != "mirror" and not isinstance(border, (int, float)):

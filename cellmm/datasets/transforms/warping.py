@@ -1,12 +1,33 @@
 """Sampling maps of warps, and images resampled along them: what RandomWarp and CopyPaste share."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
 
+from cellmm.checks import check_ranges, check_share
+
 BLOCK = 2048  # px a side that are resampled at once: cv2.remap takes less than 32767 px, in and out
 SMALLEST_SCALE = 0.1  # a block then reads at most BLOCK * sqrt(2) / 0.1 = 28963 px
+
+
+def check_warp(
+    *,
+    rotate: Sequence[float],
+    scale: Sequence[float],
+    flip: float,
+    elastic_spacing: float,
+    elastic_magnitude: float,
+) -> None:
+    """ValueError where a random warp cannot have these ranges."""
+    check_ranges(rotate=rotate)
+    check_ranges(SMALLEST_SCALE, scale=scale)
+    check_share(flip=flip)
+    if elastic_magnitude < 0 or elastic_spacing < 1:
+        raise ValueError(
+            "elastic_magnitude must be at least 0 px and elastic_spacing 1 px, got "
+            f"{elastic_magnitude} and {elastic_spacing}"
+        )
 
 
 def sampling_map(

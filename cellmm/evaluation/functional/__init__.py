@@ -34,6 +34,7 @@ from .error_analysis import (
     oracle,
     repair,
 )
+from .frechet import frechet_distance, spectrum_features
 from .gland_scores import (
     GLAND_SCORES,
     GlandMatches,
@@ -83,6 +84,7 @@ __all__ = [
     "count_matches",
     "draw_resamples",
     "find_errors",
+    "frechet_distance",
     "gland_scores",
     "hausdorff_distance",
     "interval",
@@ -108,6 +110,7 @@ __all__ = [
     "resampled_means",
     "resampled_precisions",
     "segmentation_scores",
+    "spectrum_features",
     "ssim",
     "two_sided_p",
 ]

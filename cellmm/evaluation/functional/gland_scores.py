@@ -7,10 +7,10 @@ anything is divided, nothing is averaged over images. Source: GlaS.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from cellmm.structures import MaskRuns
+from cellmm.structures.distances import distances_to
 
 GLAND_SCORES = ("F1", "object_dice", "object_hausdorff", "count_ratio")
 
@@ -122,9 +122,7 @@ def hausdorff_distance(one: MaskRuns, i: int, other: MaskRuns, j: int) -> float:
     for mask, target in (masks, masks[::-1]):
         alone = mask & ~target
         if alone.any():
-            free = (~target).view(np.uint8)
-            distances = cv2.distanceTransform(free, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-            greatest = max(greatest, float(distances[alone].max()))
+            greatest = max(greatest, float(distances_to(target)[alone].max()))
     return greatest
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
 from cellmm.evaluation import functional as F
@@ -14,12 +13,13 @@ from cellmm.io.coco_categories import category_ids
 from cellmm.registry import METRICS
 
 from .confusion_files import write_confusion
-from .image_result import ImageResult, check_images, check_labels, check_thresholds, score_image
+from .image_result import ImageResult, check_labels, check_thresholds, score_image
+from .per_image_metric import PerImageMetric
 from .result_files import threshold_key, write_coco_results, write_image_table
 
 
 @METRICS.register_module()
-class CellCocoMetric(BaseMetric):
+class CellCocoMetric(PerImageMetric):
     """COCO's average precision of masks, all detections counted, and S, F1 and PQ by IoU threshold.
 
     Numbers in [0, 1], nan where they are not defined (see docs/evaluation.md):
@@ -49,8 +49,6 @@ class CellCocoMetric(BaseMetric):
             ``<prefix>.confusion.json`` and ``<prefix>.confusion.png``.
     """
 
-    default_prefix = ""  # plain keys, without mmengine's warning about a missing prefix
-
     def __init__(
         self,
         *,
@@ -75,11 +73,9 @@ class CellCocoMetric(BaseMetric):
         self.iou_thresholds = tuple(iou_thresholds)
         self.max_dets = max_dets
         self.outfile_prefix = outfile_prefix
-        self._size: int | None = None
 
     @property
-    def metric_keys(self) -> list[str]:
-        """What the numbers that ``evaluate`` gives are called, known before any image is evaluated."""
+    def keys(self) -> list[str]:
         keys = ["AP", "AP50", "AP75", "AP90", "AR", "AP_S", "AP_M", "AP_L"]
         for suffix in ("", "_pooled"):
             for name in ("S", "F1", "PQ"):
@@ -88,7 +84,7 @@ class CellCocoMetric(BaseMetric):
         keys += ["FP_per_image"]
         if len(self._classes()) > 1:
             keys += [f"{name}/{label}" for label in self._classes() for name in ("AP", "AP50", "S")]
-        return [f"{self.prefix}/{key}" for key in keys] if self.prefix else keys
+        return keys
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Score each image: ``img_id``, ``ori_shape``, ``eval_instances`` and ``pred_instances`` are read."""
@@ -104,21 +100,13 @@ class CellCocoMetric(BaseMetric):
             )
             self.results.append(result)
 
-    def evaluate(self, size: int) -> dict[str, float]:
-        """The numbers of all ``size`` images of the data set; an image that is missing is an error."""
-        self._size = size
-        return super().evaluate(size)
-
     def image_score(self, result: ImageResult) -> float:
         """S of one image, as its mean ``S`` counts it; nan without any cell or prediction."""
         counts = result.total_counts(len(self.iou_thresholds))
         return float(F.mean_of_defined(F.segmentation_scores(counts)["S"]))
 
-    def compute_metrics(self, results: list[ImageResult]) -> dict[str, float]:
+    def summarize(self, results: list[ImageResult]) -> dict[str, float]:
         """All numbers by key; writes the files of ``outfile_prefix``."""
-        # COCO ranks predictions of equal score in this order.
-        results = sorted(results, key=lambda result: result.img_id)
-        check_images(results, self._size)
         check_labels({label for result in results for label in result.counts}, self._classes())
         self._warn_of_cut(results)
         numbers = self._average_precisions(results)

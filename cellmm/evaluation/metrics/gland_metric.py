@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.evaluator import BaseMetric
 from torch.nn.functional import binary_cross_entropy
 
 from cellmm.errors import CellMMError
@@ -16,7 +15,8 @@ from cellmm.evaluation import functional as F
 from cellmm.registry import METRICS
 from cellmm.structures import MaskRuns
 
-from .image_result import check_images, painted, read_map, read_sample
+from .image_result import painted, read_map, read_sample
+from .per_image_metric import PerImageMetric
 from .result_files import write_table
 
 
@@ -32,7 +32,7 @@ class GlandResult:
 
 
 @METRICS.register_module()
-class GlandMetric(BaseMetric):
+class GlandMetric(PerImageMetric):
     """F1, object Dice and object Hausdorff as the GlaS challenge defines them, BCE, and how many are counted.
 
     ``F1``, ``object_dice``, ``object_hausdorff`` (px of the original image) and ``count_ratio`` are those of
@@ -54,8 +54,6 @@ class GlandMetric(BaseMetric):
         outfile_prefix: write ``<prefix>.glands.csv``, the scores of each image.
     """
 
-    default_prefix = ""  # plain keys, without mmengine's warning about a missing prefix
-
     def __init__(
         self,
         *,
@@ -72,7 +70,6 @@ class GlandMetric(BaseMetric):
             raise ValueError('parts is empty: give names and patterns such as {"A": "testA_*"}, or None')
         self.parts = None if parts is None else dict(parts)
         self.score_thr, self.target, self.outfile_prefix = score_thr, target, outfile_prefix
-        self._size: int | None = None
 
     @property
     def names(self) -> list[str]:
@@ -80,10 +77,8 @@ class GlandMetric(BaseMetric):
         return [*F.GLAND_SCORES, *([] if self.target is None else ["BCE"]), "BCE_binary"]
 
     @property
-    def metric_keys(self) -> list[str]:
-        """The names of the numbers that ``evaluate`` gives, known before any image is evaluated."""
-        keys = self.names if self.parts is None else [f"{p}/{n}" for p in self.parts for n in self.names]
-        return [f"{self.prefix}/{key}" for key in keys] if self.prefix else keys
+    def keys(self) -> list[str]:
+        return self.names if self.parts is None else [f"{p}/{n}" for p in self.parts for n in self.names]
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Score each image; CellMMError names the image and what is missing."""
@@ -104,19 +99,12 @@ class GlandMetric(BaseMetric):
             matches = F.match_glands(segmented, MaskRuns.from_rles(cells, shape))
             self.results.append(GlandResult(int(sample["img_id"]), name, self._part(name), matches, bce))
 
-    def evaluate(self, size: int) -> dict[str, float]:
-        """The numbers of all ``size`` images of the data set; a missing image is an error."""
-        self._size = size
-        return super().evaluate(size)
-
     def image_scores(self, result: GlandResult) -> dict[str, float]:
         """The scores of one image by the names of the metric, as if it were the whole test set."""
         return self._scores([result])
 
-    def compute_metrics(self, results: list[GlandResult]) -> dict[str, float]:
+    def summarize(self, results: list[GlandResult]) -> dict[str, float]:
         """All numbers by key; writes the file of ``outfile_prefix``."""
-        results = sorted(results, key=lambda result: result.img_id)
-        check_images(results, self._size)
         if self.outfile_prefix is not None:
             rows = [
                 dict(img_id=r.img_id, image=r.name, cells=len(r.matches.annotated.areas))

@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from mmengine.evaluator import BaseMetric
 
 from cellmm.evaluation import functional as F
 from cellmm.registry import METRICS
 
-from .image_result import check_images, check_labels, check_thresholds, read_sample, split_classes
+from .image_result import check_labels, check_thresholds, read_sample, split_classes
 from .object_counts import ObjectCounts, count_objects
+from .per_image_metric import PerImageMetric
 from .result_files import threshold_key
 
 DSB_THRESHOLDS = tuple(F.IOU_THRESHOLDS.round(2).tolist())  # an IoU of exactly .55 is a match at .55
@@ -28,7 +28,7 @@ class ObjectResult:
 
 
 @METRICS.register_module()
-class ObjectMetric(BaseMetric):
+class ObjectMetric(PerImageMetric):
     """Object-level numbers with the prefix ``object/``, for all predictions from ``score_thr`` on.
 
     Numbers are in [0, 1] but for the counts, nan where they are not defined; formulas and sources are in
@@ -76,13 +76,10 @@ class ObjectMetric(BaseMetric):
         self.score_thr = score_thr
         self.iou_thresholds = tuple(iou_thresholds)
         self.boundary_width = boundary_width
-        self._size: int | None = None
 
     @property
-    def metric_keys(self) -> list[str]:
-        """The names of the numbers that ``evaluate`` gives, known before any image is evaluated."""
-        nothing = [ObjectResult(img_id=0, name="")]
-        return [f"{self.prefix}/{key}" for key in self._numbers(nothing)]
+    def keys(self) -> list[str]:
+        return list(self._numbers([ObjectResult(img_id=0, name="")]))
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Score each image: ``img_id``, ``ori_shape``, ``eval_instances`` and ``pred_instances`` are read."""
@@ -99,15 +96,8 @@ class ObjectMetric(BaseMetric):
             }
             self.results.append(ObjectResult(img_id=int(sample["img_id"]), name=name, classes=counts))
 
-    def evaluate(self, size: int) -> dict[str, float]:
-        """The numbers of all ``size`` images of the data set; a missing image is an error."""
-        self._size = size
-        return super().evaluate(size)
-
-    def compute_metrics(self, results: list[ObjectResult]) -> dict[str, float]:
+    def summarize(self, results: list[ObjectResult]) -> dict[str, float]:
         """All numbers by key."""
-        results = sorted(results, key=lambda result: result.img_id)
-        check_images(results, self._size)
         check_labels({label for result in results for label in result.classes}, self._classes())
         return {key: float(value) for key, value in self._numbers(results).items()}
 

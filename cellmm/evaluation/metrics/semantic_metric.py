@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from mmengine.evaluator import BaseMetric
 
 from cellmm.errors import CellMMError
 from cellmm.evaluation import functional as F
 from cellmm.registry import METRICS
 from cellmm.structures import SEMANTIC_NAMES, LabelLayers, semantic_maps
 
-from .image_result import check_images, image_name, painted, read_map
+from .image_result import image_name, painted, read_map
+from .per_image_metric import PerImageMetric
 
 SCORES = ("Acc", "Prec", "Rec", "F1", "IoU")
 DEFAULT_THRESHOLD, OVERLAP_THRESHOLD = 0.5, 0.3  # sparseseunet 5.3, 5.4
@@ -28,7 +28,7 @@ class MapCounts:
 
 
 @METRICS.register_module()
-class SemanticMetric(BaseMetric):
+class SemanticMetric(PerImageMetric):
     """``cytoplasm/Acc``, ``/Prec``, ``/Rec``, ``/F1``, ``/IoU`` of each of ``targets``, in [0, 1].
 
     The pixels of all images are counted together, in the original frame; nothing is averaged over images or
@@ -45,8 +45,6 @@ class SemanticMetric(BaseMetric):
             original frame it is ``border_width`` times the scale of ``to_original`` (the root of the
             determinant of its 2x2 part), rounded, at least 1 pixel.
     """
-
-    default_prefix = ""  # plain keys, without mmengine's warning about a missing prefix
 
     def __init__(
         self,
@@ -77,13 +75,10 @@ class SemanticMetric(BaseMetric):
         if border_width < 1 or int(border_width) != border_width:
             raise ValueError(f"border_width is {border_width}: a whole number of pixels from 1 is needed")
         self.border_width = border_width
-        self._size: int | None = None
 
     @property
-    def metric_keys(self) -> list[str]:
-        """The names of the numbers that ``evaluate`` gives, known before any image is evaluated."""
-        keys = [f"{target}/{score}" for target in self.targets for score in SCORES]
-        return [f"{self.prefix}/{key}" for key in keys] if self.prefix else keys
+    def keys(self) -> list[str]:
+        return [f"{target}/{score}" for target in self.targets for score in SCORES]
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Count the pixels of each image; CellMMError names the image and what is missing."""
@@ -98,15 +93,8 @@ class SemanticMetric(BaseMetric):
             ]
             self.results.append(MapCounts(img_id=int(sample["img_id"]), name=name, counts=np.stack(counts)))
 
-    def evaluate(self, size: int) -> dict[str, float]:
-        """The numbers of all ``size`` images of the data set; a missing image is an error."""
-        self._size = size
-        return super().evaluate(size)
-
-    def compute_metrics(self, results: list[MapCounts]) -> dict[str, float]:
+    def summarize(self, results: list[MapCounts]) -> dict[str, float]:
         """All numbers by key."""
-        results = sorted(results, key=lambda result: result.img_id)
-        check_images(results, self._size)
         scores = F.pixel_scores(np.sum([result.counts for result in results], axis=0))
         return {
             f"{target}/{score}": float(scores[score][row])

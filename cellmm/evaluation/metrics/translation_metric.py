@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmengine.evaluator import BaseMetric
 
 from cellmm.errors import CellMMError
 from cellmm.evaluation import functional as F
@@ -14,7 +13,8 @@ from cellmm.io.planes import write_planes
 from cellmm.registry import METRICS
 from cellmm.structures import to_counts
 
-from .image_result import check_images, image_name
+from .image_result import image_name
+from .per_image_metric import PerImageMetric
 
 SCORES = ("L1", "SSIM", "spectrum")
 RANGE = 2.0  # of values in [-1, 1]
@@ -30,7 +30,7 @@ class TranslatedImage:
 
 
 @METRICS.register_module()
-class TranslationMetric(BaseMetric):
+class TranslationMetric(PerImageMetric):
     """``L1``, ``SSIM`` and ``spectrum`` of ``pred_image`` against ``gt_image``, both in [-1, 1].
 
     Each is the mean over images of: the mean absolute difference, from 0 to 2, the less the better; the
@@ -43,41 +43,16 @@ class TranslationMetric(BaseMetric):
             the files, see ``to_counts``; None: none are written.
     """
 
-    default_prefix = ""  # plain keys, without mmengine's warning about a missing prefix
+    keys = SCORES
 
-    def __init__(
-        self,
-        *,
-        out_dir: str | Path | None = None,
-        collect_device: str = "cpu",
-        prefix: str | None = None,
-        collect_dir: str | None = None,
-    ) -> None:
-        super().__init__(collect_device=collect_device, prefix=prefix, collect_dir=collect_dir)
+    def __init__(self, *, out_dir: str | Path | None = None, **kwargs) -> None:
+        super().__init__(**kwargs)
         self.out_dir = out_dir
-        self._size: int | None = None
-
-    @property
-    def metric_keys(self) -> list[str]:
-        """The names of the numbers that ``evaluate`` gives."""
-        return [f"{self.prefix}/{key}" if self.prefix else key for key in SCORES]
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Score each image; CellMMError names the image and what is missing or of another size."""
         for sample in data_samples:
-            name = image_name(sample)
-            for key, cure in (
-                ("gt_image", "end the pipeline with PackImagePair"),
-                ("pred_image", "take Pix2Pix"),
-            ):
-                if key not in sample:
-                    raise CellMMError(f"{name}: no {key}; {cure}, or leave out TranslationMetric")
-            image, truth = (np.asarray(sample[key].cpu(), np.float64) for key in ("pred_image", "gt_image"))
-            if image.shape != truth.shape:
-                raise CellMMError(
-                    f"{name}: translated to (C, H, W) {image.shape}, but its target is {truth.shape}; set "
-                    "model.target_channels as the files have"
-                )
+            name, image, truth = read_pair(sample, self)
             scores = (
                 F.mean_absolute_error(image, truth),
                 F.ssim(image, truth, RANGE),
@@ -89,14 +64,26 @@ class TranslationMetric(BaseMetric):
                 write_planes(path, to_counts(image, sample["white"]))
             self.results.append(TranslatedImage(int(sample["img_id"]), name, np.array(scores)))
 
-    def evaluate(self, size: int) -> dict[str, float]:
-        """The numbers of all ``size`` images of the data set; a missing image is an error."""
-        self._size = size
-        return super().evaluate(size)
-
-    def compute_metrics(self, results: list[TranslatedImage]) -> dict[str, float]:
+    def summarize(self, results: list[TranslatedImage]) -> dict[str, float]:
         """All numbers by key."""
-        results = sorted(results, key=lambda result: result.img_id)
-        check_images(results, self._size)
         means = np.mean([result.scores for result in results], axis=0)
         return {key: float(mean) for key, mean in zip(SCORES, means, strict=True)}
+
+
+def read_pair(sample: dict, metric: PerImageMetric) -> tuple[str, np.ndarray, np.ndarray]:
+    """The name of an image, its translation and its target, float64 (C, H, W) each, for ``metric``.
+
+    Raises:
+        CellMMError: one of them is missing, or they differ in size.
+    """
+    name = image_name(sample)
+    for key, cure in (("gt_image", "end the pipeline with PackImagePair"), ("pred_image", "take Pix2Pix")):
+        if key not in sample:
+            raise CellMMError(f"{name}: no {key}; {cure}, or leave out {type(metric).__name__}")
+    image, truth = (np.asarray(sample[key].cpu(), np.float64) for key in ("pred_image", "gt_image"))
+    if image.shape != truth.shape:
+        raise CellMMError(
+            f"{name}: translated to (C, H, W) {image.shape}, but its target is {truth.shape}; set "
+            "model.target_channels as the files have"
+        )
+    return name, image, truth

@@ -26,7 +26,8 @@ test_dataloader = dict(
     sampler=dict(type="DefaultSampler", shuffle=False),
     dataset=dict(dataset, input_dir="test/phase", target_dir="test/images", pipeline=[load, pack]),
 )
-val_evaluator = dict(type="TranslationMetric")
+# weights="inception_v3_google-0cc3c7bd.pth" of the second one, a file of torchvision, gives the FID
+val_evaluator = [dict(type="TranslationMetric"), dict(type="FrechetMetric")]
 test_evaluator = val_evaluator
 val_cfg = dict(type="ValLoop")
 test_cfg = dict(type="TestLoop")
