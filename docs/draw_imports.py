@@ -40,6 +40,7 @@ LAYERS: tuple[Mapping[str, str], ...] = (
         "export": "models for other programs",
         "tuning": "searches for the best values",
         "comparison": "results of programs side by side",
+        "synthesis": "annotated images from a few",
     },
     {"commands": "train, test, predict, config, doctor"},
     {"napari": "results and clicks in napari", "appose": "worker of Fiji, QuPath ..."},

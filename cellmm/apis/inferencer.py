@@ -18,7 +18,7 @@ from cellmm.apis.in_order import in_order
 from cellmm.apis.large_images import LargeImages
 from cellmm.apis.prediction import Prediction, Prepared
 from cellmm.apis.trained_model import load_trained
-from cellmm.datasets.transforms import RescaleToDiameter
+from cellmm.datasets.transforms import PackImagePair, RescaleToDiameter
 from cellmm.engine.cell_size import rescale_to_diameter
 from cellmm.errors import CellMMError, explain
 from cellmm.io.sources import ImageSource, open_images
@@ -95,6 +95,11 @@ class CellInferencer:
         self.classes, self.category_ids = trained.classes, trained.category_ids
         self.trained_on = trained.trained_on
         self.load_image, *self.steps = trained.steps
+        if any(isinstance(step, PackImagePair) for step in self.steps):
+            raise CellMMError(
+                f"{self.cfg.filename or 'the config'}: the model translates images and finds no cells; "
+                "`cellmm test --cfg-options test_evaluator.out_dir=DIR` writes what it makes of its test set"
+            )
         if read_options:
             if not hasattr(self.load_image, "options"):
                 raise CellMMError(

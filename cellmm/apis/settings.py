@@ -8,12 +8,13 @@ from typing import Any
 
 import cellmm
 from cellmm.apis.inferencer import CellInferencer
+from cellmm.apis.trained_model import TrainedModel
 
 CHUNK = 2**20  # bytes
 
 
 def settings_of(
-    inferencer: CellInferencer,
+    inferencer: CellInferencer | TrainedModel,
     checkpoint: str | Path | None,
     options: Mapping[str, Any],
     ensemble: Sequence[Sequence[str | Path]] = (),

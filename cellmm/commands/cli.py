@@ -24,6 +24,10 @@ COMMANDS = {
         "cellmm.commands.propose",
         "predict cells for a person to correct, the doubtful images first",
     ),
+    "synthesize": (
+        "cellmm.commands.synthesize",
+        "make annotated brightfield from annotated phase contrast",
+    ),
     "models": ("cellmm.commands.models", "list the models that need no training"),
     "export": ("cellmm.commands.export", "write a model for other programs: ONNX, .pt2, bioimage.io"),
     "tiles": ("cellmm.commands.tiles", "predict large images and folders in pieces, on many machines"),
@@ -114,7 +118,7 @@ def _end_if_in_group(status: int, error: BaseException | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    commands = "\n".join(f"  {name:<9}{what}" for name, (_, what) in COMMANDS.items())
+    commands = "\n".join(f"  {name:<11}{what}" for name, (_, what) in COMMANDS.items())
     parser = argparse.ArgumentParser(
         prog="cellmm",
         description="Find single cells in microscope images, also where they overlap.",

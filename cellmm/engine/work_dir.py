@@ -27,6 +27,7 @@ except ImportError:  # Windows
 LOCK = ".lock"
 CONTACT_SHEET = "contact_sheet.png"
 VALIDATION_PICTURES = "validation_pictures"  # a folder for each validation in it
+TRANSLATED = "translated"  # the picture there of a model that translates images
 BEST_AND_WORST, SCORES = "best_and_worst", "scores.json"  # the second in the first, beside pictures
 # files being written, and the trial checkpoint of FirstCheckpointHook
 _UNFINISHED = re.compile(

@@ -15,7 +15,7 @@ def trial_evaluator(evaluator: Evaluator) -> Iterator[Evaluator]:
     trial = copy.deepcopy(evaluator)
     with tempfile.TemporaryDirectory() as folder:
         for i, metric in enumerate(trial.metrics):
-            for name in ("outfile_prefix", "out_file_path"):
+            for name in ("outfile_prefix", "out_file_path", "out_dir"):
                 if own := getattr(metric, name, None):
                     setattr(metric, name, str(Path(folder, f"{i}{Path(own).suffix}")))
         yield trial

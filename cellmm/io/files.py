@@ -103,8 +103,7 @@ def locked_folder(folder: str | Path, what: str) -> Iterator[None]:
                     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
                     raise CellMMError(
-                        f"another {what} is writing into {folder}: wait for its end, or name another folder "
-                        "with --out"
+                        f"another {what} is writing into {folder}: wait for its end, or name another folder"
                     ) from None
         yield
     finally:

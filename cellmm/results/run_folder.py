@@ -109,19 +109,8 @@ class RunFolder:
 
     def check_settings(self, settings: Mapping[str, str]) -> None:
         """Raise CellMMError where this run was begun with other settings, named as their options."""
-        earlier = self.content()["settings"]
-        keys = [*settings, *(key for key in earlier if key not in settings)]
-        other = [key for key in keys if earlier.get(key) != settings.get(key)]
-        if other:
-            key = other[0]
-            if max(len(str(values.get(key))) for values in (earlier, settings)) <= 40:
-                change = f" ({earlier.get(key)}, now {settings.get(key)})"
-            else:
-                change = ""
-            raise CellMMError(
-                f"--resume: {self.path} was begun with another {', another '.join(other)}{change}: give the "
-                "same, or leave out --resume to begin anew"
-            )
+        cure = "give the same, or leave out --resume to begin anew"
+        refuse_other_settings(self.path, self.content()["settings"], settings, cure)
 
     def record(self, stem: str) -> Record | None:
         """The record of an image; None: it is not finished."""
@@ -222,6 +211,21 @@ def read_run(path: str | Path) -> Iterator[Instances]:
     for record in folder.records():
         if record.cells is not None:
             yield folder.instances(record.stem)
+
+
+def refuse_other_settings(
+    folder: Path, earlier: Mapping[str, str], settings: Mapping[str, str], cure: str
+) -> None:
+    """Raise CellMMError where ``folder`` was begun with other settings, named as their options."""
+    keys = [*settings, *(key for key in earlier if key not in settings)]
+    other = [key for key in keys if earlier.get(key) != settings.get(key)]
+    if other:
+        key, change = other[0], ""
+        if max(len(str(values.get(key))) for values in (earlier, settings)) <= 40:
+            change = f" ({earlier.get(key)}, now {settings.get(key)})"
+        raise CellMMError(
+            f"--resume: {folder} was begun with another {', another '.join(other)}{change}: {cure}"
+        )
 
 
 def mark(folder: Path) -> Path:

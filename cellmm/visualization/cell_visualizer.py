@@ -16,6 +16,7 @@ from cellmm.structures import CellSample, LabelLayers
 from cellmm.visualization.colors import class_colors, instance_colors
 from cellmm.visualization.montage import caption, grid, legend, save_picture
 from cellmm.visualization.overlay import draw_instances, view_scale
+from cellmm.visualization.translations import draw_translations
 
 IGNORED = (150, 150, 150)
 
@@ -26,7 +27,7 @@ class CellVisualizer(Visualizer):
 
     With several classes, those of ``dataset_meta``, cells have the colour of their class, and a legend below
     names them. Of a model that gives maps and no cells, the prediction is its maps, side by side, from 0
-    (black) to 1.
+    (black) to 1; of one that translates images, the real image above the translated one.
     """
 
     @master_only
@@ -44,7 +45,7 @@ class CellVisualizer(Visualizer):
         scale: int | None = None,
     ) -> None:
         """Draw what ``data_sample`` holds of eval_instances and pred_instances (without these,
-        pred_semantic), else the plain image.
+        pred_semantic or pred_image), else the plain image.
 
         Crowd regions of the ground truth are grey.
 
@@ -73,6 +74,8 @@ class CellVisualizer(Visualizer):
         elif draw_pred and "pred_semantic" in data_sample:
             maps = sorted(data_sample.pred_semantic.items())  # of a set, in any order
             parts += [_draw_map(target, probs, scale) for target, probs in maps]
+        elif draw_pred and "pred_image" in data_sample:
+            parts.append(draw_translations([data_sample]))
         picture = grid(parts, len(parts)) if parts else draw_instances(image, [], scale=scale)
         if len(self._classes()) > 1:
             picture = legend(picture, self._classes(), class_colors(len(self._classes())))

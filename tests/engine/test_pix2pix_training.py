@@ -6,8 +6,10 @@ import os
 import signal
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+import tifffile
 import torch
 from mmengine.hooks import Hook
 
@@ -241,8 +243,23 @@ custom_hooks = []
     (best,) = work.glob("best_SSIM*.pth")
     scalars = [json.loads(line) for line in next(work.rglob("scalars.json")).read_text().splitlines()]
     (validated,) = [line for line in scalars if "SSIM" in line]
-    assert cellmm(["test", path, str(best), "--work-dir", str(tmp_path / "test")]) == 0
-    tested = json.loads((tmp_path / "test" / "metrics.json").read_text())
+    picture = cv2.imread(str(work / "validation_pictures/iter_2/translated.png"))
+    assert picture.shape == (2 * 140 + 44, 2 * 136 + 6, 3)  # two columns of two images, and their captions
+    test = tmp_path / "test"
+    options = [
+        "--cfg-options",
+        f"test_evaluator.out_dir={test / 'images'}",
+        "--show-dir",
+        str(test / "shown"),
+    ]
+    assert cellmm(["test", path, str(best), "--work-dir", str(test), *options]) == 0
+    made = [tifffile.imread(test / f"images/000{i}_{i}.tif") for i in (1, 2)]
+    assert all(image.shape == (2, 140, 136) and image.dtype == np.uint16 for image in made)
+    assert len(list((test / "shown").iterdir())) == 2
+    tested = json.loads((test / "metrics.json").read_text())
+    real = [tifffile.imread(data / f"val/images/000{i}.tif").astype(float) for i in (1, 2)]
+    differences = [np.abs(image - truth).mean() * 2 / 4095 for image, truth in zip(made, real, strict=True)]
+    assert np.mean(differences) == pytest.approx(tested["L1"], abs=2 / 4095)
     assert {key: tested[key] for key in ("L1", "SSIM", "spectrum")} == {
         key: validated[key] for key in ("L1", "SSIM", "spectrum")
     }

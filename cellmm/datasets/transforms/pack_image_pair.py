@@ -46,25 +46,32 @@ class PackImagePair(BaseTransform):
             raise ValueError(f"white must be one or two numbers above 0 and at most 65535, got {white}")
         self.inputs, self.white = inputs, pair
 
+    @property
+    def takes_mask(self) -> bool:
+        """Whether the input is the mask of the cells."""
+        return self.inputs == MASK
+
     def transform(self, results: dict) -> dict:
         image, name = results["img"], results.get("img_path")
-        if self.inputs == MASK:
-            if "gt_layers" not in results:
-                raise CellMMError(f"{name}: no cells to make a mask of; add dict(type='LoadCells')")
-            given = 2 * results["gt_layers"].covered()[..., None].astype(np.float32) - 1
-            target = image
-        else:
-            if image.shape[-1] <= self.inputs:
-                raise CellMMError(
-                    f"{name}: {image.shape[-1]} channels, of which {self.inputs} are the input and none is "
-                    "left for the target; set inputs of PackImagePair"
-                )
-            given = to_symmetric(image[..., : self.inputs], self.white[0], name)
-            target = image[..., self.inputs :]
+        first = 0 if self.takes_mask else self.inputs
+        if image.shape[-1] <= first:
+            raise CellMMError(
+                f"{name}: {image.shape[-1]} channels, of which {first} are the input and none is left for "
+                "the target; set inputs of PackImagePair"
+            )
         sample = CellSample(metainfo={key: results[key] for key in META_KEYS if key in results})
         sample.set_metainfo(dict(white=self.white[1]))
-        sample.gt_image = _channels_first(to_symmetric(target, self.white[1], name))
-        return dict(inputs=_channels_first(given), data_samples=sample)
+        sample.gt_image = _channels_first(to_symmetric(image[..., first:], self.white[1], name))
+        return dict(inputs=self.pack_input(results), data_samples=sample)
+
+    def pack_input(self, results: dict) -> Tensor:
+        """The input alone, float32 (C, H, W)."""
+        name = results.get("img_path")
+        if not self.takes_mask:
+            return _channels_first(to_symmetric(results["img"][..., : self.inputs], self.white[0], name))
+        if "gt_layers" not in results:
+            raise CellMMError(f"{name}: no cells to make a mask of; add dict(type='LoadCells')")
+        return _channels_first(2 * results["gt_layers"].covered()[..., None].astype(np.float32) - 1)
 
 
 def _channels_first(image: np.ndarray) -> Tensor:

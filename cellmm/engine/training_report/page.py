@@ -14,7 +14,7 @@ from cellmm.engine.training_report import curves
 from cellmm.engine.training_report.scalars import METRICS, curve, metric_keys, validations
 from cellmm.engine.training_report.settings import commands, iterations_of, settings
 from cellmm.engine.training_report.training import Training, read_training
-from cellmm.engine.work_dir import BEST_AND_WORST
+from cellmm.engine.work_dir import BEST_AND_WORST, TRANSLATED
 from cellmm.io.files import atomic_path
 from cellmm.results.report.distributions import shown
 from cellmm.results.report.page import data_uri
@@ -68,6 +68,7 @@ def write_training_report(work_dir: str | Path) -> Path:
             for key in ("best", "worst")
             if scored
         },
+        translated=TRANSLATED,
         validated=_pictures(training.validation_pictures[:PICTURES], missing),
         validation_folder=training.validation_pictures[0].parent.name if training.validation_pictures else "",
         more=max(len(training.validation_pictures) - PICTURES, 0),

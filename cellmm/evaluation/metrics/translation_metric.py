@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cellmm.errors import CellMMError
 from cellmm.evaluation import functional as F
+from cellmm.io.planes import write_planes
 from cellmm.registry import METRICS
+from cellmm.structures import to_counts
 
 from .image_result import image_name
 from .per_image_metric import PerImageMetric
@@ -34,9 +37,17 @@ class TranslationMetric(PerImageMetric):
     structural similarity with a data range of 2, at most 1, the more the better, nan where a side of an image
     is below 7 px; the distance of the power spectra in decibels, from 0, the less the better.
     Source: pix2pix; SSIM.
+
+    Args:
+        out_dir: folder for the translated images, TIFFs ``<image>_<img_id>.tif`` of 16 bit with the counts of
+            the files, see ``to_counts``; None: none are written.
     """
 
     keys = SCORES
+
+    def __init__(self, *, out_dir: str | Path | None = None, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.out_dir = out_dir
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Score each image; CellMMError names the image and what is missing or of another size."""
@@ -47,6 +58,10 @@ class TranslationMetric(PerImageMetric):
                 F.ssim(image, truth, RANGE),
                 F.power_spectrum_distance(image, truth),
             )
+            if self.out_dir is not None:
+                stem = Path(np.atleast_1d(sample["img_path"])[0]).stem
+                path = Path(self.out_dir, f"{stem}_{sample['img_id']}.tif")
+                write_planes(path, to_counts(image, sample["white"]))
             self.results.append(TranslatedImage(int(sample["img_id"]), name, np.array(scores)))
 
     def summarize(self, results: list[TranslatedImage]) -> dict[str, float]:
