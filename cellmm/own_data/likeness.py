@@ -1,7 +1,7 @@
 """Measure annotated images, so that scenes like them can be simulated."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
@@ -27,7 +27,9 @@ FEWEST = 10  # cells
 SMALLEST = 5.0  # px across
 ODD = 10.0  # times smaller or larger than the median cell: left out
 COMPACT = 2.0  # length over width up to which the outline tells how rough it is
+SHARPEST = 0.5  # turns per length over width: what is sharper in a short cell is noise
 STEPS = 11  # of the distribution of contrasts
+EXAMPLES = 4
 DEEPEST = 40  # px from the outline
 
 
@@ -39,7 +41,8 @@ class LikenessReport:
         likeness: of the set.
         total: images of the set; ``failed``: why some could not be read.
         odd, edge: cells that were left out of the shapes, for their size or as the image cuts them.
-        parts: images of which the middle was measured.
+        parts: images of which the middle was measured; ``empty``: images without cells.
+        examples: pixels (H, W, C) of the first of them.
     """
 
     likeness: Likeness
@@ -48,6 +51,8 @@ class LikenessReport:
     odd: int
     edge: int
     parts: int
+    empty: int
+    examples: list[np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -69,8 +74,8 @@ def measure_likeness(dataset: CellDataset) -> LikenessReport:
     """Measure at most MOST_IMAGES images of a dataset, spread over it.
 
     Raises:
-        CellMMError: no image can be read; fewer than FEWEST cells, or cells smaller than SMALLEST px; images of
-            different types.
+        CellMMError: no image can be read; fewer than FEWEST cells, or cells smaller than SMALLEST px;
+            images of different types.
     """
     images, failed = [], {}
     for index in np.unique(np.linspace(0, len(dataset) - 1, MOST_IMAGES).round().astype(int)).tolist():
@@ -82,17 +87,18 @@ def measure_likeness(dataset: CellDataset) -> LikenessReport:
     if not images:
         raise CellMMError(f"no image could be read; the first error: {next(iter(failed.values()))}")
     _check_alike(images)
+    empty = sum(not len(image.masks) for image in images)
     images = [image for image in images if len(image.masks)] or images
     areas = np.concatenate([image.masks.areas() for image in images])
     if len(areas) < FEWEST:
         raise CellMMError(
-            f"{len(areas)} annotated cells in {len(images)} images: {FEWEST} are needed to measure what cells "
-            "are like; annotate more"
+            f"{len(areas)} annotated cells in {len(images)} images: {FEWEST} are needed to measure what "
+            "cells are like; annotate more"
         )
     if (diameter := diameter_of_areas(areas)) < SMALLEST:
         raise CellMMError(
-            f"cells are {diameter:.1f} px across: a shape is measured from {SMALLEST:.0f} px on; take images of a "
-            "higher magnification, or enlarge them"
+            f"cells are {diameter:.1f} px across: a shape is measured from {SMALLEST:.0f} px on; take "
+            "images of a higher magnification, or enlarge them"
         )
     looks, overlaps = [], []
     odd = edge = whole = 0
@@ -122,7 +128,14 @@ def measure_likeness(dataset: CellDataset) -> LikenessReport:
         else [],
     )
     return LikenessReport(
-        likeness, len(dataset), failed, odd, edge, sum(image.part for image in images)
+        likeness,
+        len(dataset),
+        failed,
+        odd,
+        edge,
+        sum(image.part for image in images),
+        empty,
+        [image.pixels for image in images[:EXAMPLES]],
     )
 
 
@@ -162,8 +175,8 @@ def _check_alike(images: list[_Image]) -> None:
     if len(kinds) > 1:
         texts = [f"{dtype} with {n} {color}" for dtype, color, n in sorted(kinds)]
         raise CellMMError(
-            f"images of {' and of '.join(texts)}: a simulated set is of one kind; move each kind into a folder "
-            "of its own"
+            f"images of {' and of '.join(texts)}: a simulated set is of one kind; move each kind into a "
+            "folder of its own"
         )
 
 
@@ -174,16 +187,16 @@ def _bits(dtype: np.dtype, top: float) -> int:
 
 def _cell(table: dict[str, np.ndarray], i: int, across: float) -> CellLook:
     length, area = float(table["length"][i]), float(table["area"][i])
-    compact = length < COMPACT * float(table["width_max"][i])
     # what a smooth cell of its size would have, less what it has: from drawn ones
     dents = 0.98 - 0.25 / np.sqrt(area) - float(table["solidity"][i])
+    width = float(table["width_max"][i])
     return CellLook(
         length=round(length / across, 4),
-        width=round(float(table["width_max"][i]) / across, 4),
+        width=round(width / across, 4),
         area=round(area / across**2, 4),
-        turn=round(float(table["curvature"][i]) * length, 3),
+        turn=round(min(float(table["curvature"][i]) * length, SHARPEST * length / width), 3),
         extent=round(float(table["feret_diameter_max"][i]) / length, 4),
-        roughness=round(float(np.clip(10 * dents, 0.03, 0.2)), 3) if compact else 0.03,
+        roughness=round(float(np.clip(10 * dents, 0.03, 0.2)), 3) if length < COMPACT * width else 0.03,
     )
 
 
@@ -198,6 +211,7 @@ def _look(image: _Image, across: float, shapes: list[CellLook]) -> ImageLook:
         cells=len(image.masks),
         overlapping=overlapping,
         touching=touching,
+        covered=round(float((image.count > 0).mean()), 5),
         channels=channels,
         shapes=[shapes[i] for i in some],
         levels=levels,
@@ -302,6 +316,9 @@ def _channel(
     none = np.zeros(len(SCALES))
     return ChannelLook(
         level=np.round(coarse, 2).tolist(),
+        background=round(float(np.median(level[cells])), 3)
+        if cells.any()
+        else round(float(np.median(level)), 3),
         absorbs=absorbs,
         profile=_rounded(profile),
         gains=_rounded(np.percentile(gains[well], np.linspace(8, 92, STEPS)) if well.any() else [1.0]),
@@ -313,7 +330,9 @@ def _channel(
 def _background(pixels: np.ndarray, depth: np.ndarray) -> np.ndarray:
     """The median of the background in blocks of about BLOCK px; those under cells are those around them."""
     shape = tuple(max(1, round(n / BLOCK)) for n in pixels.shape)
-    rows, columns = (np.linspace(0, n, m + 1).round().astype(int) for n, m in zip(pixels.shape, shape, strict=True))
+    rows, columns = (
+        np.linspace(0, n, m + 1).round().astype(int) for n, m in zip(pixels.shape, shape, strict=True)
+    )
     for far in (REACH / 2, 0.0):
         free = depth < -far
         if free.mean() > 0.05:

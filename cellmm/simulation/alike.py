@@ -35,7 +35,7 @@ class LikeScene:
 
 
 def simulate_like(like: Likeness, number: int, seed: int = 0) -> LikeScene:
-    """Scene ``number`` from 0: like image ``number`` modulo those of the set. It depends on its arguments alone.
+    """Scene ``number`` from 0, like image ``number`` modulo those of the set; its arguments alone decide it.
 
     Number of cells, size, crowding, background, contrast and noise are those of the one image; shapes are
     those of its cells, and the fewer it has, the more often those of other images.
@@ -57,16 +57,13 @@ def simulate_like(like: Likeness, number: int, seed: int = 0) -> LikeScene:
 
     crowd = Crowd(levels[0].shape, frame, allowed)
     share = wanted / max(look.cells, 1)
-    for mask in masks:
+    for left, mask in zip(range(len(masks), 0, -1), masks, strict=True):
         most = float(rng.choice(like.overlaps)) if len(like.overlaps) else 0.0
         counts = dict(overlapping=round(share * look.overlapping), touching=round(share * look.touching))
-        crowd.add(mask, rng, share=most, **counts)
+        crowd.add(mask, rng, share=most, left=left, **counts)
     depths = [_depth(mask) for mask in crowd.masks]
     ranks = rng.random(len(depths))  # of cells by their contrast, in all channels
-    images = [
-        _channel(look.channels[c], levels[c], crowd, depths, ranks, rng)
-        for c in range(len(levels))
-    ]
+    images = [_channel(look.channels[c], levels[c], crowd, depths, ranks, rng) for c in range(len(levels))]
     return LikeScene(
         _as_stored(np.stack(images, axis=2), like),
         _layers(crowd, margin, look.shape),

@@ -34,14 +34,20 @@ class Crowd:
         self.inside[self.frame] = True
 
     def add(
-        self, mask: np.ndarray, rng: np.random.Generator, *, overlapping: int, touching: int, share: float
+        self,
+        mask: np.ndarray,
+        rng: np.random.Generator,
+        *,
+        overlapping: int,
+        touching: int,
+        left: int,
+        share: float,
     ) -> bool:
         """Place a cell, bool (h, w); False where there is no room.
 
-        Beside or over another it is put as long as fewer cells than asked for lie so.
-
         Args:
             overlapping, touching: cells that overlap others or touch them, in the end.
+            left: cells that are to be placed, with this one.
             share: of the smaller of two cells, that an overlap covers at most.
         """
         near = _grown(mask, GAP - 1)
@@ -50,11 +56,17 @@ class Crowd:
             lambda: self._against(mask, rng, 0.0),
             lambda: self._against(mask, rng, share),
         )
+        # most often a cell that lies over another makes two that overlap
+        chances = [
+            (wanted - sum(flags)) / (2 * left)
+            for wanted, flags in ((overlapping, self.overlaps), (touching, self.touches))
+        ]
+        draw = rng.random()
         if not self.masks:
             ways = [alone]
-        elif sum(self.overlaps) < overlapping:
+        elif draw < chances[0]:
             ways = [over, alone]
-        elif sum(self.touches) < touching:
+        elif draw < max(chances[0], 0) + chances[1]:
             ways = [beside, alone]
         else:
             ways = [alone, beside]
@@ -130,7 +142,7 @@ def _grown(mask: np.ndarray, by: int) -> np.ndarray:
 def _clipped(
     array: np.ndarray, top: int, left: int, shape: Sequence[int]
 ) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """The window of an image of ``shape`` that ``array`` covers from (top, left) on, and the part of it there."""
+    """The window of ``shape`` that ``array`` covers from (top, left) on, and the part of it that is there."""
     starts = (top, left)
     low = [min(max(start, 0), n) for start, n in zip(starts, shape, strict=True)]
     high = [max(min(s + m, n), a) for s, m, n, a in zip(starts, array.shape, shape, low, strict=True)]

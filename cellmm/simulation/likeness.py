@@ -1,9 +1,8 @@
 """What a set of annotated images is like, in numbers from which scenes like them are simulated."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -39,6 +38,7 @@ class ChannelLook:
 
     Args:
         level: float (h, w), the background at a coarse grid over the image, grey values.
+        background: the median level below cells.
         absorbs: cells take a share of the background, as in transmitted light; contrast and noise are then in
             units of the background, else in grey values.
         profile: contrast of the pixels at -REACH + 0.5, ... px from the outline, negative outside.
@@ -47,6 +47,7 @@ class ChannelLook:
     """
 
     level: Sequence[Sequence[float]]
+    background: float
     absorbs: bool
     profile: Sequence[float]
     gains: Sequence[float]
@@ -54,13 +55,8 @@ class ChannelLook:
     texture: Sequence[float]
 
     @property
-    def background(self) -> float:
-        """The median level, grey values."""
-        return float(np.median(self.level))
-
-    @property
     def contrast(self) -> float:
-        """Of the middle of cells, grey values at the median level."""
+        """Of the middle of cells, grey values at ``background``."""
         return float(np.mean(self.profile[REACH + 2 :] or self.profile[REACH:])) * self._unit
 
     @property
@@ -77,12 +73,12 @@ class ChannelLook:
 
     @property
     def noise_deviation(self) -> float:
-        """Of the background, grey values at the median level."""
+        """Of the background, grey values at ``background``."""
         return float(np.linalg.norm(self.noise)) * self._unit
 
     @property
     def texture_deviation(self) -> float:
-        """Of the inside of cells, grey values at the median level."""
+        """Of the inside of cells, grey values at ``background``."""
         return float(np.linalg.norm(self.texture)) * self._unit
 
     @property
@@ -99,6 +95,7 @@ class ImageLook:
         diameter: of a circle as large as its median cell, px.
         cells: how many there are, and of them ``overlapping`` others, and ``touching``: nearer than 3 px to
             another without overlap.
+        covered: share of the pixels that belong to a cell.
         channels: of the image.
         shapes: of the cells that are whole.
         levels: the lowest and highest level of the first channel below which cells may lie, grey values.
@@ -110,9 +107,10 @@ class ImageLook:
     cells: int
     overlapping: int
     touching: int
+    covered: float
     channels: Sequence[ChannelLook]
     shapes: Sequence[CellLook]
-    levels: tuple[float, float] = (float("-inf"), float("inf"))
+    levels: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -130,9 +128,6 @@ class Likeness:
     color: str
     images: Sequence[ImageLook]
     overlaps: Sequence[float] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
     @classmethod
     def from_json(cls, content: Mapping, source: str | Path) -> "Likeness":

@@ -111,8 +111,8 @@ def make_mask(
     best = int(np.abs(areas - area).argmin())
     half_width = width / 2 * float(np.clip(area / areas[best], 0.7, 1.4))
     axis_length = max(length - 2 * half_width * (1 - tapers[best]), 0.0)
-    # the ends hardly count in a measured curvature; the diameter has something of the width
-    path = _posed_axis(rng, axis_length, turn / 0.9, extent - 0.4 * width / max(length, width))
+    # a measured turn is rather more; the diameter has something of the width
+    path = _posed_axis(rng, axis_length, 0.87 * turn, extent - 0.4 * width / max(length, width))
     along = np.linspace(-1, 1, len(path))
     radius = np.maximum(half_width * (1 - tapers[best] * np.abs(along) ** 3), 0.6)
     _, _, _, depth = _depth(rng, path, radius, half_width=half_width, roughness=roughness, fine=0.0)
@@ -122,11 +122,12 @@ def make_mask(
 
 
 def _posed_axis(rng: np.random.Generator, length: float, turn: float, extent: float) -> np.ndarray:
-    """The points (n, 2) of an axis: of POSES that turn as much, the one that reaches nearest to ``extent``."""
+    """The points (n, 2) of an axis: of POSES that turn as much, the one whose extent is nearest."""
     number = max(int(length / 1.5), 1) + 1  # points
     start = rng.uniform(0, 2 * np.pi)
     along = np.linspace(0, 1, number)
     curvature = rng.normal(size=(POSES, 3)) @ np.cos(np.pi * np.arange(3)[:, None] * along)
+    curvature *= 1 - np.abs(2 * along - 1) ** 4  # the tips are straight
     curvature *= turn / np.maximum(np.abs(curvature).mean(1, keepdims=True), 1e-6)
     step = 1 / (number - 1)
     angle = start + np.cumsum(curvature, 1) * step
@@ -151,8 +152,12 @@ def _depth(
     high = np.ceil(path.max(0)).astype(int) + margin + 1
     yy, xx = np.mgrid[low[0] : high[0], low[1] : high[1]].astype(np.float32)
     depth = np.full(yy.shape, np.inf, np.float32)
+    reach = int(2.5 * radius.max()) + 2
     for (y, x), r in zip(path, radius, strict=True):
-        np.minimum(depth, np.hypot(yy - y, xx - x) / r, out=depth)
+        near = tuple(
+            slice(max(int(p - a) - reach, 0), int(p - a) + reach) for p, a in zip((y, x), low, strict=True)
+        )
+        np.minimum(depth[near], np.hypot(yy[near] - y, xx[near] - x) / r, out=depth[near])
     depth *= 1 + roughness * (
         0.8 * smooth_noise(rng, yy.shape, 1.3 * half_width)
         + fine * smooth_noise(rng, yy.shape, half_width / 3)
