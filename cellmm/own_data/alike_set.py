@@ -65,7 +65,7 @@ def simulate_alike(
     found = _numbers_of(like)
     report = None
     if found is None:
-        report = measure_likeness(_dataset(like, layout))
+        report = measure_set(like, layout)
         found = report.likeness
         for line in _notes(report):
             say(line)
@@ -112,6 +112,11 @@ def side_by_side(real: Sequence[np.ndarray], scenes: Sequence[LikeScene]) -> np.
         pairs.append(caption(to_display(np.hstack([pixels, gap, image])), f"{scene.name}, and simulated"))
     width = max(pair.shape[1] for pair in pairs)
     return np.vstack([np.pad(pair, ((0, 6), (0, width - pair.shape[1]), (0, 0))) for pair in pairs])
+
+
+def measure_set(like: Sequence[str | Path], layout: str | None = None) -> LikenessReport:
+    """Measure a folder of annotated images, or a COCO json and the folder of its images."""
+    return measure_likeness(_dataset(like, layout))
 
 
 def _numbers_of(like: Sequence[str | Path]) -> Likeness | None:

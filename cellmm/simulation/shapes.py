@@ -104,21 +104,37 @@ def make_mask(
         extent: largest diameter of the cell over its length, 1 for a straight one.
         roughness: see ``make_cell``.
     """
-    tapers = np.linspace(0, 0.95, 39)
-    end = width / 2 * (1 - tapers)
-    axes = np.maximum(length - 2 * end, 0.0)
-    areas = width * axes * (1 - tapers / 4) + np.pi * end**2
-    best = int(np.abs(areas - area).argmin())
-    half_width = width / 2 * float(np.clip(area / areas[best], 0.7, 1.4))
-    axis_length = max(length - 2 * half_width * (1 - tapers[best]), 0.0)
+    tapers = np.linspace(0, 0.95, 20)
+    points = max(int(length), 16)
+    areas = [_straight_area(*_axis_and_radius(length, width, taper, points)) for taper in tapers]
+    best = int(np.abs(np.array(areas) - area).argmin())
+    width *= float(np.clip(area / areas[best], 0.7, 1.4))
+    places, _ = _axis_and_radius(length, width, tapers[best], 2)
     # a measured turn is rather more; the diameter has something of the width
-    path = _posed_axis(rng, axis_length, 0.87 * turn, extent - 0.4 * width / max(length, width))
-    along = np.linspace(-1, 1, len(path))
-    radius = np.maximum(half_width * (1 - tapers[best] * np.abs(along) ** 3), 0.6)
+    extent = extent - 0.4 * width / max(length, width)
+    path = _posed_axis(rng, places[-1] - places[0], 0.87 * turn, extent)
+    _, radius = _axis_and_radius(length, width, tapers[best], len(path))
+    half_width = width / 2
     _, _, _, depth = _depth(rng, path, radius, half_width=half_width, roughness=roughness, fine=0.0)
     mask = _main_part(depth < 1)
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     return mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def _axis_and_radius(length: float, width: float, taper: float, number: int) -> tuple[np.ndarray, np.ndarray]:
+    """Places along the straight axis of a cell, from its middle, and half widths there: (n,) each, px."""
+    along = np.linspace(-1, 1, number)
+    half = np.maximum(width / 2 * (1 - taper * np.abs(along) ** 3), 0.6)
+    places = along * max(length / 2 - half[-1], 0.0)
+    return places, np.clip(length / 2 - np.abs(places), 0.6, half)  # no part reaches beyond the tips
+
+
+def _straight_area(places: np.ndarray, radius: np.ndarray) -> float:
+    """Area of the union of discs on a straight axis."""
+    tip = float(np.max(places + radius))
+    across = np.linspace(-tip, tip, 65)
+    squares = (radius**2 - (across[:, None] - places) ** 2).max(1)
+    return 2 * float(np.trapezoid(np.sqrt(np.maximum(squares, 0)), across))
 
 
 def _posed_axis(rng: np.random.Generator, length: float, turn: float, extent: float) -> np.ndarray:
