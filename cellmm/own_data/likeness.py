@@ -107,7 +107,9 @@ def measure_likeness(dataset: CellDataset) -> LikenessReport:
         sizes = image.masks.areas() / (np.pi / 4 * across**2)
         usual = (sizes > 1 / ODD) & (sizes < ODD)
         odd, edge = odd + int((~usual).sum()), edge + int((usual & ~image.whole).sum())
-        shapes = [_cell(image.table, i, across) for i in np.flatnonzero(usual & image.whole)]
+        shapes = [
+            _cell(image.table, i, across, image.count.shape) for i in np.flatnonzero(usual & image.whole)
+        ]
         looks.append(_look(image, across, shapes))
         whole += len(shapes)
         overlaps += _overlaps(image.masks)
@@ -185,11 +187,13 @@ def _bits(dtype: np.dtype, top: float) -> int:
     return 0 if dtype.kind == "f" else max(8, int(np.ceil(np.log2(top + 1))))
 
 
-def _cell(table: dict[str, np.ndarray], i: int, across: float) -> CellLook:
+def _cell(table: dict[str, np.ndarray], i: int, across: float, shape: tuple[int, int]) -> CellLook:
     length, area = float(table["length"][i]), float(table["area"][i])
     # what a smooth cell of its size would have, less what it has: from drawn ones
     dents = 0.98 - 0.25 / np.sqrt(area) - float(table["solidity"][i])
     width = float(table["width_max"][i])
+    reach = 0.8 * float(table["feret_diameter_max"][i])  # of its box, in the mean over its directions
+    room = np.prod([max(n - reach, 0.2 * n) / n for n in shape])
     return CellLook(
         length=round(length / across, 4),
         width=round(width / across, 4),
@@ -197,6 +201,7 @@ def _cell(table: dict[str, np.ndarray], i: int, across: float) -> CellLook:
         turn=round(min(float(table["curvature"][i]) * length, SHARPEST * length / width), 3),
         extent=round(float(table["feret_diameter_max"][i]) / length, 4),
         roughness=round(float(np.clip(10 * dents, 0.03, 0.2)), 3) if length < COMPACT * width else 0.03,
+        weight=round(float(1 / room), 3),
     )
 
 

@@ -63,7 +63,9 @@ def simulate_like(like: Likeness, number: int, seed: int = 0) -> LikeScene:
         crowd.add(mask, rng, share=most, left=left, **counts)
     depths = [_depth(mask) for mask in crowd.masks]
     ranks = rng.random(len(depths))  # of cells by their contrast, in all channels
-    images = [_channel(look.channels[c], levels[c], crowd, depths, ranks, rng) for c in range(len(levels))]
+    images = [
+        _channel(look.channels[c], levels[c], crowd, depths, ranks, rng, key) for c in range(len(levels))
+    ]
     return LikeScene(
         _as_stored(np.stack(images, axis=2), like),
         _layers(crowd, margin, look.shape),
@@ -75,7 +77,8 @@ def simulate_like(like: Likeness, number: int, seed: int = 0) -> LikeScene:
 def _shape(look: ImageLook, others: list[CellLook], rng: np.random.Generator) -> CellLook:
     own = look.shapes
     chosen = own if rng.random() < len(own) / (len(own) + OWN) else others
-    return chosen[int(rng.integers(len(chosen)))]
+    weights = np.array([cell.weight for cell in chosen])
+    return chosen[int(rng.choice(len(chosen), p=weights / weights.sum()))]
 
 
 def _mask(cell: CellLook, diameter: float, rng: np.random.Generator) -> np.ndarray:
@@ -119,6 +122,7 @@ def _channel(
     depths: list[np.ndarray],
     ranks: np.ndarray,
     rng: np.random.Generator,
+    key: int,
 ) -> np.ndarray:
     """Background, what cells add to it or take of it, and noise: float32 of the image."""
     at = np.arange(len(look.profile)) - REACH + 0.5
@@ -142,9 +146,11 @@ def _channel(
         np.maximum(uneven[wide], rough, out=uneven[wide])
     level, field, covered, uneven = (array[crowd.frame] for array in (level, field, covered, uneven))
     white, *smooth = look.texture
-    noise = draw_grain(rng, level.shape, look.noise) * np.sqrt(1 - covered**2)
+    noise = draw_grain(rng, level.shape, [look.noise[0], 0, 0, 0]) * np.sqrt(1 - covered**2)
     noise += draw_grain(rng, level.shape, [white, 0, 0, 0]) * covered  # of the camera, whatever the cell
-    noise += draw_grain(rng, level.shape, [0, *smooth]) * uneven
+    same = np.random.default_rng(key)  # what is smooth is seen in all channels
+    noise += draw_grain(same, level.shape, [0, *look.noise[1:]]) * np.sqrt(1 - covered**2)
+    noise += draw_grain(same, level.shape, [0, *smooth]) * uneven
     return level * (field + noise) if look.absorbs else level + field + noise
 
 

@@ -22,6 +22,8 @@ class CellLook:
         turn: mean curvature times length, rad.
         extent: largest diameter over length.
         roughness: see ``shapes.make_cell``.
+        weight: how often it is drawn. The edge of an image cuts large cells more often, and those that it
+            does not cut stand for them (Miles, 1974).
     """
 
     length: float
@@ -30,6 +32,7 @@ class CellLook:
     turn: float
     extent: float
     roughness: float
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ def test_a_folder_that_is_there_stays(tmp_path, capsys):
 
 
 def test_like_a_folder(tmp_path, capsys):
-    assert main(["simulate", str(tmp_path / "mine"), *SMALL]) == 0
+    assert main(["simulate", str(tmp_path / "mine"), "--images", "5", "--size", "192"]) == 0
     capsys.readouterr()
     like = ["simulate", str(tmp_path / "like"), "--like", str(tmp_path / "mine"), "--images", "1"]
     assert main(like) == 0

@@ -54,7 +54,7 @@ WORMS = likeness(
 )
 # round bright cells side by side, on a dark background of 8 bit
 NUCLEI = likeness(
-    CellLook(length=1.1, width=0.98, area=0.785, turn=0.0, extent=1.02, roughness=0.03),
+    CellLook(length=1.06, width=0.93, area=0.785, turn=0.0, extent=1.02, roughness=0.03),
     channel(20.0, [20.0, 60.0, 100.0, 110.0], 2.0, absorbs=False),
     diameter=16.0,
     cells=24,
@@ -78,9 +78,9 @@ TRUE = dict(
     },
     nuclei={
         "area, px": (201, 0.08),
-        "length, px": (18, 0.08),
-        "width, px": (15.7, 0.08),
-        "length / width": (1.15, 0.08),
+        "length, px": (17.4, 0.08),
+        "width, px": (14.9, 0.08),
+        "length / width": (1.17, 0.08),
         "cells per image": (24, 0.2),
         "background": (20, 0.05),
         "contrast of cells": (110, 0.08),
