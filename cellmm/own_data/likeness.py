@@ -103,7 +103,8 @@ def measure_likeness(dataset: CellDataset) -> LikenessReport:
     looks, overlaps = [], []
     odd = edge = whole = 0
     for image in images:
-        across = diameter_of_areas(image.masks.areas()) if len(image.masks) >= 3 else diameter
+        some = image.masks.areas()[image.whole]  # what the edge cuts tells no size
+        across = diameter_of_areas(some) if len(some) >= 3 else diameter
         sizes = image.masks.areas() / (np.pi / 4 * across**2)
         usual = (sizes > 1 / ODD) & (sizes < ODD)
         odd, edge = odd + int((~usual).sum()), edge + int((usual & ~image.whole).sum())

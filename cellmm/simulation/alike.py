@@ -63,6 +63,7 @@ def simulate_like(like: Likeness, number: int, seed: int = 0) -> LikeScene:
         crowd.add(mask, rng, share=most, left=left, **counts)
     depths = [_depth(mask) for mask in crowd.masks]
     ranks = rng.random(len(depths))  # of cells by their contrast, in all channels
+    key = int(rng.integers(2**32))
     images = [
         _channel(look.channels[c], levels[c], crowd, depths, ranks, rng, key) for c in range(len(levels))
     ]

@@ -95,7 +95,7 @@ class ImageLook:
 
     Args:
         shape: (H, W) px.
-        diameter: of a circle as large as its median cell, px.
+        diameter: of a circle as large as its median whole cell, px.
         cells: how many there are, and of them ``overlapping`` others, and ``touching``: nearer than 3 px to
             another without overlap.
         covered: share of the pixels that belong to a cell.

@@ -70,7 +70,7 @@ TRUE = dict(
         "length, px": (81, 0.08),
         "width, px": (7.9, 0.12),
         "length / width": (10.2, 0.15),
-        "bend, rad from end to end": (2.2, 0.25),
+        "bend, rad from end to end": (2.2, 0.3),
         "cells per image": (9, 0.2),
         "background": (2000, 0.01),
         "contrast of cells": (-1000, 0.08),
