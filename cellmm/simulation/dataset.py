@@ -18,7 +18,7 @@ from cellmm import __version__
 from cellmm.errors import CellMMError
 from cellmm.io.layered_tiff import write_layered_tiff
 from cellmm.simulation.scene import SCENES, Scene, SceneConfig, simulate_scene
-from cellmm.structures import rle
+from cellmm.structures import LabelLayers, rle
 
 try:
     import fcntl
@@ -157,12 +157,7 @@ def _make_split(
                 name = f"{i:04d}.tif"
                 _write_images(folder, name, scene, extra_modalities)
                 images.append(dict(id=i, file_name=name, height=height, width=width))
-                masks = scene.cells.to_rles()
-                boxes, areas = rle.bbox(masks).tolist(), rle.area(masks).tolist()
-                annotations += [
-                    dict(image_id=i, category_id=1, segmentation=mask, bbox=box, area=area, iscrowd=0)
-                    for mask, box, area in zip(masks, boxes, areas, strict=True)
-                ]
+                annotations += coco_annotations(i, scene.cells)
                 progress.update()
         except BaseException:
             pool.shutdown(cancel_futures=True)
@@ -178,6 +173,16 @@ def _make_split(
         annotations=[dict(id=i) | annotation for i, annotation in enumerate(annotations, 1)],
         categories=[dict(id=1, name="cell")],
     )
+
+
+def coco_annotations(image_id: int, cells: LabelLayers) -> list[dict]:
+    """The cells of an image as COCO has them, of category 1 and without ids of their own."""
+    masks = cells.to_rles()
+    boxes, areas = rle.bbox(masks).tolist(), rle.area(masks).tolist()
+    return [
+        dict(image_id=image_id, category_id=1, segmentation=mask, bbox=box, area=area, iscrowd=0)
+        for mask, box, area in zip(masks, boxes, areas, strict=True)
+    ]
 
 
 def _write_images(folder: Path, name: str, scene: Scene, extra_modalities: bool) -> None:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+POSES = 64  # that are tried for a cell
+
 
 @dataclass(frozen=True)
 class CellShape:
@@ -60,17 +62,7 @@ def make_cell(
     radius = half_width * taper * (1 + 0.12 * np.interp(steps, np.linspace(-0.5, 0.5, 5), rng.normal(size=5)))
     radius = np.maximum(radius, 0.35 * half_width)
 
-    margin = int(1.8 * half_width) + 3
-    low = np.floor(path.min(0)).astype(int) - margin
-    high = np.ceil(path.max(0)).astype(int) + margin + 1
-    yy, xx = np.mgrid[low[0] : high[0], low[1] : high[1]].astype(np.float32)
-    depth = np.full(yy.shape, np.inf, np.float32)  # 0 on the axis, 1 on the outline
-    for (y, x), r in zip(path, radius, strict=True):
-        np.minimum(depth, np.hypot(yy - y, xx - x) / r, out=depth)
-    depth *= 1 + roughness * (
-        0.8 * smooth_noise(rng, yy.shape, 1.3 * half_width)
-        + 0.25 * smooth_noise(rng, yy.shape, half_width / 3)
-    )
+    low, yy, xx, depth = _depth(rng, path, radius, half_width=half_width, roughness=roughness)
     mask = _main_part(depth < 1)
 
     body = np.sqrt(np.clip(1 - depth**2, 0, 1))
@@ -87,6 +79,106 @@ def make_cell(
         height=(height * spread * mask).astype(np.float32),
         grains=(grains * mask).astype(np.float32),
     )
+
+
+def make_mask(
+    rng: np.random.Generator,
+    *,
+    length: float,
+    width: float,
+    area: float,
+    turn: float,
+    extent: float,
+    roughness: float,
+) -> np.ndarray:
+    """The mask of a cell with the measurements of another, in a new pose: bool (h, w), its box.
+
+    The axis is bent by a random sum of three cosines. The half width is r (1 - t |2 s|^3) at s from -0.5 to
+    0.5 along it, with the taper t that gives the area.
+
+    Args:
+        length: along the axis from tip to tip, px.
+        width: the largest across the axis, px.
+        area: px^2.
+        turn: mean curvature times length, rad.
+        extent: largest diameter of the cell over its length, 1 for a straight one.
+        roughness: see ``make_cell``.
+    """
+    tapers = np.linspace(0, 0.95, 20)
+    points = max(int(length), 16)
+    areas = [_straight_area(*_axis_and_radius(length, width, taper, points)) for taper in tapers]
+    best = int(np.abs(np.array(areas) - area).argmin())
+    width *= float(np.clip(area / areas[best], 0.7, 1.4))
+    places, _ = _axis_and_radius(length, width, tapers[best], 2)
+    # a measured turn is rather more; the diameter has something of the width
+    extent = extent - 0.4 * width / max(length, width)
+    path = _posed_axis(rng, places[-1] - places[0], 0.87 * turn, extent)
+    _, radius = _axis_and_radius(length, width, tapers[best], len(path))
+    half_width = width / 2
+    _, _, _, depth = _depth(rng, path, radius, half_width=half_width, roughness=roughness, fine=0.0)
+    mask = _main_part(depth < 1)
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def _axis_and_radius(length: float, width: float, taper: float, number: int) -> tuple[np.ndarray, np.ndarray]:
+    """Places along the straight axis of a cell, from its middle, and half widths there: (n,) each, px."""
+    along = np.linspace(-1, 1, number)
+    half = np.maximum(width / 2 * (1 - taper * np.abs(along) ** 3), 0.6)
+    places = along * max(length / 2 - half[-1], 0.0)
+    return places, np.clip(length / 2 - np.abs(places), 0.6, half)  # no part reaches beyond the tips
+
+
+def _straight_area(places: np.ndarray, radius: np.ndarray) -> float:
+    """Area of the union of discs on a straight axis."""
+    tip = float(np.max(places + radius))
+    across = np.linspace(-tip, tip, 65)
+    squares = (radius**2 - (across[:, None] - places) ** 2).max(1)
+    return 2 * float(np.trapezoid(np.sqrt(np.maximum(squares, 0)), across))
+
+
+def _posed_axis(rng: np.random.Generator, length: float, turn: float, extent: float) -> np.ndarray:
+    """The points (n, 2) of an axis: of POSES that turn as much, the one whose extent is nearest."""
+    number = max(int(length / 1.5), 1) + 1  # points
+    start = rng.uniform(0, 2 * np.pi)
+    along = np.linspace(0, 1, number)
+    curvature = rng.normal(size=(POSES, 3)) @ np.cos(np.pi * np.arange(3)[:, None] * along)
+    curvature *= 1 - np.abs(2 * along - 1) ** 4  # the tips are straight
+    curvature *= turn / np.maximum(np.abs(curvature).mean(1, keepdims=True), 1e-6)
+    step = 1 / (number - 1)
+    angle = start + np.cumsum(curvature, 1) * step
+    paths = np.cumsum(np.stack([np.sin(angle), np.cos(angle)], 2), 1) * length * step
+    some = paths[:, :: max(number // 16, 1)]
+    reach = np.hypot(*np.moveaxis(some[:, :, None] - some[:, None], 3, 0)).max((1, 2)) / max(length, 1e-6)
+    return paths[np.abs(reach - extent).argmin()]
+
+
+def _depth(
+    rng: np.random.Generator,
+    path: np.ndarray,
+    radius: np.ndarray,
+    *,
+    half_width: float,
+    roughness: float,
+    fine: float = 0.25,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """First pixel, y, x and depth of the grid around an axis: 0 on the axis, 1 on the outline."""
+    margin = int(1.8 * half_width) + 3
+    low = np.floor(path.min(0)).astype(int) - margin
+    high = np.ceil(path.max(0)).astype(int) + margin + 1
+    yy, xx = np.mgrid[low[0] : high[0], low[1] : high[1]].astype(np.float32)
+    depth = np.full(yy.shape, np.inf, np.float32)
+    reach = int(2.5 * radius.max()) + 2
+    for (y, x), r in zip(path, radius, strict=True):
+        near = tuple(
+            slice(max(int(p - a) - reach, 0), int(p - a) + reach) for p, a in zip((y, x), low, strict=True)
+        )
+        np.minimum(depth[near], np.hypot(yy[near] - y, xx[near] - x) / r, out=depth[near])
+    depth *= 1 + roughness * (
+        0.8 * smooth_noise(rng, yy.shape, 1.3 * half_width)
+        + fine * smooth_noise(rng, yy.shape, half_width / 3)
+    )
+    return low, yy, xx, depth
 
 
 def _main_part(mask: np.ndarray) -> np.ndarray:

@@ -57,3 +57,27 @@ def test_a_folder_that_is_there_stays(tmp_path, capsys):
     assert main(["simulate", str(tmp_path)]) == 1
     assert "exists: name a new folder" in capsys.readouterr().err
     assert content(tmp_path) == {"mine.txt": b"mine"}
+
+
+def test_like_a_folder(tmp_path, capsys):
+    assert main(["simulate", str(tmp_path / "mine"), "--images", "5", "--size", "192"]) == 0
+    capsys.readouterr()
+    like = ["simulate", str(tmp_path / "like"), "--like", str(tmp_path / "mine"), "--images", "1"]
+    assert main(like) == 0
+    out = capsys.readouterr().out
+    assert "length, px" in out and "like: 1 simulated images with" in out
+    assert {path.name for path in tmp_path.iterdir()} == {"mine", "like", "like.json", "like.png"}
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--like", "a", "b", "c"], "--like takes a folder, or a json and a folder, got 3 names"),
+        (["--like", "a", "--size", "64"], "--like measures what --kind and --size say; leave them out"),
+        (["--layout", "COCO json"], "--layout is of --like"),
+    ],
+)
+def test_options_that_do_not_go_together(options, says, tmp_path, capsys):
+    assert main(["simulate", str(tmp_path / "a"), *options]) == 1
+    assert says in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,391 @@
+"""Measure annotated images, so that scenes like them can be simulated."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from cellmm.datasets.base import CellDataset
+from cellmm.datasets.transforms import LoadCells
+from cellmm.datasets.transforms.diameter import diameter_of_areas
+from cellmm.errors import CellMMError
+from cellmm.io.sources import open_image
+from cellmm.io.sources.color import is_grey
+from cellmm.results.instances import Instances
+from cellmm.results.measurements import measure
+from cellmm.simulation.alike import level_at
+from cellmm.simulation.crowding import GAP
+from cellmm.simulation.grain import SCALES, measure_grain, tiles
+from cellmm.simulation.likeness import BLOCK, LOW, REACH, CellLook, ChannelLook, ImageLook, Likeness
+from cellmm.structures import LabelLayers, MaskRuns
+
+MOST_IMAGES = 24  # that are measured, spread over the set
+MOST_SHAPES = 60  # of an image
+LARGEST = 1024  # px a side of what is measured and simulated of an image
+FEWEST = 10  # cells
+SMALLEST = 5.0  # px across
+ODD = 10.0  # times smaller or larger than the median cell: left out
+COMPACT = 2.0  # length over width up to which the outline tells how rough it is
+SHARPEST = 0.5  # turns per length over width: what is sharper in a short cell is noise
+STEPS = 11  # of the distribution of contrasts
+EXAMPLES = 4
+DEEPEST = 40  # px from the outline
+
+
+@dataclass(frozen=True)
+class LikenessReport:
+    """What was measured.
+
+    Args:
+        likeness: of the set.
+        total: images of the set; ``failed``: why some could not be read.
+        odd, edge: cells that were left out of the shapes, for their size or as the image cuts them.
+        parts: images of which the middle was measured; ``empty``: images without cells.
+        examples: pixels (H, W, C) of the first of them.
+    """
+
+    likeness: Likeness
+    total: int
+    failed: dict[str, str]
+    odd: int
+    edge: int
+    parts: int
+    empty: int
+    examples: list[np.ndarray]
+
+
+@dataclass(frozen=True)
+class _Image:
+    """An image in memory: pixels float32 (H, W, C), its cells, and what was measured of them."""
+
+    name: str
+    pixels: np.ndarray
+    masks: MaskRuns
+    count: np.ndarray
+    table: dict[str, np.ndarray]
+    whole: np.ndarray
+    dtype: np.dtype
+    color: str
+    part: bool
+
+
+def measure_likeness(dataset: CellDataset) -> LikenessReport:
+    """Measure at most MOST_IMAGES images of a dataset, spread over it.
+
+    Raises:
+        CellMMError: no image can be read; fewer than FEWEST cells, or cells smaller than SMALLEST px;
+            images of different types.
+    """
+    images, failed = [], {}
+    for index in np.unique(np.linspace(0, len(dataset) - 1, MOST_IMAGES).round().astype(int)).tolist():
+        info = dataset.get_data_info(index)
+        try:
+            images.append(_read(info))
+        except CellMMError as error:
+            failed[str(info["img_path"])] = str(error)
+    if not images:
+        raise CellMMError(f"no image could be read; the first error: {next(iter(failed.values()))}")
+    _check_alike(images)
+    empty = sum(not len(image.masks) for image in images)
+    images = [image for image in images if len(image.masks)] or images
+    areas = np.concatenate([image.masks.areas() for image in images])
+    if len(areas) < FEWEST:
+        raise CellMMError(
+            f"{len(areas)} annotated cells in {len(images)} images: {FEWEST} are needed to measure what "
+            "cells are like; annotate more"
+        )
+    if (diameter := diameter_of_areas(areas)) < SMALLEST:
+        raise CellMMError(
+            f"cells are {diameter:.1f} px across: a shape is measured from {SMALLEST:.0f} px on; take "
+            "images of a higher magnification, or enlarge them"
+        )
+    looks, overlaps = [], []
+    odd = edge = whole = 0
+    for image in images:
+        some = image.masks.areas()[image.whole]  # what the edge cuts tells no size
+        across = diameter_of_areas(some) if len(some) >= 3 else diameter
+        sizes = image.masks.areas() / (np.pi / 4 * across**2)
+        usual = (sizes > 1 / ODD) & (sizes < ODD)
+        odd, edge = odd + int((~usual).sum()), edge + int((usual & ~image.whole).sum())
+        shapes = [
+            _cell(image.table, i, across, image.count.shape) for i in np.flatnonzero(usual & image.whole)
+        ]
+        looks.append(_look(image, across, shapes))
+        whole += len(shapes)
+        overlaps += _overlaps(image.masks)
+    if whole < FEWEST:
+        raise CellMMError(
+            f"{whole} of {len(areas)} annotated cells are whole, and {FEWEST} are needed: the others lie on "
+            "the edge of their image; annotate larger images"
+        )
+    first = images[0]
+    top = max(float(image.pixels.max()) for image in images)
+    likeness = Likeness(
+        dtype=str(first.dtype),
+        bits=_bits(first.dtype, top),
+        color=first.color,
+        images=looks,
+        overlaps=[round(float(share), 4) for share in np.percentile(overlaps, range(5, 100, 10))]
+        if overlaps
+        else [],
+    )
+    return LikenessReport(
+        likeness,
+        len(dataset),
+        failed,
+        odd,
+        edge,
+        sum(image.part for image in images),
+        empty,
+        [image.pixels for image in images[:EXAMPLES]],
+    )
+
+
+def _read(info: dict) -> _Image:
+    source = info.get("img_source") or open_image(info["img_path"])
+    shape = tuple(source.shape)
+    cells = LoadCells().read(info | dict(img_shape=shape, ori_shape=shape))
+    layers = LabelLayers(cells["layers"].astype(np.int32), num=cells["num"])
+    layers = layers.select(np.flatnonzero(~cells["gt_ignore"]))
+    top, left = (max(n - LARGEST, 0) // 2 for n in shape)
+    bottom, right = min(top + LARGEST, shape[0]), min(left + LARGEST, shape[1])
+    pixels = source.read(top, left, bottom, right)
+    layers = layers.crop(top, left, bottom, right)
+    layers = layers.select(np.flatnonzero(layers.areas() > 0))
+    color = "channels"
+    if getattr(source, "is_color", False):
+        color = "grey" if is_grey(pixels) else "rgb"
+    masks = MaskRuns.from_rles(layers.to_rles(), layers.shape)
+    table = measure(Instances(masks, np.ones(len(masks), np.float32), np.zeros(len(masks), np.int64)))
+    boxes = masks.boxes()
+    whole = (boxes[:, :2] > 0).all(1) & (boxes[:, 2:] < np.array(layers.shape)).all(1)
+    return _Image(
+        source.name,
+        pixels[..., :1].astype(np.float32) if color == "grey" else pixels.astype(np.float32),
+        masks,
+        layers.count(),
+        table,
+        whole,
+        np.dtype(source.dtype),
+        color,
+        layers.shape != shape,
+    )
+
+
+def _check_alike(images: list[_Image]) -> None:
+    kinds = {(str(image.dtype), image.color, image.pixels.shape[2]) for image in images}
+    if len(kinds) > 1:
+        texts = [f"{dtype} with {n} {color}" for dtype, color, n in sorted(kinds)]
+        raise CellMMError(
+            f"images of {' and of '.join(texts)}: a simulated set is of one kind; move each kind into a "
+            "folder of its own"
+        )
+
+
+def _bits(dtype: np.dtype, top: float) -> int:
+    """The bits of the camera, at least 8; 0 for floats."""
+    return 0 if dtype.kind == "f" else max(8, int(np.ceil(np.log2(top + 1))))
+
+
+def _cell(table: dict[str, np.ndarray], i: int, across: float, shape: tuple[int, int]) -> CellLook:
+    length, area = float(table["length"][i]), float(table["area"][i])
+    # what a smooth cell of its size would have, less what it has: from drawn ones
+    dents = 0.98 - 0.25 / np.sqrt(area) - float(table["solidity"][i])
+    width = float(table["width_max"][i])
+    reach = 0.8 * float(table["feret_diameter_max"][i])  # of its box, in the mean over its directions
+    room = np.prod([max(n - reach, 0.2 * n) / n for n in shape])
+    return CellLook(
+        length=round(length / across, 4),
+        width=round(width / across, 4),
+        area=round(area / across**2, 4),
+        turn=round(min(float(table["curvature"][i]) * length, SHARPEST * length / width), 3),
+        extent=round(float(table["feret_diameter_max"][i]) / length, 4),
+        roughness=round(float(np.clip(10 * dents, 0.03, 0.2)), 3) if length < COMPACT * width else 0.03,
+        weight=round(float(1 / room), 3),
+    )
+
+
+def _look(image: _Image, across: float, shapes: list[CellLook]) -> ImageLook:
+    overlapping, touching = _crowding(image.masks, image.count)
+    some = np.unique(np.linspace(0, len(shapes) - 1, MOST_SHAPES).round().astype(int)) if shapes else []
+    channels, levels = _appearance(image)
+    return ImageLook(
+        name=image.name,
+        shape=image.count.shape,
+        diameter=round(float(across), 2),
+        cells=len(image.masks),
+        overlapping=overlapping,
+        touching=touching,
+        covered=round(float((image.count > 0).mean()), 5),
+        channels=channels,
+        shapes=[shapes[i] for i in some],
+        levels=levels,
+    )
+
+
+def _crops(masks: MaskRuns) -> Iterator[tuple[int, np.ndarray, tuple[slice, slice]]]:
+    for i in range(len(masks)):
+        crop, (top, left) = masks.crop(i)
+        yield i, crop, (slice(top, top + crop.shape[0]), slice(left, left + crop.shape[1]))
+
+
+def _crowding(masks: MaskRuns, count: np.ndarray) -> tuple[int, int]:
+    """Cells that overlap another, and that touch one without overlap."""
+    wide = np.pad(count, GAP)
+    overlapping = touching = 0
+    for _, crop, window in _crops(masks):
+        if (count[window][crop] > 1).any():
+            overlapping += 1
+            continue
+        mask = np.pad(crop, GAP)
+        near = ndimage.distance_transform_edt(~mask) < GAP
+        there = wide[tuple(slice(part.start, part.stop + 2 * GAP) for part in window)]
+        touching += bool((near & ~mask & (there > 0)).any())
+    return overlapping, touching
+
+
+def _overlaps(masks: MaskRuns) -> list[float]:
+    """The share of the smaller cell of each pair that overlaps."""
+    mine, theirs, shared = masks.intersections(masks)
+    areas = masks.areas()
+    pairs = mine < theirs
+    return (shared[pairs] / np.minimum(areas[mine[pairs]], areas[theirs[pairs]])).tolist()
+
+
+def _appearance(image: _Image) -> tuple[list[ChannelLook], tuple[float, float]]:
+    """The look of each channel, and the levels of the first below which cells may lie."""
+    outside = ndimage.distance_transform_edt(image.count == 0)
+    depth = (0.5 - outside).astype(np.float32)
+    depth[image.count > 1] = np.nan
+    owner = np.zeros(image.count.shape, np.int32)
+    for i, crop, window in _crops(image.masks):
+        sides = [
+            (int(part.start > 0), int(part.stop < n))
+            for part, n in zip(window, image.count.shape, strict=True)
+        ]  # the edge of the image is no outline
+        inside = ndimage.distance_transform_edt(np.pad(crop, sides))
+        inside = inside[sides[0][0] :, sides[1][0] :][: crop.shape[0], : crop.shape[1]]
+        alone = crop & (image.count[window] == 1)
+        owner[window][alone] = i + 1
+        depth[window][alone] = inside[alone] - 0.5
+    looks, first = [], None
+    for pixels in np.moveaxis(image.pixels, 2, 0):
+        coarse = _background(pixels, depth)
+        low, high = _levels(level_at(coarse, pixels.shape), image.masks)
+        looks.append(_channel(pixels, coarse, (low, high), depth, owner, len(image.masks)))
+        more = 0.05 * (high - low) + 3 * looks[-1].noise_deviation
+        first = first or (round(float(low - more), 3), round(float(high + more), 3))
+    return looks, first
+
+
+def _levels(level: np.ndarray, masks: MaskRuns) -> tuple[float, float]:
+    """Between which the background below most cells lies."""
+    below = [np.percentile(level[window][crop], (LOW, 100 - LOW)) for _, crop, window in _crops(masks)]
+    if not below:
+        return float(level.min()), float(level.max())
+    low, high = np.array(below).T
+    return float(np.percentile(low, 10)), float(np.percentile(high, 90))
+
+
+def _channel(
+    pixels: np.ndarray,
+    coarse: np.ndarray,
+    levels: tuple[float, float],
+    depth: np.ndarray,
+    owner: np.ndarray,
+    num: int,
+) -> ChannelLook:
+    level = level_at(coarse, pixels.shape)
+    difference = pixels - level
+    cells = owner > 0
+    absorbs = bool(cells.any() and np.median(difference[cells]) < 0 and coarse.min() >= 0)
+    if absorbs:
+        difference = difference / np.maximum(level, 1)
+    place = np.floor(depth + REACH)
+    deepest = min(int(np.nanmax(depth)) + 1 if cells.any() else 1, DEEPEST)
+    inner = [_middle(difference, cells & (place == REACH + k)) for k in range(deepest)]
+    outer = [_middle(difference, ~cells & (place == k)) for k in range(REACH)]
+    profile = _filled([*outer, *inner])
+    profile[: REACH - 1] -= profile[0] * np.linspace(1, 0, REACH - 1)  # what the background has already
+    at = np.arange(len(profile)) - REACH + 0.5
+    shown = np.interp(np.nan_to_num(depth, nan=-99.0), at, profile, left=0.0)
+    gains = _gains(difference, shown, owner, num)
+    rest = difference - shown * np.concatenate([[1.0], gains])[owner]
+    usual = (level >= levels[0]) & (level <= levels[1])
+    # at the wall of a well, say, the background of a cell is guessed
+    well = ndimage.mean(usual, owner, np.arange(1, num + 1)) > 0.9
+    noise = None
+    for far in (REACH, REACH / 2, 1.0):
+        noise = noise or measure_grain(rest, tiles(usual & (depth < -far)))
+    texture = measure_grain(rest, np.where(depth > 1, owner, 0))
+    none = np.zeros(len(SCALES))
+    return ChannelLook(
+        level=np.round(coarse, 2).tolist(),
+        background=round(float(np.median(level[cells])), 3)
+        if cells.any()
+        else round(float(np.median(level)), 3),
+        absorbs=absorbs,
+        profile=_rounded(profile),
+        gains=_rounded(np.percentile(gains[well], np.linspace(8, 92, STEPS)) if well.any() else [1.0]),
+        noise=_rounded(noise or none),
+        texture=_rounded(texture or noise or none),
+    )
+
+
+def _background(pixels: np.ndarray, depth: np.ndarray) -> np.ndarray:
+    """The median of the background in blocks of about BLOCK px; those under cells are those around them."""
+    shape = tuple(max(1, round(n / BLOCK)) for n in pixels.shape)
+    rows, columns = (
+        np.linspace(0, n, m + 1).round().astype(int) for n, m in zip(pixels.shape, shape, strict=True)
+    )
+    for far in (REACH / 2, 0.0):
+        free = depth < -far
+        if free.mean() > 0.05:
+            break
+    coarse = np.full(shape, np.nan)
+    for y in range(shape[0]):
+        for x in range(shape[1]):
+            part = slice(rows[y], rows[y + 1]), slice(columns[x], columns[x + 1])
+            if free[part].mean() >= 0.1:
+                coarse[y, x] = np.median(pixels[part][free[part]])
+    if np.isnan(coarse).all():
+        return np.full(shape, np.percentile(pixels, 5))
+    known = ~np.isnan(coarse)
+    weight = ndimage.gaussian_filter(known.astype(float), 1.5, truncate=8)
+    smooth = ndimage.gaussian_filter(np.where(known, coarse, 0), 1.5, truncate=8) / np.maximum(weight, 1e-12)
+    nearest = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
+    around = np.where(weight > 1e-3, smooth, coarse[tuple(nearest)])
+    return ndimage.median_filter(np.where(known, coarse, around), 3, mode="nearest")  # no specks
+
+
+def _middle(values: np.ndarray, where: np.ndarray) -> float:
+    """The mean of the middle half: as robust as the median, and finer where grey values are few."""
+    found = np.sort(values[where])
+    if len(found) < 8:
+        return float("nan")
+    return float(found[len(found) // 4 : len(found) - len(found) // 4].mean())
+
+
+def _filled(values: list[float]) -> np.ndarray:
+    """Values (n,) whose gaps are those beside them."""
+    array = np.array(values)
+    known = np.flatnonzero(~np.isnan(array))
+    return np.interp(np.arange(len(array)), known, array[known]) if len(known) else np.zeros(len(array))
+
+
+def _gains(difference: np.ndarray, shown: np.ndarray, owner: np.ndarray, num: int) -> np.ndarray:
+    """By how much more than the median cell each differs from the background; 1 where contrast is faint."""
+    labels = np.arange(1, num + 1)
+    power = ndimage.sum_labels(shown**2, owner, labels)
+    rest = difference - shown
+    inside = owner > 0
+    if not num or np.mean(shown[inside] ** 2) < np.median(np.abs(rest[inside])) ** 2:
+        return np.ones(num)
+    gains = ndimage.sum_labels(difference * shown, owner, labels) / np.maximum(power, 1e-12)
+    gains = np.where(power > 0, gains, 1.0)
+    return np.clip(gains, 0.2, 4.0)
+
+
+def _rounded(values: np.ndarray | list[float]) -> list[float]:
+    return [float(f"{value:.4g}") for value in values]
