@@ -1,6 +1,5 @@
 """Measure annotated images, so that scenes like them can be simulated."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,12 +11,11 @@ from cellmm.datasets.transforms.diameter import diameter_of_areas
 from cellmm.errors import CellMMError
 from cellmm.io.sources import open_image
 from cellmm.io.sources.color import is_grey
+from cellmm.own_data.appearance import crops, measure_appearance
 from cellmm.results.instances import Instances
 from cellmm.results.measurements import measure
-from cellmm.simulation.alike import level_at
 from cellmm.simulation.crowding import GAP
-from cellmm.simulation.grain import SCALES, measure_grain, tiles
-from cellmm.simulation.likeness import BLOCK, LOW, REACH, CellLook, ChannelLook, ImageLook, Likeness
+from cellmm.simulation.likeness import CellLook, ImageLook, Likeness
 from cellmm.structures import LabelLayers, MaskRuns
 
 MOST_IMAGES = 24  # that are measured, spread over the set
@@ -28,9 +26,7 @@ SMALLEST = 5.0  # px across
 ODD = 10.0  # times smaller or larger than the median cell: left out
 COMPACT = 2.0  # length over width up to which the outline tells how rough it is
 SHARPEST = 0.5  # turns per length over width: what is sharper in a short cell is noise
-STEPS = 11  # of the distribution of contrasts
 EXAMPLES = 4
-DEEPEST = 40  # px from the outline
 
 
 @dataclass(frozen=True)
@@ -209,7 +205,7 @@ def _cell(table: dict[str, np.ndarray], i: int, across: float, shape: tuple[int,
 def _look(image: _Image, across: float, shapes: list[CellLook]) -> ImageLook:
     overlapping, touching = _crowding(image.masks, image.count)
     some = np.unique(np.linspace(0, len(shapes) - 1, MOST_SHAPES).round().astype(int)) if shapes else []
-    channels, levels = _appearance(image)
+    channels, levels = measure_appearance(image.pixels, image.masks, image.count)
     return ImageLook(
         name=image.name,
         shape=image.count.shape,
@@ -224,17 +220,11 @@ def _look(image: _Image, across: float, shapes: list[CellLook]) -> ImageLook:
     )
 
 
-def _crops(masks: MaskRuns) -> Iterator[tuple[int, np.ndarray, tuple[slice, slice]]]:
-    for i in range(len(masks)):
-        crop, (top, left) = masks.crop(i)
-        yield i, crop, (slice(top, top + crop.shape[0]), slice(left, left + crop.shape[1]))
-
-
 def _crowding(masks: MaskRuns, count: np.ndarray) -> tuple[int, int]:
     """Cells that overlap another, and that touch one without overlap."""
     wide = np.pad(count, GAP)
     overlapping = touching = 0
-    for _, crop, window in _crops(masks):
+    for _, crop, window in crops(masks):
         if (count[window][crop] > 1).any():
             overlapping += 1
             continue
@@ -251,141 +241,3 @@ def _overlaps(masks: MaskRuns) -> list[float]:
     areas = masks.areas()
     pairs = mine < theirs
     return (shared[pairs] / np.minimum(areas[mine[pairs]], areas[theirs[pairs]])).tolist()
-
-
-def _appearance(image: _Image) -> tuple[list[ChannelLook], tuple[float, float]]:
-    """The look of each channel, and the levels of the first below which cells may lie."""
-    outside = ndimage.distance_transform_edt(image.count == 0)
-    depth = (0.5 - outside).astype(np.float32)
-    depth[image.count > 1] = np.nan
-    owner = np.zeros(image.count.shape, np.int32)
-    for i, crop, window in _crops(image.masks):
-        sides = [
-            (int(part.start > 0), int(part.stop < n))
-            for part, n in zip(window, image.count.shape, strict=True)
-        ]  # the edge of the image is no outline
-        inside = ndimage.distance_transform_edt(np.pad(crop, sides))
-        inside = inside[sides[0][0] :, sides[1][0] :][: crop.shape[0], : crop.shape[1]]
-        alone = crop & (image.count[window] == 1)
-        owner[window][alone] = i + 1
-        depth[window][alone] = inside[alone] - 0.5
-    looks, first = [], None
-    for pixels in np.moveaxis(image.pixels, 2, 0):
-        coarse = _background(pixels, depth)
-        low, high = _levels(level_at(coarse, pixels.shape), image.masks)
-        looks.append(_channel(pixels, coarse, (low, high), depth, owner, len(image.masks)))
-        more = 0.05 * (high - low) + 3 * looks[-1].noise_deviation
-        first = first or (round(float(low - more), 3), round(float(high + more), 3))
-    return looks, first
-
-
-def _levels(level: np.ndarray, masks: MaskRuns) -> tuple[float, float]:
-    """Between which the background below most cells lies."""
-    below = [np.percentile(level[window][crop], (LOW, 100 - LOW)) for _, crop, window in _crops(masks)]
-    if not below:
-        return float(level.min()), float(level.max())
-    low, high = np.array(below).T
-    return float(np.percentile(low, 10)), float(np.percentile(high, 90))
-
-
-def _channel(
-    pixels: np.ndarray,
-    coarse: np.ndarray,
-    levels: tuple[float, float],
-    depth: np.ndarray,
-    owner: np.ndarray,
-    num: int,
-) -> ChannelLook:
-    level = level_at(coarse, pixels.shape)
-    difference = pixels - level
-    cells = owner > 0
-    absorbs = bool(cells.any() and np.median(difference[cells]) < 0 and coarse.min() >= 0)
-    if absorbs:
-        difference = difference / np.maximum(level, 1)
-    place = np.floor(depth + REACH)
-    deepest = min(int(np.nanmax(depth)) + 1 if cells.any() else 1, DEEPEST)
-    inner = [_middle(difference, cells & (place == REACH + k)) for k in range(deepest)]
-    outer = [_middle(difference, ~cells & (place == k)) for k in range(REACH)]
-    profile = _filled([*outer, *inner])
-    profile[: REACH - 1] -= profile[0] * np.linspace(1, 0, REACH - 1)  # what the background has already
-    at = np.arange(len(profile)) - REACH + 0.5
-    shown = np.interp(np.nan_to_num(depth, nan=-99.0), at, profile, left=0.0)
-    gains = _gains(difference, shown, owner, num)
-    rest = difference - shown * np.concatenate([[1.0], gains])[owner]
-    usual = (level >= levels[0]) & (level <= levels[1])
-    # at the wall of a well, say, the background of a cell is guessed
-    well = ndimage.mean(usual, owner, np.arange(1, num + 1)) > 0.9
-    noise = None
-    for far in (REACH, REACH / 2, 1.0):
-        noise = noise or measure_grain(rest, tiles(usual & (depth < -far)))
-    texture = measure_grain(rest, np.where(depth > 1, owner, 0))
-    none = np.zeros(len(SCALES))
-    return ChannelLook(
-        level=np.round(coarse, 2).tolist(),
-        background=round(float(np.median(level[cells])), 3)
-        if cells.any()
-        else round(float(np.median(level)), 3),
-        absorbs=absorbs,
-        profile=_rounded(profile),
-        gains=_rounded(np.percentile(gains[well], np.linspace(8, 92, STEPS)) if well.any() else [1.0]),
-        noise=_rounded(noise or none),
-        texture=_rounded(texture or noise or none),
-    )
-
-
-def _background(pixels: np.ndarray, depth: np.ndarray) -> np.ndarray:
-    """The median of the background in blocks of about BLOCK px; those under cells are those around them."""
-    shape = tuple(max(1, round(n / BLOCK)) for n in pixels.shape)
-    rows, columns = (
-        np.linspace(0, n, m + 1).round().astype(int) for n, m in zip(pixels.shape, shape, strict=True)
-    )
-    for far in (REACH / 2, 0.0):
-        free = depth < -far
-        if free.mean() > 0.05:
-            break
-    coarse = np.full(shape, np.nan)
-    for y in range(shape[0]):
-        for x in range(shape[1]):
-            part = slice(rows[y], rows[y + 1]), slice(columns[x], columns[x + 1])
-            if free[part].mean() >= 0.1:
-                coarse[y, x] = np.median(pixels[part][free[part]])
-    if np.isnan(coarse).all():
-        return np.full(shape, np.percentile(pixels, 5))
-    known = ~np.isnan(coarse)
-    weight = ndimage.gaussian_filter(known.astype(float), 1.5, truncate=8)
-    smooth = ndimage.gaussian_filter(np.where(known, coarse, 0), 1.5, truncate=8) / np.maximum(weight, 1e-12)
-    nearest = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
-    around = np.where(weight > 1e-3, smooth, coarse[tuple(nearest)])
-    return ndimage.median_filter(np.where(known, coarse, around), 3, mode="nearest")  # no specks
-
-
-def _middle(values: np.ndarray, where: np.ndarray) -> float:
-    """The mean of the middle half: as robust as the median, and finer where grey values are few."""
-    found = np.sort(values[where])
-    if len(found) < 8:
-        return float("nan")
-    return float(found[len(found) // 4 : len(found) - len(found) // 4].mean())
-
-
-def _filled(values: list[float]) -> np.ndarray:
-    """Values (n,) whose gaps are those beside them."""
-    array = np.array(values)
-    known = np.flatnonzero(~np.isnan(array))
-    return np.interp(np.arange(len(array)), known, array[known]) if len(known) else np.zeros(len(array))
-
-
-def _gains(difference: np.ndarray, shown: np.ndarray, owner: np.ndarray, num: int) -> np.ndarray:
-    """By how much more than the median cell each differs from the background; 1 where contrast is faint."""
-    labels = np.arange(1, num + 1)
-    power = ndimage.sum_labels(shown**2, owner, labels)
-    rest = difference - shown
-    inside = owner > 0
-    if not num or np.mean(shown[inside] ** 2) < np.median(np.abs(rest[inside])) ** 2:
-        return np.ones(num)
-    gains = ndimage.sum_labels(difference * shown, owner, labels) / np.maximum(power, 1e-12)
-    gains = np.where(power > 0, gains, 1.0)
-    return np.clip(gains, 0.2, 4.0)
-
-
-def _rounded(values: np.ndarray | list[float]) -> list[float]:
-    return [float(f"{value:.4g}") for value in values]
