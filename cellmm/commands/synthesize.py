@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     check_memory(f"--size {args.size[0]} {args.size[1]}", args.size, BYTES_A_PIXEL)
     config, checkpoint = choose_generator(args)
     generator = load_generator(config, checkpoint, args.device, args.seed, args.cfg_options)
-    sources = open_sources(args.ann_file, args.img_dir, args.nuclei_dir, args.test)
+    sources = open_sources(args.ann_file, args.img_dir, args.nuclei_dir, args.test, args.first)
     tell_channels(sources.dataset.pipeline.transforms, generator.trained.model)
     sources.check = generator.check
     paste_field(sources, 1, options)  # refuses images of another kind before anything is written

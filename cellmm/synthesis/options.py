@@ -20,6 +20,9 @@ def add_options(parser: argparse.ArgumentParser, *, number: int, size: int) -> N
         "--test", type=Path, nargs=2, metavar=("JSON", "IMG_DIR"), help="images that are never used"
     )
     parser.add_argument(
+        "--first", type=int, metavar="N", help="only copy cells of the first N images; default: of all"
+    )
+    parser.add_argument(
         "--nuclei-dir", type=Path, metavar="DIR", help="nuclei of the images, numbered as their cells"
     )
     parser.add_argument(

@@ -72,16 +72,22 @@ class Sources:
 
 
 def open_sources(
-    ann_file: Path, img_dir: Path, nuclei_dir: Path | None = None, test: Sequence[Path] | None = None
+    ann_file: Path,
+    img_dir: Path,
+    nuclei_dir: Path | None = None,
+    test: Sequence[Path] | None = None,
+    first: int | None = None,
 ) -> Sources:
     """The images of a COCO json but those of the test set: files of the same bytes, whatever their names.
 
     Args:
         nuclei_dir: nuclei of the images, numbered as their cells.
         test: COCO json and folder of images that are never used.
+        first: how many of the others are used, in the order of the json; None: all.
 
     Raises:
-        CellMMError: a file is absent or cannot be used, or all images are test images.
+        CellMMError: a file is absent or cannot be used, all images are test images, or there are not
+            ``first`` others.
     """
     steps = [dict(type="LoadImage"), dict(type="LoadCells")]
     steps += [] if nuclei_dir is None else [dict(type="LoadNuclei")]
@@ -103,7 +109,11 @@ def open_sources(
     used = [i for i in range(len(dataset)) if not tested & _digests(dataset, i)]
     if not used:
         raise CellMMError(f"{ann_file}: all {len(dataset)} images are test images; give other images")
-    return Sources(dataset, ids, used)
+    if first is not None and not 0 < first <= len(used):
+        raise CellMMError(
+            f"{ann_file}: --first {first}, but {len(used)} images may be used; give 1 to {len(used)}"
+        )
+    return Sources(dataset, ids, used[:first])
 
 
 def _digests(dataset: CellCocoDataset, index: int) -> set[str]:

@@ -95,7 +95,7 @@ def same_files(one, other):
 
 def test_every_image_is_the_translated_field_with_its_cells(root, words, whole):
     args = parse_args(words("x")[1:])
-    sources = open_sources(args.ann_file, args.img_dir, args.nuclei_dir, args.test)
+    sources = open_sources(args.ann_file, args.img_dir, args.nuclei_dir, args.test, args.first)
     model = MODELS.build(load_config(root / "gan/config.py").model).eval()
     model.load_state_dict(torch.load(root / "gan/iter_1.pth", weights_only=True)["state_dict"])
     dataset = CellCocoDataset(

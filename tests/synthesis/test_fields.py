@@ -37,6 +37,16 @@ def test_a_field_depends_on_its_number_alone(data):
     assert not np.array_equal(field.image, other.image)
 
 
+def test_cells_of_the_first_images_alone(data):
+    paths = data / "annotations.json", data / "phase"
+    fields = [paste_field(open_sources(*paths, first=1), number, OPTIONS) for number in (1, 2, 3)]
+    assert {entry["source"]["image_id"] for field in fields for entry in field.entries} == {1}
+    assert open_sources(*paths, first=1).digest() != open_sources(*paths).digest()
+    for first in (0, 4):
+        with pytest.raises(CellMMError, match=f"--first {first}, but 3 images may be used; give 1 to 3"):
+            open_sources(*paths, first=first)
+
+
 def test_cells_that_are_all_cut_by_the_border(data):
     content = json.loads((data / "annotations.json").read_text())
     kept = [cell for cell in content["annotations"] if min(cell["bbox"][:2]) == 0]

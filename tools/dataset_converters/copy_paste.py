@@ -34,7 +34,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def run(args: argparse.Namespace) -> Counts:
     """Write the whole set into ``args.out``, or nothing."""
     options = field_options(args)
-    sources = open_sources(args.ann_file, args.img_dir, args.nuclei_dir, args.test)
+    sources = open_sources(args.ann_file, args.img_dir, args.nuclei_dir, args.test, args.first)
     with new_set(args.out) as path:
         folder = SetFolder(path)
         folder.begin({key: str(value) for key, value in sorted(vars(args).items()) if key != "out"})
