@@ -391,7 +391,7 @@ def test_the_best_are_marked_by_what_is_shown():
 
 
 def test_there_are_grids():
-    assert {Path(path).stem for path in GRIDS} == {"simulated", "worms"}
+    assert {Path(path).stem for path in GRIDS} == {"simulated", "synthesis", "worms"}
 
 
 @pytest.mark.parametrize("path", GRIDS)
