@@ -299,9 +299,9 @@ def score_translations(name: str) -> None:
 def score_a_set_of_translations(name: str) -> None:
     metric = METRICS.build(dict(type=name, prefix="a"))
     image = torch.rand(2, 16, 16)
-    metric.process(None, [dict(img_id=1, gt_image=image, pred_image=image)])
+    metric.process(None, [dict(img_id=i, gt_image=image, pred_image=image) for i in (1, 2)])
     assert metric.metric_keys == ["a/FD_spectrum"]
-    assert metric.evaluate(1) == {"a/FD_spectrum": pytest.approx(0, abs=1e-6)}
+    assert metric.evaluate(2) == {"a/FD_spectrum": pytest.approx(0, abs=1e-6)}
 
 
 def pack_a_pair(name: str) -> None:

@@ -98,7 +98,7 @@ class CellInferencer:
         if any(isinstance(step, PackImagePair) for step in self.steps):
             raise CellMMError(
                 f"{self.cfg.filename or 'the config'}: the model translates images and finds no cells; "
-                "`cellmm test --cfg-options test_evaluator.out_dir=DIR` writes what it makes of its test set"
+                "`cellmm test --cfg-options test_evaluator.0.out_dir=DIR` writes what it makes of them"
             )
         if read_options:
             if not hasattr(self.load_image, "options"):

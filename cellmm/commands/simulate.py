@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from mmengine.registry import init_default_scope
 
@@ -72,6 +73,8 @@ def _simulate_like(args: argparse.Namespace) -> None:
         raise CellMMError("--like measures what --kind and --size say; leave them out")
     if len(args.like) > 2:
         raise CellMMError(f"--like takes a folder, or a json and a folder, got {len(args.like)} names")
+    if args.layout and not Path(args.like[0]).is_dir():
+        raise CellMMError("--layout says which annotations of a folder to take; leave it out with a json")
     init_default_scope(SCOPE)
     number = ALIKE if args.images is None else args.images
     simulate_alike(args.folder, args.like, number=number, layout=args.layout, seed=args.seed)

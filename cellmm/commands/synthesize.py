@@ -21,6 +21,7 @@ from cellmm.visualization import save_picture
 from cellmm.zoo import resolve_model
 
 SHEET = "contact_sheet.png"
+SOURCES = "JSON, IMG_DIR, --first, --test or --nuclei-dir"
 BYTES_A_PIXEL = 60  # of the fields that are pasted ahead, their cells, and what becomes of them
 
 
@@ -67,7 +68,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     settings = settings_of(
         generator.trained,
         checkpoint,
-        {"JSON and IMG_DIR": sources.digest(), **settings_of_fields(args), "--device": device},
+        {
+            SOURCES: sources.digest(),
+            **settings_of_fields(args),
+            "--device": device,
+        },
     )
     folder = SetFolder(args.out)
     with locked_folder(args.out, "`cellmm synthesize`"):

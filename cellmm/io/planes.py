@@ -9,7 +9,7 @@ from cellmm.io.files import atomic_path
 
 
 def write_planes(path: str | Path, planes: np.ndarray) -> None:
-    """Write (C, H, W), 8 or 16 bit, as a grey TIFF of C channels, whole or not at all."""
+    """Write (C, H, W), of any type, as a grey TIFF of C channels, whole or not at all."""
     with atomic_path(path) as tmp:
         if len(planes) == 1:
             tifffile.imwrite(tmp, planes[0], photometric="minisblack")

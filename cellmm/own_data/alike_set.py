@@ -15,6 +15,7 @@ from cellmm.datasets import AnnotatedFolderDataset, CellCocoDataset, CellDataset
 from cellmm.errors import CellMMError
 from cellmm.io.files import atomic_path
 from cellmm.io.json_file import json_keys, read_json
+from cellmm.io.planes import write_planes
 from cellmm.messages import name_some
 from cellmm.own_data.likeness import LARGEST, LikenessReport, measure_likeness
 from cellmm.own_data.likeness_table import likeness_table
@@ -62,6 +63,8 @@ def simulate_alike(
             raise CellMMError(f"{path} exists: name a new folder")
     if number < 1:
         raise CellMMError(f"--images {number}: give 1 or more")
+    if seed < 0:
+        raise CellMMError(f"--seed {seed}: give 0 or more")
     found = _numbers_of(like)
     report = None
     if found is None:
@@ -91,15 +94,17 @@ def simulate_alike(
             categories=[dict(id=1, name="cell")],
         )
         (folder / "annotations.json").write_text(json.dumps(content))
-    with atomic_path(numbers) as tmp:
-        tmp.write_text(json.dumps(asdict(found)), encoding="utf-8")
+        with atomic_path(numbers) as tmp:
+            tmp.write_text(json.dumps(asdict(found)), encoding="utf-8")
+        if report is not None:
+            save_picture(picture, side_by_side(report.examples, scenes))
     say(f"{out}: {number} simulated images with {len(annotations)} cells")
     if unplaced:
         say(f"{unplaced} cells found no room: images are less crowded than those that were measured")
     say(f"{numbers}: what was measured")
     if report is not None:
-        save_picture(picture, side_by_side(report.examples, scenes))
-        say(f"{picture}: {len(report.examples)} images, and simulated ones beside them")
+        pairs = min(len(report.examples), len(scenes))
+        say(f"{picture}: real images beside simulated ones ({pairs})")
     return found
 
 
@@ -161,10 +166,8 @@ def _notes(report: LikenessReport) -> list[str]:
 
 
 def _save(path: Path, image: np.ndarray, color: str) -> None:
-    if image.shape[2] == 1:
-        tifffile.imwrite(path, image[..., 0])
-    elif color == "channels":
-        tifffile.imwrite(path, np.moveaxis(image, 2, 0), metadata={"axes": "CYX"})
+    if color == "channels":
+        write_planes(path, np.moveaxis(image, 2, 0))
     else:
         tifffile.imwrite(path, image, photometric="rgb")
 

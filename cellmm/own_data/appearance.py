@@ -12,6 +12,7 @@ from cellmm.structures import MaskRuns
 
 STEPS = 11  # of the distribution of contrasts
 DEEPEST = 40  # px from the outline
+DARKEST = 1e-3  # of the brightest background: what is darker takes no light away
 
 
 def measure_appearance(
@@ -43,7 +44,7 @@ def measure_appearance(
         low, high = _levels(level_at(coarse, channel.shape), masks)
         looks.append(_channel(channel, coarse, (low, high), depth, owner, len(masks)))
         more = 0.05 * (high - low) + 3 * looks[-1].noise_deviation
-        first = first or (round(float(low - more), 3), round(float(high + more), 3))
+        first = first or (float(low - more), float(high + more))
     return looks, first
 
 
@@ -76,7 +77,7 @@ def _channel(
     cells = owner > 0
     absorbs = bool(cells.any() and np.median(difference[cells]) < 0 and coarse.min() >= 0)
     if absorbs:
-        difference = difference / np.maximum(level, 1)
+        difference = difference / np.maximum(level, DARKEST * level.max())
     place = np.floor(depth + REACH)
     deepest = min(int(np.nanmax(depth)) + 1 if cells.any() else 1, DEEPEST)
     inner = [_middle(difference, cells & (place == REACH + k)) for k in range(deepest)]
@@ -89,17 +90,16 @@ def _channel(
     rest = difference - shown * np.concatenate([[1.0], gains])[owner]
     usual = (level >= levels[0]) & (level <= levels[1])
     # at the wall of a well, say, the background of a cell is guessed
-    well = ndimage.mean(usual, owner, np.arange(1, num + 1)) > 0.9
+    with np.errstate(invalid="ignore"):  # of cells that lie wholly over or under others
+        well = ndimage.mean(usual, owner, np.arange(1, num + 1)) > 0.9
     noise = None
     for far in (REACH, REACH / 2, 1.0):
         noise = noise or measure_grain(rest, tiles(usual & (depth < -far)))
     texture = measure_grain(rest, np.where(depth > 1, owner, 0))
     none = np.zeros(len(SCALES))
     return ChannelLook(
-        level=np.round(coarse, 2).tolist(),
-        background=round(float(np.median(level[cells])), 3)
-        if cells.any()
-        else round(float(np.median(level)), 3),
+        level=[_rounded(row) for row in coarse],
+        background=_rounded([np.median(level[cells] if cells.any() else level)])[0],
         absorbs=absorbs,
         profile=_rounded(profile),
         gains=_rounded(np.percentile(gains[well], np.linspace(8, 92, STEPS)) if well.any() else [1.0]),
@@ -163,4 +163,4 @@ def _gains(difference: np.ndarray, shown: np.ndarray, owner: np.ndarray, num: in
 
 
 def _rounded(values: np.ndarray | list[float]) -> list[float]:
-    return [float(f"{value:.4g}") for value in values]
+    return [float(f"{value:.5g}") for value in values]

@@ -37,7 +37,7 @@ class LikenessReport:
         likeness: of the set.
         total: images of the set; ``failed``: why some could not be read.
         odd, edge: cells that were left out of the shapes, for their size or as the image cuts them.
-        parts: images of which the middle was measured; ``empty``: images without cells.
+        parts: images whose middle was measured; ``empty``: images without cells.
         examples: pixels (H, W, C) of the first of them.
     """
 

@@ -131,7 +131,7 @@ def _channel(
     at = np.array([at[0] - 1, *at])
     field = np.ones(level.shape, np.float32) if look.absorbs else np.zeros(level.shape, np.float32)
     covered, uneven = np.zeros((2, *level.shape), np.float32)
-    bright = max(float(np.mean(look.profile[REACH + 1 :])), 1e-6)
+    bright = max(float(np.mean(look.profile[REACH + 1 :] or look.profile[REACH:])), 1e-6)
     gains = np.interp(ranks, np.linspace(0, 1, len(look.gains)), look.gains)
     for depth, window, gain in zip(depths, crowd.windows, gains, strict=True):
         wide = tuple(slice(part.start - REACH, part.stop + REACH) for part in window)

@@ -17,7 +17,7 @@ def draw_grain(rng: np.random.Generator, shape: tuple[int, int], deviations: Seq
     """Noise, float32 of ``shape``, with a standard deviation for each of SCALES."""
     noise = np.zeros(shape, np.float32)
     for scale, deviation in zip(SCALES, deviations, strict=True):
-        if deviation or scale:  # the same draws whatever the deviations, so that channels can agree
+        if deviation or scale:  # smooth noise is drawn whatever its deviation, so that channels agree
             noise += np.float32(deviation) * _unit_noise(rng, shape, scale)
     return noise
 

@@ -146,6 +146,12 @@ class Likeness:
                 )
                 for image in content["images"]
             ]
+            if not any(image.shapes for image in images) or not all(image.channels for image in images):
+                raise ValueError("no image, no shape, or an image without channels")
+            np.dtype(content["dtype"])
             return cls(**content | dict(images=images))
         except (TypeError, KeyError, ValueError) as error:
-            raise CellMMError(f"{source}: not what `cellmm simulate --like` wrote ({error})") from error
+            raise CellMMError(
+                f"{source}: not what `cellmm simulate --like` wrote ({error}); for a COCO json add the "
+                "folder of its images"
+            ) from error

@@ -1,5 +1,6 @@
 """Fields of cells that were copied from annotated images."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -61,8 +62,11 @@ class FieldOptions:
             elastic_spacing=64.0,
             elastic_magnitude=self.elastic_magnitude,
         )
-        if self.blur < 0:
+        if not 0 <= self.blur < math.inf:
             raise ValueError(f"blur must be 0 px or more, got {self.blur}")
+        for name in ("background", "elastic_magnitude"):
+            if not math.isfinite(getattr(self, name) or 0):
+                raise ValueError(f"{name} must be a finite number, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True)

@@ -81,11 +81,13 @@ class SetFolder:
         refuse_other_settings(self.path, next(self._lines()), settings, cure)
         finished = 0
         for image in self._images():
-            if not (self.path / "images" / image["file_name"]).is_file():
-                raise CellMMError(
-                    f"{self.path}: {image['file_name']} was finished and is gone; put it back into images, "
-                    "or name a new folder"
-                )
+            for folder in ("images", "layers", "nuclei"):
+                expected = folder != "nuclei" or (self.path / folder).is_dir()
+                if expected and not (self.path / folder / image["file_name"]).is_file():
+                    raise CellMMError(
+                        f"{self.path}: {folder}/{image['file_name']} was finished and is gone; put it back, "
+                        "or name a new folder"
+                    )
             finished += 1
         return finished
 

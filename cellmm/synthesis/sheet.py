@@ -19,7 +19,7 @@ def draw_sheet(folder: Path, sources: Sources, options: FieldOptions, number: in
 
     Args:
         folder: of the set.
-        number: of its images, of which up to six are shown, spread over all of them.
+        number: of its images; up to six are shown, spread over all of them.
 
     Returns:
         RGB uint8 (H, W, 3), two images per row.

@@ -13,7 +13,7 @@ from cellmm.datasets.transforms.cutouts import background_level, cells_to_copy
 from cellmm.errors import CellMMError
 from cellmm.io.json_file import read_json
 
-KEPT = 64  # images in memory
+KEPT = 2**30  # bytes of images in memory
 
 
 @dataclass
@@ -43,9 +43,9 @@ class Sources:
             usable = cells_to_copy(cells)
             loaded["usable"] = usable[~loaded["gt_ignore"][usable]]
             loaded["boxes"], loaded["level"] = cells.bboxes(), background_level(loaded["img"], cells)
-            if len(self.read) == KEPT:
-                del self.read[next(iter(self.read))]
             self.read[index] = loaded
+            while len(self.read) > 1 and sum(map(_bytes, self.read.values())) > KEPT:
+                del self.read[next(iter(self.read))]
         return self.read[index]
 
     def entry(self, loaded: dict, cell: int) -> dict:
@@ -106,7 +106,7 @@ def open_sources(
     if test is not None:
         held_out = CellCocoDataset(ann_file=test[0].absolute(), img_dir=test[1].absolute(), allow_empty=True)
         tested = set().union(*(_digests(held_out, i) for i in range(len(held_out))))
-    used = [i for i in range(len(dataset)) if not tested & _digests(dataset, i)]
+    used = [i for i in range(len(dataset)) if not (tested and tested & _digests(dataset, i))]
     if not used:
         raise CellMMError(f"{ann_file}: all {len(dataset)} images are test images; give other images")
     if first is not None and not 0 < first <= len(used):
@@ -114,6 +114,10 @@ def open_sources(
             f"{ann_file}: --first {first}, but {len(used)} images may be used; give 1 to {len(used)}"
         )
     return Sources(dataset, ids, used[:first])
+
+
+def _bytes(loaded: dict) -> int:
+    return loaded["img"].nbytes + loaded["gt_layers"].layers.nbytes
 
 
 def _digests(dataset: CellCocoDataset, index: int) -> set[str]:

@@ -217,7 +217,7 @@ def test_other_sources_and_missing_files_are_seen(root, words, whole, tmp_path, 
     del argv[argv.index(str(root / "data/test/phase")) - 1 :][:2]
     argv = [word for word in argv if "/test/" not in word]
     assert cellmm(argv) == 1
-    assert "was begun with another JSON and IMG_DIR" in capsys.readouterr().err
+    assert "was begun with another JSON, IMG_DIR, --first, --test or --nuclei-dir" in capsys.readouterr().err
 
 
 def test_a_generator_of_masks_sees_the_cells_alone(root, words, tmp_path):

@@ -231,7 +231,7 @@ val_dataloader = dict(
     sampler=dict(type="DefaultSampler", shuffle=False),
     dataset=dict(type="PairedImageDataset", pipeline=steps, **folders),
 )
-val_evaluator = dict(type="TranslationMetric")
+val_evaluator = [dict(type="TranslationMetric"), dict(type="FrechetMetric")]
 val_cfg = dict(type="ValLoop")
 test_dataloader, test_evaluator, test_cfg = val_dataloader, val_evaluator, dict(type="TestLoop")
 train_cfg.update(max_iters=2, val_interval=2)
@@ -248,7 +248,7 @@ custom_hooks = []
     test = tmp_path / "test"
     options = [
         "--cfg-options",
-        f"test_evaluator.out_dir={test / 'images'}",
+        f"test_evaluator.0.out_dir={test / 'images'}",
         "--show-dir",
         str(test / "shown"),
     ]

@@ -11,6 +11,7 @@ from cellmm.datasets.folders import look_at
 from cellmm.errors import CellMMError
 from cellmm.own_data.alike_set import measure_set, simulate_alike
 from cellmm.own_data.likeness_table import likeness_rows, likeness_table
+from cellmm.simulation.alike import simulate_like
 from cellmm.simulation.likeness import REACH, CellLook, ChannelLook, ImageLook, Likeness
 
 
@@ -220,3 +221,32 @@ def test_channels_and_empty_images(tmp_path):
     assert bright.contrast == pytest.approx(500, rel=0.1) and not bright.absorbs
     assert dark.contrast == pytest.approx(-500, rel=0.1) and dark.absorbs
     assert tifffile.imread(tmp_path / "out/images/0002.tif").shape == (2, 96, 96)
+
+
+def test_images_of_fractions_measure_as_those_of_whole_numbers(made, tmp_path):
+    """The same worms divided by 4096: contrast, noise and background are divided too."""
+    folder, like = made["worms"]
+    for path in folder.rglob("*.*"):
+        copy = tmp_path / "fractions" / path.relative_to(folder)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".tif":
+            tifffile.imwrite(copy, (tifffile.imread(path) / 4096).astype(np.float32))
+        else:
+            copy.write_bytes(path.read_bytes())
+    found = middles(measure_set([tmp_path / "fractions"]).likeness)
+    for what, value in middles(like).items():
+        scale = 4096 if what in ("background", "contrast of cells", "noise", "texture of cells") else 1
+        if "rim" not in what and "touch" not in what:
+            assert scale * found[what] == pytest.approx(value, rel=0.02, abs=1e-3), what
+    simulated = simulate_like(measure_set([tmp_path / "fractions"]).likeness, 0)
+    assert simulated.image.dtype == np.float32 and 0.3 < np.median(simulated.image) < 0.6
+
+
+def test_edited_numbers_that_cannot_be_used(made, tmp_path):
+    _, like = made["worms"]
+    for change in (dict(images=[]), dict(dtype="strange")):
+        (tmp_path / "edited.json").write_text(json.dumps(asdict(like) | change))
+        with pytest.raises(CellMMError, match=r"edited\.json: not what `cellmm simulate --like` wrote"):
+            simulate_alike(tmp_path / "set", [tmp_path / "edited.json"], number=1, say=silent)
+    with pytest.raises(CellMMError, match="--seed -1: give 0 or more"):
+        simulate_alike(tmp_path / "set", [tmp_path / "edited.json"], number=1, seed=-1, say=silent)

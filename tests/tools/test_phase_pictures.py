@@ -45,8 +45,6 @@ def test_a_picture_per_field_and_the_emptiest_first(run, tmp_path, capsys):
 
 def test_crowded_fields_are_left_out_and_said(run, tmp_path, capsys):
     most = (float(run()[0]["share"]) + float(run()[1]["share"])) / 2
-    for path in (tmp_path / "out").iterdir():
-        path.unlink()
     rows = run("--most", most)
     assert [row["picture"] for row in rows] == ["1", "0"]
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"crowding.csv", "sparse.png"}
@@ -58,9 +56,7 @@ def test_what_does_not_fit_is_said_in_one_line(run, tmp_path):
     with pytest.raises(SystemExit, match="1 of 2 phase images have no file of their name, sparse for one"):
         run("--fluorescence", tmp_path / "fluorescence")
     tifffile.imwrite(tmp_path / "fluorescence/sparse.tif", np.zeros((9, 9), np.uint8))
-    with pytest.raises(
-        SystemExit, match=r"sparse\.tif: phase contrast is \(96, 128\), fluorescence \(9, 9\)"
-    ):
+    with pytest.raises(SystemExit, match=r"fluorescence/sparse\.tif: \(9, 9\) pixels, but .*\(96, 128\)"):
         run("--fluorescence", tmp_path / "fluorescence")
     tifffile.imwrite(
         tmp_path / "phase/sparse.tif", np.eye(9, 3, dtype=np.uint8)[None].repeat(9, 0), photometric="rgb"

@@ -4,7 +4,7 @@
 
 writes pictures/<image>.png, 8 bits, with a pixel for each of the image's, and pictures/crowding.csv, the
 emptiest field first. Contrast is equalised in parts of the image (CLAHE), and fluorescence, from files of the
-same names, is laid over it in --color. Fields of which more than --most shows cells get no picture.
+same names, is laid over it in --color. Fields that show cells on more than the share --most get none.
 """
 
 import argparse
@@ -70,17 +70,16 @@ def make_pictures(args: argparse.Namespace) -> tuple[int, int]:
             )
     rows = []
     for path, name in zip(tqdm(images, desc="pictures", unit="image", disable=None), names, strict=True):
-        phase = read_grey(path)
-        try:
-            share = crowding(phase)
-            if share <= args.most:
-                light = read_grey(second[name]) if second else None
-                color = COLORS[args.color]
-                picture = phase_picture(phase, light, clip_limit=args.clip_limit, color=color)
-                save_picture(args.out / f"{name}.png", picture)
-        except ValueError as error:
-            raise CellMMError(f"{path}: {error}") from error
-        rows.append((share, name))
+        phase, light = read_grey(path), read_grey(second[name]) if second else None
+        if light is not None and light.shape != phase.shape:
+            raise CellMMError(f"{second[name]}: {light.shape} pixels, but {path} has {phase.shape}")
+        rows.append((crowding(phase), name))
+        out = args.out / f"{name}.png"
+        if rows[-1][0] > args.most:
+            out.unlink(missing_ok=True)  # of an earlier run
+            continue
+        color = COLORS[args.color]
+        save_picture(out, phase_picture(phase, light, clip_limit=args.clip_limit, color=color))
     with atomic_path(args.out / "crowding.csv") as tmp, open(tmp, "w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["image", "share", "picture"])

@@ -56,7 +56,7 @@ class PackImagePair(BaseTransform):
         first = 0 if self.takes_mask else self.inputs
         if image.shape[-1] <= first:
             raise CellMMError(
-                f"{name}: {image.shape[-1]} channels, of which {first} are the input and none is left for "
+                f"{name}: {image.shape[-1]} channels; {first} of them are the input, and none is left for "
                 "the target; set inputs of PackImagePair"
             )
         sample = CellSample(metainfo={key: results[key] for key in META_KEYS if key in results})

@@ -75,11 +75,11 @@ class FrechetMetric(PerImageMetric):
             self.results.append(ImageFeatures(int(sample["img_id"]), name, predicted, real))
 
     def summarize(self, results: list[ImageFeatures]) -> dict[str, float]:
-        """The distance by its key; nan of a single grey image."""
+        """The distance by its key; nan of a single image."""
         predicted, real = (
             np.concatenate([getattr(result, key) for result in results]) for key in ("predicted", "real")
         )
-        distance = F.frechet_distance(predicted, real) if len(real) > 1 else float("nan")
+        distance = F.frechet_distance(predicted, real) if len(results) > 1 else float("nan")
         return {self.keys[0]: distance}
 
     @torch.no_grad()
