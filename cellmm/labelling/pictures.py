@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import tifffile
 
 from cellmm.errors import CellMMError
-from cellmm.io.files import atomic_path
+from cellmm.io.planes import write_planes
 from cellmm.io.sources import ImageSource
 from cellmm.labelling.ranking import RankedImage
 from cellmm.results.run_folder import Record
@@ -42,14 +41,7 @@ def write_picture(path: Path, source: ImageSource) -> bool:
 
 def write_frame(path: Path, source: ImageSource) -> None:
     """Write an image as a TIFF of its own, unchanged, with its channels as the first axis."""
-    image = np.moveaxis(source.read_all(), 2, 0)
-    with atomic_path(path) as tmp:
-        if len(image) == 1:
-            tifffile.imwrite(tmp, image[0], photometric="minisblack", compression="zlib")
-        else:
-            tifffile.imwrite(
-                tmp, image, photometric="minisblack", compression="zlib", metadata={"axes": "CYX"}
-            )
+    write_planes(path, np.moveaxis(source.read_all(), 2, 0), compression="zlib")
 
 
 @dataclass

@@ -10,7 +10,7 @@ MOST = 2**16  # values that are counted: those of cameras
 def channel_percentiles(image: np.ndarray, percentiles: Sequence[float]) -> np.ndarray:
     """``np.percentile`` of each channel of an image (..., C): float64 (P, C), to the last bit.
 
-    Whole numbers from 0 to 65535 are counted, which takes a tenth of the time.
+    Whole numbers from 0 to 65535 are counted, which is several times as fast.
     """
     channels = np.moveaxis(image, -1, 0).reshape(image.shape[-1], -1)
     return np.stack([_percentiles(channel, percentiles) for channel in channels], axis=1)

@@ -251,7 +251,7 @@ def test_a_wrong_place_in_the_pipeline_is_refused(add, config, words):
     "config, words",
     [
         ({"rotate": (10, -10)}, "rotate"),
-        ({"scale": (0.05, 1)}, "scale must be .*at least 0.1"),
+        ({"scale": (0.05, 1)}, "scale must be \\(lowest, highest\\), at least 0.1"),
         ({"scale": 1.2}, "scale must be"),
         ({"size": (0, 5)}, "size"),
         ({"size": 5}, "size"),
