@@ -22,7 +22,7 @@ from cellmm.errors import CellMMError
 HERE = Path(__file__).resolve().parent
 PEERS = ("cellpose3", "stardist2d", "yolo11", "instanseg2d")
 RESULTS = {"yolo11": "results"}  # else results.json
-NICE = 10
+NICE = 10  # added to that of this program
 
 
 def requirements(peer: str) -> list[str]:
@@ -62,7 +62,7 @@ def run(python: Path, peer: str, data: Path, out: Path, args: argparse.Namespace
     command += ["--minutes", str(args.minutes), "--seed", str(args.seed)]
 
     def prepare() -> None:
-        os.nice(max(0, NICE - os.nice(0)))
+        os.nice(NICE)
         if hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, args.cores)
 
