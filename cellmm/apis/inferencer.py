@@ -22,6 +22,7 @@ from cellmm.datasets.transforms import PackImagePair, RescaleToDiameter
 from cellmm.engine.cell_size import rescale_to_diameter
 from cellmm.errors import CellMMError, explain
 from cellmm.io.sources import ImageSource, open_images
+from cellmm.models.tile_choice import is_local
 from cellmm.results import Instances
 from cellmm.structures import CellSample
 
@@ -63,6 +64,7 @@ class CellInferencer:
         tile: side of tiles as the config sets it, in pixels of the network; None: it does not.
         tile_overlap: of these tiles, in the same pixels.
         own_tile: (tile, overlap) for those larger images, in pixels; None: they are not tiled.
+        even_tiles: those tiles are the smallest that are as many, since the network only sees what is near.
         steps: the transforms after ``load_image``.
         diameter: of the cells in all images, in pixels, for RescaleToDiameter; None: it is not given, or the
             config has no such step.
@@ -122,6 +124,7 @@ class CellInferencer:
         self.own_tile = None
         if not whole and self.trained_on and self.tile is None and hasattr(self.model, "tile"):
             self.own_tile = self.trained_on.tile_for(self.model)
+        self.even_tiles = self.own_tile is not None and is_local(self.model)
         self.large = None if whole else LargeImages(self)
 
     def predict(self, image: Any, tell: Callable[[int, int], None] | None = None) -> Instances:
@@ -327,10 +330,12 @@ class CellInferencer:
         own = self.own_tile is not None and self.trained_on.is_exceeded_by(shape)
         tile, overlap = (None, 0) if whole else self.own_tile if own else earlier
         self.model.tile, self.model.tile_overlap = tile, overlap
+        self.model.even_tiles = own and self.even_tiles
         try:
             yield tile
         finally:
             self.model.tile, self.model.tile_overlap = earlier
+            self.model.even_tiles = False
 
 
 @contextlib.contextmanager

@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 
 from cellmm.datasets.transforms.norm_statistics import NormStatistics
 from cellmm.models.postprocess.look_again import WindowRule
-from cellmm.models.postprocess.tiles import TileGrid
+from cellmm.models.postprocess.tiles import TileGrid, even_tile
 
 MAX_DENOMINATOR = 64  # scales that are fractions of such numbers allow tiles of whole pixels before and after
 
@@ -52,6 +52,10 @@ class TilePlan:
             tile = 2 * overlap
         shape = (int(shape[0]), int(shape[1]))
         return cls(shape, max(tile, in_file), overlap, in_file, math.ceil(margin / scale))
+
+    def even(self) -> "TilePlan":
+        """With as many tiles, all as small as that allows."""
+        return replace(self, tile=even_tile(self.shape, self.tile, self.overlap, self.step))
 
     @cached_property
     def grid(self) -> TileGrid:

@@ -1,5 +1,6 @@
 """Which images a model was trained on, according to its checkpoint, and what that means for others."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from cellmm.structures import CellSample
 
 SLACK = 0.05  # of a scale
 LARGER = 1.5  # times the size in training
+OVERLAP = 4  # of tiles, diameters of a cell; longer cells are looked for again in windows of their own
 
 
 @dataclass(frozen=True)
@@ -102,13 +104,17 @@ class TrainedOn:
         """The tile of ``model``, pixels a side, and what tiles share.
 
         The tile is the shorter side of training, unless the network needs larger tiles. If the model
-        ``is_local``, it is as large as 256 MiB of maps allow, since less is computed twice then.
+        ``is_local``, it is as large as 1 GiB of maps allows, since less is computed twice then. Tiles share a
+        quarter, or OVERLAP diameters of the cells where the model scales images by these.
         """
         step, margin = model.tile_step, model.margin
         tile = max(self.size[0], 4 * margin, 2 * step)
         if is_local(model) and bytes_per_pixel(model) * (max(tile, LEAST) + step) ** 2 <= TILE_BYTES:
             tile = choose_tile(model, TILE_BYTES)
-        return tile, max(tile // 4, 2 * margin)
+        overlap = tile // 4
+        if (finder := getattr(model, "cell_size", None)) is not None:
+            overlap = min(overlap, math.ceil(OVERLAP * finder.diameter))
+        return tile, max(overlap, 2 * margin)
 
 
 def scales_of(sample: CellSample) -> tuple[float, float]:

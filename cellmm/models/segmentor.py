@@ -24,6 +24,7 @@ from cellmm.models.layers.freezing import freeze
 from cellmm.models.layers.fused import fold_norms
 from cellmm.models.limits import LimitLog
 from cellmm.models.looks import Look, check_ensemble, look_at
+from cellmm.models.postprocess.tiles import even_tile
 from cellmm.models.predicted_maps import (
     check_postprocess,
     find_map_heads,
@@ -95,6 +96,7 @@ class CellSegmentor(BaseModel):
         tile_step: tiles start at multiples of this many pixels: of the encoder's divisor and of its strides.
         view_step: the sides of an input of which views are predicted are multiples of this many pixels.
         margin: pixels at each side of an input in which no mask can lie, without padding in the network.
+        even_tiles: an image is cut into as many tiles as ``tile`` asks for, all as small as that allows.
     """
 
     def __init__(
@@ -166,7 +168,7 @@ class CellSegmentor(BaseModel):
             self.tile_step = math.lcm(self.tile_step, *(model.tile_step for model in self.ensemble))
             self.margin = max(self.margin, *(model.margin for model in self.ensemble))
         check_tiles(tile, tile_overlap, step=self.tile_step, margin=self.margin)
-        self.tile, self.tile_overlap = tile, tile_overlap
+        self.tile, self.tile_overlap, self.even_tiles = tile, tile_overlap, False
         self._limits, self._fused = LimitLog(), False
         self.inference_dtype = inference_dtype
         recompute_activations(self, activation_checkpointing)
@@ -321,6 +323,8 @@ class CellSegmentor(BaseModel):
         """One image (1, C, H, W), one tile after the other in the network."""
         step = self.tile_step
         tile, overlap, *own = (n + -n % step for n in (self.tile, self.tile_overlap, *sample.img_shape))
+        if self.even_tiles:
+            tile = even_tile(own, tile, overlap, step)
 
         def predict(part: Tensor) -> tuple[dict[str, np.ndarray], PredictedInstances | None]:
             seen = look_at([self, *self.ensemble], part, [sample], self.views)

@@ -11,7 +11,7 @@ from cellmm.errors import CellMMError
 from cellmm.models.heads.base import HeadContract
 from cellmm.models.layers import SqueezeExcite
 
-TILE_BYTES = 2**28  # what the network may take for a tile of which the user said nothing
+TILE_BYTES = 2**30  # what the network may take for a tile of which the user said nothing
 LEAST, MOST = 256, 4096  # pixels per side; larger tiles save little more of the overlap
 
 
@@ -39,6 +39,8 @@ def is_local(model: nn.Module) -> bool:
     if (known := getattr(model, "footprint", None)) is not None:
         return known.local
     if not hasattr(model, "heads"):
+        return False
+    if not all(map(is_local, getattr(model, "ensemble", ()))):
         return False
     averages = any(isinstance(layer, (SqueezeExcite, nn.GroupNorm)) for layer in model.modules())
     limited = any(HeadContract.of(head).num_queries is not None for head in model.heads.values())

@@ -6,6 +6,7 @@ import torch
 
 from cellmm.engine.trained_on import TrainedOn, scales_of
 from cellmm.errors import CellMMError
+from cellmm.models.cell_size import DiameterFinder
 from cellmm.models.tile_choice import TILE_BYTES, choose_tile
 from cellmm.registry import MODELS
 from cellmm.structures import CellSample
@@ -36,6 +37,12 @@ def test_the_tile_of_a_local_network_follows_the_memory():
     assert tile == choose_tile(model, TILE_BYTES) > 1000
     assert overlap == tile // 4
     assert TrainedOn((5000, 5000), (1.0, 1.0)).tile_for(model) == (5000, 1250)
+
+
+def test_tiles_share_a_few_cells_where_their_size_is_known():
+    model = tiny(se=False)
+    model.cell_size = DiameterFinder(diameter=20.5)
+    assert TrainedOn((100, 400), (1.0, 1.0)).tile_for(model)[1] == 82
 
 
 def test_the_tile_of_a_large_local_network_is_that_of_training(monkeypatch):

@@ -252,6 +252,17 @@ def test_tiles_are_multiples_of_what_the_encoder_takes_and_of_the_strides():
         build(encoder="Large", tile=10, tile_overlap=2)
 
 
+def test_even_tiles_are_as_many_and_smaller():
+    image = image_of((50, 67), 20, seed=4)
+    seen = []
+    for even in (False, True):
+        model = build(tile=48, tile_overlap=12)
+        model.even_tiles = even
+        model.encoder.register_forward_pre_hook(lambda _, args: seen.append(tuple(args[0].shape[-2:])))
+        assert found(model, data(image)) == found(build(), data(image))
+    assert seen[:4] == [(48, 48)] * 4 and set(seen[4:8]) == {(40, 40)}
+
+
 def test_activations_of_a_model_without_stacks_cannot_be_computed_again():
     with pytest.raises(CellMMError, match="model.activation_checkpointing: .* has no stack .*; leave it out"):
         build(activation_checkpointing=("encoder.levels.0",))

@@ -1,5 +1,6 @@
 """Where an image is cut into tiles, and what each tile shares with its neighbours."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -129,6 +130,24 @@ class TileGrid:
 
         shape = (-(-self.shape[0] // stride), -(-self.shape[1] // stride))
         return TileGrid(shape, scaled(self.rows), scaled(self.cols), self.overlap // stride)
+
+
+def even_tile(shape: Sequence[int], tile: int, overlap: int, step: int = 1) -> int:
+    """The smallest tile, a multiple of ``step``, that cuts an image of ``shape`` into no more than ``tile``
+    does.
+
+    An image that is a little larger than a tile would else be cut into tiles that share almost everything.
+
+    >>> even_tile((1000, 1100), tile=1024, overlap=64, step=16)
+    1008
+    >>> even_tile((1900, 1900), tile=960, overlap=240, step=16)
+    800
+    """
+    least = [2 * overlap]
+    for side in shape:
+        number = 1 if side <= tile else -(-(side - overlap) // (tile - overlap))
+        least.append(math.ceil((side - overlap) / number) + overlap)
+    return min(-(-max(least) // step) * step, tile)
 
 
 def cut_into_tiles(shape: Sequence[int], tile: int, overlap: int) -> list[Tile]:

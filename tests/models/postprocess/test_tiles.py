@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cellmm.errors import CellMMError
-from cellmm.models.postprocess.tiles import TileGrid, cut_into_tiles
+from cellmm.models.postprocess.tiles import TileGrid, cut_into_tiles, even_tile
 
 LENGTH = st.integers(1, 100)
 
@@ -29,6 +29,19 @@ def test_cores_share_no_pixel_and_leave_none_out(shape, tile, share):
     assert all(part.owns(pixels[owner == number]).all() for number, part in enumerate(grid.tiles()))
     rows = sorted({(part.top, part.bottom) for part in tiles})
     assert all(a[1] - b[0] >= overlap for a, b in zip(rows[:-1], rows[1:], strict=True))
+
+
+@given(
+    shape=st.tuples(LENGTH, LENGTH), tile=st.integers(2, 15), share=st.floats(0, 0.5), step=st.integers(1, 4)
+)
+def test_even_tiles_are_the_smallest_that_are_as_many(shape, tile, share, step):
+    tile, overlap = tile * step, int(tile * share) * step
+    even = even_tile(shape, tile, overlap, step)
+    number = len(cut_into_tiles(shape, tile, overlap))
+    assert even % step == 0 and even <= tile
+    assert len(TileGrid.cut(shape, even, overlap, step)) <= number
+    if even > max(2 * overlap, step):
+        assert len(TileGrid.cut(shape, even - step, overlap, step)) > number
 
 
 def test_tiles_by_hand():
