@@ -12,9 +12,10 @@ from cellmm.datasets.transforms.pasting import check_pasting, paste_cells
 from cellmm.datasets.transforms.warping import check_warp
 from cellmm.errors import CellMMError
 from cellmm.structures import LabelLayers
+from cellmm.synthesis.backgrounds import without_cells
 from cellmm.synthesis.sources import Sources
 
-BLANK, IMAGES = "blank", "images"
+BLANK, IMAGES, BACKGROUNDS = "blank", "images", "backgrounds"
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class FieldOptions:
         rotate: (lowest, highest), degrees.
         scale: (lowest, highest).
         elastic_magnitude: standard deviation of the random displacements, px.
-        onto: ``'blank'`` fields, or annotated ``'images'``.
+        onto: ``'blank'`` fields, annotated ``'images'``, or their ``'backgrounds'``: images whose cells are
+            taken away, see ``without_cells``.
         mode: ``'add'`` or ``'replace'``, see ``paste_cells``.
         seed: of all draws.
 
@@ -106,14 +108,23 @@ def paste_field(sources: Sources, number: int, options: FieldOptions) -> Field:
         entries = [sources.entry(first, i) for i in range(len(cells))]
         order = order[1:] or order
     else:
-        level = first["level"] if options.background is None else options.background
-        canvas = np.zeros((*options.size, first["img"].shape[2]), np.float32) + level
-        cells = LabelLayers.empty(*options.size)
+        if options.onto == BACKGROUNDS:
+            canvas = _turned(without_cells(first["img"], sources.background(order[0]), rng), rng)
+        else:
+            level = first["level"] if options.background is None else options.background
+            canvas = np.zeros((*options.size, first["img"].shape[2]), np.float32) + level
+        cells = LabelLayers.empty(*canvas.shape[:2])
         nuclei = cells if "gt_nuclei" in first else None
     cutouts, drawn = [], []
     for index in order:
         source = sources[index]
-        level = source["level"] if options.background is None else options.background
+        image, level = source["img"], options.background
+        if options.mode == "replace":
+            level = 0.0
+        elif options.onto == BACKGROUNDS:
+            image, level = image - sources.background(index).light, 0.0
+        elif level is None:
+            level = source["level"]
         for cell in draw_group(source["gt_layers"], source["usable"], wanted - len(cutouts), rng):
             warp = draw_warp(
                 rng,
@@ -123,13 +134,13 @@ def paste_field(sources: Sources, number: int, options: FieldOptions) -> Field:
             )
             cutouts.append(
                 cut_out(
-                    source["img"],
+                    image,
                     source["gt_layers"],
                     cell,
                     warp,
                     box=source["boxes"][cell],
                     nuclei=source.get("gt_nuclei"),
-                    background=0.0 if options.mode == "replace" else level,
+                    background=level,
                     blur=options.blur,
                 )
             )
@@ -156,6 +167,13 @@ def paste_field(sources: Sources, number: int, options: FieldOptions) -> Field:
         unplaced=pasted.num_unplaced,
         lacking=wanted - len(cutouts),
     )
+
+
+def _turned(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """An image (H, W, C) flipped and turned at random; turned by half where it is not square."""
+    turns = int(rng.integers(4)) if image.shape[0] == image.shape[1] else 2 * int(rng.integers(2))
+    image = np.rot90(image, turns)
+    return np.ascontiguousarray(image[:, ::-1] if rng.integers(2) else image)
 
 
 def whole_counts(image: np.ndarray, white: float = 65535) -> tuple[np.ndarray, int]:

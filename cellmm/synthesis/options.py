@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cellmm.errors import CellMMError
-from cellmm.synthesis.fields import BLANK, IMAGES, FieldOptions
+from cellmm.synthesis.fields import BACKGROUNDS, BLANK, IMAGES, FieldOptions
 
 DEFAULTS = FieldOptions()
 
@@ -55,7 +55,10 @@ def add_options(parser: argparse.ArgumentParser, *, number: int, size: int) -> N
         help="how far cells are bent; default: %(default)g",
     )
     parser.add_argument(
-        "--onto", choices=(BLANK, IMAGES), default=BLANK, help="blank fields, or the annotated images"
+        "--onto",
+        choices=(BLANK, IMAGES, BACKGROUNDS),
+        default=BLANK,
+        help="blank fields, the annotated images, or these with their cells taken away",
     )
     parser.add_argument("--seed", type=int, default=0, help="of all draws; default: %(default)s")
 

@@ -12,6 +12,7 @@ from cellmm.datasets import CellCocoDataset
 from cellmm.datasets.transforms.cutouts import background_level, cells_to_copy
 from cellmm.errors import CellMMError
 from cellmm.io.json_file import read_json
+from cellmm.synthesis.backgrounds import Background, background_of
 
 KEPT = 2**30  # bytes of images in memory
 
@@ -47,6 +48,13 @@ class Sources:
             while len(self.read) > 1 and sum(map(_bytes, self.read.values())) > KEPT:
                 del self.read[next(iter(self.read))]
         return self.read[index]
+
+    def background(self, index: int) -> Background:
+        """``background_of`` an image."""
+        loaded = self[index]
+        if "background" not in loaded:
+            loaded["background"] = background_of(loaded["img"], loaded["gt_layers"])
+        return loaded["background"]
 
     def entry(self, loaded: dict, cell: int) -> dict:
         """What the json says of a cell of a source, besides its mask."""
@@ -117,7 +125,7 @@ def open_sources(
 
 
 def _bytes(loaded: dict) -> int:
-    return loaded["img"].nbytes + loaded["gt_layers"].layers.nbytes
+    return 2 * loaded["img"].nbytes + loaded["gt_layers"].layers.nbytes  # the image and its light
 
 
 def _digests(dataset: CellCocoDataset, index: int) -> set[str]:

@@ -37,6 +37,17 @@ def test_a_field_depends_on_its_number_alone(data):
     assert not np.array_equal(field.image, other.image)
 
 
+def test_a_field_of_a_background_has_its_light(data):
+    """Far from pasted cells, its pixels are those of a source, turned."""
+    sources = opened(data)
+    field = paste_field(sources, 1, FieldOptions(**vars(OPTIONS) | dict(onto="backgrounds")))
+    blank = paste_field(sources, 1, OPTIONS)
+    assert field.image.shape == (96, 96, 1) and len(field.cells) == len(field.entries) > 0
+    free, flat = (part.image[~part.cells.covered()] for part in (field, blank))
+    assert free.std() > flat.std() and abs(np.median(free) - np.median(flat)) < 200
+    assert {entry["source"]["image_id"] for entry in field.entries} <= {1, 2, 3}
+
+
 def test_cells_of_the_first_images_alone(data):
     paths = data / "annotations.json", data / "phase"
     fields = [paste_field(open_sources(*paths, first=1), number, OPTIONS) for number in (1, 2, 3)]
