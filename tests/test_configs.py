@@ -73,10 +73,20 @@ DERIVED = {
     "glas/maskrcnn_cpu.py": (32, {4}, 0, False),
     "glas/unet.py": (16, {1}, 0, False),
     "glas/unet_second.py": (16, {1}, 0, False),
-    "seunet/four_heads_paper.py": (16, {1}, 0, False),
     "sparseseunet/bbbc010.py": (32, {1}, 0, True),
-    "sparseseunet/brightfield.py": (16, {1}, 0, False),
-    "sparseseunet/brightfield_points.py": (16, {1}, 0, False),
+    **{
+        f"sparseseunet/{name}.py": (16, {1}, 0, False)
+        for name in (
+            "brightfield",
+            "brightfield_iou_mse",
+            "brightfield_multi_level",
+            "brightfield_overlap",
+            "brightfield_overlap_v4",
+            "brightfield_points",
+            "livecell_paper",
+        )
+    },
+    "paper": (16, {1}, 0, False),  # of seunet
     "unet": (32, {2}, 0, True),
     "unet/three_class_paper.py": (16, {1}, 0, False),
     "unet/boundary_paper.py": (16, {1}, 0, False),
@@ -86,6 +96,8 @@ DERIVED = {
 
 def known_of(path: str) -> tuple:
     """Of a config, of its folder, or of the others."""
+    if path.startswith("seunet/") and path.endswith("_paper.py"):
+        return DERIVED["paper"]
     return DERIVED.get(path, DERIVED.get(path.partition("/")[0], DERIVED["others"]))
 
 

@@ -13,6 +13,14 @@ from cellmm.structures import LabelLayers
 
 ROOT = Path(__file__).parents[1]
 SPARSESEUNET = sorted((ROOT / "configs/sparseseunet").glob("*.py"))
+THESIS = (
+    "brightfield",
+    "brightfield_iou_mse",
+    "brightfield_multi_level",
+    "brightfield_overlap",
+    "brightfield_overlap_v4",
+    "livecell_paper",
+)
 
 
 @pytest.fixture(scope="module")
@@ -84,4 +92,13 @@ def test_seunet_saves_the_weights_that_it_trained():
 def test_positions_are_said_where_they_are(path):
     """The thesis has none; every config but its own says how it gives them."""
     head = load_config(path).model.heads.instances
-    assert ("coord_order" in head) == (path.stem != "brightfield")
+    assert ("coord_order" in head) == (path.stem not in THESIS)
+
+
+def test_livecell_is_learned_in_crops_of_at_most_90_cells():
+    cfg = load_config(ROOT / "configs/sparseseunet/livecell_paper.py")
+    crop = step_of(cfg.train_pipeline, "LimitedCrop")
+    assert crop.max_cells == 90 < cfg.model.heads.instances.num_queries == 100
+    assert cfg.train_dataloader.dataset.ann_file == "0_train2percent.json"
+    batch = cfg.train_dataloader.batch_size
+    assert cfg.train_cfg.max_iters * batch / 400 == 65  # images, 2 % of 3,253

@@ -75,6 +75,7 @@ ARGUMENTS: dict[str, dict | list[dict]] = dict(
     MixUp=[dict(prob=1.0)],
     CopyPaste=[dict(prob=1.0, overlap=(0, 1)), dict(prob=1.0, mode="replace", overlap=(0, 1), blur=2.0)],
     CropRegion=dict(y0=4, x0=8, y1=40, x1=62),
+    LimitedCrop=[dict(crop_size=(40, 24)), dict(crop_size=48, max_cells=1)],
     LoadAnnotations=dict(with_mask=True),
     LoadImageFromFile=dict(color_type="unchanged"),
     MirrorPad=[dict(top_left=9, bottom_right=20), dict(top_left=3, bottom_right=0, value=0.5)],

@@ -1,51 +1,10 @@
-# SEU-Net as published (sparseseunet 4.2, 5.2, 5.3): widths of the original U-Net, four decoders, crops of 512
-# from 1024, batches of 4, AdamW at 1e-5, 1000 epochs of 18 images; predicted in windows of 512 that share
-# 256, averaged. Written for a GPU; not trained here (docs/model_zoo.md says what was). What the thesis leaves
-# open is marked "ours": squeeze-and-excitation at an eighth of the channels, batch norm, nearest upsampling
-# and borders of 2 px too.
-_base_ = ["./four_heads.py"]
-max_iters = 4500  # 1000 epochs of 18 images in batches of 4
-data_root = "data/simulated_nuclei_1024"
-dataset = dict(
-    data_root=data_root,
-    simulation=dict(
-        _delete_=True, folder=data_root, splits=dict(train=18, val=5, test=5), seed=0, extra_modalities=True
-    ),
-)
-decoder = dict(type="SEUNetDecoder", widths=(64, 128, 256, 512))
+# Four decoders at the published size (sparseseunet 4.2.3, figure 4.4c): with the watershed, the thesis'
+# "SEU-Net + wtshd".
+_base_ = ["./cytoplasm_paper.py"]
 targets = ("cytoplasm", "nuclei", "border", "background")
-# the thesis brings its images of 1080 px to 1024; ours are simulated in 1024 px. For 1080 px put
-# dict(type="Rescale", factor=1024 / 1080) before Normalize in both pipelines
-train_pipeline = [
-    dict(type="LoadImage"),
-    dict(type="LoadCells"),
-    dict(type="LoadNuclei"),
-    dict(type="Normalize", mode="mean_std"),  # ours
-    dict(type="Albumentations", transforms=[dict(type="RandomCrop", height=512, width=512, p=1.0)]),
-    _base_.augmentation,
-    dict(type="SemanticTargets", targets=targets),
-    dict(type="PackCellInputs"),
-]
-test_pipeline = [
-    dict(type="LoadImage"),
-    dict(type="LoadCells", keep_original=True),
-    dict(type="LoadNuclei", keep_original=True),
-    dict(type="Normalize", mode="mean_std"),
-    dict(type="PackCellInputs"),
-]
-train_dataloader = dict(num_workers=4, dataset=dict(dataset, pipeline=train_pipeline))
-val_dataloader = dict(dataset=dict(dataset, pipeline=test_pipeline))
-test_dataloader = dict(dataset=dict(dataset, pipeline=test_pipeline))
 model = dict(
-    tile=512,
-    tile_overlap=256,
-    encoder=dict(widths=(64, 128, 256, 512, 1024), stem_stride=1),
-    decoder=dict(decoders=dict.fromkeys(targets, decoder)),
-    postprocess=dict(min_area=40),  # ours
+    decoder=dict(_delete_=True, type="ParallelDecoders", decoders={name: _base_.decoder for name in targets}),
+    heads={name: dict(type="SemanticHead", target=name) for name in targets},
 )
-optim_wrapper = dict(
-    _delete_=True, type="OptimWrapper", optimizer=dict(type="AdamW", lr=1e-5, weight_decay=1e-5)
-)
-param_scheduler = []
-custom_hooks = []  # no averaged weights
-train_cfg = dict(max_iters=max_iters, val_interval=450)  # every 100 epochs: ours
+val_evaluator = [dict(type="CellCocoMetric"), dict(type="SemanticMetric", targets=targets)]
+test_evaluator = val_evaluator

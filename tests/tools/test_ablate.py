@@ -391,7 +391,13 @@ def test_the_best_are_marked_by_what_is_shown():
 
 
 def test_there_are_grids():
-    assert {Path(path).stem for path in GRIDS} == {"simulated", "synthesis", "worms"}
+    assert {Path(path).stem for path in GRIDS} == {
+        "seunet_paper",
+        "simulated",
+        "sparseseunet_paper",
+        "synthesis",
+        "worms",
+    }
 
 
 @pytest.mark.parametrize("path", GRIDS)

@@ -9,6 +9,7 @@ from cellmm.datasets.transforms.crop_and_pad import CropRegion, MirrorPad, PadTo
 from cellmm.datasets.transforms.diameter import RescaleToDiameter
 from cellmm.datasets.transforms.disk_targets import DiskTargets
 from cellmm.datasets.transforms.intensity import RandomIntensity
+from cellmm.datasets.transforms.limited_crop import LimitedCrop
 from cellmm.datasets.transforms.load_nuclei import LoadNuclei
 from cellmm.datasets.transforms.loading import LoadCells, LoadImage
 from cellmm.datasets.transforms.mixed_images import CutMix, MixUp, Mosaic
@@ -44,6 +45,7 @@ __all__ = [
     "CropRegion",
     "CutMix",
     "DiskTargets",
+    "LimitedCrop",
     "LoadAnnotations",
     "LoadCells",
     "LoadImage",
