@@ -5,11 +5,12 @@
 
 A table stands between `<!-- results: NAME -->` and `<!-- end of results -->`. Results of configs are written
 in configs/*/metafile.yml alone, those of other methods in docs/peers.yml, those of the GlaS challenge in
-docs/glas.yml, seconds in docs/speed.yml. What is known about the models that come with cellmm is written in
+docs/glas.yml, seconds in docs/speed.yml, and docs/other_programs/NAME.csv is table.csv of a `cellmm compare`. What is known about the models that come with cellmm is written in
 cellmm/zoo/models/*.yml; each has a page of its own in docs/model_cards.
 """
 
 import argparse
+import csv
 import os
 import re
 import sys
@@ -211,6 +212,7 @@ def gland_losses(page: Path) -> str:
     return table(header, rows)
 
 
+COMPARED = ("AP", "AP50", "AP75", "S", "S50")
 DSB, DSB_PARTS = "Data Science Bowl 2018", ("all", "fluorescence", "stained", "brightfield")
 
 
@@ -222,6 +224,32 @@ def formulations(page: Path) -> str:
         if any(found):
             rows.append([link(model, page), model["Description"], *map(number, found), training(model)])
     return table(["config", "what", *DSB_PARTS, "training"], rows)
+
+
+def compared(name: str) -> Callable[[Path], str]:
+    """What `cellmm compare` wrote: scores with their intervals, and how far AP is from that of the first."""
+
+    def interval(row: dict) -> str:
+        return "{} ({} to {})".format(*(number(float(row[key])) for key in ("value", "low", "high")))
+
+    def difference(row: dict) -> str:
+        if row["difference"] in ("", "0"):
+            return ""
+        values = (float(row[key]) for key in ("difference", "difference_low", "difference_high"))
+        return "{:+.3f} ({:+.3f} to {:+.3f})".format(*values)
+
+    def write(page: Path) -> str:
+        scores: dict[str, dict[str, dict]] = {}
+        with open(ROOT / f"docs/other_programs/{name}.csv", newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                scores.setdefault(row["name"], {})[row["score"]] = row
+        rows = [
+            [entry, *(interval(found[key]) for key in COMPARED), difference(found["AP"])]
+            for entry, found in scores.items()
+        ]
+        return table(["", *COMPARED, "AP, to the first"], rows)
+
+    return write
 
 
 def speed(page: Path) -> str:

@@ -55,6 +55,20 @@ def test_smoothed_by_hand():
     np.testing.assert_allclose(density[0], column / column.sum(), atol=2e-6)
 
 
+def test_pixels_of_several_cells_can_weigh_more():
+    masks = np.zeros((2, 40, 60), bool)
+    masks[0, 10:20, 5:35] = masks[1, 10:20, 30:55] = True
+    plain, more, only = (
+        build(sigma=1.0, overlap_weight=weight)(results_of(masks, i))["sampling_density"]
+        for i, weight in enumerate((1.0, 10.0, 1e6))
+    )
+    ratio = more / np.maximum(plain, 1e-12)
+    assert ratio[15, 32] / ratio[15, 12] == pytest.approx(10, rel=0.1)
+    assert only[8:22, 28:37].sum() > 0.99
+    with pytest.raises(ValueError, match="overlap_weight must be 0 or more, got -1"):
+        build(overlap_weight=-1)
+
+
 def test_overlapping_cells_count_once_and_crowds_do_not():
     cell = np.zeros((20, 20), bool)
     cell[3:8, 3:8] = True
