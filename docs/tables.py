@@ -5,8 +5,9 @@
 
 A table stands between `<!-- results: NAME -->` and `<!-- end of results -->`. Results of configs are written
 in configs/*/metafile.yml alone, those of other methods in docs/peers.yml, those of the GlaS challenge in
-docs/glas.yml, seconds in docs/speed.yml, and docs/other_programs/NAME.csv is table.csv of a `cellmm compare`. What is known about the models that come with cellmm is written in
-cellmm/zoo/models/*.yml; each has a page of its own in docs/model_cards.
+docs/glas.yml, seconds in docs/speed.yml; docs/other_programs/NAME.csv is table.csv of a `cellmm compare`.
+What is known about the models that come with cellmm is written in cellmm/zoo/models/*.yml; each has a page of
+its own in docs/model_cards.
 """
 
 import argparse
