@@ -34,6 +34,7 @@ from .error_analysis import (
     oracle,
     repair,
 )
+from .foreground import foreground_counts, foreground_scores, within_reach
 from .frechet import frechet_distance, spectrum_features
 from .gland_scores import (
     GLAND_SCORES,
@@ -84,6 +85,8 @@ __all__ = [
     "count_matches",
     "draw_resamples",
     "find_errors",
+    "foreground_counts",
+    "foreground_scores",
     "frechet_distance",
     "gland_scores",
     "hausdorff_distance",
@@ -113,4 +116,5 @@ __all__ = [
     "spectrum_features",
     "ssim",
     "two_sided_p",
+    "within_reach",
 ]
