@@ -45,6 +45,7 @@ from .gland_scores import (
     match_glands,
 )
 from .image_similarity import mean_absolute_error, power_spectrum_distance, radial_power, ssim
+from .outline_oracles import OUTLINE_ROWS, outline_oracle
 from .overlaps import MaskPairs, overlapping_pairs
 from .pixel_scores import pixel_counts, pixel_scores
 from .segmentation_scores import (
@@ -64,6 +65,7 @@ __all__ = [
     "KINDS",
     "ORACLES",
     "ORACLE_ROWS",
+    "OUTLINE_ROWS",
     "RECALL_POINTS",
     "REPAIRS",
     "SCORE_THRESHOLDS",
@@ -99,6 +101,7 @@ __all__ = [
     "mean_of_defined",
     "one_to_one",
     "oracle",
+    "outline_oracle",
     "overlapping_pairs",
     "pixel_counts",
     "pixel_scores",
