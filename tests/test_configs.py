@@ -67,6 +67,7 @@ DERIVED = {
     "others": (64, {2}, 0, True),
     "maskrcnn": (32, {4}, 0, False),
     "diskmask/bbbc010.py": (32, {1}, 0, True),
+    "diskmask/bbbc010_outlines_cpu.py": (64, {1, 2}, 0, True),
     "diskmask/bbbc010_paper.py": (1, {1}, 92 + 92, False),
     "diskmask/nuclei.py": (32, {2}, 0, True),
     "glas/maskrcnn.py": (32, {4}, 0, False),
@@ -150,7 +151,8 @@ def test_model_trains_and_predicts(path):
     model.eval()
     maps = model.extract(data["inputs"][0][None])
     for name in model.heads:
-        specs, features = model.head_inputs.specs(name), model.head_inputs.features(name, maps)
+        specs = model.head_inputs.specs(name)
+        features = model.head_inputs.features(name, maps, data["inputs"][0][None])
         for spec, feature in zip(specs, features, strict=True):
             assert spec.channels == feature.shape[1]
             assert spec.origin + spec.stride * (feature.shape[-1] - 1) < size

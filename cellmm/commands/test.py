@@ -24,7 +24,7 @@ from cellmm.engine.runner import CellRunner, build_runner
 from cellmm.engine.trained_on import TrainedOn
 from cellmm.engine.work_dir import default_work_dir
 from cellmm.errors import CellMMError
-from cellmm.evaluation import CellCocoMetric, GlandMetric
+from cellmm.evaluation import CellCocoMetric, ForegroundMetric, GlandMetric
 from cellmm.io.checkpoint_files import best_checkpoint
 from cellmm.io.files import atomic_path
 from cellmm.zoo import check_weights
@@ -89,7 +89,7 @@ def prepare_config(args: argparse.Namespace) -> Config:
         if _only_trains(hook):
             cfg.default_hooks.pop(name)
     for metric in _metrics(cfg.test_evaluator):
-        if component_of(metric, "METRICS") in (CellCocoMetric, GlandMetric):
+        if component_of(metric, "METRICS") in (CellCocoMetric, ForegroundMetric, GlandMetric):
             metric.setdefault("outfile_prefix", str(Path(cfg.work_dir) / named("results", args.split)))
     if args.show_dir:
         cfg.custom_hooks.append(dict(type="OverlayHook", out_dir=args.show_dir))

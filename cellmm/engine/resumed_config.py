@@ -47,7 +47,7 @@ _VALIDATION = re.compile(rf"val_(dataloader(?!\.({_READING})\b)|evaluator|cfg)(\
 _TUNING = re.compile(
     r"model\.(.*\.)?(loss|loss_\w+|\w+_loss|\w+_weight|\w+_thr|\w+_nms|\w+_samples|weight|anneal|matcher|criterion|in_score|max_\w+|"
     r"activation_checkpointing|channels_last|frozen|init_cfg|train_cfg|test_cfg)(\..*)?|"
-    r"model\.(tile|tile_overlap|tta|ensemble|postprocess)(\..*)?|model\.heads\.[^.]+\.(finder|sampler|windows)(\..*)?"
+    r"model\.(tile|tile_overlap|tta|ensemble|postprocess|refine)(\..*)?|model\.heads\.[^.]+\.(finder|sampler|windows)(\..*)?"
 )
 # keys that cannot change in the middle of a training, and why
 _REFUSED = {

@@ -1,5 +1,5 @@
 """Evaluation: ``functional`` holds the mathematics, ``metrics`` the registered classes."""
 
-from .metrics import CellCocoMetric, GlandMetric, ObjectMetric, SemanticMetric
+from .metrics import CellCocoMetric, ForegroundMetric, GlandMetric, ObjectMetric, SemanticMetric
 
-__all__ = ["CellCocoMetric", "GlandMetric", "ObjectMetric", "SemanticMetric"]
+__all__ = ["CellCocoMetric", "ForegroundMetric", "GlandMetric", "ObjectMetric", "SemanticMetric"]

@@ -68,7 +68,7 @@ class _Maps(nn.Module):
     def named(self, images: Tensor) -> dict[str, Tensor]:
         features, found = self.model.extract(images), {}
         for name, head in self.model.heads.items():
-            own = self.model.head_inputs.features(name, features)
+            own = self.model.head_inputs.features(name, features, images)
             found |= flatten(head.export.outputs(head(own)), f"{name}.out")
             found |= {f"{name}.map{i}": own[i] for i in head.export.maps}
         return found

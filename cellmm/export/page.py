@@ -51,6 +51,7 @@ probability of the pixels in its mask{objectness}. Masks that repeat a better on
 OBJECTNESS = ", and the IoU that the graph `{name}.objectness` expects"
 MAPS_ONLY = "`{name}.out` are the logits of {targets}."
 EXCLUSIVE = " Their softmax over the channels are the probabilities."
+REFINE = "Cells are then corrected by the maps, by `model.refine` in `cellmm.json`, a {type}."
 POSTPROCESS = "Cells are made from the maps by `model.postprocess` in `cellmm.json`, a {type}."
 
 
@@ -69,6 +70,8 @@ def page_of(content: dict[str, Any], trained: TrainedModel) -> str:
             after.append(QUERIES.format(name=name, objectness=more))
     if model.postprocess is not None:
         after.append(POSTPROCESS.format(type=type(model.postprocess).__name__))
+    if model.refine is not None:
+        after.append(REFINE.format(type=type(model.refine).__name__))
     graphs = [
         f"- `{graph['file']}`: {_names(graph['inputs'])} -> {_names(graph['outputs'])}"
         for graph in content["graphs"].values()

@@ -1,6 +1,6 @@
 """Which of the decoder's maps each head takes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -13,11 +13,13 @@ Features = list[Tensor] | dict[str, list[Tensor]]
 
 class HeadInputs:
     """With one decoder its maps; with ParallelDecoders those of the decoders that a head reads, concatenated
-    level by level.
+    level by level. Heads that read the image have it before these, as the finest map.
 
     Args:
         out_specs: of the decoder: a tuple, or {name: tuple}.
         reads: of each head by its name: a decoder's name, a list of them, or None for that of its own name.
+        with_image: names of the heads that read the image, too.
+        image: of the images; needed for these.
 
     Raises:
         CellMMError: an unknown decoder, decoders whose maps do not fit together, or one that no head reads.
@@ -27,8 +29,11 @@ class HeadInputs:
         self,
         out_specs: Sequence[FeatureSpec] | Mapping[str, Sequence[FeatureSpec]],
         reads: Mapping[str, str | Sequence[str] | None],
+        with_image: Collection[str] = (),
+        image: FeatureSpec | None = None,
     ) -> None:
         self._out_specs = out_specs
+        self._image = dict.fromkeys(with_image, image)
         self._parallel = isinstance(out_specs, Mapping)
         self._reads = {head: self._names(head, names) for head, names in reads.items()}
         if self._parallel:
@@ -72,14 +77,26 @@ class HeadInputs:
 
     def specs(self, head: str) -> tuple[FeatureSpec, ...]:
         """Of the maps that the head takes, finest first."""
+        if head in self._image:
+            return (self._image[head], *self._decoded_specs(head))
+        return self._decoded_specs(head)
+
+    def _decoded_specs(self, head: str) -> tuple[FeatureSpec, ...]:
         if not self._parallel:
             return tuple(self._out_specs)
         levels = list(zip(*(self._out_specs[name] for name in self._reads[head]), strict=True))
         channels = [sum(spec.channels for spec in level) for level in levels]
         return specs_on(channels, (level[0].grid for level in levels))
 
-    def features(self, head: str, features: Features) -> list[Tensor]:
-        """The maps that the head takes, of what the decoder gives."""
+    def features(self, head: str, features: Features, images: Tensor | None = None) -> list[Tensor]:
+        """The maps that the head takes, of what the decoder gives for ``images`` (B, C, H, W)."""
+        if head in self._image:
+            if images is None:
+                raise ValueError(f"the head {head!r} reads the images, and none are given")
+            return [images, *self._decoded(head, features)]
+        return self._decoded(head, features)
+
+    def _decoded(self, head: str, features: Features) -> list[Tensor]:
         if not self._parallel:
             return features
         taken = [features[name] for name in self._reads[head]]

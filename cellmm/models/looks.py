@@ -1,6 +1,7 @@
 """What models find in several views of one input, and its mean."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -49,7 +50,8 @@ def look_at(
 ) -> Look:
     """The mean of what the models find in the views of each input.
 
-    Maps are averaged before any threshold. Instances are merged, see ``merge_instances``.
+    Maps are averaged before any threshold, each over the models that give it. Instances of the models that
+    give some are merged, see ``merge_instances``. The ``map_strides`` of the first model are those of all.
     """
     if len(models) == len(views) == 1:
         return models[0].look(inputs, samples)
@@ -58,6 +60,7 @@ def look_at(
     inputs = F.pad(inputs, (0, -width % step, 0, -height % step))
     shape = inputs.shape[-2:]
     sums: dict[str, np.ndarray] = {}
+    numbers: Counter[str] = Counter()
     found: list[list[PredictedInstances]] = [[] for _ in samples]
     for view in views:
         seen = view.of(inputs)
@@ -66,14 +69,17 @@ def look_at(
             look = model.look(seen, theirs)
             for target, probs in look.maps.items():
                 probs = view.undo(probs)
+                numbers[target] += 1
                 sums[target] = sums[target] + probs if target in sums else probs
             for own, instances in zip(found, look.instances or (), strict=False):
                 own.append(view.undo_instances(instances, shape))
     maps = {}
     for target, total in sums.items():
         stride = models[0].map_strides[target]
-        maps[target] = total[:, : -(-height // stride), : -(-width // stride)] / (len(views) * len(models))
-    instances = [merge_instances(own, shape) for own in found] if all(found) else None
+        maps[target] = total[:, : -(-height // stride), : -(-width // stride)] / numbers[target]
+    instances = None
+    if all(found):
+        instances = [own[0] if len(own) == 1 else merge_instances(own, shape) for own in found]
     return Look(maps, instances)
 
 
@@ -104,10 +110,10 @@ def check_ensemble(first: Looks, others: Sequence[Looks]) -> None:
                 "ensemble needs models of one kind"
             )
         strides = dict(first.map_strides), dict(other.map_strides)
-        if strides[0] != strides[1]:
+        if any(strides[0].get(target, stride) != stride for target, stride in strides[1].items()):
             raise CellMMError(
                 f"{where}: gives the maps {strides[1]} (by their strides), and the first model {strides[0]}; "
-                "maps can only be averaged where they are the same"
+                "maps can only be averaged where their strides are the same"
             )
         if getattr(other, "ensemble", ()):
             raise CellMMError(f"{where}: is an ensemble; name its models one by one")

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from cellmm.errors import CellMMError
 from cellmm.models.feature_spec import FeatureSpec
-from cellmm.models.heads.base import MapHead, Postprocess, targets_of
+from cellmm.models.heads.base import MapHead, Postprocess, Refinement, targets_of
 from cellmm.structures import CellSample, map_in_original_frame
 
 
@@ -57,6 +57,16 @@ def check_postprocess(postprocess: Postprocess, strides: Mapping[str, int]) -> N
             "model.postprocess: the heads that give maps must have the same stride; let them read decoders "
             "of one stride"
         )
+
+
+def check_refine(refine: Refinement, strides: Mapping[str, int]) -> None:
+    """Refuse a refinement that needs a map which no head gives."""
+    for target in getattr(refine, "needs_maps", ()):
+        if target not in strides:
+            raise CellMMError(
+                f"model.refine: {type(refine).__name__} needs a map {target!r}, but the heads give "
+                f"{sorted(strides)}; add a SemanticHead with target={target!r}, or leave refine out"
+            )
 
 
 def predict_maps(

@@ -27,6 +27,7 @@ from cellmm.models.looks import Look, check_ensemble, look_at
 from cellmm.models.postprocess.tiles import even_tile
 from cellmm.models.predicted_maps import (
     check_postprocess,
+    check_refine,
     find_map_heads,
     map_stride,
     maps_in_original_frame,
@@ -84,6 +85,8 @@ class CellSegmentor(BaseModel):
             (autocast), faster on processors that compute in it and slower on others; scores differ by about a
             hundredth. None: as the weights are.
         postprocess: config of what finds instances in the maps of an image, such as SeededWatershed.
+        refine: config of what corrects the instances of an image by its maps, such as ForegroundAgreement. It
+            comes after the mean of views and models, and in tiles before they are joined.
         cell_size: config of what finds how large the cells of an image are, such as DiameterFinder. An image
             whose sample has no ``cell_diameter`` is then scaled before it is predicted, as RescaleToDiameter
             would do.
@@ -110,6 +113,7 @@ class CellSegmentor(BaseModel):
         tile: int | None = None,
         tile_overlap: int = 0,
         postprocess: dict | None = None,
+        refine: dict | None = None,
         cell_size: dict | None = None,
         activation_checkpointing: Sequence[str] = (),
         frozen: Sequence[str] = (),
@@ -141,6 +145,8 @@ class CellSegmentor(BaseModel):
         self.head_inputs = HeadInputs(
             out_specs(self.decoder, "model.decoder"),
             {name: head.get("reads") for name, head in heads.items()},
+            with_image=[name for name, head in heads.items() if _reads_image(head)],
+            image=FeatureSpec(preprocessor.in_channels),
         )
         self.heads = nn.ModuleDict()
         for name, head in heads.items():
@@ -167,6 +173,11 @@ class CellSegmentor(BaseModel):
             check_ensemble(self, self.ensemble)
             self.tile_step = math.lcm(self.tile_step, *(model.tile_step for model in self.ensemble))
             self.margin = max(self.margin, *(model.margin for model in self.ensemble))
+            for model in self.ensemble:
+                self.map_strides = {**model.map_strides, **self.map_strides}
+        self.refine = None if refine is None else TASK_UTILS.build(refine)
+        if refine is not None:
+            check_refine(self.refine, self.map_strides)
         check_tiles(tile, tile_overlap, step=self.tile_step, margin=self.margin)
         self.tile, self.tile_overlap, self.even_tiles = tile, tile_overlap, False
         self._limits, self._fused = LimitLog(), False
@@ -239,7 +250,7 @@ class CellSegmentor(BaseModel):
         features = self.extract(inputs)
         if mode == "loss":
             losses = {
-                name: head.loss(self.head_inputs.features(name, features), data_samples)
+                name: head.loss(self.head_inputs.features(name, features, inputs), data_samples)
                 for name, head in self.heads.items()
             }
             if len(losses) == 1:
@@ -247,7 +258,8 @@ class CellSegmentor(BaseModel):
             return {f"{name}.{key}": value for name, part in losses.items() for key, value in part.items()}
         if mode == "tensor":
             return {
-                name: head(self.head_inputs.features(name, features)) for name, head in self.heads.items()
+                name: head(self.head_inputs.features(name, features, inputs))
+                for name, head in self.heads.items()
             }
         raise ValueError(f"mode must be 'loss', 'predict' or 'tensor', got {mode!r}")
 
@@ -270,10 +282,10 @@ class CellSegmentor(BaseModel):
             padded = self.data_preprocessor.pad([part[0]])
             sample = CellSample(metainfo=dict(img_shape=tuple(part.shape[-2:])))
             if self.postprocess is not None:
-                maps = self._maps(self.extract(padded), padded.shape[-2:])
+                maps = self._maps(self.extract(padded), padded)
                 own = {target: probs[0] for target, probs in maps.items()}
                 return self._from_maps(without_padding(own, self.map_strides, sample.img_shape))
-            return self._instances(self.extract(padded), [sample])[0].on_image(sample)
+            return self._instances(self.extract(padded), padded, [sample])[0].on_image(sample)
 
         with self.precision(image.device.type):
             return self.cell_size.find(image, look)
@@ -284,7 +296,7 @@ class CellSegmentor(BaseModel):
         predicted; ``sample`` then says so."""
         if self.cell_size is not None:
             inputs = self._scaled(inputs[0], sample)
-        return self.head_inputs.features(name, self.extract(inputs))
+        return self.head_inputs.features(name, self.extract(inputs), inputs)
 
     def _predict(self, inputs: Tensor, samples: list[CellSample]) -> list[CellSample]:
         if self.cell_size is not None and any("cell_diameter" not in sample for sample in samples):
@@ -298,17 +310,23 @@ class CellSegmentor(BaseModel):
             return samples
         seen = look_at([self, *self.ensemble], inputs, samples, self.views)
         for i, sample in enumerate(samples):
-            self._write_maps({target: probs[i] for target, probs in seen.maps.items()}, sample)
-        if seen.instances is not None:
-            for sample, found in zip(samples, seen.instances, strict=True):
+            own = {target: probs[i] for target, probs in seen.maps.items()}
+            own = without_padding(own, self.map_strides, sample.img_shape)
+            if own:
+                sample.pred_semantic = maps_in_original_frame(own, self.map_strides, sample)
+            found = None if seen.instances is None else seen.instances[i].on_image(sample)
+            found = self._cells(found, own)
+            if found is not None:
                 self._write_instances(found, sample)
         return samples
 
     def look(self, inputs: Tensor, samples: list[CellSample]) -> Look:
         """What this model finds in inputs (B, C, H, W) as they are: one view of an image, or of a tile."""
         features = self.extract(inputs)
-        maps = self._maps(features, inputs.shape[-2:])
-        return Look(maps, None if self.instance_head is None else self._instances(features, samples))
+        maps = self._maps(features, inputs)
+        if self.instance_head is None:
+            return Look(maps, None)
+        return Look(maps, self._instances(features, inputs, samples))
 
     def _scaled(self, image: Tensor, sample: CellSample) -> Tensor:
         """An image (C, H, W) of a batch at the scale that the network knows: (1, C, h, w)."""
@@ -329,9 +347,7 @@ class CellSegmentor(BaseModel):
         def predict(part: Tensor) -> tuple[dict[str, np.ndarray], PredictedInstances | None]:
             seen = look_at([self, *self.ensemble], part, [sample], self.views)
             maps = {target: probs[0] for target, probs in seen.maps.items()}
-            if self.postprocess is not None:
-                return maps, self._from_maps(maps)
-            return maps, None if seen.instances is None else seen.instances[0]
+            return maps, self._cells(None if seen.instances is None else seen.instances[0], maps)
 
         result = predict_in_tiles(
             predict,
@@ -358,35 +374,45 @@ class CellSegmentor(BaseModel):
                 level=logging.WARNING,
             )
 
-    def _instances(self, features: Features, samples: list[CellSample]) -> list[PredictedInstances]:
+    def _instances(
+        self, features: Features, inputs: Tensor, samples: list[CellSample]
+    ) -> list[PredictedInstances]:
         head = self.heads[self.instance_head]
-        return head.predict(self.head_inputs.features(self.instance_head, features), samples)
+        return head.predict(self.head_inputs.features(self.instance_head, features, inputs), samples)
 
     def _write_instances(self, found: PredictedInstances, sample: CellSample) -> None:
         sample.pred_instances = found.on_image(sample).in_original_frame(sample)
         self._limits.say(sample.get("img_path"), found.limits)
 
-    def _maps(self, features: Features, shape: Sequence[int]) -> dict[str, np.ndarray]:
-        """{target: probabilities, float32 (B, h, w)} of inputs of ``shape`` (H, W)."""
+    def _maps(self, features: Features, images: Tensor) -> dict[str, np.ndarray]:
+        """{target: probabilities, float32 (B, h, w)} of images (B, C, H, W)."""
         maps: dict[str, np.ndarray] = {}
         for target, name in self.map_heads.items():
             if target not in maps:
-                inputs = self.head_inputs.features(name, features)
+                inputs = self.head_inputs.features(name, features, images)
                 where, stride = f"model.heads.{name}", self.map_strides[target]
-                maps |= predict_maps(self.heads[name], where, inputs, stride, shape)
+                maps |= predict_maps(self.heads[name], where, inputs, stride, images.shape[-2:])
         return maps
 
-    def _write_maps(self, maps: Mapping[str, np.ndarray], sample: CellSample) -> None:
-        """``pred_semantic`` and, by the postprocess, ``pred_instances`` from the maps (h, w) of one image."""
-        if not maps:
-            return
-        own = without_padding(maps, self.map_strides, sample.img_shape)
-        sample.pred_semantic = maps_in_original_frame(own, self.map_strides, sample)
+    def _cells(
+        self, found: PredictedInstances | None, maps: Mapping[str, np.ndarray]
+    ) -> PredictedInstances | None:
+        """The instances of one image, ``found`` by a head or made of its maps (h, w), as refined; None: no
+        head gives any."""
         if self.postprocess is not None:
-            self._write_instances(self._from_maps(own), sample)
+            found = self._from_maps(maps)
+        if found is None or self.refine is None:
+            return found
+        return self.refine(found, maps, self.map_strides)
 
     def _from_maps(self, maps: Mapping[str, np.ndarray]) -> PredictedInstances:
         return self.postprocess(maps).at_stride(next(iter(self.map_strides.values())))
+
+
+def _reads_image(head: Mapping[str, Any]) -> bool:
+    """Whether the class of a head's config reads the image, see HeadContract."""
+    kind = head.get("type")
+    return getattr(MODELS.get(kind) if isinstance(kind, str) else kind, "reads_image", False)
 
 
 def _image_channels(config: Mapping[str, Any]) -> int | None:

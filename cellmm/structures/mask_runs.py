@@ -152,6 +152,22 @@ class MaskRuns:
         columns.reshape(-1)[rle_ops.run_pixels((x - left) * (bottom - top) + y - top, length)] = True
         return np.ascontiguousarray(columns.T), (top, left)
 
+    def window(self, index: int, box: Sequence[int]) -> np.ndarray:
+        """Mask ``index`` on ``box`` (top, left, bottom, right), ends excluded: bool (h, w).
+
+        >>> MaskRuns.from_crops([np.ones((1, 2), bool)], [(0, 1)], (2, 3)).window(0, (0, 0, 1, 3)).tolist()
+        [[False, True, True]]
+        """
+        crop, corner = self.crop(index)
+        size = np.subtract(box[2:], box[:2])
+        first = np.subtract(corner, box[:2])
+        low, high = np.maximum(first, 0), np.minimum(first + crop.shape, size)
+        window = np.zeros(size, dtype=bool)
+        if (low < high).all():
+            (y, x), (v, u), (rows, cols) = low, low - first, high - low
+            window[y : y + rows, x : x + cols] = crop[v : v + rows, u : u + cols]
+        return window
+
     def select(self, index: Sequence[int] | np.ndarray) -> "MaskRuns":
         """The masks of ``index``, in its order: whole numbers, from the end if negative, or bool (N,)."""
         index = np.asarray(index)

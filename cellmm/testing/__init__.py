@@ -10,7 +10,7 @@ CellMMError of one line that names the rule that is broken.
 from cellmm.testing.annotation_readers import check_annotation_reader
 from cellmm.testing.component import check_component
 from cellmm.testing.data import check_dataset, check_sampler
-from cellmm.testing.heads import check_head, check_instances, check_postprocess
+from cellmm.testing.heads import check_head, check_instances, check_postprocess, check_refinement
 from cellmm.testing.hooks import check_hook
 from cellmm.testing.losses import check_loss
 from cellmm.testing.metrics import check_metric
@@ -35,6 +35,7 @@ __all__ = [
     "check_model",
     "check_nms",
     "check_postprocess",
+    "check_refinement",
     "check_sampler",
     "check_track_writer",
     "check_transform",

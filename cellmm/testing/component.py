@@ -11,7 +11,7 @@ from cellmm.models.derive import argument_names
 from cellmm.registry import ALL
 from cellmm.testing.annotation_readers import check_annotation_reader
 from cellmm.testing.data import check_dataset, check_sampler
-from cellmm.testing.heads import check_head, check_postprocess
+from cellmm.testing.heads import check_head, check_postprocess, check_refinement
 from cellmm.testing.hooks import check_hook
 from cellmm.testing.losses import check_loss
 from cellmm.testing.metrics import check_metric
@@ -33,7 +33,7 @@ BY_REGISTRY: dict[str, Callable[..., None]] = dict(
 )
 # by the arguments that a call takes, of what TASK_UTILS builds
 BY_ARGUMENTS: dict[str, Callable[..., None]] = dict(
-    maps=check_postprocess, origins=check_nms, mask_logits=check_matcher
+    strides=check_refinement, maps=check_postprocess, origins=check_nms, mask_logits=check_matcher
 )
 
 

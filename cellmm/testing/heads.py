@@ -1,5 +1,6 @@
 """The contracts of heads and of postprocesses, tested: cellmm/models/heads/base.py."""
 
+import copy
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,7 +14,7 @@ from cellmm.registry import MODELS, TASK_UTILS
 from cellmm.structures import CellSample, PredictedInstances
 from cellmm.testing import generated
 from cellmm.testing.generated import SIDE, TARGETS
-from cellmm.testing.networks import IN_SPECS, random_maps
+from cellmm.testing.networks import CHANNELS, IN_SPECS, random_maps
 from cellmm.testing.rules import build, must_work, name_of, require, same
 
 SHAPES = ((SIDE, SIDE), (48, 56))  # px, of the images of a batch
@@ -35,8 +36,8 @@ def check_head(
 
     Args:
         config: of the head, without what the model fills in.
-        in_specs: of the maps that it takes, finest first; the default has 4, 6 and 8 channels at strides 1,
-            2 and 4.
+        in_specs: of the decoder's maps, finest first; the default has 4, 6 and 8 channels at strides 1, 2 and
+            4. A head that reads the image gets one of two channels, too.
         steps: configs of the transforms that make its targets, the last is PackCellInputs; the default makes
             all targets of cellmm.
 
@@ -44,6 +45,9 @@ def check_head(
         CellMMError: one line that names the head and the rule.
     """
     name, specs = name_of(config), tuple(in_specs)
+    kind = config["type"]
+    if getattr(MODELS.get(kind) if isinstance(kind, str) else kind, "reads_image", False):
+        specs = (FeatureSpec(CHANNELS), *specs)
     with must_work(name, "building it"):
         derived = dict(stride=specs[0].stride, **from_specs(specs))
         head = build_derived(MODELS, config, name, **derived)
@@ -167,6 +171,44 @@ def _check_map_head(name: str, head: nn.Module, features: list[Tensor]) -> None:
             require(right, name, f"predict_maps must return maps at the finest map's size, {shape}")
         share = bool(((0 <= probs) & (probs <= 1)).all())
         require(share, name, "predict_maps must return probabilities, from 0 to 1")
+
+
+def check_refinement(config: dict) -> None:
+    """Test that a refinement follows ``Refinement``: with the maps of its cells, with empty maps, without
+    instances.
+
+    The instances are cells at stride 2, the maps at stride 1. However many there are, what comes out lies on
+    the same grid, and the arguments stay as they are.
+
+    Raises:
+        CellMMError: one line that names the refinement and the rule.
+    """
+    name, refine = build(TASK_UTILS, config)
+    needs = getattr(refine, "needs_maps", ())
+    named = isinstance(needs, list | tuple) and all(isinstance(target, str) for target in needs)
+    require(named, name, "needs_maps must be a tuple of the maps' names")
+    sample = generated.sample()["data_samples"]
+    masks = sample.gt_masks(2)
+    none = torch.zeros(len(masks), dtype=torch.long)
+    cells = PredictedInstances(masks, torch.linspace(0.9, 0.5, len(masks)), none, stride=2)
+    known = sample.gt_semantic
+    maps = {target: known.get(target, known.cytoplasm).numpy().astype(np.float32) for target in needs}
+    empty = {target: 0 * values for target, values in maps.items()}
+    cases = {
+        "maps of the cells": (cells, maps),
+        "empty maps": (cells, empty),
+        "no instances": (cells.select([]), maps),
+    }
+    grids = set()
+    for what, (found, given) in cases.items():
+        before = copy.deepcopy((found.probs, given))
+        with must_work(name, what):
+            refined = refine(found, given, dict.fromkeys(given, 1))
+        check_instances(name, refined, sample)
+        kept = same(before[0], found.probs) and same(before[1], given)
+        require(kept, name, "it must not change its arguments")
+        grids.add((refined.stride, tuple(refined.grid_shape), refined.mask_thr))
+    require(len(grids) == 1, name, "stride, grid_shape and mask_thr must be the same whatever is found")
 
 
 def check_postprocess(config: dict) -> None:

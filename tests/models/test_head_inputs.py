@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cellmm.errors import CellMMError
-from cellmm.models import feature_pyramid
+from cellmm.models import FeatureSpec, feature_pyramid
 from cellmm.models.head_inputs import HeadInputs
 
 CHANNELS = dict(cells=(2, 3), overlap=(4, 5))
@@ -18,6 +18,17 @@ def test_one_decoder():
     assert inputs.specs("a") == SPECS["cells"] and inputs.features("a", maps) is maps
     with pytest.raises(CellMMError, match="model.heads.a.reads: the model has one decoder"):
         HeadInputs(SPECS["cells"], dict(a="cells"))
+
+
+def test_a_head_that_reads_the_image():
+    inputs = HeadInputs(SPECS["cells"], dict(a=None, b=None), with_image=["b"], image=FeatureSpec(3))
+    assert inputs.specs("a") == SPECS["cells"] and inputs.specs("b") == (FeatureSpec(3), *SPECS["cells"])
+    maps, images = [torch.rand(1, 2, 4, 4)], torch.rand(1, 3, 8, 8)
+    assert inputs.features("a", maps, images) is maps
+    first, *rest = inputs.features("b", maps, images)
+    assert first is images and rest[0] is maps[0] and len(rest) == 1
+    with pytest.raises(ValueError, match="the head 'b' reads the images, and none are given"):
+        inputs.features("b", maps)
 
 
 def test_by_the_heads_name_by_another_and_by_a_list():

@@ -44,6 +44,14 @@ def test_crops_are_the_masks_in_their_boxes(masks):
     assert again.to_rles() == runs.to_rles()
 
 
+def test_windows_are_the_masks_in_any_box(masks):
+    runs = MaskRuns.from_rles(rle.encode(masks), SHAPE)
+    for top, left, bottom, right in [(0, 0, *SHAPE), (3, 5, 20, 9), (36, 0, 37, 53), (4, 4, 4, 8)]:
+        for i, mask in enumerate(masks):
+            window = runs.window(i, (top, left, bottom, right))
+            assert np.array_equal(window, mask[top:bottom, left:right])
+
+
 def test_select_concatenate_and_move(masks):
     rles = rle.encode(masks)
     runs = MaskRuns.from_rles(rles, SHAPE)

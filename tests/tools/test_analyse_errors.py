@@ -53,9 +53,15 @@ def test_perfect_results(tool, config, truth, tmp_path, capsys):
     for row in ("baseline", "true masks", "best matches"):
         assert [report["oracles"][row][key] for key in ("AP", "AP50", "AP75")] == [1, 1, 1]
     assert all(error["AP"] == error["AP50"] == error["count"] == 0 for error in report["errors"].values())
+    for row in ("baseline", "ranking", "background", "grown", "between"):
+        assert report["outlines"][row] == dict(AP=1, AP50=1, AP75=1, AP90=1), row
+    assert max(report["outlines"][row]["AP"] for row in ("dilated", "eroded")) < 1
+    assert report["foreground"]["IoU"] == report["foreground"]["area_ratio"] == 1
     assert [row["S"] for row in rows] == ["1.000000"] * 3 and {row["errors"] for row in rows} == {"0"}
     text = capsys.readouterr().out
     assert "| baseline | 100.0 | 100.0 | 100.0 |" in text and "| missed | 0.0 | 0.0 | 0 | 0 |" in text
+    assert "| outline against background | 100.0 | 100.0 | 100.0 | 100.0 |" in text
+    assert "within 3 px of a cell: IoU 100.0, predicted / true area 100.0" in text
     out = tmp_path / "out"
     assert sorted(path.name for path in out.iterdir()) == [
         "errors.json",

@@ -41,6 +41,16 @@ def test_of_equal_scores_the_nearest_to_the_config_and_never_an_undefined_one(to
     assert tool.calibrate(runner, [(MASK_THR, [0.1, 0.5, 0.6])], "AP")[1] == {MASK_THR: 0.6}
 
 
+def test_a_number_of_the_refinement(tool):
+    runner, cfg = runner_of(lambda c: 1 - abs(c.mask_thr - 0.4))
+    runner.model.refine = refine = SimpleNamespace(threshold=0.35, grow=1)
+    runner.test = lambda: dict(AP=1 - abs(refine.threshold - 0.5) - abs(cfg.mask_thr - 0.4))
+    tries = [("refine.threshold", [0.3, 0.5]), (MASK_THR, [0.4, 0.6])]
+    assert tool.calibrate(runner, tries, "AP")[1] == {"refine.threshold": 0.5, MASK_THR: 0.4}
+    with pytest.raises(CellMMError, match="no such number, but .*refine.threshold"):
+        tool.calibrate(runner, [("refine.grow", [1])], "AP")
+
+
 def test_one_line_for_what_the_user_can_mend(tool, capsys):
     runner, _ = runner_of(lambda h: 0.0)
     with pytest.raises(CellMMError, match="no such number, but .*mask_thr"):

@@ -3,10 +3,11 @@
     python tools/analysis/analyse_errors.py CONFIG work_dirs/.../results.segm.json
 
 compares COCO results, ours or a peer's, with the test images of a config. It prints AP with the masks of the
-ground truth and with the best matches alone (sparseseunet table 5.11), and AP points that repairing one kind
-of error alone would give, and writes errors.json, images.csv and index.html, a page of the worst images. What
-each kind is: docs/evaluation.md. A peer's results may name images in another way: with --image-key well, the
-image with well "C03" is the one whose file name has C03 between its signs (_ - . or blank).
+ground truth and with the best matches alone (sparseseunet table 5.11), AP points that repairing one kind of
+error alone would give, and AP with outlines of which one part is mended. It writes errors.json, images.csv
+and index.html, a page of the worst images. What each row is: docs/evaluation.md. A peer's results may name
+images in another way: with --image-key well, the image with well "C03" is the one whose file name has C03
+between its signs (_ - . or blank).
 """
 
 import argparse
@@ -23,6 +24,7 @@ import numpy as np
 
 from cellmm.config.load import load_config
 from cellmm.errors import CellMMError, explain
+from cellmm.evaluation import ForegroundMetric
 from cellmm.evaluation import functional as F
 from cellmm.evaluation.metrics.image_result import image_name, read_sample, split_classes
 from cellmm.evaluation.results_on_dataset import (
@@ -36,14 +38,17 @@ from cellmm.io.files import atomic_path
 from cellmm.visualization.error_page import write_page
 
 COUNTS = ("right", *F.REPAIRS[:-1])
+OUTLINE_KEYS = dict(AP=slice(None), AP50=0, AP75=5, AP90=8)  # of the IoU thresholds, those that each averages
 
 
 @dataclass
 class Analysis:
-    """``oracles``: {row: {AP, ...}}; ``errors``: {kind: {AP, AP at the threshold, count, shown}}, gains."""
+    """``oracles``, ``outlines``: {row: {AP, ...}}; ``errors``, gains: {kind: {AP, AP at the threshold, count,
+    shown}}."""
 
     oracles: dict[str, dict[str, float]]
     errors: dict[str, dict[str, float]]
+    outlines: dict[str, dict[str, float]]
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -112,7 +117,15 @@ def analyse(
     for what in F.REPAIRS:
         gain = F.average_precision(changed(F.repair, what=what, top_score=top))[0] - base
         table[what] = {"AP": float(gain.mean()), key_at(iou): float(gain[at]), "count": number[what]}
-    return Analysis(oracles, table)
+    outlines = {"baseline": base}
+    for what in F.OUTLINE_ROWS:
+        mended = [F.outline_oracle(*pair, what) for pair in zip(images, errors, strict=True)]
+        outlines[what] = F.average_precision(mended)[0]
+    outlines = {
+        row: {key: float(ap[which].mean()) for key, which in OUTLINE_KEYS.items()}
+        for row, ap in outlines.items()
+    }
+    return Analysis(oracles, table, outlines)
 
 
 def total_counts(errors: Sequence[dict[int, F.Errors]]) -> Counter:
@@ -129,8 +142,8 @@ def points(value: float) -> str:
     return "-" if math.isnan(value) else f"{100 * value:.1f}"
 
 
-def tables(analysis: Analysis, score_thr: float) -> tuple[list[list[str]], list[list[str]]]:
-    """Both tables as rows of text, their first row the head."""
+def tables(analysis: Analysis, score_thr: float) -> list[list[list[str]]]:
+    """The three tables as rows of text, their first row the head."""
     oracles = [["", *F.AP_KEYS]]
     oracles += [
         [F.ORACLE_ROWS[row], *map(points, values.values())] for row, values in analysis.oracles.items()
@@ -140,7 +153,17 @@ def tables(analysis: Analysis, score_thr: float) -> tuple[list[list[str]], list[
     for what, numbers in analysis.errors.items():
         shown = str(numbers["shown"]) if "shown" in numbers else "-"
         errors.append([what, points(numbers["AP"]), points(numbers[at]), str(numbers["count"]), shown])
-    return oracles, errors
+    outlines = [["outlines", *OUTLINE_KEYS]]
+    for row, values in analysis.outlines.items():
+        outlines.append([F.OUTLINE_ROWS.get(row, row), *map(points, values.values())])
+    return [oracles, errors, outlines]
+
+
+def foreground_of(samples: Sequence[dict], score_thr: float) -> dict[str, float]:
+    """The numbers of ForegroundMetric without their prefix."""
+    metric = ForegroundMetric(score_thr=score_thr)
+    metric.process(None, samples)
+    return {key.removeprefix("foreground/"): v for key, v in metric.evaluate(len(samples)).items()}
 
 
 def markdown(rows: Sequence[Sequence[str]]) -> str:
@@ -222,10 +245,11 @@ def run(args: argparse.Namespace) -> None:
         score_thr=metric.score_thr,
         area_bounds=list(metric.area_ranges[2]),
         S=numbers["S"],
+        foreground=foreground_of(samples, metric.score_thr),
     )
-    write_json(args.out / "errors.json", dict(about, oracles=analysis.oracles, errors=analysis.errors))
+    write_json(args.out / "errors.json", about | vars(analysis))
     write_csv(args.out / "images.csv", rows)
-    both = tables(analysis, metric.score_thr)
+    every = tables(analysis, metric.score_thr)
     worst = sorted(range(len(rows)), key=lambda i: _badness(rows[i], args.by))[: args.worst]
     below = (
         "In per cent. w/ gt mask: every prediction has the mask of the cell that it fits best; gt matched: "
@@ -233,18 +257,25 @@ def run(args: argparse.Namespace) -> None:
         "AP points that repairing this kind alone gives. Number: among all predictions, which AP counts; "
         f"last column: decided anew among those with a score of at least {metric.score_thr:g}, as in the "
         "pictures, so it can be the higher one. S: share of right ones among cells and predictions, 0 to 1.",
+        "In per cent, with masks that one part of the truth corrects: how much there is to gain where cells "
+        "end and background begins, where cells meet, and from the scores.",
     )
     write_page(
         args.out / "index.html",
         title=f"{args.results.name} on {len(samples)} images of {Path(args.config).name}",
-        tables=list(zip(both, below, strict=True)),
+        tables=list(zip(every, below, strict=True)),
         images=[
             ((samples[i]["img_path"], samples[i].get("read_options")), images[i], errors[i], rows[i])
             for i in worst
         ],
     )
     print(f"{about['images']} images, {about['cells']} cells, {about['predictions']} predictions\n")
-    print(markdown(both[0]), markdown(both[1]), sep="\n\n")
+    print(*map(markdown, every), sep="\n\n")
+    near = about["foreground"]
+    print(
+        f"\nforeground, pixels within 3 px of a cell: IoU {points(near['IoU'])}, predicted / true area "
+        f"{points(near['area_ratio'])} (sd over images {points(near['area_ratio_sd'])})"
+    )
     print(f"\n{args.out / 'index.html'}: the {len(worst)} worst images by {args.by}")
 
 

@@ -24,6 +24,8 @@ from cellmm.engine.checkpoints import load_fitting
 from cellmm.engine.runner import build_runner
 from cellmm.errors import CellMMError
 
+REFINE = "refine."
+
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
@@ -38,7 +40,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         action="append",
         metavar="NAME VALUE VALUE ...",
         required=True,
-        help="a number of the head that gives the instances, by its key in the head, and the values to try",
+        help="a number of the head that gives the instances, by its key in the head, or refine.threshold and "
+        "so on of the model's refine, and the values to try",
     )
     parser.add_argument("--metric", default="AP", help="what to raise; default AP")
     parser.add_argument("--work-dir", help="where logs go; default work_dirs/<folder>/<config>")
@@ -94,6 +97,8 @@ def calibrate(
     rows, best = [], {}
     for name, values in tries:
         owners = numbers_of(head)
+        if getattr(model, "refine", None) is not None:
+            owners |= {f"{REFINE}{key}": owner for key, owner in numbers_of(model.refine).items()}
         if name not in owners:
             raise CellMMError(f"--try {name}: {type(head).__name__} has no such number, but {sorted(owners)}")
         owner, attribute = owners[name], name.rpartition(".")[2]
@@ -140,8 +145,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     for row in rows:
         print(f"{row['name']} {row['value']:g}  {args.metric} {row[args.metric]:.4f}")
-    prefix = f"model.heads.{runner.model.instance_head}."
-    print("--cfg-options " + " ".join(f"{prefix}{name}={value:g}" for name, value in best.items()))
+    head = f"heads.{runner.model.instance_head}."
+    keys = {name: name if name.startswith(REFINE) else head + name for name in best}
+    print("--cfg-options " + " ".join(f"model.{keys[name]}={value:g}" for name, value in best.items()))
     return 0
 
 

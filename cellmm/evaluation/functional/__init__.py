@@ -34,6 +34,7 @@ from .error_analysis import (
     oracle,
     repair,
 )
+from .foreground import foreground_counts, foreground_scores, within_reach
 from .frechet import frechet_distance, spectrum_features
 from .gland_scores import (
     GLAND_SCORES,
@@ -44,6 +45,7 @@ from .gland_scores import (
     match_glands,
 )
 from .image_similarity import mean_absolute_error, power_spectrum_distance, radial_power, ssim
+from .outline_oracles import OUTLINE_ROWS, outline_oracle
 from .overlaps import MaskPairs, overlapping_pairs
 from .pixel_scores import pixel_counts, pixel_scores
 from .segmentation_scores import (
@@ -63,6 +65,7 @@ __all__ = [
     "KINDS",
     "ORACLES",
     "ORACLE_ROWS",
+    "OUTLINE_ROWS",
     "RECALL_POINTS",
     "REPAIRS",
     "SCORE_THRESHOLDS",
@@ -84,6 +87,8 @@ __all__ = [
     "count_matches",
     "draw_resamples",
     "find_errors",
+    "foreground_counts",
+    "foreground_scores",
     "frechet_distance",
     "gland_scores",
     "hausdorff_distance",
@@ -96,6 +101,7 @@ __all__ = [
     "mean_of_defined",
     "one_to_one",
     "oracle",
+    "outline_oracle",
     "overlapping_pairs",
     "pixel_counts",
     "pixel_scores",
@@ -113,4 +119,5 @@ __all__ = [
     "spectrum_features",
     "ssim",
     "two_sided_p",
+    "within_reach",
 ]

@@ -1,4 +1,5 @@
 from cellmm.models.heads.auxiliary_map_head import AuxiliaryMapHead
+from cellmm.models.heads.full_resolution_head import FullResolutionHead
 from cellmm.models.heads.gateway_criterion import GatewayCriterion
 from cellmm.models.heads.gateway_finders import ComponentFinder, PeakFinder
 from cellmm.models.heads.gateway_head import GatewayHead
@@ -20,6 +21,7 @@ __all__ = [
     "AllPixels",
     "AuxiliaryMapHead",
     "ComponentFinder",
+    "FullResolutionHead",
     "GatewayCriterion",
     "GatewayHead",
     "GatewayScoring",

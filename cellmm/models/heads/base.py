@@ -67,6 +67,27 @@ class Postprocess(Protocol):
         """Maps by target, float32 (h, w) in [0, 1], without padding -> the instances in them."""
 
 
+@runtime_checkable
+class Refinement(Protocol):
+    """Corrects the instances of one image by its maps, such as ForegroundAgreement; built from TASK_UTILS.
+
+    It is ``model.refine``: heads, views and the models of an ensemble have found their instances and maps.
+
+    ``needs_maps``: as of Postprocess.
+    """
+
+    def __call__(
+        self, found: PredictedInstances, maps: Mapping[str, np.ndarray], strides: Mapping[str, int]
+    ) -> PredictedInstances:
+        """The instances as they become, best first, and always on the same grid.
+
+        Args:
+            found: best first; on any grid of the same image.
+            maps: by target, float32 (h, w) in [0, 1], without padding.
+            strides: by target, input pixels per pixel of the map.
+        """
+
+
 class OwnsParts(Protocol):
     """A head, or a part, that builds configurable parts of its own by ``models.derive.build_part``.
 
@@ -96,6 +117,8 @@ class HeadContract:
         num_queries: maximum number of cells per image; None: unlimited.
         out_spec: stride and origin of its output; None: those of the finest map that it takes.
         target, targets: of a MapHead; where training samples have ``gt_semantic``, it must hold these maps.
+        reads_image: ``features`` start with the image (B, C, H, W), as the finest map at stride 1; so do
+            ``in_specs``. An attribute of the class, since the head is built by it.
         score_thrs: {key in the head's config: scores at or below which it finds nothing}, such as
             ``{"test_cfg.score_thr": 0.05}``; named to a user whose training finds nothing.
     """
@@ -106,6 +129,7 @@ class HeadContract:
     out_spec: FeatureSpec | None = None
     target: str | None = None
     targets: tuple[str, ...] = ()
+    reads_image: bool = False
     score_thrs: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod

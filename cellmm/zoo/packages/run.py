@@ -23,7 +23,7 @@ from cellmm.zoo.packages.read import AGAIN, Package
 
 # what of the config a graph does not hold, so that it can be changed
 FREE = re.compile(
-    r"test_dataloader\..+|model\.(tile|tile_overlap|tta|(postprocess|cell_size)(\..+)?"
+    r"test_dataloader\..+|model\.(tile|tile_overlap|tta|(postprocess|refine|cell_size)(\..+)?"
     r"|heads\.\w+\.(finder|windows|test_cfg\.(score_thr|nms))(\..+)?)"
 )
 
@@ -105,7 +105,9 @@ class GraphEncoder(nn.Module):
 class _OwnFeatures:
     """In the place of HeadInputs: each head has its own."""
 
-    def features(self, head: str, features: dict[str, HeadFeatures]) -> HeadFeatures:
+    def features(
+        self, head: str, features: dict[str, HeadFeatures], images: Tensor | None = None
+    ) -> HeadFeatures:
         return features[head]
 
 

@@ -69,6 +69,13 @@ def test_weights_balance_classes_and_are_high_between_cells():
     assert (plain == 1).all()
 
 
+def test_outlines_against_the_background_weigh_more():
+    found = run(row(), type="PixelWeights", w0=0.0, balance=False, outline=3.0, outline_reach=2)["gt_weight"]
+    # not where the two cells meet, between pixels 8 and 9
+    assert np.flatnonzero(found[0] == 4).tolist() == [2, 3, 4, 5, 13, 14, 15, 16]
+    assert (found[0] == 1).sum() == 12
+
+
 def test_a_class_of_few_pixels_weighs_no_more_than_it_may():
     few = row()
     few["gt_layers"] = LabelLayers(np.eye(1, 60, dtype=int).repeat(3, 0))
@@ -85,6 +92,8 @@ def test_a_class_of_few_pixels_weighs_no_more_than_it_may():
         (dict(type="BoundaryTargets", kind="bell", sigma=0), "sigma of the boundary is 0"),
         (dict(type="PixelWeights", sigma=-1), "sigma above 0"),
         (dict(type="PixelWeights", most=0.5), "most is 0.5"),
+        (dict(type="PixelWeights", outline=-1.0), "outline -1.0"),
+        (dict(type="PixelWeights", outline_reach=1.5), "outline_reach 1.5"),
     ],
 )
 def test_wrong_arguments_fail_when_built(step, says):
