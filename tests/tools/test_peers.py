@@ -72,3 +72,56 @@ def _mask(runs: MaskRuns, index: int) -> np.ndarray:
     mask = np.zeros(runs.shape, bool)
     mask[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels
     return mask
+
+
+@pytest.fixture
+def side_by_side(tool, monkeypatch):
+    """The tool, whose trainings are calls that are noted, in place of processes."""
+    module, calls = tool("side_by_side"), []
+
+    def run(command, **options):
+        calls.append(command)
+        failed = "yolo11" in command
+        return type("Ended", (), dict(returncode=int(failed)))()
+
+    monkeypatch.setattr(module.subprocess, "run", run)
+    monkeypatch.setattr(module.peers, "environment", lambda *args: None)
+    return module, calls
+
+
+def test_trainings_are_equal_and_compared(side_by_side, tiny_config, tmp_path):
+    tool, calls = side_by_side
+    config, out = str(tiny_config(tmp_path)), tmp_path / "out"
+    command = [config, "--ours", f"A={config}", f"B={config}", "--peers", "cellpose3", "--minutes", "3"]
+    assert tool.main([*command, "--seed", "7", "--out", str(out)]) == 0
+    (ours, peer, second, compared) = calls
+    assert [part[part.index("--minutes") + 1] for part in (ours, peer, second)] == ["3"] * 3
+    assert "randomness.seed=7" in ours and peer[peer.index("--seed") + 1] == "7"
+    assert peer[-2:] == ["--cores", "0"] and "val_cfg=None" in second
+    names = [f"A={out / 'A'}", f"cellpose3={out / 'cellpose3/results.json'}", f"B={out / 'B'}"]
+    assert [part for part in compared if str(out) in part][:3] == names
+    calls.clear()
+    assert tool.main([*command, "--seed", "7", "--out", str(out)]) == 0
+    assert len(calls) == 1, "what is done is only compared again"
+
+
+def test_a_training_that_fails_is_named_and_tried_again(side_by_side, tiny_config, tmp_path, capsys):
+    tool, calls = side_by_side
+    config = str(tiny_config(tmp_path))
+    command = [config, "--peers", "yolo11", "stardist2d", "--out", str(tmp_path / "out")]
+    for _ in range(2):
+        calls.clear()
+        assert tool.main(command) == 1
+        assert "side_by_side: yolo11: ended with status 1, see " in capsys.readouterr().err
+        assert any("yolo11" in call for call in calls)
+    assert not any("compare" in call for call in calls)
+
+
+def test_configs_of_other_images_are_refused(side_by_side, tiny_config, tmp_path, capsys):
+    tool, calls = side_by_side
+    config = str(tiny_config(tmp_path))
+    other = "configs/diskmask/bbbc010_cpu.py"
+    assert tool.main([config, "--ours", f"A={other}", "--out", str(tmp_path / "out")]) == 1
+    assert "give configs of the same images" in capsys.readouterr().err
+    assert tool.main([config, "--ours", f"A={config}", f"A={config}", "--out", str(tmp_path)]) == 1
+    assert "two results have one name: A, A" in capsys.readouterr().err and not calls
