@@ -17,9 +17,10 @@ def sine_code(values: Tensor, dim: int) -> Tensor:
     Raises:
         ValueError: ``dim`` is no multiple of 2 V.
     """
-    waves, rest = divmod(dim, 2 * values.shape[-1])
+    step = 2 * int(values.shape[-1])
+    waves, rest = divmod(dim, step)
     if rest or not waves:
-        raise ValueError(f"dim must be a multiple of {2 * values.shape[-1]}, got {dim}")
+        raise ValueError(f"dim must be a multiple of {step}, got {dim}")
     powers = torch.linspace(0, 1, waves, device=values.device)
     angles = values.float()[..., None] * (math.pi / 2 * (2 * TURNS) ** powers)
     return torch.cat([angles.sin(), angles.cos()], -1).flatten(-2)
