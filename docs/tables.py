@@ -332,6 +332,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "glands": glands,
     "formulations": formulations,
     "gland_losses": gland_losses,
+    "queryseunet": collection("QuerySEUNet"),
     "seunet": collection("SEU-Net"),
     "classical": collection("Classical"),
     "sparseseunet": collection("SparseSEUNet"),

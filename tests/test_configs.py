@@ -74,6 +74,9 @@ DERIVED = {
     "glas/maskrcnn_cpu.py": (32, {4}, 0, False),
     "glas/unet.py": (16, {1}, 0, False),
     "glas/unet_second.py": (16, {1}, 0, False),
+    "queryseunet": (32, {2}, 0, True),
+    "queryseunet/bbbc010.py": (32, {2}, 0, False),
+    "queryseunet/brightfield.py": (32, {2}, 0, False),
     "sparseseunet/bbbc010.py": (32, {1}, 0, True),
     **{
         f"sparseseunet/{name}.py": (16, {1}, 0, False)

@@ -138,7 +138,11 @@ ARGUMENTS: dict[str, dict | list[dict]] = dict(
     ResNetEncoder=[dict(depth="resnet18"), dict(depth="resnet18", norm="GN", stem_pool=False)],
     TimmEncoder=[dict(name="resnet10t"), dict(name="convnext_atto", stages=(0, 1))],
     VGGEncoder=[dict(depth="vgg11"), dict(depth="vgg11", norm="none")],
-    SEUNetDecoder=[dict(widths=(4, 6)), dict(widths=(4, 6), upsample="deconv")],
+    SEUNetDecoder=[
+        dict(widths=(4, 6)),
+        dict(widths=(4, 6), upsample="deconv"),
+        dict(widths=(6,), num_skips=1),
+    ],
     SEUNetEncoder=[dict(widths=(4, 6, 8)), dict(widths=(4, 6), padding="valid")],
     BoundaryComponents=[dict(), dict(background="largest", bridge=2)],
     BoundaryTargets=[dict(), dict(kind="cuts", width=4), dict(kind="bell", width=8)],
@@ -168,6 +172,18 @@ SMALL_GATEWAY = dict(
     mask_decoder=dict(type="DecoNet", widths=(4, 4), padding="same"),
     test_cfg=dict(score_thr=0.0, nms=dict(type="MaskNMS", iou_thr=0.7)),
 )
+SMALL_QUERIES = dict(
+    type="QueryHead",
+    num_queries=6,
+    num_classes=4,
+    dim=16,
+    num_heads=2,
+    feedforward=16,
+    strides=(4, 2),
+    mask_stride=1,
+    layers_per_level=1,
+    test_cfg=dict(score_thr=0.0, nms=dict(type="MaskNMS", iou_thr=0.7)),
+)
 # parts of heads that follow no contract of their own: configs of heads that have them, which are tested
 HEADS: list[dict] = [
     SMALL_IAM
@@ -182,6 +198,12 @@ HEADS: list[dict] = [
         criterion=dict(type="SetCriterion", points=dict(type="AllPixels")),
         objectness=dict(type="IoUObjectness"),
     ),
+    SMALL_QUERIES
+    | dict(
+        denoising=dict(type="DenoisingQueries", max_queries=9),
+        criterion=dict(type="QuerySetCriterion", points=dict(type="OverlapPoints", num_points=50)),
+    ),
+    SMALL_QUERIES | dict(init="peaks", overlap_parts=True, order="round_robin"),
     SMALL_GATEWAY
     | dict(
         finder=dict(type="ComponentFinder"),

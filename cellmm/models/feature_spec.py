@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from cellmm.errors import CellMMError
 from cellmm.models.layers.pixel_grid import PixelGrid
 
 
@@ -41,3 +42,16 @@ def feature_pyramid(channels: Sequence[int], stride: int = 1) -> tuple[FeatureSp
 def channels_of(specs: Iterable[FeatureSpec]) -> tuple[int, ...]:
     """The channels of each map."""
     return tuple(spec.channels for spec in specs)
+
+
+def check_first_pixel(specs: Sequence[FeatureSpec], owner: str) -> None:
+    """Refuse maps of convolutions without padding: masks would lie off by what these take off.
+
+    Raises:
+        CellMMError: a map does not start at the first pixel; ``owner`` is the class of the head.
+    """
+    if any(spec.origin for spec in specs):
+        raise CellMMError(
+            f"{owner}: its maps start at pixels {', '.join(str(spec.origin) for spec in specs)} of the "
+            "input, and they must start at 0; set padding='same' in the encoder and in the decoder"
+        )

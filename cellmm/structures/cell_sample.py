@@ -32,13 +32,17 @@ class CellSample(BaseDataElement):
       file the image is; ``white`` of ``gt_image``, see ``to_counts``.
     """
 
-    def gt_masks(self, stride: int = 1, shape: tuple[int, int] | None = None) -> Tensor:
+    def gt_masks(
+        self, stride: int = 1, shape: tuple[int, int] | None = None, cells: Tensor | None = None
+    ) -> Tensor:
         """The cells' masks, float32 (M, h, w): the share of each stride x stride block that a cell covers.
 
-        ``shape``: pad with background to this (h, w), the size of a map of the padded batch.
+        ``shape``: pad with background to this (h, w), the size of a map of the padded batch. ``cells``: only
+        those of these indices, int64 (M,), in this order.
         """
         layers = self.gt_layers
         ids = torch.arange(1, len(self.gt_instances) + 1, device=layers.device, dtype=layers.dtype)
+        ids = ids if cells is None else ids[cells]
         masks = (layers[None] == ids[:, None, None, None]).any(1).float()
         if stride > 1:
             masks = F.avg_pool2d(masks[:, None], stride, ceil_mode=True)[:, 0]

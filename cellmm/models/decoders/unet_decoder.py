@@ -25,11 +25,14 @@ class SEUNetDecoder(BaseModule):
 
     Args:
         in_specs: of the encoder's maps, finest first.
-        widths: channels of the maps that come out, finest first; one fewer than ``in_specs``.
+        widths: channels of the maps that come out, finest first; one fewer than ``in_specs``, without those
+            that ``num_skips`` counts.
         depth, norm, se: as in the encoder.
         keep_skips: append the encoder's map of its level to each map that comes out, after its own
             ``widths[i]`` channels, for branches at every level (sparseseunet 4.5.4). The bottleneck has no
             skip.
+        num_skips: so many of the finest maps are the encoder's, unchanged, and need no width: for heads that
+            join them to coarser maps by themselves, such as QueryHead.
         upsample: ``'nearest'``; ``'deconv'``: a 2x2 transposed convolution to the channels of the level
             (Ronneberger et al., 2015), for which each stride must be twice the one before.
 
@@ -45,21 +48,25 @@ class SEUNetDecoder(BaseModule):
         norm: str = "BN",
         se: bool = True,
         keep_skips: bool = False,
+        num_skips: int = 0,
         upsample: str = "nearest",
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
         check_whole(1, widths=widths or 1, depth=depth)
+        check_whole(0, num_skips=num_skips)
+        unchanged, in_specs = tuple(in_specs[:num_skips]), tuple(in_specs[num_skips:])
         in_channels = channels_of(in_specs)
         if len(widths) != len(in_channels) - 1:
+            without = f" besides {num_skips} of num_skips" if num_skips else ""
             raise ValueError(
                 f"widths must have one entry fewer than the encoder has maps, got {widths} for maps of "
-                f"{in_channels} channels"
+                f"{in_channels} channels{without}"
             )
         strides = [spec.stride for spec in in_specs]
         if upsample == "deconv" and any(2 * fine != coarse for fine, coarse in pairwise(strides)):
             raise ValueError(f"upsample='deconv' doubles maps, but the encoder's have strides {strides}")
-        self.keep_skips, self.fused = keep_skips, None
+        self.keep_skips, self.num_skips, self.fused = keep_skips, num_skips, None
         skips, below = in_channels[:-1], (*widths[1:], in_channels[-1])
         self.upsamples = None
         if upsample != "nearest":
@@ -69,7 +76,7 @@ class SEUNetDecoder(BaseModule):
             below = tuple(up.out_channels for up in self.upsamples)
         kept = skips if keep_skips else (0,) * len(widths)
         out_channels = (*(w + k for w, k in zip(widths, kept, strict=True)), in_channels[-1])
-        self.out_specs = specs_on(out_channels, (spec.grid for spec in in_specs))
+        self.out_specs = unchanged + specs_on(out_channels, (spec.grid for spec in in_specs))
         self.skips = skips
         self.levels = nn.ModuleList(
             ConvStack(skip + low, width, depth=depth, norm=norm, se=se)
@@ -90,6 +97,7 @@ class SEUNetDecoder(BaseModule):
         self.levels = None
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
+        unchanged, features = features[: self.num_skips], features[self.num_skips :]
         x = features[-1]
         outputs = [x]
         for i in reversed(range(len(features) - 1)):
@@ -104,4 +112,4 @@ class SEUNetDecoder(BaseModule):
                 joined, tail = self.fused[i]
                 x = tail(joined(x, skip))
             outputs.append(torch.cat([x, skip], dim=1) if self.keep_skips else x)
-        return outputs[::-1]
+        return [*unchanged, *outputs[::-1]]

@@ -10,9 +10,10 @@ from cellmm.models.heads.iam_head import IAMHead
 from cellmm.models.heads.instance_activation import InstanceActivation, SoftmaxInstanceActivation
 from cellmm.models.heads.instance_test_cfg import InstanceTestCfg
 from cellmm.models.heads.mask_branch import MaskBranch
-from cellmm.models.heads.mask_pixels import AllPixels, UncertainPoints
+from cellmm.models.heads.mask_pixels import AllPixels, OverlapPoints, UncertainPoints
 from cellmm.models.heads.mask_rcnn_head import MaskRCNNHead
 from cellmm.models.heads.mask_scores import IoUObjectness, MaskQuality
+from cellmm.models.heads.query import DenoisingQueries, QueryHead, QuerySetCriterion
 from cellmm.models.heads.semantic_head import SemanticHead
 from cellmm.models.heads.set_criterion import SetCriterion
 from cellmm.models.heads.softmax_head import SoftmaxHead
@@ -21,6 +22,7 @@ __all__ = [
     "AllPixels",
     "AuxiliaryMapHead",
     "ComponentFinder",
+    "DenoisingQueries",
     "FullResolutionHead",
     "GatewayCriterion",
     "GatewayHead",
@@ -33,7 +35,10 @@ __all__ = [
     "MaskBranch",
     "MaskQuality",
     "MaskRCNNHead",
+    "OverlapPoints",
     "PeakFinder",
+    "QueryHead",
+    "QuerySetCriterion",
     "SemanticHead",
     "SetCriterion",
     "SingleGatewaySampler",

@@ -62,14 +62,9 @@ class PeakFinder:
         self.score_thr, self.radius, self.max_gates = score_thr, radius, max_gates
 
     def find(self, disk_probs: Tensor) -> Gateways:
-        smooth = disk_probs[None, None].float()
-        for _ in range(2):
-            smooth = F.avg_pool2d(smooth, 3, 1, 1, count_include_pad=False)
+        smooth = smoothed(disk_probs[None, None].float())
         smooth = smooth.mul(1000).round() / 1000  # so that the top of a sure disk is flat
-        reach = int(self.radius)
-        highest = F.max_pool2d(smooth, (2 * reach + 1, 1), 1, (reach, 0))
-        highest = F.max_pool2d(highest, (1, 2 * reach + 1), 1, (0, reach))
-        peak = (smooth == highest) & (smooth >= self.score_thr)
+        peak = (smooth == highest_within(smooth, int(self.radius))) & (smooth >= self.score_thr)
         points = _middles(peak[0, 0])
         probs = smooth[0, 0, points[:, 0], points[:, 1]]
         probs, order = probs.sort(descending=True, stable=True)
@@ -85,6 +80,19 @@ class PeakFinder:
         nearest = torch.from_numpy(nearest).to(points.device)
         radii = ((nearest - 2) / 2).clamp(min=0, max=self.radius)
         return Gateways(points[kept], radii, probs[kept], limits=limits)
+
+
+def smoothed(probs: Tensor) -> Tensor:
+    """Two 3x3 averages, of the pixels that exist: (B, 1, h, w) -> the same."""
+    for _ in range(2):
+        probs = F.avg_pool2d(probs, 3, 1, 1, count_include_pad=False)
+    return probs
+
+
+def highest_within(probs: Tensor, reach: int) -> Tensor:
+    """The highest value within ``reach`` rows and columns of each pixel: (B, 1, h, w) -> the same."""
+    highest = F.max_pool2d(probs, (2 * reach + 1, 1), 1, (reach, 0))
+    return F.max_pool2d(highest, (1, 2 * reach + 1), 1, (0, reach))
 
 
 def _middles(peak: Tensor) -> Tensor:

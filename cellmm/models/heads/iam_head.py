@@ -8,11 +8,10 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from cellmm.checks import check_whole
-from cellmm.errors import CellMMError
 from cellmm.models.derive import build_part
-from cellmm.models.feature_spec import FeatureSpec, channels_of
+from cellmm.models.feature_spec import FeatureSpec, channels_of, check_first_pixel
 from cellmm.models.heads.base import HeadExport, sides
-from cellmm.models.heads.class_check import check_labels
+from cellmm.models.heads.class_check import check_cells
 from cellmm.models.heads.mask_scores import maskness
 from cellmm.models.heads.set_criterion import MatchedLosses
 from cellmm.models.layers import QueryRefiner, masked_average
@@ -96,7 +95,7 @@ class IAMHead(BaseModule):
         super().__init__(init_cfg)
         check_whole(1, num_queries=num_queries, num_classes=num_classes, feature_dim=feature_dim)
         check_whole(0, num_refine=num_refine)
-        _check_first_pixel(in_specs)
+        check_first_pixel(in_specs, "IAMHead")
         self.num_queries, self.num_classes = num_queries, num_classes
         inputs = dict(in_channels=channels_of(in_specs), coord_order=coord_order)
         self.instance_branch = build_part(self, MODELS, "instance_branch", instance_branch, **inputs)
@@ -196,22 +195,12 @@ class IAMHead(BaseModule):
 
     def loss(self, features: list[Tensor], samples: list[CellSample]) -> dict[str, Tensor]:
         """The losses of ``criterion`` and, with objectness, ``loss_objectness``, of the last stage."""
-        self._check_cells(samples)
+        self.num_unmatched += check_cells(samples, self.num_classes, self.num_queries, self._limits)
         outputs = self(features)
         matched = self.criterion(outputs, samples, self.out_spec.stride)
         if self.objectness is None:
             return matched.losses
         return dict(matched.losses, loss_objectness=self._objectness_loss(outputs, samples, matched))
-
-    def _check_cells(self, samples: Sequence[CellSample]) -> None:
-        """Refuse classes that the head does not have; warn of images with more cells than queries."""
-        text = f"{{}} cells have no query and are not learned; set num_queries ({self.num_queries}) higher"
-        for sample in samples:
-            labels = sample.gt_instances.labels
-            check_labels(labels, self.num_classes, sample)
-            if (unmatched := len(labels) - self.num_queries) > 0:
-                self.num_unmatched += unmatched
-                self._limits.say(sample.get("img_path"), {text: unmatched})
 
     def _objectness_loss(
         self, outputs: dict, samples: Sequence[CellSample], matched: MatchedLosses
@@ -263,13 +252,4 @@ class IAMHead(BaseModule):
             stride=self.out_spec.stride,
             mask_thr=cfg.mask_thr,
             limits=limits,
-        )
-
-
-def _check_first_pixel(specs: Sequence[FeatureSpec]) -> None:
-    """Refuse maps of convolutions without padding: masks would lie off by what these take off."""
-    if any(spec.origin for spec in specs):
-        raise CellMMError(
-            f"IAMHead: its maps start at pixels {', '.join(str(spec.origin) for spec in specs)} of the "
-            "input, and they must start at 0; set padding='same' in the encoder and in the decoder"
         )

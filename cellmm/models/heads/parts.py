@@ -13,10 +13,11 @@ from torch import Tensor
 from cellmm.models.heads.gateway_targets import ImageTargets, WindowTargets
 from cellmm.models.heads.gateway_windows import Decode, DecodedMasks
 from cellmm.models.heads.gateways import Gateways, SampledGateways
+from cellmm.models.heads.query.denoising_queries import NoisyQueries
 from cellmm.models.heads.set_criterion import MatchedLosses
 from cellmm.structures import CellSample
 
-# parts of both heads
+# parts of several heads
 
 
 @runtime_checkable
@@ -44,7 +45,7 @@ class Objectness(Protocol):
 
 @runtime_checkable
 class MaskSelection(Protocol):
-    """``test_cfg`` of both heads: which masks are returned.
+    """``test_cfg`` of the heads: which masks are returned.
 
     ``mask_thr``, ``score_thr``: as of InstanceTestCfg.
     """
@@ -123,13 +124,26 @@ class Activation(Protocol):
 
 @runtime_checkable
 class QueryCriterion(Protocol):
-    """``criterion`` of IAMHead: what queries learn."""
+    """``criterion`` of IAMHead and of QueryHead: what queries learn."""
 
     def __call__(self, outputs: Mapping, samples: Sequence[CellSample], stride: int) -> MatchedLosses:
         """The losses, the pairs of queries and cells of each image, and their number.
 
-        ``outputs``: what IAMHead's ``forward`` gives. ``stride``: of the masks.
+        ``outputs``: what the head's ``forward`` gives; of QueryHead with denoising also ``noisy``.
+        ``stride``: of the masks.
         """
+
+
+# parts of QueryHead
+
+
+@runtime_checkable
+class Denoising(Protocol):
+    """``denoising``: queries that are given a noisy version of their cell, in training alone."""
+
+    def __call__(self, samples: Sequence[CellSample], pixels: Tensor, stride: int) -> NoisyQueries:
+        """Queries for the cells of ``samples``. ``pixels``: the finest map that queries look at,
+        (B, dim, h, w), at ``stride``."""
 
 
 # parts of GatewayHead

@@ -10,7 +10,9 @@ from cellmm.models.layers.blocks import (
 from cellmm.models.layers.deco_net import DecoNet
 from cellmm.models.layers.mask_kernels import mask_logits
 from cellmm.models.layers.pixel_grid import PixelGrid, UNetGrids
+from cellmm.models.layers.query_layer import MaskedAttention, QueryLayer, seen_through
 from cellmm.models.layers.query_refiner import QueryRefiner, masked_average
+from cellmm.models.layers.sine_code import sine_code
 from cellmm.models.layers.top_down_branch import TopDownBranch
 
 __all__ = [
@@ -18,7 +20,9 @@ __all__ = [
     "ConvStack",
     "DecoNet",
     "TopDownBranch",
+    "MaskedAttention",
     "PixelGrid",
+    "QueryLayer",
     "QueryRefiner",
     "CheckpointedSequential",
     "SqueezeExcite",
@@ -28,4 +32,6 @@ __all__ = [
     "mask_logits",
     "masked_average",
     "norm_layer",
+    "seen_through",
+    "sine_code",
 ]

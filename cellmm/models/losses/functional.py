@@ -37,11 +37,25 @@ def dice_coefficient(
     return (2 * overlap + eps) / (total + eps)
 
 
-def pairwise_dice(probs: Tensor, targets: Tensor, eps: float = 1e-6) -> Tensor:
-    """The Dice coefficient of every prediction with every target: (N, P) and (M, P) -> (N, M)."""
+def pairwise_dice(probs: Tensor, targets: Tensor, eps: float = 1e-6, *, squared: bool = True) -> Tensor:
+    """The Dice coefficient of every prediction with every target: (N, P) and (M, P) -> (N, M).
+
+    ``squared``: as of ``dice_coefficient``.
+    """
     probs, targets = probs.float(), targets.float()
-    total = probs.square().sum(-1)[:, None] + targets.square().sum(-1)[None]
-    return (2 * probs @ targets.T + eps) / (total + eps)
+    sizes = [(x.square() if squared else x).sum(-1) for x in (probs, targets)]
+    return (2 * probs @ targets.T + eps) / (sizes[0][:, None] + sizes[1][None] + eps)
+
+
+def pairwise_bce(logits: Tensor, targets: Tensor) -> Tensor:
+    """``mask_bce`` of every prediction with every target: (N, P) and (M, P) -> (N, M).
+
+    >>> pairwise_bce(torch.tensor([[0.0, 50.0]]), torch.tensor([[1.0, 1.0], [0.0, 0.0]]))
+    tensor([[ 0.3466, 25.3466]])
+    """
+    logits, targets = logits.float(), targets.float()
+    # log(1 + exp(x)) - x y: the first term does not depend on the target
+    return (F.softplus(logits).mean(-1)[:, None] - logits @ targets.T / max(logits.shape[-1], 1)).clamp(min=0)
 
 
 def mask_iou(masks: Tensor, others: Tensor) -> Tensor:

@@ -10,21 +10,40 @@ UNCERTAIN = 0.75  # share of the points that are the most uncertain candidates
 OF_EACH_CELL = 16  # candidates inside each cell, whatever its size
 
 
-def candidate_pixels(num_points: int, layers: Tensor, stride: int, shape: Sequence[int]) -> Tensor:
+def candidate_pixels(
+    num_points: int,
+    layers: Tensor,
+    stride: int,
+    shape: Sequence[int],
+    *,
+    oversample: int = CANDIDATES,
+    overlap_share: float = 0.0,
+) -> Tensor:
     """Flat indices, int64 (C,), of pixels of a map of ``shape`` (h, w) at ``stride``, in random order.
 
-    CANDIDATES x ``num_points`` pixels are drawn uniformly (all, if there are fewer), and up to OF_EACH_CELL
-    inside each cell of ``layers`` (L, H, W): otherwise a small cell might get no pixel, and any query would
-    fit it. A single draw serves all masks of an image: their logits at these pixels are a small matrix
-    product.
+    ``oversample`` x ``num_points`` pixels are drawn uniformly (all, if there are fewer), and up to
+    OF_EACH_CELL inside each cell of ``layers`` (L, H, W): otherwise a small cell might get no pixel, and any
+    query would fit it. A single draw serves all masks of an image: their logits at these pixels are a small
+    matrix product. ``overlap_share``: this share of the pixels is drawn where two or more cells lie, as far
+    as there are so many.
     """
     height, width = shape
-    pixels = torch.randperm(height * width, device=layers.device)[: CANDIDATES * num_points]
+    pixels = torch.randperm(height * width, device=layers.device)[: oversample * num_points]
     if len(pixels) == height * width:
         return pixels
+    if overlap_share:
+        shared = overlap_pixels(layers, stride, shape)
+        some = torch.randperm(len(shared), device=shared.device)[: round(overlap_share * len(pixels))]
+        pixels = torch.cat([shared[some], pixels[len(some) :]])
     _, row, col = pixels_of_each(layers, OF_EACH_CELL).unbind(1)
     pixels = torch.cat([pixels, row // stride * width + col // stride]).unique()
     return pixels[torch.randperm(len(pixels), device=pixels.device)]
+
+
+def overlap_pixels(layers: Tensor, stride: int, shape: Sequence[int]) -> Tensor:
+    """Flat indices, int64 (n,), of the pixels of a map of ``shape`` at ``stride`` in which cells overlap."""
+    row, col = ((layers > 0).sum(0) > 1).nonzero().unbind(1)
+    return (row // stride * shape[1] + col // stride).unique()
 
 
 def pixels_of_each(layers: Tensor, most: int) -> Tensor:

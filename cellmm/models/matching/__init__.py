@@ -1,3 +1,4 @@
+from cellmm.models.matching.cost_matcher import CostMatcher
 from cellmm.models.matching.hungarian_matcher import HungarianMatcher
 
-__all__ = ["HungarianMatcher"]
+__all__ = ["CostMatcher", "HungarianMatcher"]

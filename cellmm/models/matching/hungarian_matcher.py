@@ -36,9 +36,14 @@ class HungarianMatcher:
         probs = cls_logits.float().sigmoid()[:, labels]
         dice = pairwise_dice(mask_logits.float().sigmoid(), masks)
         score = probs ** (1 - self.mask_weight) * dice**self.mask_weight
-        if not torch.isfinite(score).all():
-            # any pairs will do: their loss is not finite either, and NonFiniteHook says what to do
-            score = torch.zeros_like(score)
-        query, cell = scipy.optimize.linear_sum_assignment(score.cpu().numpy(), maximize=True)
-        as_tensor = lambda index: torch.as_tensor(index, dtype=torch.long, device=cls_logits.device)  # noqa: E731
-        return as_tensor(query), as_tensor(cell)
+        return best_pairs(score)
+
+
+def best_pairs(score: Tensor) -> tuple[Tensor, Tensor]:
+    """The one-to-one pairs (row, column) of the largest sum: (N, M) -> int64 (min(N, M),) each."""
+    if not torch.isfinite(score).all():
+        # any pairs will do: their loss is not finite either, and NonFiniteHook says what to do
+        score = torch.zeros_like(score)
+    rows, columns = scipy.optimize.linear_sum_assignment(score.cpu().numpy(), maximize=True)
+    as_tensor = lambda index: torch.as_tensor(index, dtype=torch.long, device=score.device)  # noqa: E731
+    return as_tensor(rows), as_tensor(columns)

@@ -13,7 +13,7 @@ from cellmm.registry import MODELS
 def build(**more):
     torch.manual_seed(0)
     return MODELS.build(
-        dict(type="SEUNetDecoder", in_specs=feature_pyramid((3, 5, 7)), widths=(4, 6), **more)
+        dict(type="SEUNetDecoder", in_specs=feature_pyramid((3, 5, 7)), widths=(4, 6)) | more
     ).eval()
 
 
@@ -26,6 +26,21 @@ def test_skips_follow_the_maps_that_come_without_them():
         expected = torch.cat([without, down[i]], 1) if i < 2 else down[2]
         torch.testing.assert_close(with_skip, expected)
         assert with_skip.shape[1] == kept.out_specs[i].channels
+
+
+def test_the_finest_maps_may_stay_the_encoders():
+    down = [torch.rand(1, c, 12 // 2**i, 8 // 2**i) for i, c in enumerate((3, 5, 7))]
+    decoder = build(widths=(6,), num_skips=1)
+    assert decoder.out_specs == feature_pyramid((3, 6, 7))
+    found = decoder(down)
+    assert found[0] is down[0] and [level.shape[1] for level in found] == [3, 6, 7]
+    fused = copy.deepcopy(decoder)
+    fold_norms(fused)
+    fused.fuse_for_inference()
+    for level, other in zip(found, fused(down), strict=True):
+        torch.testing.assert_close(other, level)
+    with pytest.raises(ValueError, match="widths must have .* besides 1 of num_skips"):
+        build(num_skips=1)
 
 
 def test_transposed_convolutions_upsample_by_learned_weights():

@@ -27,7 +27,18 @@ GATEWAY_HEAD = dict(
     windows=dict(size=16),
     sampler=dict(type="SingleGatewaySampler"),
 )
+QUERY_HEAD = dict(
+    type="QueryHead",
+    in_specs=feature_pyramid((4, 6, 8)),
+    num_queries=3,
+    dim=16,
+    num_heads=2,
+    feedforward=8,
+    strides=(4, 2),
+    mask_stride=1,
+)
 CONTRACTS = dict(
+    QueryHead=dict(criterion=parts.QueryCriterion, test_cfg=parts.MaskSelection),
     IAMHead=dict(
         instance_branch=parts.InstanceBranch,
         mask_branch=parts.MaskBasis,
@@ -64,6 +75,7 @@ CONTRACTS = dict(
             scoring=dict(objectness=dict(type="MaskQuality")),
         ),
         dict(GATEWAY_HEAD, sampler=dict(type="UnionGatewaySampler")),
+        QUERY_HEAD,
     ],
 )
 def test_the_parts_of_cellmm_keep_their_contracts(config):
