@@ -1,12 +1,14 @@
 """Which of the decoder's maps each head takes."""
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from cellmm.errors import CellMMError
 from cellmm.models.feature_spec import FeatureSpec, specs_on
+from cellmm.registry import MODELS
 
 Features = list[Tensor] | dict[str, list[Tensor]]
 
@@ -101,3 +103,9 @@ class HeadInputs:
             return features
         taken = [features[name] for name in self._reads[head]]
         return taken[0] if len(taken) == 1 else [torch.cat(level, 1) for level in zip(*taken, strict=True)]
+
+
+def reads_image(head: Mapping[str, Any]) -> bool:
+    """Whether the class of a head's config reads the image, see HeadContract."""
+    kind = head.get("type")
+    return getattr(MODELS.get(kind) if isinstance(kind, str) else kind, "reads_image", False)

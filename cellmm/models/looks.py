@@ -88,12 +88,16 @@ def _of_view(samples: list[CellSample], shape: Sequence[int]) -> list[CellSample
     return [CellSample(metainfo=dict(sample.metainfo, img_shape=tuple(shape))) for sample in samples]
 
 
-def check_ensemble(first: Looks, others: Sequence[Looks]) -> None:
+def check_ensemble(first: Looks, others: Sequence[Looks]) -> dict[str, int]:
     """Refuse models whose predictions cannot be merged with those of the ``first``.
+
+    Returns:
+        {target: stride} of the maps of all models, those of the first one first.
 
     Raises:
         CellMMError: a line that names the model and the cure.
     """
+    strides = dict(first.map_strides)
     for number, other in enumerate(others):
         where, kind = f"model.ensemble.{number}", type(other).__name__
         if not hasattr(other, "look"):
@@ -109,11 +113,13 @@ def check_ensemble(first: Looks, others: Sequence[Looks]) -> None:
                 f"{where}: one model finds cells by a head and another one in its maps, by postprocess; an "
                 "ensemble needs models of one kind"
             )
-        strides = dict(first.map_strides), dict(other.map_strides)
-        if any(strides[0].get(target, stride) != stride for target, stride in strides[1].items()):
+        theirs = dict(other.map_strides)
+        if any(strides.get(target, stride) != stride for target, stride in theirs.items()):
             raise CellMMError(
-                f"{where}: gives the maps {strides[1]} (by their strides), and the first model {strides[0]}; "
-                "maps can only be averaged where their strides are the same"
+                f"{where}: gives the maps {theirs} (by their strides), and the models before {strides}; maps "
+                "can only be averaged where their strides are the same"
             )
+        strides |= theirs
         if getattr(other, "ensemble", ()):
             raise CellMMError(f"{where}: is an ensemble; name its models one by one")
+    return strides

@@ -17,7 +17,7 @@ from cellmm.models.cell_size import scale_to_diameter
 from cellmm.models.derive import argument_of, build_derived, from_specs
 from cellmm.models.encoders.base import divisor, out_specs
 from cellmm.models.feature_spec import FeatureSpec
-from cellmm.models.head_inputs import Features, HeadInputs
+from cellmm.models.head_inputs import Features, HeadInputs, reads_image
 from cellmm.models.heads.base import HeadContract
 from cellmm.models.layers.activation_checkpointing import recompute_activations
 from cellmm.models.layers.freezing import freeze
@@ -142,11 +142,12 @@ class CellSegmentor(BaseModel):
         super().__init__(preprocessor, init_cfg)
         self.encoder = encoder
         self.decoder = build_derived(MODELS, decoder, "model.decoder", **from_specs(specs))
+        with_image = [name for name, head in heads.items() if reads_image(head)]
         self.head_inputs = HeadInputs(
             out_specs(self.decoder, "model.decoder"),
             {name: head.get("reads") for name, head in heads.items()},
-            with_image=[name for name, head in heads.items() if _reads_image(head)],
-            image=FeatureSpec(preprocessor.in_channels),
+            with_image,
+            FeatureSpec(preprocessor.in_channels) if with_image else None,
         )
         self.heads = nn.ModuleDict()
         for name, head in heads.items():
@@ -170,11 +171,9 @@ class CellSegmentor(BaseModel):
         self.view_step = math.lcm(divisor(encoder), *strides, *self.map_strides.values())
         self.ensemble = nn.ModuleList(MODELS.build(config) for config in ensemble)
         if ensemble:
-            check_ensemble(self, self.ensemble)
+            self.map_strides = check_ensemble(self, self.ensemble)
             self.tile_step = math.lcm(self.tile_step, *(model.tile_step for model in self.ensemble))
             self.margin = max(self.margin, *(model.margin for model in self.ensemble))
-            for model in self.ensemble:
-                self.map_strides = {**model.map_strides, **self.map_strides}
         self.refine = None if refine is None else TASK_UTILS.build(refine)
         if refine is not None:
             check_refine(self.refine, self.map_strides)
@@ -407,12 +406,6 @@ class CellSegmentor(BaseModel):
 
     def _from_maps(self, maps: Mapping[str, np.ndarray]) -> PredictedInstances:
         return self.postprocess(maps).at_stride(next(iter(self.map_strides.values())))
-
-
-def _reads_image(head: Mapping[str, Any]) -> bool:
-    """Whether the class of a head's config reads the image, see HeadContract."""
-    kind = head.get("type")
-    return getattr(MODELS.get(kind) if isinstance(kind, str) else kind, "reads_image", False)
 
 
 def _image_channels(config: Mapping[str, Any]) -> int | None:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from cellmm.models.derive import build_derived, from_specs
 from cellmm.models.feature_spec import FeatureSpec
+from cellmm.models.head_inputs import reads_image
 from cellmm.models.heads.base import Head, HeadContract, InstanceHead, targets_of
 from cellmm.registry import MODELS, TASK_UTILS
 from cellmm.structures import CellSample, PredictedInstances
@@ -45,8 +46,7 @@ def check_head(
         CellMMError: one line that names the head and the rule.
     """
     name, specs = name_of(config), tuple(in_specs)
-    kind = config["type"]
-    if getattr(MODELS.get(kind) if isinstance(kind, str) else kind, "reads_image", False):
+    if reads_image(config):
         specs = (FeatureSpec(CHANNELS), *specs)
     with must_work(name, "building it"):
         derived = dict(stride=specs[0].stride, **from_specs(specs))

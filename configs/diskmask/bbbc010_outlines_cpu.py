@@ -4,7 +4,7 @@ _base_ = ["./bbbc010_cpu.py"]
 train_pipeline = [
     *_base_.train_pipeline[:-1],
     dict(type="SemanticTargets", targets=("cytoplasm",)),
-    # a worm is 8 to 10 pixels wide: two on either side of its outline weigh three times as much
+    # a worm is about 9 pixels wide: two on either side of its outline weigh three times as much
     dict(type="PixelWeights", w0=0.0, balance=False, outline=2.0, outline_reach=2),
     dict(type="PackCellInputs"),
 ]

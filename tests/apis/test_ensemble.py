@@ -117,6 +117,26 @@ def test_maps_are_averaged():
         both(torch.zeros(1, 2, 16, 16), map_data((16, 16))["data_samples"], mode="loss")
 
 
+def test_the_map_of_one_model_corrects_the_cells_of_another(tmp_path):
+    one, maps = trained(tmp_path, "one"), tmp_path / "maps.py"
+    maps.write_text(
+        "_base_ = ['one.py']\n"
+        "head = dict(type='SemanticHead', target='cytoplasm')\n"
+        "model = dict(heads=dict(_delete_=True, foreground=head), instance_head=None)\n"
+    )
+    torch.manual_seed(2)
+    model = MODELS.build(Config.fromfile(maps).model)
+    save_weights(tmp_path / "maps.pth", model.state_dict(), dict(dataset_meta=dict(classes=["cell"])))
+    members = [(maps, tmp_path / "maps.pth")]
+    alone = CellInferencer(*one, device="cpu", ensemble=members).predict(image())
+    assert alone.scores == pytest.approx(scores(one)) and len(alone.scores) > 0
+    # what it does to masks: tests/models/postprocess/test_foreground_agreement.py
+    options = {"model.refine.type": "ForegroundAgreement", "model.refine.grow": 2}
+    inferencer = CellInferencer(*one, device="cpu", ensemble=members, cfg_options=options)
+    assert inferencer.model.refine.grow == 2 and inferencer.model.map_strides == dict(cytoplasm=1)
+    assert inferencer.predict(image()).scores == pytest.approx(alone.scores)
+
+
 def test_models_that_cannot_be_merged_are_refused(tmp_path):
     one = trained(tmp_path, "one")
     other = trained(tmp_path, "other", mode="percentile")

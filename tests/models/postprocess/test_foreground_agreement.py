@@ -293,3 +293,6 @@ def test_maps_of_two_strides_are_not_averaged(parts):
     )
     with pytest.raises(CellMMError, match=r"model\.ensemble\.0: gives the maps .*cytoplasm': 2"):
         model_of(MASKS | MAPS, ensemble=[other])
+    finer = other | dict(encoder=dict(type="Pixel"))
+    with pytest.raises(CellMMError, match=r"model\.ensemble\.1: gives the maps .*cytoplasm': 2"):
+        model_of(MASKS, ensemble=[finer, other])
