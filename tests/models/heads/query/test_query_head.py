@@ -107,6 +107,27 @@ def test_quality_does_not_teach_the_rest():
     assert taught and all(name.startswith("decoder.predictor.quality.") for name in taught)
 
 
+def test_a_step_keeps_no_masks_of_all_queries():
+    """What autograd keeps of the head is less than the masks of all queries at one of three stages.
+
+    The largest tensor is what attention keeps of the masks at the finest level, a quarter of the pixels.
+    """
+    num, size = 300, (256, 256)
+    points = dict(type="OverlapPoints", num_points=64, num_matched=64)
+    head, saved = build(num_queries=num, mask_dim=4, criterion=dict(points=points)), {}
+
+    def keep(tensor):
+        storage = tensor.untyped_storage()
+        saved[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        losses = head.loss(features(batch=1, size=size), [sample(5, size=size)])
+    masks = num * (size[0] // 2) * (size[1] // 2) * 4  # bytes, float32
+    assert max(saved.values()) <= masks / 4 and sum(saved.values()) < masks
+    assert len(losses) == 8
+
+
 def with_disks(num_classes=1) -> list:
     steps = [
         dict(type="ReferencePoints", stride=2),
