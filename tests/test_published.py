@@ -98,6 +98,7 @@ def test_positions_are_said_where_they_are(path):
 def test_livecell_is_learned_in_crops_of_at_most_90_cells():
     cfg = load_config(ROOT / "configs/sparseseunet/livecell_paper.py")
     crop = step_of(cfg.train_pipeline, "LimitedCrop")
+    assert cfg.train_pipeline.index(step_of(cfg.train_pipeline, "Normalize")) < cfg.train_pipeline.index(crop)
     assert crop.max_cells == 90 < cfg.model.heads.instances.num_queries == 100
     assert cfg.train_dataloader.dataset.ann_file == "0_train2percent.json"
     batch = cfg.train_dataloader.batch_size

@@ -94,14 +94,11 @@ class LargeImages:
         plan = TilePlan.of(source.shape, scale, tile, overlap, step=step, margin=margin)
         if len(plan.grid) == 1:
             return None
-        if inferencer.even_tiles:
-            plan = plan.even()
         plan = replace(plan, statistics=statistics or self._statistics(source), cell_diameter=diameter)
         plan = replace(plan, levels=self._levels(source, plan))
         if inferencer.tile is None and len(plan.grid) >= MANY_TILES:
             plan = self._with_overlap_by_cells(source, plan)
-            return plan.even() if inferencer.even_tiles else plan
-        return plan
+        return plan.even() if inferencer.even_tiles else plan
 
     def predict(
         self, source: ImageSource, plan: TilePlan, tell: Callable[[int, int], None] | None = None

@@ -233,6 +233,7 @@ class _Run:
             )
         if tile is None and self.inferencer.own_tile is not None and tiled:
             size, overlap = self.inferencer.own_tile
+            size = f"up to {size}" if self.inferencer.even_tiles else size
             say(
                 f"{tiled} of {tiled + whole} images are clearly larger than those of training "
                 f"({'x'.join(map(str, self.inferencer.trained_on.size))} px) and were predicted in tiles of "

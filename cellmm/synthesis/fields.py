@@ -66,6 +66,8 @@ class FieldOptions:
         )
         if not 0 <= self.blur < math.inf:
             raise ValueError(f"blur must be 0 px or more, got {self.blur}")
+        if self.onto == BACKGROUNDS and self.background is not None:
+            raise ValueError("background is measured in each image with onto='backgrounds'; leave it out")
         for name in ("background", "elastic_magnitude"):
             if not math.isfinite(getattr(self, name) or 0):
                 raise ValueError(f"{name} must be a finite number, got {getattr(self, name)}")

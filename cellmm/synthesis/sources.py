@@ -125,7 +125,8 @@ def open_sources(
 
 
 def _bytes(loaded: dict) -> int:
-    return 2 * loaded["img"].nbytes + loaded["gt_layers"].layers.nbytes  # the image and its light
+    light = loaded["background"].light.nbytes if "background" in loaded else 0
+    return loaded["img"].nbytes + light + loaded["gt_layers"].layers.nbytes
 
 
 def _digests(dataset: CellCocoDataset, index: int) -> set[str]:

@@ -12,8 +12,8 @@ max_iters = 13_000  # 400 epochs of 65 images in batches of 2
 train_pipeline = [
     dict(type="LoadImage", color="grayscale"),
     dict(type="LoadCells"),
+    _base_.normalize,  # whole images, as in tests
     dict(type="LimitedCrop", crop_size=512, max_cells=90),  # smaller where cells are crowded: ours
-    _base_.normalize,
     _base_.augmentation,
     dict(type="PackCellInputs"),
 ]

@@ -9,6 +9,7 @@ from cellmm.errors import CellMMError
 from cellmm.io.coco_results import write_coco
 from cellmm.simulation import SceneConfig, make_dataset
 from cellmm.synthesis import FieldOptions, open_sources, paste_field
+from cellmm.synthesis.backgrounds import without_cells
 from cellmm.synthesis.fields import whole_counts
 
 OPTIONS = FieldOptions(size=(80, 90), cells=(3, 6), blur=2.0, elastic_magnitude=1.0)
@@ -38,14 +39,27 @@ def test_a_field_depends_on_its_number_alone(data):
 
 
 def test_a_field_of_a_background_has_its_light(data):
-    """Far from pasted cells, its pixels are those of a source, turned."""
+    """Without pasted cells, it is a source without its cells, turned; pasted cells bring their difference."""
     sources = opened(data)
-    field = paste_field(sources, 1, FieldOptions(**vars(OPTIONS) | dict(onto="backgrounds")))
-    blank = paste_field(sources, 1, OPTIONS)
-    assert field.image.shape == (96, 96, 1) and len(field.cells) == len(field.entries) > 0
-    free, flat = (part.image[~part.cells.covered()] for part in (field, blank))
-    assert free.std() > flat.std() and abs(np.median(free) - np.median(flat)) < 200
-    assert {entry["source"]["image_id"] for entry in field.entries} <= {1, 2, 3}
+    for number in (1, 2, 3):
+        options = FieldOptions(**vars(OPTIONS) | dict(onto="backgrounds", cells=(0, 0)))
+        bare = paste_field(sources, number, options).image
+        rng = np.random.default_rng([options.seed, number])
+        first = int(rng.permutation(3)[0])
+        rng.integers(0, 1)
+        made = without_cells(sources[first]["img"], sources.background(first), rng)
+        turned = [np.rot90(made, i) for i in range(4)]
+        assert any(np.array_equal(bare, part) for one in turned for part in (one, one[:, ::-1]))
+    bare, field = (
+        paste_field(sources, 1, FieldOptions(**vars(OPTIONS) | dict(onto="backgrounds", cells=(n, n))))
+        for n in (0, 1)
+    )
+    (entry,) = field.entries
+    image, annotation = entry["source"]["image_id"], entry["source"]["annotation_id"]
+    source, light = sources[image - 1], sources.background(image - 1).light
+    cell = (source["gt_layers"].layers == sources.ids[image].index(annotation) + 1).any(0)
+    difference = (field.image - bare.image)[field.cells.covered()].mean()
+    assert difference == pytest.approx((source["img"] - light)[cell].mean(), rel=0.1)
 
 
 def test_cells_of_the_first_images_alone(data):
@@ -80,6 +94,7 @@ def test_whole_counts_of_values_that_are_beyond():
         (dict(rotate=(9, 1)), r"rotate must be \(lowest, highest\), got \(9, 1\)"),
         (dict(blur=-1.0), "blur must be 0 px or more, got -1.0"),
         (dict(seed=-1), "seed must be 0 or more"),
+        (dict(background=5.0, onto="backgrounds"), "background is measured in each image"),
         (dict(mode="mean"), "mode must be 'add' or 'replace'"),
     ],
 )

@@ -1,6 +1,7 @@
 """tools/peers: what other programs get to read, and the requirements of their programs."""
 
 import ast
+import threading
 from pathlib import Path
 
 import cv2
@@ -89,7 +90,7 @@ def side_by_side(tool, monkeypatch):
     return module, calls
 
 
-def test_trainings_are_equal_and_compared(side_by_side, tiny_config, tmp_path):
+def test_trainings_are_equal_and_compared(side_by_side, tiny_config, tmp_path, capsys):
     tool, calls = side_by_side
     config, out = str(tiny_config(tmp_path)), tmp_path / "out"
     command = [config, "--ours", f"A={config}", f"B={config}", "--peers", "cellpose3", "--minutes", "3"]
@@ -103,6 +104,9 @@ def test_trainings_are_equal_and_compared(side_by_side, tiny_config, tmp_path):
     calls.clear()
     assert tool.main([*command, "--seed", "7", "--out", str(out)]) == 0
     assert len(calls) == 1, "what is done is only compared again"
+    calls.clear()
+    assert tool.main([*command, "--seed", "8", "--out", str(out)]) == 1 and not calls
+    assert "A: was trained by another command" in capsys.readouterr().err
 
 
 def test_a_training_that_fails_is_named_and_tried_again(side_by_side, tiny_config, tmp_path, capsys):
@@ -125,3 +129,32 @@ def test_configs_of_other_images_are_refused(side_by_side, tiny_config, tmp_path
     assert "give configs of the same images" in capsys.readouterr().err
     assert tool.main([config, "--ours", f"A={config}", f"A={config}", "--out", str(tmp_path)]) == 1
     assert "two results have one name: A, A" in capsys.readouterr().err and not calls
+
+
+def test_an_interrupt_begins_no_other_training(side_by_side, tiny_config, tmp_path, capsys, monkeypatch):
+    tool, calls = side_by_side
+    begun = threading.Event()
+
+    def run(command, **options):
+        calls.append(command)
+        begun.set()
+        tool.ended.wait(30)
+        return type("Ended", (), dict(returncode=-2))()
+
+    class Thread(threading.Thread):
+        def join(self, timeout=None):
+            if begun.wait(30) and not tool.ended.is_set():
+                raise KeyboardInterrupt
+            super().join(timeout)
+
+    monkeypatch.setattr(tool.subprocess, "run", run)
+    monkeypatch.setattr(tool, "ended", threading.Event(), raising=False)
+    monkeypatch.setattr(tool.threading, "Thread", Thread)
+    command = [str(tiny_config(tmp_path)), "--peers", "yolo11", "stardist2d", "--out", str(tmp_path / "out")]
+    assert tool.main(command) == 130
+    assert "stopped; the same command goes on from here" in capsys.readouterr().err
+    tool.ended.set()
+    for thread in threading.enumerate():
+        if isinstance(thread, Thread):
+            thread.join(30)
+    assert len(calls) == 1

@@ -273,8 +273,8 @@ def run(args: argparse.Namespace) -> None:
     print(*map(markdown, every), sep="\n\n")
     near = about["foreground"]
     print(
-        f"\nforeground, pixels within 3 px of a cell: IoU {points(near['IoU'])}, predicted / true area "
-        f"{points(near['area_ratio'])} (sd over images {points(near['area_ratio_sd'])})"
+        f"\nforeground, pixels within {ForegroundMetric().reach:g} px of a cell: IoU {points(near['IoU'])}, "
+        f"predicted / true area {points(near['area_ratio'])} (sd over images {points(near['area_ratio_sd'])})"
     )
     print(f"\n{args.out / 'index.html'}: the {len(worst)} worst images by {args.by}")
 

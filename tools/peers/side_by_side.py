@@ -12,6 +12,7 @@ after a stop, give the same command. OUT/NAME.log holds what each printed, OUT/c
 import argparse
 import os
 import queue
+import shlex
 import subprocess
 import sys
 import threading
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 from itertools import chain, zip_longest
 from pathlib import Path
 
+import numpy as np
 import run as peers
 
 from cellmm.config.load import load_config
@@ -39,9 +41,20 @@ class Job:
     folder: Path
     peer: str | None = None
 
+    def is_done(self) -> bool:
+        """Raises CellMMError where another command did it: other minutes, another seed or config."""
+        if not self._done.exists():
+            return False
+        if (earlier := self._done.read_text()) != shlex.join(self.command):
+            raise CellMMError(
+                f"{self.folder}: was trained by another command, {earlier}; take another --out, or remove "
+                f"{self.folder} and {self._done}"
+            )
+        return True
+
     @property
-    def done(self) -> Path:
-        """An empty file that says so."""
+    def _done(self) -> Path:
+        """A file with the command, written at the end."""
         return self.folder.with_name(f"{self.name}.done")
 
     @property
@@ -75,7 +88,7 @@ class Job:
             )
         if ended.returncode:
             raise CellMMError(f"{self.name}: ended with status {ended.returncode}, see {self.log}")
-        self.done.touch()
+        self._done.write_text(shlex.join(self.command))
 
 
 def jobs_of(args: argparse.Namespace) -> list[Job]:
@@ -92,16 +105,15 @@ def jobs_of(args: argparse.Namespace) -> list[Job]:
         if not (name and found and config):
             raise CellMMError(f"--ours {given}: give NAME=CONFIG")
         own = load_config(config).train_dataloader.dataset
-        for key in ("type", "data_root", "split"):
+        for key in sorted({*own, *dataset} - {"pipeline", "indices"}):
             if own.get(key) != dataset.get(key):
                 raise CellMMError(
-                    f"--ours {given}: its {key} is {own.get(key)!r}, that of {args.config} is "
+                    f"--ours {given}: its training {key} is {own.get(key)!r}, that of {args.config} is "
                     f"{dataset.get(key)!r}; give configs of the same images"
                 )
         options = [*UNUSED, f"randomness.seed={args.seed}"]
-        indices = dataset.get("indices")
-        if indices != own.get("indices"):
-            text = None if indices is None else "[" + ",".join(map(str, indices)) + "]"
+        if (indices := dataset.get("indices")) != own.get("indices"):
+            text = str(indices if indices is None else np.array(indices).tolist()).replace(" ", "")
             options.append(f"train_dataloader.dataset.indices={text}")
         folder = args.out / name
         command = (*CELLMM, "train", config, "--work-dir", str(folder), *budget, "--cfg-options", *options)
@@ -119,15 +131,19 @@ def jobs_of(args: argparse.Namespace) -> list[Job]:
 
 
 def train(jobs: Sequence[Job], cores: Sequence[int]) -> list[str]:
-    """Run the jobs that are not done, one per core at a time; returns a line per failure."""
+    """Run the jobs that are not done, one per core at a time; returns a line per failure.
+
+    An interrupt ends those that run, as they get it too, and no other one begins.
+    """
     waiting: queue.SimpleQueue[Job] = queue.SimpleQueue()
     failures: list[str] = []
     for job in jobs:
-        if not job.done.exists():
+        if not job.is_done():
             waiting.put(job)
+    stopped = threading.Event()
 
     def work(core: int) -> None:
-        while True:
+        while not stopped.is_set():
             try:
                 job = waiting.get_nowait()
             except queue.Empty:
@@ -138,11 +154,15 @@ def train(jobs: Sequence[Job], cores: Sequence[int]) -> list[str]:
             except CellMMError as error:
                 failures.append(str(error))
 
-    threads = [threading.Thread(target=work, args=(core,)) for core in cores]
+    threads = [threading.Thread(target=work, args=(core,), daemon=True) for core in cores]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join()
+    try:
+        for thread in threads:
+            thread.join()
+    except KeyboardInterrupt:
+        stopped.set()
+        raise
     return failures
 
 
@@ -180,6 +200,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         failures = train(jobs, args.cores)
     except CellMMError as error:
         failures = [str(error)]
+    except KeyboardInterrupt:
+        print("side_by_side: stopped; the same command goes on from here", file=sys.stderr)
+        return 130
     for line in failures:
         print(f"side_by_side: {line}", file=sys.stderr)
     if failures:

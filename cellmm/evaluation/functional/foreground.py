@@ -4,12 +4,12 @@ import numpy as np
 
 from cellmm.structures.distances import distances_to
 
-from .pixel_scores import pixel_counts
+from .pixel_scores import pixel_counts, pixel_scores
 
 
 def within_reach(truth: np.ndarray, reach: float | None) -> np.ndarray:
-    """bool (H, W): pixels at most ``reach`` px (Euclid) from a pixel of ``truth``, bool (H, W), which are
-    among them; None: all pixels.
+    """bool (H, W): pixels at most ``reach`` px (Euclid) from a pixel of ``truth``, bool (H, W), including
+    those pixels; None: all pixels.
 
     Examples:
         >>> within_reach(np.array([[True, False, False, False]]), 2).tolist()
@@ -41,8 +41,8 @@ def foreground_scores(counts: np.ndarray) -> dict[str, np.ndarray]:
         {'IoU': 0.6, 'area_ratio': 1.2857142857142858}
     """
     true, false, missed, _ = np.moveaxis(np.asarray(counts, np.float64), -1, 0)
-    union, area = true + false + missed, true + missed
+    area = true + missed
     return {
-        "IoU": true / np.where(union > 0, union, np.nan),
+        "IoU": pixel_scores(counts)["IoU"],
         "area_ratio": (true + false) / np.where(area > 0, area, np.nan),
     }

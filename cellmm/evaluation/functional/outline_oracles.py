@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from cellmm.structures import MaskRuns
+from cellmm.structures.semantic_maps import disk
 
 from .error_analysis import ClassInImage, Errors, repair
 
@@ -22,7 +23,7 @@ OUTLINE_ROWS = {
     "dilated": "masks dilated by 1 px",
     "eroded": "masks eroded by 1 px",
 }
-AROUND = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)  # a pixel and its four neighbours
+AROUND = disk(1)  # a pixel and its four neighbours
 
 
 def _dilated(mask: np.ndarray) -> np.ndarray:
@@ -49,8 +50,8 @@ def outline_oracle(
       told which cell is its own.
     - between: pixels of other cells alone are taken away, and those of the mask's cell are added where
       another prediction has them; the cell is that of ``one_to_one``, and a mask without one stays as it is.
-      Pixels of no cell stay, and so do gaps that no prediction fills. Crowd regions are no cells here.
-    - dilated, eroded: by 1 px in the four directions; the edge of the image is no outline.
+      Pixels of no cell stay, and so do gaps that no prediction fills. Crowd regions do not count as cells.
+    - dilated, eroded: by 1 px in the four directions; the edge of the image is not an outline.
 
     Scores stay but for ``ranking``. A mask that loses all its pixels goes, as empty masks of models do: a
     false alarm that lies on no cell. Pixels of crowd regions count as pixels of cells.

@@ -34,9 +34,9 @@ class ForegroundMetric(PerImageMetric):
       ``area_ratio_sd``: its standard deviation over the images (of a sample, n - 1).
 
     Which mask has a pixel plays no part, so the numbers tell poor outlines against the background from poor
-    outlines between cells. Only pixels within ``reach`` of a cell count: a false alarm that lies alone is
-    none of the outlines. All classes count as one. Pixels of crowd regions do not count. An image without
-    cells has no area ratio, and with ``reach`` no IoU; the means leave it out.
+    outlines between cells. Only pixels within ``reach`` of a cell count: a false alarm that lies alone
+    says nothing about outlines. All classes count as one. Pixels of crowd regions do not count. An image
+    without cells has no area ratio, and with ``reach`` no IoU; the means leave it out.
 
     Args:
         score_thr: predictions with a lower score do not count.

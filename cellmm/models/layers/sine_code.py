@@ -15,7 +15,7 @@ def sine_code(values: Tensor, dim: int) -> Tensor:
     are ours.
 
     Raises:
-        ValueError: ``dim`` is no multiple of 2 V.
+        ValueError: ``dim`` is not a multiple of 2 V.
     """
     step = 2 * int(values.shape[-1])
     waves, rest = divmod(dim, step)

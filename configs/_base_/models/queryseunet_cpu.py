@@ -11,7 +11,7 @@ model = dict(
             mask_dim=32,
             strides=(16, 8),
             # masks are learned from the first step on, before queries and cells have settled
-            denoising=dict(type="DenoisingQueries", max_queries=50, kind="masks"),
+            denoising=dict(type="DenoisingQueries", max_queries=50),
         )
     ),
 )

@@ -35,7 +35,7 @@ class NoisyQueries:
     def together(self, num: int) -> Tensor:
         """Which of ``num`` queries, these being the last, may look at which: bool (B, num, num).
 
-        Each group sees itself alone, and so do the queries that are no noisy ones. None sees a query without
+        Each group sees itself alone, and so do the other queries. None sees a query without
         a cell, except that query itself.
         """
         own = num - len(self.groups)

@@ -1,6 +1,6 @@
 """Instances from queries that look through their own masks: the head of QuerySEUNet."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from mmengine.model import BaseModule
@@ -52,7 +52,7 @@ class QueryHead(BaseModule):
         init: ``'learned'``: queries begin as weights; ``'peaks'``: at the best peaks of a map of gateways,
             for which samples need what ReferencePoints and DiskTargets write, at ``mask_stride``.
         peak_radius, loss_disk: of ``init='peaks'``, see PeakQueries.
-        denoising: config of DenoisingQueries; None: none.
+        denoising: config of DenoisingQueries; None: without denoising.
         overlap_parts: learn what a cell has alone, and what it shares, as masks of their own, see
             QuerySetCriterion.
         criterion: config of QuerySetCriterion: matcher and losses.
@@ -90,6 +90,8 @@ class QueryHead(BaseModule):
         check_whole(1, num_queries=num_queries, num_classes=num_classes, dim=dim, num_heads=num_heads)
         check_whole(1, feedforward=feedforward, mask_dim=mask_dim, strides=strides, mask_stride=mask_stride)
         check_whole(1, layers_per_level=layers_per_level, peak_radius=peak_radius)
+        if list(strides) != sorted(set(strides), reverse=True):
+            raise ValueError(f"strides must be given coarsest first, each once, got {tuple(strides)}")
         if init not in STARTS:
             raise ValueError(f"init must be one of {STARTS}, got {init!r}")
         check_first_pixel(in_specs, "QueryHead")
@@ -114,7 +116,6 @@ class QueryHead(BaseModule):
         self.test_cfg = build_part(self, TASK_UTILS, "test_cfg", test_cfg)
         self.score_thrs = {"test_cfg.score_thr": self.test_cfg.score_thr}
         self.num_unmatched = 0
-        self.graphs: dict[str, Callable] = {}
         self._limits = LimitLog()
 
     def forward(self, features: list[Tensor]) -> dict:

@@ -22,8 +22,9 @@ CHUNK = 16  # whole masks held at a time
 class QuerySetCriterion(SetCriterion):
     """Match queries and cells, stage by stage; learn classes, masks on points, and the quality of masks.
 
-    All losses are sums over the images, divided by the number of matched cells, averaged over the ranks.
-    Those of all stages but the last are added up, under names that end in ``_earlier``. Source: Mask2Former
+    Losses are sums over the images, divided by the number of matched cells, averaged over the ranks; those of
+    noisy queries by the number of these, and the consistency by the number of points, too. Those of all
+    stages but the last are added up, under names that end in ``_earlier``. Source: Mask2Former
     (3.3) for matching, classes, masks and their weights; the rest is ours.
 
     Args:
@@ -63,6 +64,8 @@ class QuerySetCriterion(SetCriterion):
             loss_bce or dict(type="MaskBCELoss", loss_weight=5.0),
         )
         check_share(no_object_weight=no_object_weight, unmatched_share=unmatched_share)
+        if not 0 <= part_weight < math.inf:
+            raise ValueError(f"part_weight must be 0 or more, got {part_weight}")
         if overlap_parts and not isinstance(self.points, OverlapPoints):
             raise ValueError(
                 f"overlap_parts needs points=dict(type='OverlapPoints'), got {type(self.points).__name__}"

@@ -12,6 +12,8 @@ from cellmm.models.layers import coordinate_channels, sine_code
 from cellmm.registry import MODELS
 from cellmm.structures import CellSample
 
+FLOOR = 0.01  # below this probability there is no gateway
+
 
 class LearnedQueries(nn.Module):
     """Content and position of each query are weights. Source: Mask2Former.
@@ -35,7 +37,7 @@ class LearnedQueries(nn.Module):
 class PeakQueries(nn.Module):
     """A query at each of the best peaks of a map of gateways, which is learned as that of DiskMask.
 
-    The features at a peak give the content, its place the position. Places that are no peak follow where
+    The features at a peak give the content, its place the position. Pixels that are not peaks follow where
     there are fewer peaks than queries, the most probable first. Source: ours; diskmask 3.2 for gateways.
 
     ``forward``: as LearnedQueries, but ``disk_logits`` (B, K + 1, h, w) are learned besides.
@@ -66,7 +68,7 @@ class PeakQueries(nn.Module):
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         disk_logits = self.disk_logits(features).float()
-        probs = 1 - disk_logits.detach().softmax(1)[:, :1]
+        probs = disk_logits.detach().softmax(1)[:, 1:].sum(1, keepdim=True)
         peaks = best_peaks(probs, self.num_queries, self.radius)[:, None]
         content, place = (
             x.flatten(2).gather(2, peaks.expand(-1, x.shape[1], -1)).transpose(1, 2)
@@ -86,9 +88,15 @@ class PeakQueries(nn.Module):
 def best_peaks(probs: Tensor, num: int, radius: int) -> Tensor:
     """Flat indices, int64 (B, num), of the best peaks of (B, 1, h, w), the best first.
 
-    The map is smoothed as PeakFinder does it. It has fewer pixels than ``num``: all of them.
+    The map is smoothed as PeakFinder does it. Of pixels that are equally high within ``radius``, such as
+    those of a sure disk or of flat background, the first one is the peak. If the map has fewer pixels than
+    ``num``, it is all of them.
     """
     smooth = smoothed(probs)
-    ranks = smooth + (smooth == highest_within(smooth, radius))  # any peak before any other pixel
-    ranks = ranks.flatten(1)
+    place = torch.arange(smooth[0].numel(), device=smooth.device).flip(0).view_as(smooth[:1])
+    highest = smooth == highest_within(smooth, radius)
+    # the place of the first of the highest pixels is the largest number here; above 0 so that others lose
+    first = torch.where(highest, (place + 1).to(smooth.dtype), 0.0)
+    peak = highest & (first == highest_within(first, radius)) & (smooth > FLOOR)
+    ranks = (smooth + peak).flatten(1)  # any peak before any other pixel
     return ranks.topk(min(num, ranks.shape[1]), dim=1).indices

@@ -105,14 +105,17 @@ def test_cells_side_by_side_in_a_block_share_nothing():
 
 
 def test_a_share_of_the_points_lies_in_overlap():
-    cells = sample(5, size=(400, 600))
-    inside = overlap_pixels(cells.gt_layers, 2, (200, 300))
-    assert len(inside) == 4 * 4  # two columns of 8 rows, at stride 2, of four pairs
+    layers = torch.zeros(2, 400, 600, dtype=torch.int32)
+    layers[0, :100, :100], layers[1, :100, 50:150] = 1, 2
+    inside = overlap_pixels(layers, 2, (200, 300))
+    assert len(inside) == 50 * 25
     torch.manual_seed(0)
-    pixels = candidate_pixels(40, cells.gt_layers, 2, (200, 300), oversample=1, overlap_share=0.25)
-    assert torch.isin(pixels, inside).sum() >= 10
-    none = candidate_pixels(40, cells.gt_layers, 2, (200, 300), oversample=1, overlap_share=0.0)
-    assert len(none) >= 40 and len(pixels.unique()) == len(pixels)
+    shares = []
+    for share in (0.25, 0.0):
+        pixels = candidate_pixels(400, layers, 2, (200, 300), oversample=1, overlap_share=share)
+        assert len(pixels) >= 400 and len(pixels.unique()) == len(pixels)
+        shares.append(int(torch.isin(pixels, inside).sum()))
+    assert shares[0] >= 100 > 60 > shares[1]
 
 
 def test_fewer_points_are_for_matching_and_all_masks_share_them():

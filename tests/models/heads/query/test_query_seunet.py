@@ -86,4 +86,7 @@ def test_queries_begin_at_the_best_peaks():
     found = best_peaks(probs, 4, radius=3)
     assert found.shape == (2, 4)
     assert found[0].tolist()[:3] == [4 * 30 + 5, 15 * 30 + 20, 4 * 30 + 25]
+    assert found[0, 3] in (4 * 30 + 4, 3 * 30 + 5, 5 * 30 + 5, 4 * 30 + 6)  # the most probable other pixel
+    probs[0, 0, 2:9, 2:9] = 1.0  # the top of a sure disk is flat: one query
+    assert best_peaks(probs, 3, radius=3)[0].tolist()[1:] == [15 * 30 + 20, 4 * 30 + 25]
     assert best_peaks(probs[:, :, :2, :2], 9, radius=3).shape == (2, 4)  # no more than there are pixels
