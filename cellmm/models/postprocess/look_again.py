@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cellmm.models.postprocess.join_tiles import COVERED, REACH, TileCells, one_to_one
+from cellmm.models.postprocess.join_tiles import COVERED, REACH, SAME, TileCells, one_to_one
 from cellmm.models.postprocess.tiles import TileGrid
 from cellmm.structures import MaskRuns
 
@@ -108,11 +108,10 @@ def look_again(
     chosen = {window: np.array(sorted(taken[window]), dtype=np.int64) for window in sorted(taken)}
     found = _without_repeats(kept, {window: (seen[window], index) for window, index in chosen.items()})
     parts = [seen[window].select(index) for window, index in found.items()]
-    empty = TileCells.empty(shape)
+    cells = TileCells.concatenate([TileCells.empty(shape), *parts])
     too_long.sort(key=lambda own: own[0])
-    return LookedAgain(
-        TileCells.concatenate([empty, *parts]), _united(pieces, too_long), found, num_windows=len(seen)
-    )
+    united = _united(pieces, too_long)
+    return LookedAgain(cells, united.select(_unseen(united, cells)), found, num_windows=len(seen))
 
 
 def best_first(cells: TileCells) -> np.ndarray:
@@ -198,6 +197,13 @@ def _near(boxes: np.ndarray, others: np.ndarray, size: int = 64) -> np.ndarray:
     total = np.pad(taken.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
     top, left, bottom, right = np.c_[boxes[:, :2] // size, -(-boxes[:, 2:] // size)].T
     return total[bottom, right] - total[top, right] - total[bottom, left] + total[top, left] > 0
+
+
+def _unseen(united: TileCells, cells: TileCells) -> np.ndarray:
+    """Which of ``united`` are not among ``cells``: another group's window may have shown them whole."""
+    i, j, shared = united.masks.intersections(cells.masks)
+    same = shared > SAME * (united.masks.areas()[i] + cells.masks.areas()[j] - shared)
+    return np.setdiff1d(np.arange(len(united)), i[same])
 
 
 def _united(pieces: TileCells, groups: Sequence[np.ndarray]) -> TileCells:

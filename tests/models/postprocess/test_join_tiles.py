@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from skimage.draw import line
 
@@ -182,6 +182,7 @@ ROUND = st.tuples(POINT, st.integers(1, 6)).map(
 
 
 @settings(deadline=None, max_examples=60)
+@example(cells=[worm((3, 3), (35, 82)), worm((3, 59), (26, 3))], tile=32, share=0.5, seed=0)
 @given(
     cells=st.lists(st.one_of(WORM, ROUND), min_size=1, max_size=8),
     tile=st.sampled_from([24, 32, 40]),
