@@ -21,6 +21,21 @@ def test_pages_are_up_to_date(tables, capsys):
     assert tables.main(["--check"]) == 0, capsys.readouterr().err
 
 
+def test_a_comparison_is_written_with_its_intervals(tables, tmp_path, monkeypatch):
+    (tmp_path / "docs/other_programs").mkdir(parents=True)
+    keys = "name,score,value,low,high,difference,difference_low,difference_high,p"
+    rows = [
+        f"{name},{score},{value},0.1,0.9,{rest}"
+        for name, value, rest in (("a", 0.5, ",,,"), ("b", 0.25, "-0.25,-0.3,-0.2,0.001"))
+        for score in tables.COMPARED
+    ]
+    (tmp_path / "docs/other_programs/some.csv").write_text("\n".join([keys, *rows]) + "\n")
+    monkeypatch.setattr(tables, "ROOT", tmp_path)
+    first, second = tables.compared("some")(tmp_path / "docs/page.md").splitlines()[2:]
+    assert first == "| a |" + " .500 (.100 to .900) |" * 5 + "  |"
+    assert second == "| b |" + " .250 (.100 to .900) |" * 5 + " -0.250 (-0.300 to -0.200) |"
+
+
 def test_every_table_is_on_a_page(tables):
     pages = "".join((ROOT / page).read_text(encoding="utf-8") for page in tables.PAGES)
     assert set(re.findall(r"<!-- results: (\S+) -->", pages)) == set(tables.TABLES)
