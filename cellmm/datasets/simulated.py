@@ -97,7 +97,10 @@ def simulate_once(
 
 
 def _simulate_missing(data_root: str | os.PathLike, simulation: Mapping, make: Callable[..., None]) -> None:
-    """Make the folder if it is missing; remove what killed simulations left beside it."""
+    """Make the folder if it is missing; remove what killed simulations left beside it.
+
+    Where another program makes it at the same time, that of the first to end is kept.
+    """
     path = os.path.abspath(data_root)
     remove_abandoned(os.path.dirname(path))
     if os.path.lexists(path):
@@ -109,7 +112,12 @@ def _simulate_missing(data_root: str | os.PathLike, simulation: Mapping, make: C
         logger="current",
         level=logging.WARNING,
     )
-    make(data_root, **simulation)
+    try:
+        make(data_root, **simulation)
+    except CellMMError:
+        if not os.path.lexists(path):
+            raise
+        print_log(f"{path}: another program made it in the meantime; its images are used", logger="current")
 
 
 def _check_own_folder(data_root: str | os.PathLike, folder: str | os.PathLike) -> None:

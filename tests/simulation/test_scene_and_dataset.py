@@ -12,6 +12,7 @@ import pytest
 import tifffile
 
 from cellmm.datasets import SimulatedDataset
+from cellmm.datasets.simulated import simulate_once
 from cellmm.errors import CellMMError
 from cellmm.io.layered_tiff import read_label_layers
 from cellmm.simulation import SceneConfig, dataset, make_dataset, simulate_scene
@@ -152,6 +153,19 @@ def test_the_dataset_makes_a_missing_folder_once_and_reads_an_existing_one(tmp_p
     assert len(SimulatedDataset(data_root=made, split="train", simulation=simulation)) == 2
     with pytest.raises(CellMMError):
         SimulatedDataset(data_root=tmp_path / "absent", split="train")
+
+
+def test_two_programs_make_the_same_folder_at_once(tmp_path):
+    """The later one reads what the first one made."""
+    root, simulation = tmp_path / "new", dict(splits=dict(val=1), scene=TINY)
+
+    def overtaken(root, **simulation):
+        with dataset.new_set(root) as folder:
+            make_dataset(root, **simulation)
+            (folder / "unused").touch()
+
+    simulate_once(root, simulation, overtaken, "val/annotations.json")
+    assert list(tmp_path.iterdir()) == [root] and not (root / "unused").exists()
 
 
 def test_only_the_folder_that_is_named_is_simulated(tmp_path, monkeypatch):
