@@ -125,6 +125,16 @@ def to_runs(
     return owner[of_cell], start[of_cell], counts[of_cell]
 
 
+def union(rles: Sequence[Mapping], shape: tuple[int, int]) -> np.ndarray:
+    """The pixels of any of the masks of an image of ``shape`` (H, W): bool (H, W)."""
+    _, start, length = to_runs(rles, shape)
+    painted = np.zeros((shape[1], shape[0]), bool)
+    columns = painted.reshape(-1)
+    for first, end in zip(start.tolist(), (start + length).tolist(), strict=True):
+        columns[first:end] = True
+    return np.ascontiguousarray(painted.T)
+
+
 def run_pixels(start: np.ndarray, length: np.ndarray) -> np.ndarray:
     """The numbers of all pixels of the runs, one run after another, int64 (sum of ``length``,)."""
     before = np.cumsum(length) - length

@@ -38,6 +38,7 @@ def test_runs_are_the_masks_and_give_the_same_text(masks):
         painted[i, a : a + n] += 1
     np.testing.assert_array_equal(painted.reshape(num, w, h).transpose(0, 2, 1), masks)
     assert rle.from_runs(owner, start, length, num, (h, w)) == rles
+    np.testing.assert_array_equal(rle.union(rles, (h, w)), masks.any(0))
 
 
 @settings(deadline=None)

@@ -5,12 +5,12 @@ Each row of ``OUTLINE_ROWS`` mends one of these alone, so that the AP of the row
 on.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import cv2
 import numpy as np
 
-from cellmm.structures import MaskRuns
+from cellmm.structures import MaskRuns, rle
 from cellmm.structures.semantic_maps import disk
 
 from .error_analysis import ClassInImage, Errors, repair
@@ -69,8 +69,8 @@ def outline_oracle(
         for mask, crowd in zip(found.gt_masks, found.gt_crowd, strict=True)
         if not (crowd and what == "between")
     ]
-    cells = _union(cells, shape)
-    predictions = _union([mask for found in image.values() for mask in found.masks], shape)
+    cells = rle.union(cells, shape)
+    predictions = rle.union([mask for found in image.values() for mask in found.masks], shape)
     changed = {}
     for label, found in image.items():
         masks = MaskRuns.from_rles(found.masks, shape)
@@ -96,12 +96,3 @@ def outline_oracle(
         masks = MaskRuns.from_crops(crops, corners, shape).select(filled)
         changed[label] = found.changed(masks.to_rles(), found.scores[filled])
     return changed
-
-
-def _union(rles: Sequence[dict], shape: tuple[int, int]) -> np.ndarray:
-    """The pixels of any of the masks: bool (H, W)."""
-    union, masks = np.zeros(shape, bool), MaskRuns.from_rles(rles, shape)
-    for i in range(len(masks)):
-        crop, (top, left) = masks.crop(i)
-        union[top : top + crop.shape[0], left : left + crop.shape[1]] |= crop
-    return union

@@ -10,8 +10,9 @@ import numpy as np
 from cellmm.checks import check_share
 from cellmm.evaluation import functional as F
 from cellmm.registry import METRICS
+from cellmm.structures import rle
 
-from .image_result import painted, read_sample
+from .image_result import read_sample
 from .per_image_metric import PerImageMetric
 from .result_files import write_table
 
@@ -74,9 +75,9 @@ class ForegroundMetric(PerImageMetric):
             pairs = list(zip(truth["masks"], truth["ignore"], strict=True))
             scored = zip(predicted["masks"], predicted["scores"], strict=True)
             counts = F.foreground_counts(
-                painted([mask for mask, score in scored if score >= self.score_thr], shape),
-                painted([mask for mask, crowd in pairs if not crowd], shape),
-                crowd=painted([mask for mask, crowd in pairs if crowd], shape),
+                rle.union([mask for mask, score in scored if score >= self.score_thr], shape),
+                rle.union([mask for mask, crowd in pairs if not crowd], shape),
+                crowd=rle.union([mask for mask, crowd in pairs if crowd], shape),
                 reach=self.reach,
             )
             self.results.append(ForegroundResult(int(sample["img_id"]), name, counts))

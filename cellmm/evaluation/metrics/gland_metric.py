@@ -13,9 +13,9 @@ from torch.nn.functional import binary_cross_entropy
 from cellmm.errors import CellMMError
 from cellmm.evaluation import functional as F
 from cellmm.registry import METRICS
-from cellmm.structures import MaskRuns
+from cellmm.structures import MaskRuns, rle
 
-from .image_result import painted, read_map, read_sample
+from .image_result import read_map, read_sample
 from .per_image_metric import PerImageMetric
 from .result_files import write_table
 
@@ -88,11 +88,11 @@ class GlandMetric(PerImageMetric):
             cells, crowd = _split(truth)
             scored = zip(predicted["masks"], predicted["scores"], strict=True)
             found = [mask for mask, score in scored if score >= self.score_thr]
-            ignored = painted(crowd, shape)
+            ignored = rle.union(crowd, shape)
             segmented = MaskRuns.from_rles(found, shape)
             if crowd:
                 segmented = _outside(segmented, ignored)
-            union, real = painted(segmented.to_rles(), shape), painted(cells, shape)
+            union, real = rle.union(segmented.to_rles(), shape), rle.union(cells, shape)
             bce = {"BCE_binary": _bce(union, real, ~ignored)}
             if self.target is not None:
                 bce["BCE"] = _bce(read_map(sample, self.target, name), real, ~ignored)

@@ -229,16 +229,6 @@ def read_map(sample: dict, target: str, name: str) -> np.ndarray:
     return probs
 
 
-def painted(masks: Sequence[dict], shape: tuple[int, int]) -> np.ndarray:
-    """The pixels of any of the RLEs of an image of ``shape`` (H, W): bool (H, W)."""
-    _, start, length = rle_ops.to_runs(masks, shape)
-    union = np.zeros((shape[1], shape[0]), bool)
-    columns = union.reshape(-1)
-    for first, end in zip(start.tolist(), (start + length).tolist(), strict=True):
-        columns[first:end] = True
-    return np.ascontiguousarray(union.T)
-
-
 def _array(values: Any, dtype: type) -> np.ndarray:
     if isinstance(values, Tensor):
         values = values.detach().cpu().numpy()

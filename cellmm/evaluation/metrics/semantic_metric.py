@@ -9,9 +9,9 @@ import numpy as np
 from cellmm.errors import CellMMError
 from cellmm.evaluation import functional as F
 from cellmm.registry import METRICS
-from cellmm.structures import SEMANTIC_NAMES, LabelLayers, semantic_maps
+from cellmm.structures import SEMANTIC_NAMES, LabelLayers, rle, semantic_maps
 
-from .image_result import image_name, painted, read_map
+from .image_result import image_name, read_map
 from .per_image_metric import PerImageMetric
 
 SCORES = ("Acc", "Prec", "Rec", "F1", "IoU")
@@ -128,7 +128,7 @@ class SemanticMetric(PerImageMetric):
                 self.targets,
                 border_width=max(1, round(self.border_width * _scale(sample))),
             )
-            return truth, ~painted(crowd, shape) if crowd else None
+            return truth, ~rle.union(crowd, shape) if crowd else None
         except CellMMError as error:
             raise CellMMError(f"{name}: {error}") from error
 

@@ -23,10 +23,6 @@ from cellmm.registry import MODELS, TASK_UTILS
 from cellmm.structures import CellSample, PredictedInstances
 
 CHUNK = 16  # whole masks held at a time
-ALL_IN_USE = (
-    "all queries gave a cell, {}, and there may be more cells; train with a larger num_queries, or predict "
-    "in smaller tiles (model.tile), each of which has its own queries"
-)
 
 
 @MODELS.register_module()
@@ -235,21 +231,9 @@ class IAMHead(BaseModule):
         able = cls_probs > least
         logits = mask_logits(stage["kernels"][b : b + 1, able], outputs["basis"][b : b + 1])[0]
         probs, scores, labels = logits.sigmoid(), cls_probs[able], labels[able]
-        inside = probs > cfg.mask_thr
         if self.objectness is not None:
             expected_iou = self.graphs.get("objectness", self.objectness)
             expected = expected_iou(stage["queries"][b, able], logits, scores)
             scores = self.objectness.score(scores, expected)
-        scores = scores * maskness(probs, inside)
-        order = cfg.passing(scores, inside.flatten(1).any(1))
-        limits = {ALL_IN_USE: self.num_queries} if len(order) == self.num_queries else {}
-        keep, kept_scores = cfg.suppress(inside[order], scores[order], labels[order])
-        order = order[keep]
-        return PredictedInstances(
-            probs=probs[order],
-            scores=kept_scores,
-            labels=labels[order],
-            stride=self.out_spec.stride,
-            mask_thr=cfg.mask_thr,
-            limits=limits,
-        )
+        scores = scores * maskness(probs, probs > cfg.mask_thr)
+        return cfg.instances(probs, scores, labels, self.out_spec.stride, self.num_queries)

@@ -8,6 +8,12 @@ from torch import Tensor
 
 from cellmm.checks import check_share
 from cellmm.registry import TASK_UTILS
+from cellmm.structures import PredictedInstances
+
+ALL_IN_USE = (
+    "all queries gave a cell, {}, and there may be more cells; train with a larger num_queries, or predict "
+    "in smaller tiles (model.tile), each of which has its own queries"
+)
 
 
 @TASK_UTILS.register_module()
@@ -48,3 +54,27 @@ class InstanceTestCfg:
         keep, scores = self.nms(masks, scores, labels, origins)
         passes = scores > self.score_thr
         return keep[passes], scores[passes]
+
+    def instances(
+        self, probs: Tensor, scores: Tensor, labels: Tensor, stride: int, num_queries: int
+    ) -> PredictedInstances:
+        """Those of N queries that stay, best first, as whole maps.
+
+        Args:
+            probs: of the masks' pixels, (N, h, w), one per ``stride`` pixels of the image.
+            scores, labels: (N,).
+            num_queries: if as many masks score enough, the result says that there may be more cells.
+        """
+        inside = probs > self.mask_thr
+        order = self.passing(scores, inside.flatten(1).any(1))
+        limits = {ALL_IN_USE: num_queries} if len(order) == num_queries else {}
+        keep, scores = self.suppress(inside[order], scores[order], labels[order])
+        order = order[keep]
+        return PredictedInstances(
+            probs=probs[order],
+            scores=scores,
+            labels=labels[order],
+            stride=stride,
+            mask_thr=self.mask_thr,
+            limits=limits,
+        )

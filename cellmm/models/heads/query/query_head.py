@@ -11,7 +11,6 @@ from cellmm.models.derive import build_part
 from cellmm.models.feature_spec import FeatureSpec, check_first_pixel
 from cellmm.models.heads.base import HeadExport
 from cellmm.models.heads.class_check import check_cells
-from cellmm.models.heads.iam_head import ALL_IN_USE
 from cellmm.models.heads.query.query_decoder import QueryDecoder
 from cellmm.models.heads.query.query_pixels import QueryPixels
 from cellmm.models.heads.query.query_predictor import QueryPredictor
@@ -172,16 +171,4 @@ class QueryHead(BaseModule):
         able = scores > cfg.score_thr
         scores, labels = scores[able], labels[able]
         probs = mask_logits(stage["kernels"][b : b + 1, able], outputs["basis"][b : b + 1])[0].sigmoid()
-        inside = probs > cfg.mask_thr
-        order = cfg.passing(scores, inside.flatten(1).any(1))
-        limits = {ALL_IN_USE: self.num_queries} if len(order) == self.num_queries else {}
-        keep, kept_scores = cfg.suppress(inside[order], scores[order], labels[order])
-        order = order[keep]
-        return PredictedInstances(
-            probs=probs[order],
-            scores=kept_scores,
-            labels=labels[order],
-            stride=self.out_spec.stride,
-            mask_thr=cfg.mask_thr,
-            limits=limits,
-        )
+        return cfg.instances(probs, scores, labels, self.out_spec.stride, self.num_queries)
