@@ -63,7 +63,7 @@ def make_cell(
     radius = np.maximum(radius, 0.35 * half_width)
 
     low, yy, xx, depth = _depth(rng, path, radius, half_width=half_width, roughness=roughness)
-    mask = _main_part(depth < 1)
+    mask = ndimage.binary_fill_holes(_main_part(depth < 1))
 
     body = np.sqrt(np.clip(1 - depth**2, 0, 1))
     spread = 0.35 * body + 0.65 * np.exp(-((depth / 0.55) ** 2))  # thin at the rim, thick over the nucleus
@@ -116,7 +116,7 @@ def make_mask(
     _, radius = _axis_and_radius(length, width, tapers[best], len(path))
     half_width = width / 2
     _, _, _, depth = _depth(rng, path, radius, half_width=half_width, roughness=roughness, fine=0.0)
-    mask = _main_part(depth < 1)
+    mask = _main_part(depth < 1)  # a cell that is bent to a ring has a hole
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     return mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
@@ -182,11 +182,11 @@ def _depth(
 
 
 def _main_part(mask: np.ndarray) -> np.ndarray:
-    """The largest connected part, without holes."""
+    """The largest connected part."""
     parts, number = ndimage.label(mask)
     if number > 1:
         mask = parts == 1 + np.argmax(np.bincount(parts.ravel())[1:])
-    return ndimage.binary_fill_holes(mask)
+    return mask
 
 
 def _nucleus(

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from cellmm.results.instances import Instances
 from cellmm.results.measurements import measure
@@ -33,6 +34,15 @@ def test_a_mask_has_the_measurements_that_are_asked_for(asked):
     assert found["width_max"] == pytest.approx(asked["width"], rel=0.06)
     assert found["curvature"] * asked["length"] == pytest.approx(asked["turn"], rel=0.2, abs=0.2)
     assert found["feret_diameter_max"] / found["length"] == pytest.approx(asked["extent"], abs=0.06)
+
+
+def test_a_cell_that_is_bent_to_a_ring_is_not_filled():
+    rng = np.random.default_rng(0)
+    asked = dict(length=110, width=10, area=900, turn=7.0, extent=0.33, roughness=0.03)
+    masks = [make_mask(rng, **asked) for _ in range(20)]
+    holes = [int((ndimage.binary_fill_holes(mask) & ~mask).sum()) for mask in masks]
+    assert max(holes) > 200  # there are rings
+    assert max(int(mask.sum()) for mask in masks) < 1.1 * asked["area"]
 
 
 def test_a_rough_outline_has_dents():

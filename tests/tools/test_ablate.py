@@ -392,6 +392,7 @@ def test_the_best_are_marked_by_what_is_shown():
 
 def test_there_are_grids():
     assert {Path(path).stem for path in GRIDS} == {
+        "few_worms",
         "seunet_paper",
         "simulated",
         "sparseseunet_paper",

@@ -101,6 +101,7 @@ def test_bbbc010(convert, real_data):
     coco = convert("bbbc010_to_coco.py", real_data("bbbc010"), "--split", "test")
     assert counts(coco) == (47, 658)
     assert coco["categories"] == [{"id": 1, "name": "worm"}]
+    assert counts(convert("bbbc010_to_coco.py", real_data("bbbc010"), "--first", "5")) == (5, 75)
 
 
 def test_dsb2018(convert, real_data):

@@ -10,7 +10,9 @@ parser.add_argument("data_root", help="folder with images/, masks/ and split.jso
 parser.add_argument("out", help="the json to write")
 parser.add_argument("--split", default="train", help="train, test or all")
 parser.add_argument("--channel", nargs="+", default=["w2"], help="w2 brightfield, w1 GFP")
+parser.add_argument("--first", type=int, help="only these many wells; default: all")
 args = parser.parse_args()
-convert_to_coco(
-    lambda: BBBC010Dataset(data_root=args.data_root, split=args.split, channel=args.channel), args.out
-)
+if args.first is not None and args.first < 1:
+    parser.error(f"--first is {args.first}: at least 1 well is needed")
+options = dict(split=args.split, channel=args.channel, indices=args.first)
+convert_to_coco(lambda: BBBC010Dataset(data_root=args.data_root, **options), args.out)
