@@ -23,8 +23,19 @@ def draw_translations(samples: Sequence[CellSample]) -> np.ndarray:
     """
     columns = []
     for sample in samples:
-        real, made = (sample.get(key)[0].cpu().numpy() for key in ("gt_image", "pred_image"))
-        both = np.concatenate([real, made]).clip(*np.percentile(real, (0.5, 99.8)))
+        both = [sample.get(key)[0].cpu().numpy() for key in ("gt_image", "pred_image")]
         name = Path(np.atleast_1d(sample.get("img_path", "?"))[0]).name
-        columns.append(caption(fit(to_display(both, (0, 100)), PANEL), name))
+        columns.append(caption(fit(np.concatenate(in_contrast_of_first(both)), PANEL), name))
     return caption(grid(columns, max(len(columns), 1)), "real images above, translated ones below")
+
+
+def in_contrast_of_first(images: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Images (H, W) of one size as RGB uint8 (H, W, 3), black and white where the first one has them.
+
+    Examples:
+        >>> real, made = in_contrast_of_first([np.array([[0.0, 1.0]]), np.array([[0.5, 9.0]])])
+        >>> real[..., 0].tolist(), made[..., 0].tolist()
+        ([[0, 255]], [[127, 255]])
+    """
+    limits = np.percentile(images[0], (0.5, 99.8))
+    return np.split(to_display(np.concatenate(images).clip(*limits), (0, 100)), len(images))

@@ -34,8 +34,16 @@ def test_two_pages(tool, tiny_data, tmp_path, capsys):
     assert tool.main([str(config), *options]) == 0
     pages = [Path(line) for line in capsys.readouterr().out.splitlines() if line.endswith(".jpg")]
     assert [page.name for page in pages] == ["diskmask_targets.jpg", "diskmask_inference.jpg"]
-    for page, rows in zip(pages, (3, 2), strict=True):
+    for page, rows in zip(pages, (3, 3), strict=True):
         assert cv2.imread(str(page)).shape[0] > rows * tool.SIDE * 0.9
+
+
+def test_the_pixels_of_the_disks_without_a_config(tool, tmp_path, capsys):
+    assert tool.main(["--out", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'diskmask_disks.png'}\n"
+    assert cv2.imread(str(tmp_path / "diskmask_disks.png")).shape[1] > 5 * 13 * tool.PIXEL
+    red = [(panel == tool.RED).all(2).sum() for panel in tool.disk_panels()]
+    assert [number / (tool.PIXEL - 1) ** 2 for number in red] == [5, 13, 29, 49, 81]
 
 
 def test_an_image_that_is_not_there(tool, tiny_data, tmp_path, capsys):

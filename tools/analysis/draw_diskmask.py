@@ -1,10 +1,12 @@
 """Draw what DiskMask learns and how it finds cells: a page of targets; with a checkpoint, one of inference.
 
     python tools/analysis/draw_diskmask.py CONFIG [--checkpoint FILE] [--index 0] [--out docs/pictures]
+    python tools/analysis/draw_diskmask.py --out docs/pictures
 
-writes diskmask_targets.jpg (cells, reference points, disks, weights, the density that crops are drawn from,
-a warp with its ignored pixels) and diskmask_inference.jpg (disk probability, gateways, one gateway in its
-window, its mask, the masks that are kept).
+The first writes diskmask_targets.jpg (cells, reference points, disks, weights, the density that crops are
+drawn from, a warp with its ignored pixels) and diskmask_inference.jpg (logits and probability of disks,
+gateways, one gateway in its window, what is drawn through it, its mask, the masks that are kept), the second
+diskmask_disks.png (the pixels of the disks by radius). Source: diskmask, figures 4 to 11.
 """
 
 import argparse
@@ -18,22 +20,25 @@ import torch
 from mmengine.config import Config
 
 from cellmm.config.load import load_config
+from cellmm.datasets.transforms.disk_targets import disk_offsets
 from cellmm.datasets.transforms.moving_cells import fixed_targets
 from cellmm.engine.checkpoints import load_fitting
 from cellmm.errors import CellMMError
+from cellmm.models.heads.mask_scores import maskness
 from cellmm.registry import DATASETS, MODELS, TRANSFORMS
 from cellmm.structures import LabelLayers
 from cellmm.visualization import caption, draw_instances, grid, save_picture, to_display
 
 SIDE = 448  # px of a panel's longer side, about
 RED, YELLOW = (255, 60, 60), (255, 220, 0)
+RADIUS, PIXEL = 5, 14  # of the largest disk that is shown; px of the picture per pixel of a disk
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("config", help="a config with a GatewayHead")
+    parser.add_argument("config", nargs="?", help="a config with a GatewayHead; without: the disks alone")
     parser.add_argument("--checkpoint", help="weights of a training with it")
     parser.add_argument("--index", type=int, default=0, help="which image, from 0")
     parser.add_argument("--out", type=Path, default=Path("pictures"))
@@ -73,6 +78,19 @@ def shade(picture: np.ndarray, where: np.ndarray, color: Sequence[int], share: f
     picture = picture.copy()
     picture[where] = (1 - share) * picture[where] + share * np.array(color)
     return picture
+
+
+def disk_panels() -> list[np.ndarray]:
+    """The pixels of the disks of radius 1 to RADIUS, each a red square. Source: diskmask, figure 4."""
+    offsets, sizes = disk_offsets(RADIUS)
+    panels = []
+    for radius in range(1, RADIUS + 1):
+        pixels = np.zeros((2 * RADIUS + 3,) * 2, bool)
+        pixels[tuple(offsets[: sizes[radius]].T + RADIUS + 1)] = True
+        squares = np.pad(np.ones((PIXEL - 1, PIXEL - 1), np.uint8), (0, 1))  # with a line between them
+        shown = np.array([(30, 30, 30), (90, 90, 90), RED], np.uint8)[np.kron(1 + pixels, squares)]
+        panels.append(caption(shown, f"radius {radius}: {sizes[radius]} px"))
+    return panels
 
 
 def target_panels(cfg: Config, index: int) -> list[np.ndarray]:
@@ -124,12 +142,15 @@ def inference_panels(cfg: Config, checkpoint: str, index: int) -> list[np.ndarra
     features = model.extract(batch["inputs"])
     outputs = head(features)
     disk_probs = 1 - outputs["disk_logits"].softmax(1)[0, 0]
+    logits = outputs["disk_logits"][0].numpy()
     gateways = head.finder.find(disk_probs)
     image = grey(batch["inputs"][0].permute(1, 2, 0).numpy())
     stride, origin = head.grid.stride, head.grid.origin
     points = (gateways.points.numpy() + 0.5) * stride - 0.5 + origin
     page = [
         panel(image, "image"),
+        panel(heat(logits[0] - logits[0].min()), "logits of the background"),
+        *(panel(heat(values - values.min()), "logits of disks") for values in logits[1:]),
         panel(heat(disk_probs.numpy(), 1), "disk probability"),
         panel(with_points(image, points), f"{len(gateways)} gateways"),
     ]
@@ -142,7 +163,11 @@ def inference_panels(cfg: Config, checkpoint: str, index: int) -> list[np.ndarra
         y, x = (first[0] * stride + origin).tolist()
         window = image[y : y + size[0] * stride, x : x + size[1] * stride]
         page.append(panel(shade(window, gate[0].numpy(), RED), "one gateway open, in its window"))
-        page.append(panel(heat(logits[0].sigmoid().numpy(), 1), "what DecoNet draws through it"))
+        probs, least = logits.sigmoid(), head.test_cfg.mask_thr
+        mask, mean = probs > least, float(maskness(probs, probs > least))
+        page.append(panel(heat(probs[0].numpy(), 1), "what DecoNet draws through it"))
+        text = f"its mask, above {least:g}: objectness {mean:.3f}, the mean there"
+        page.append(panel(heat((probs * mask)[0].numpy(), 1), text))
     results = dataset.get_data_info(index)
     found = model.test_step(dict(inputs=[item["inputs"]], data_samples=[item["data_samples"]]))[0]
     instances = found.pred_instances
@@ -153,9 +178,20 @@ def inference_panels(cfg: Config, checkpoint: str, index: int) -> list[np.ndarra
     return page
 
 
+def write(pages: dict[str, list[np.ndarray]], folder: Path, columns: int) -> None:
+    """Each page of panels as a picture of its name, which is printed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, panels in pages.items():
+        save_picture(folder / name, grid(panels, columns))
+        print(folder / name)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     try:
+        if args.config is None:
+            write({"diskmask_disks.png": disk_panels()}, args.out, columns=RADIUS)
+            return 0
         cfg = load_config(args.config)
         heads = cfg.model.get("heads", {})
         if not any(head.get("type") == "GatewayHead" for head in heads.values()):
@@ -164,13 +200,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             num = len(DATASETS.build(dict(cfg[loader].dataset, pipeline=[])))
             if not 0 <= args.index < num:
                 raise CellMMError(f"--index {args.index}: {loader} has images 0 to {num - 1}")
-        args.out.mkdir(parents=True, exist_ok=True)
         pages = {"diskmask_targets.jpg": target_panels(cfg, args.index)}
         if args.checkpoint:
             pages["diskmask_inference.jpg"] = inference_panels(cfg, args.checkpoint, args.index)
-        for name, panels in pages.items():
-            save_picture(args.out / name, grid(panels, columns=3))
-            print(args.out / name)
+        write(pages, args.out, columns=3)
     except CellMMError as error:
         print(f"draw_diskmask: {error}", file=sys.stderr)
         return 1
