@@ -112,6 +112,7 @@ ARGUMENTS: dict[str, dict | list[dict]] = dict(
     # metrics, hooks
     SemanticMetric=dict(targets=["cytoplasm", "nuclei"]),
     EarlyStoppingHook=dict(monitor="AP", rule="greater"),
+    PauseHook=dict(minutes=30),
     TimeBudgetHook=dict(minutes=30),
     TrainingReportHook=[dict(), dict(number=1)],
     # models and their parts

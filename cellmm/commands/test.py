@@ -18,7 +18,7 @@ from cellmm.config.load import load_config
 from cellmm.config.lookup import component_of
 from cellmm.engine.checkpoints import check_finite, load_checkpoint, load_fitting
 from cellmm.engine.class_order import follow_classes
-from cellmm.engine.hooks import CompareWithTrainingHook, TimeBudgetHook
+from cellmm.engine.hooks import CompareWithTrainingHook, PauseHook, TimeBudgetHook
 from cellmm.engine.ranks import end_distributed
 from cellmm.engine.runner import CellRunner, build_runner
 from cellmm.engine.trained_on import TrainedOn
@@ -102,9 +102,9 @@ def named(name: str, split: str) -> str:
 
 
 def _only_trains(hook: Any) -> bool:
-    """Whether a hook averages weights, stops early or keeps to a time, which only a training does."""
+    """Whether a hook averages weights, stops early, pauses or keeps to a time, as only a training does."""
     cls = component_of(hook if isinstance(hook, dict) else type(hook), "HOOKS")
-    return isinstance(cls, type) and issubclass(cls, (EMAHook, EarlyStoppingHook, TimeBudgetHook))
+    return isinstance(cls, type) and issubclass(cls, (EMAHook, EarlyStoppingHook, PauseHook, TimeBudgetHook))
 
 
 def _metrics(evaluator: Any) -> Iterator[dict]:

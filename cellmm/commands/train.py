@@ -57,6 +57,13 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help="end after M minutes: the first iterations say how many fit, and the schedules are scaled to "
         "them; with --resume, M are those of the whole training",
     )
+    parser.add_argument(
+        "--pause-after",
+        type=float,
+        metavar="M",
+        help="write a checkpoint and end after M minutes, in the middle of the schedules: the same command "
+        "with --resume goes on",
+    )
     parser.add_argument("--amp", action="store_true", help="mixed precision (bfloat16) on the CPU or the GPU")
     parser.add_argument(
         "--auto-scale-lr",
@@ -156,11 +163,14 @@ def prepare_config(args: argparse.Namespace) -> Config:
         cfg.load_from = _start_weights(args, Path(cfg.work_dir))
     elif cfg.get("load_from") in shipped_models() or Path(cfg.get("load_from") or "-").is_dir():
         cfg.load_from = str(weights_of(cfg.load_from))
-    if args.minutes is not None:
-        if not 0 < args.minutes < math.inf:
-            raise CellMMError(f"--minutes {args.minutes:g}: give a number above 0")
-        hooks = dict(cfg.get("default_hooks") or {})
-        cfg.default_hooks = hooks | dict(param_scheduler=dict(type="TimeBudgetHook", minutes=args.minutes))
+    for name, hook, minutes in (
+        ("minutes", dict(param_scheduler=dict(type="TimeBudgetHook", minutes=args.minutes)), args.minutes),
+        ("pause-after", dict(pause=dict(type="PauseHook", minutes=args.pause_after)), args.pause_after),
+    ):
+        if minutes is not None:
+            if not 0 < minutes < math.inf:
+                raise CellMMError(f"--{name} {minutes:g}: give a number above 0")
+            cfg.default_hooks = dict(cfg.get("default_hooks") or {}) | hook
     if args.resume:
         cfg.resume = args.resume
     return cfg

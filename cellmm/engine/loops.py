@@ -50,6 +50,7 @@ class NumberedTrainLoop(BaseLoop):
         self.val_begin, self.val_interval = val_begin, val_interval
         self._milestones, self._intervals = calc_dynamic_intervals(val_interval, _pairs(dynamic_intervals))
         self.stop_training = False  # EarlyStoppingHook sets it
+        self.paused = False  # PauseHook sets it: this process ends, the training does not
         if not hasattr(self.dataloader.sampler, "seek"):
             raise CellMMError(
                 f"train_dataloader.sampler: {type(self.dataloader.sampler).__name__} cannot seek, so "
@@ -166,7 +167,7 @@ class IterBasedTrainLoop(NumberedTrainLoop):
         if self._iter:
             self._validate_if_due(self._iter, self.max_iters)
         batches = self._batches()
-        while self._iter < self.max_iters and not self.stop_training:
+        while self._iter < self.max_iters and not (self.stop_training or self.paused):
             self._run_iter(next(batches), batch_idx=self._iter)
             self._validate_if_due(self._iter, self.max_iters)
         self.runner.call_hook("after_train_epoch")

@@ -39,7 +39,7 @@ _AROUND = (
 _READING = "num_workers|persistent_workers|prefetch_factor|pin_memory|timeout|multiprocessing_context"
 # differences that do not reach the weights, unless training watches validation
 _IDLE = re.compile(
-    rf"({'|'.join(_AROUND)}|default_hooks\.(timer|logger|visualization|training_report)|train_dataloader\.({_READING}))(\..*)?"
+    rf"({'|'.join(_AROUND)}|default_hooks\.(timer|logger|visualization|training_report|pause)|train_dataloader\.({_READING}))(\..*)?"
 )
 # keys of validation that change its numbers
 _VALIDATION = re.compile(rf"val_(dataloader(?!\.({_READING})\b)|evaluator|cfg)(\..*)?")
@@ -47,7 +47,7 @@ _VALIDATION = re.compile(rf"val_(dataloader(?!\.({_READING})\b)|evaluator|cfg)(\
 _TUNING = re.compile(
     r"model\.(.*\.)?(loss|loss_\w+|\w+_loss|\w+_weight|\w+_thr|\w+_nms|\w+_samples|weight|anneal|matcher|criterion|in_score|max_\w+|"
     r"activation_checkpointing|channels_last|frozen|init_cfg|train_cfg|test_cfg)(\..*)?|"
-    r"model\.(tile|tile_overlap|tta|ensemble|postprocess|refine)(\..*)?|model\.heads\.[^.]+\.(finder|sampler|windows)(\..*)?"
+    r"model\.(tile|tile_overlap|tta|ensemble|postprocess|refine|calibration)(\..*)?|model\.heads\.[^.]+\.(finder|sampler|windows)(\..*)?"
 )
 # keys that cannot change in the middle of a training, and why
 _REFUSED = {

@@ -52,6 +52,9 @@ OBJECTNESS = ", and the IoU that the graph `{name}.objectness` expects"
 MAPS_ONLY = "`{name}.out` are the logits of {targets}."
 EXCLUSIVE = " Their softmax over the channels are the probabilities."
 REFINE = "Cells are then corrected by the maps, by `model.refine` in `cellmm.json`, a {type}."
+CALIBRATION = (
+    "Scores are then mapped by straight lines between the pairs of `model.calibration` in `cellmm.json`."
+)
 POSTPROCESS = "Cells are made from the maps by `model.postprocess` in `cellmm.json`, a {type}."
 
 
@@ -72,6 +75,8 @@ def page_of(content: dict[str, Any], trained: TrainedModel) -> str:
         after.append(POSTPROCESS.format(type=type(model.postprocess).__name__))
     if model.refine is not None:
         after.append(REFINE.format(type=type(model.refine).__name__))
+    if model.calibration is not None:
+        after.append(CALIBRATION)
     graphs = [
         f"- `{graph['file']}`: {_names(graph['inputs'])} -> {_names(graph['outputs'])}"
         for graph in content["graphs"].values()

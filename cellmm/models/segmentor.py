@@ -24,6 +24,7 @@ from cellmm.models.layers.freezing import freeze
 from cellmm.models.layers.fused import fold_norms
 from cellmm.models.limits import LimitLog
 from cellmm.models.looks import Look, check_ensemble, look_at
+from cellmm.models.postprocess.score_calibration import ScoreCalibration
 from cellmm.models.postprocess.tiles import even_tile
 from cellmm.models.predicted_maps import (
     check_postprocess,
@@ -87,6 +88,10 @@ class CellSegmentor(BaseModel):
         postprocess: config of what finds instances in the maps of an image, such as SeededWatershed.
         refine: config of what corrects the instances of an image by its maps, such as ForegroundAgreement. It
             comes after the mean of views and models, and in tiles before they are joined.
+        calibration: knots of ScoreCalibration, by which the scores of instances say how probable it is that
+            they are right: [(0, 0), (0.4, 0.1), (1, 1)], say. They come last, after ``refine``: thresholds
+            of a head (``score_thr``, ``nms``) and of ``cell_size`` are of scores as the head gives them,
+            those of metrics, pictures and `cellmm predict` of calibrated ones. None: they stay as they are.
         cell_size: config of what finds how large the cells of an image are, such as DiameterFinder. An image
             whose sample has no ``cell_diameter`` is then scaled before it is predicted, as RescaleToDiameter
             would do.
@@ -114,6 +119,7 @@ class CellSegmentor(BaseModel):
         tile_overlap: int = 0,
         postprocess: dict | None = None,
         refine: dict | None = None,
+        calibration: Sequence[Sequence[float]] | None = None,
         cell_size: dict | None = None,
         activation_checkpointing: Sequence[str] = (),
         frozen: Sequence[str] = (),
@@ -177,6 +183,7 @@ class CellSegmentor(BaseModel):
         self.refine = None if refine is None else TASK_UTILS.build(refine)
         if refine is not None:
             check_refine(self.refine, self.map_strides)
+        self.calibration = None if calibration is None else ScoreCalibration(calibration)
         check_tiles(tile, tile_overlap, step=self.tile_step, margin=self.margin)
         self.tile, self.tile_overlap, self.even_tiles = tile, tile_overlap, False
         self._limits, self._fused = LimitLog(), False
@@ -396,13 +403,15 @@ class CellSegmentor(BaseModel):
     def _cells(
         self, found: PredictedInstances | None, maps: Mapping[str, np.ndarray]
     ) -> PredictedInstances | None:
-        """The instances of one image, ``found`` by a head or made of its maps (h, w), as refined; None: no
-        head gives any."""
+        """The instances of one image, ``found`` by a head or made of its maps (h, w), as refined and
+        calibrated; None: no head gives any."""
         if self.postprocess is not None:
             found = self._from_maps(maps)
-        if found is None or self.refine is None:
-            return found
-        return self.refine(found, maps, self.map_strides)
+        if found is not None and self.refine is not None:
+            found = self.refine(found, maps, self.map_strides)
+        if found is not None and self.calibration is not None:
+            found = self.calibration(found)
+        return found
 
     def _from_maps(self, maps: Mapping[str, np.ndarray]) -> PredictedInstances:
         return self.postprocess(maps).at_stride(next(iter(self.map_strides.values())))

@@ -48,6 +48,7 @@ _FORM = {
     "trained_with": dict,
     "trained_with.config": str,
     "trained_with.ranks": int,
+    "trained_seconds": NUMBER,
     "time_budget": dict,
     "time_budget.minutes": NUMBER,
     "time_budget.used": NUMBER,

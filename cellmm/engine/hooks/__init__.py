@@ -6,6 +6,7 @@ from cellmm.engine.hooks.first_checkpoint_hook import FirstCheckpointHook
 from cellmm.engine.hooks.learning_alarm_hook import LearningAlarmHook
 from cellmm.engine.hooks.non_finite_hook import NonFiniteHook
 from cellmm.engine.hooks.overlay_hook import OverlayHook
+from cellmm.engine.hooks.pause_hook import PauseHook
 from cellmm.engine.hooks.progress_hook import ProgressHook
 from cellmm.engine.hooks.resume_hook import ResumeHook
 from cellmm.engine.hooks.time_budget_hook import TimeBudgetHook
@@ -27,6 +28,7 @@ __all__ = [
     "LearningAlarmHook",
     "NonFiniteHook",
     "OverlayHook",
+    "PauseHook",
     "ProgressHook",
     "ResumeHook",
     "TimeBudgetHook",

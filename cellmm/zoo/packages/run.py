@@ -23,7 +23,7 @@ from cellmm.zoo.packages.read import AGAIN, Package
 
 # what of the config a graph does not hold, so that it can be changed
 FREE = re.compile(
-    r"test_dataloader\..+|model\.(tile|tile_overlap|tta|(postprocess|refine|cell_size)(\..+)?"
+    r"test_dataloader\..+|model\.(tile|tile_overlap|tta|calibration|(postprocess|refine|cell_size)(\..+)?"
     r"|heads\.\w+\.(finder|windows|test_cfg\.(score_thr|nms))(\..+)?)"
 )
 
