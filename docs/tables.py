@@ -341,6 +341,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "pix2pix": collection("pix2pix"),
     "paired": paired,
     "worms": compared("worms"),
+    "scenes": compared("scenes"),
     "speed": speed,
     "shipped": shipped,
     "cytoplasm": pixels("cytoplasm", {"SEU-Net (base)": "cytoplasm", **HEADS}),
