@@ -79,10 +79,10 @@ def draw(path: Path, before: F.Judged, after: F.Judged | None, bins: int) -> Non
         top.plot(table["score"], table["iou"], "s--", color="C1", label="mean IoU")
         top.plot([0, 1], [0, 1], ":", color="0.3")
         top.set(xlim=(0, 1), ylim=(0, 1))
-        top.set_title(f"{title}: calibration error {F.expected_calibration_error(judged, bins):.3f}")
+        top.set_title(f"{title}: error {F.expected_calibration_error(judged, bins):.3f}")
         bottom.bar(middle, table["count"], 0.9 / bins, color="0.5")
         bottom.set(xlabel="score", ylabel="predictions", yscale="log", ylim=(0.5, None))
-    rows[0, 0].legend(loc="upper left")
+    rows[0, -1].legend(loc="upper left", fontsize="small")
     figure.tight_layout()
     with atomic_path(path) as tmp:
         figure.savefig(tmp, dpi=120)
