@@ -48,7 +48,8 @@ def check_head(
     name, specs = name_of(config), tuple(in_specs)
     if reads_image(config):
         specs = (FeatureSpec(CHANNELS), *specs)
-    with must_work(name, "building it"):
+    with must_work(name, "building it"), torch.random.fork_rng(devices=()):
+        torch.manual_seed(0)  # the same weights, whatever ran before
         derived = dict(stride=specs[0].stride, **from_specs(specs))
         head = build_derived(MODELS, config, name, **derived)
     require(isinstance(head, nn.Module) and isinstance(head, Head), name, "it must be an nn.Module with loss")
