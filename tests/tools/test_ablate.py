@@ -393,6 +393,7 @@ def test_the_best_are_marked_by_what_is_shown():
 def test_there_are_grids():
     assert {Path(path).stem for path in GRIDS} == {
         "few_worms",
+        "few_worms_sparseseunet",
         "seunet_paper",
         "simulated",
         "sparseseunet_paper",
