@@ -3,16 +3,17 @@
 #   tools/train_zoo.sh [--minutes M] [--pieces N] [--out DIR] [--list FILE] [--replace] [--no-check] [--cpu] [CONFIG ...]
 # Start it again after any end: it goes on where it was. Trainings whose row is there are done.
 #   --minutes M   of a piece, 9 unless given: with its start and its end it stays below 10. It ends with a checkpoint
-#                 after the iteration under way, and a validation where one is due. A piece that is killed loses what
-#                 it did after its last checkpoint (default_hooks.checkpoint.interval of the config).
+#                 after the iteration under way. A piece that is killed loses what it did after its last checkpoint
+#                 (default_hooks.checkpoint.interval of the config).
 #   --pieces N    end after N pieces: exit status 75 says that more are left. Not cut into pieces: the test at the end.
 #   --out DIR     where the trainings lie, DIR/<folder>/<config>; work_dirs/zoo unless given
 #   --list FILE   other recipes, as lines of the form of those below
-#   --replace     test again those that have a row, and write it anew
+#   --replace     test again those that have a row, and write it anew; trains them first where --out does not have them
 #   --no-check    leave out tools/check_device.py
 #   --cpu         no GPU is needed: to try this script
 #   CONFIG        of the list, such as diskmask/bbbc010; all unless given
-# Exit status 0: all rows are written; 1: a recipe failed, or its data are missing; 75: pieces are left.
+# Exit status 0: all rows are written; 1: a recipe failed, or its data or the GPU are missing; 2: wrong options;
+# 75: pieces are left.
 set -euo pipefail
 
 # config|data (a folder of $CELLMM_DATA or data/)|trained on|tested on|options of `cellmm train`, OUT is --out;
@@ -39,7 +40,8 @@ diskmask/bbbc010_paper|bbbc010|BBBC010, 50 wells|BBBC010, 23 wells|
 root=$(cd "$(dirname "$0")/.." && pwd)
 minutes=9 pieces=-1 out=work_dirs/zoo replace='' check=gpu
 usage() {
-    sed -n '2,15s/^# \?//p' "$0" >&2
+    [ $# -eq 0 ] || echo "train_zoo: $*" >&2
+    sed -n '2,/^set/{/^#/s/^# \?//p;}' "$0" >&2
     exit 2
 }
 while [[ ${1:-} == -* ]]; do
@@ -63,6 +65,13 @@ while [[ ${1:-} == -* ]]; do
     esac
 done
 
+[[ $minutes =~ ^[0-9]*[.]?[0-9]+$ ]] || usage "--minutes $minutes: give a number above 0"
+[[ $pieces =~ ^(-1|[0-9]+)$ ]] || usage "--pieces $pieces: give a whole number"
+for config; do
+    grep -qxF "$config" <<< "$(cut -d '|' -f 1 <<< "$recipes")" || usage "$config: not in the list; its recipes are
+$(cut -d '|' -f 1 <<< "$recipes" | grep .)"
+done
+
 row() {
     python "$root/tools/zoo_row.py" "$@"
 }
@@ -75,9 +84,13 @@ newest() {
 
 # Train config $1 in work dir $2, with further options, to its end. Status 75: no piece is left for it.
 train() {
-    local config=$1 work=$2 before
+    local config=$1 work=$2 before ended
     shift 2
-    until row "$config" "$work" --ended; do
+    while true; do
+        ended=0
+        row "$config" "$work" --ended || ended=$?
+        [ "$ended" -ne 0 ] || return 0
+        [ "$ended" -eq 3 ] || return "$ended"
         [ "$pieces" -ne 0 ] || return 75
         pieces=$((pieces - 1))
         before=$(newest "$work")
@@ -107,7 +120,13 @@ while IFS='|' read -r name data trained_on tested_on options <&3; do
     config=$name
     [[ $name == *.py ]] || config=$root/configs/$name.py
     work=$out/$(basename "$(dirname "$config")")/$(basename "$config" .py)
-    if [ -z "$replace" ] && row "$config" --has; then
+    has=0
+    row "$config" --has || has=$?
+    if [ "$has" -ne 0 ] && [ "$has" -ne 3 ]; then # it has said why
+        status=1
+        continue
+    fi
+    if [ -z "$replace" ] && [ "$has" -eq 0 ]; then
         echo "train_zoo: $name: its row is there"
         continue
     fi
@@ -115,6 +134,14 @@ while IFS='|' read -r name data trained_on tested_on options <&3; do
         echo "train_zoo: $name: ${CELLMM_DATA:-data}/$data is missing; put the data there (configs/_base_/datasets)" >&2
         status=1
         continue
+    fi
+    if [[ $options == *OUT/* ]]; then
+        first=${options##*OUT/}
+        if ! row "$root/configs/$first.py" "$out/$first" --ended; then
+            echo "train_zoo: $name starts from $out/$first, which is not at its end; train $first first" >&2
+            status=1
+            continue
+        fi
     fi
     read -r -a options <<< "${options//OUT/$out}"
     failed=0

@@ -212,6 +212,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         metrics, tests = json.loads(file.read_text(encoding="utf-8")), best_checkpoint(args.work_dir)
         if Path(metrics.get("checkpoint", "")).name != tests.name:
             raise CellMMError(f"{file}: is not of {tests.name}; run `cellmm test` with it again")
+        if metrics.get("tta"):
+            raise CellMMError(f"{file}: is of a test with --tta; run `cellmm test` without it")
         found = results(metrics, args.tested_on)
         write_row(path, name, dict(Metadata=metadata, Results=found))
     except CellMMError as error:

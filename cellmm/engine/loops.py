@@ -169,7 +169,8 @@ class IterBasedTrainLoop(NumberedTrainLoop):
         batches = self._batches()
         while self._iter < self.max_iters and not (self.stop_training or self.paused):
             self._run_iter(next(batches), batch_idx=self._iter)
-            self._validate_if_due(self._iter, self.max_iters)
+            if not self.paused:  # a checkpoint first; the next process makes up for the validation
+                self._validate_if_due(self._iter, self.max_iters)
         self.runner.call_hook("after_train_epoch")
         self.runner.call_hook("after_train")
         return self.runner.model

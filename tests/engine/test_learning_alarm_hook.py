@@ -49,6 +49,15 @@ def train(hook, losses, cells=(1,), **values) -> None:
     hook.after_train(run)
 
 
+def test_a_piece_of_a_training_is_not_its_end(logged):
+    """Still warming up, its loss has not fallen yet."""
+    flat = [1.0] * 250
+    train(HOOKS.build(dict(type="LearningAlarmHook")), flat, _train_loop=SimpleNamespace(paused=True))
+    assert not logged
+    train(HOOKS.build(dict(type="LearningAlarmHook")), flat)
+    assert len(logged) == 1 and "nothing is learned" in logged[0]
+
+
 def falling(number: int, noise: float = 0.3) -> np.ndarray:
     rng = np.random.default_rng(0)
     return (0.5 + np.exp(-np.arange(number) / 300)) * rng.normal(1, noise, number).clip(0.2)

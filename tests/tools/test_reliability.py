@@ -1,13 +1,16 @@
 """tools/analysis/reliability.py: the table, the diagram, and options that calibrate."""
 
 import json
+import shlex
 
 import numpy as np
 import pytest
 
+from cellmm.commands.test import parse_args as parse_test_args
 from cellmm.config.load import load_config
 from cellmm.evaluation import functional as F
 from cellmm.evaluation.results_on_dataset import load_truth
+from cellmm.models.postprocess.score_calibration import ScoreCalibration
 
 
 @pytest.fixture(scope="module")
@@ -48,17 +51,20 @@ def test_right_and_wrong_predictions(tool, results, capsys):
 def test_the_options_are_taken_and_a_second_calibration_is_not_offered(tool, results, tmp_path, capsys):
     config, path, _ = results
     tool.main([str(config), str(path)])
-    option = capsys.readouterr().out.splitlines()[-1].removeprefix("--cfg-options '").removesuffix("'")
-    cfg = load_config(config, None)
-    key, _, value = option.partition("=")
-    cfg.merge_from_dict({key: [list(pair) for pair in eval(value)]})
+    line = shlex.split(capsys.readouterr().out.splitlines()[-1])
+    options = parse_test_args([str(config), "best.pth", *line]).cfg_options
+    cfg = load_config(config, options)
+    assert ScoreCalibration(cfg.model.calibration).scores[0] == 0
     calibrated = tmp_path / "calibrated.py"
     cfg.dump(calibrated)
     assert tool.main([str(calibrated), str(path), "--out", str(tmp_path / "again.svg")]) == 0
     text = capsys.readouterr().out
-    assert (
-        "model.calibration=None" in text and "highest F1" not in text and (tmp_path / "again.svg").is_file()
-    )
+    assert "highest F1" not in text and (tmp_path / "again.svg").is_file()
+    refit = text.splitlines()[-1]
+    assert tool.main([str(calibrated), str(path), *refit.split()]) == 0
+    assert shlex.split(capsys.readouterr().out.splitlines()[-1]) == line
+    assert tool.main([str(config), str(path), *line]) == 0
+    assert "highest F1" not in capsys.readouterr().out
 
 
 def test_calibration_is_measured_on_other_images(tool):
@@ -72,6 +78,11 @@ def test_calibration_is_measured_on_other_images(tool):
 
 def test_one_line_for_what_the_user_can_mend(tool, results, capsys):
     config, path, _ = results
+    found = json.loads(path.read_text())
+    path.write_text(json.dumps([dict(cell, score=80) for cell in found]))
+    assert tool.main([str(config), str(path)]) == 1 and "scores from 80 to 80" in capsys.readouterr().err
+    path.write_text(json.dumps([cell for cell in found if cell["image_id"] == found[0]["image_id"]]))
+    assert tool.main([str(config), str(path)]) == 1 and "1 image(s) with pred" in capsys.readouterr().err
     path.write_text("[]")
     assert tool.main([str(config), str(path)]) == 1 and "no prediction" in capsys.readouterr().err
     assert tool.main([str(config), "none.json"]) == 1 and capsys.readouterr().err.startswith("reliability: ")

@@ -89,7 +89,33 @@ def test_data_that_are_missing_and_recipes_that_are_not_asked_for(tmp_path, meta
     status, text = zoo(tmp_path, "--list", str(recipes), "--no-check", str(config))
     assert status == 1 and "no_such_data is missing; put the data there" in text and "other/one" not in text
     status, text = zoo(tmp_path, "--pieces")
-    assert status == 2 and "tools/train_zoo.sh [--minutes M]" in text
+    assert status == 2 and "tools/train_zoo.sh [--minutes M]" in text and "set -euo" not in text
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (["other/two"], "other/two: not in the list; its recipes are\nother/one"),
+        (["--minutes", "x"], "--minutes x: give a number"),
+        (["--pieces", "-2"], "--pieces -2: give a whole number"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(tmp_path, options, words):
+    recipes = tmp_path / "recipes.txt"
+    recipes.write_text("other/one||a|b|\n")
+    status, text = zoo(tmp_path, "--list", str(recipes), "--no-check", *options)
+    assert status == 2 and words in text
+
+
+def test_nothing_is_trained_without_an_entry_or_a_finished_start(tmp_path, metafile):
+    recipes = tmp_path / "recipes.txt"
+    recipes.write_text(f"{tmp_path / 'absent.py'}||a|b|\n")
+    status, text = zoo(tmp_path, "--list", str(recipes), "--no-check")
+    assert status == 1 and "no entry" in text and not (tmp_path / "work_dirs").exists()
+    recipes.write_text(f"{tmp_path / 'tiny.py'}||a|b|--from OUT/glas/unet\n")
+    status, text = zoo(tmp_path, "--list", str(recipes), "--no-check")
+    assert status == 1 and "which is not at its end; train glas/unet first" in text
+    assert not (tmp_path / "work_dirs").exists()
 
 
 def test_recipes_of_the_list_have_configs_and_entries(tool):
@@ -198,6 +224,8 @@ class TestRow:
         assert tool.main(row) == 1 and "--pause-after" in capsys.readouterr().err
         torch.save(state | dict(trained_seconds=90.0), tmp_path / "iter_4.pth")
         assert tool.main(row) == 1 and "is not of iter_4.pth" in capsys.readouterr().err
+        (tmp_path / "metrics.json").write_text('{"AP": 0.5, "checkpoint": "iter_4.pth", "tta": ["flips"]}')
+        assert tool.main(row) == 1 and "is of a test with --tta" in capsys.readouterr().err
         (tmp_path / "metrics.json").write_text('{"AP": 0.5, "checkpoint": "iter_4.pth"}')
         assert tool.main([*row, "--hardware", "one pocket calculator"]) == 0
         assert "Hardware: one pocket calculator\n      Minutes: 1.5\n" in metafile.read_text()

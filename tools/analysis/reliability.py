@@ -7,7 +7,8 @@ Draws the share of predictions that are right (IoU of .5, as AP50 counts them) a
 their score, prints the table with the expected calibration error, and fits a calibration. The error with
 calibration is measured on images that it was not fitted to: each half of the images by the other half.
 The last line is what to write into the config, or to give to test and predict. Use validation images, never
-those that you report, and the same --tta and models as later on.
+those that you report, and the same --tta and models as later on. tools/analysis/calibrate.py is another
+thing: it chooses thresholds of scores.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from mmengine.config import DictAction
 
 from cellmm.config.load import load_config
 from cellmm.errors import CellMMError, explain
@@ -25,6 +27,7 @@ from cellmm.evaluation import functional as F
 from cellmm.evaluation.metrics.image_result import read_sample, split_classes
 from cellmm.evaluation.results_on_dataset import load_truth, read_results, with_results
 from cellmm.io.files import atomic_path
+from cellmm.models.postprocess.score_calibration import ScoreCalibration
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -37,6 +40,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--bins", type=int, default=10, help="of the diagram; default 10")
     parser.add_argument(
         "--out", type=Path, help="PNG, PDF or SVG; default reliability.png beside the results"
+    )
+    parser.add_argument(
+        "--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help="those that `test` was given"
     )
     args = parser.parse_args(argv)
     if args.bins < 2:
@@ -57,13 +63,21 @@ def judged_images(samples: Sequence[dict]) -> tuple[list[F.Judged], int]:
 
 
 def calibrated(judged: F.Judged, knots: Sequence[tuple[float, float]]) -> F.Judged:
-    return F.Judged(np.interp(judged.scores, *np.transpose(knots)), judged.right, judged.iou)
+    return F.Judged(ScoreCalibration(knots).map(judged.scores), judged.right, judged.iou)
+
+
+def halves(images: Sequence[F.Judged]) -> list[F.Judged]:
+    """The predictions of every other image, and those of the rest."""
+    none = F.Judged(np.zeros(0), np.zeros(0, bool), np.zeros(0))
+    return [F.Judged.join([none, *images[start::2]]) for start in (0, 1)]
 
 
 def cross_fitted(images: Sequence[F.Judged]) -> F.Judged:
     """All predictions, those of every other image with scores as the rest of the images calibrates them."""
-    halves = [F.Judged.join(list(images[start::2])) for start in (0, 1)]
-    return F.Judged.join([calibrated(halves[i], F.fit_knots(halves[1 - i])) for i in (0, 1)])
+    first, second = halves(images)
+    return F.Judged.join(
+        [calibrated(first, F.fit_knots(second)), calibrated(second, F.fit_knots(first))]
+    )
 
 
 def draw(path: Path, before: F.Judged, after: F.Judged | None, bins: int) -> None:
@@ -90,13 +104,18 @@ def draw(path: Path, before: F.Judged, after: F.Judged | None, bins: int) -> Non
 
 def run(args: argparse.Namespace) -> None:
     """Judge, draw, print."""
-    cfg = load_config(args.config)
+    cfg = load_config(args.config, args.cfg_options)
     samples, meta = load_truth(cfg, args.split)
     samples = with_results(samples, read_results(args.results), meta=meta, source=args.results)
     images, cells = judged_images(samples)
     judged = F.Judged.join(images)
     if not len(judged.scores):
         raise CellMMError(f"{args.results}: no prediction on the {len(samples)} images; test the model first")
+    if not ((judged.scores >= 0) & (judged.scores <= 1)).all():
+        raise CellMMError(
+            f"{args.results}: scores from {judged.scores.min():g} to {judged.scores.max():g}; those of "
+            "probabilities are in [0, 1]"
+        )
     table = F.reliability(judged, args.bins)
     print(f"{len(samples)} images, {cells} cells, {len(judged.scores)} predictions\n")
     print("| score | predictions | mean score | right | mean IoU |\n|---|---|---|---|---|")
@@ -108,9 +127,14 @@ def run(args: argparse.Namespace) -> None:
     print(f"\nexpected calibration error: {F.expected_calibration_error(judged, args.bins):.3f}")
     if cfg.model.get("calibration"):
         draw(args.out, judged, None, args.bins)
-        print(f"{args.out}: of scores that model.calibration has calibrated. To fit it anew, test with")
+        print(f"{args.out}: of scores that model.calibration has calibrated. To fit it anew, give to test, and here,")
         print("--cfg-options model.calibration=None")
         return
+    if not all(len(part.scores) for part in halves(images)):
+        raise CellMMError(
+            f"{args.results}: {sum(len(image.scores) > 0 for image in images)} image(s) with predictions; a "
+            "calibration is fitted to some images and measured on others, so more images are needed"
+        )
     after, knots = cross_fitted(images), F.fit_knots(judged)
     error = F.expected_calibration_error(after, args.bins)
     draw(args.out, judged, after, args.bins)

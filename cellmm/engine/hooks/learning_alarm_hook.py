@@ -41,7 +41,8 @@ class LearningAlarmHook(Hook):
       warning comes at the first such validation and at the last, which is that of the last iteration or the
       one after which training was stopped early. The last also warns if no prediction matches a cell.
 
-    The hook changes nothing, and keeps nothing in checkpoints.
+    The hook changes nothing, and keeps nothing in checkpoints: in a training in pieces (PauseHook), only the
+    first piece looks at the loss.
     """
 
     priority = "LOW"
@@ -91,6 +92,8 @@ class LearningAlarmHook(Hook):
     def after_train(self, runner: Runner) -> None:
         if self._without and not self._cells_seen:
             self._warn_of_no_cells(self._without)
+        if getattr(runner._train_loop, "paused", False):
+            return  # it goes on
         self._check_loss(runner, runner.iter)
         if getattr(runner._train_loop, "stop_training", False):
             self._tell(runner, self._latest, last=True)

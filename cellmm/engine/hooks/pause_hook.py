@@ -18,16 +18,16 @@ from cellmm.registry import HOOKS
 
 @HOOKS.register_module()
 class PauseHook(Hook):
-    """Write a checkpoint and end after ``minutes``, for machines that are lent for so long only.
+    """Write a checkpoint and end after ``minutes``, for machines that you have for a limited time.
 
     Schedules stay as they are, unlike with TimeBudgetHook: the training is not over, and ``--resume`` goes on
     with the next iteration. The minutes count from the building of this hook on. The iteration that is under
-    way then comes to its end, with its validation where one is due, and so do accumulated gradients: each
-    piece trains for one iteration at least.
+    way then comes to its end, and so do accumulated gradients: each piece trains for one iteration at least.
+    A validation that is due there is left to the next piece.
 
-    A checkpoint holds under ``trained_seconds`` how long all pieces took that led to it, with set-up and
-    validations, so far as each had this hook. What a killed piece did after its last checkpoint is not
-    counted.
+    A checkpoint holds under ``trained_seconds`` how long all pieces took so far, each from the building of
+    this hook to its last checkpoint, with validations. It is not there if a piece ran without this hook. What
+    a killed piece did after its last checkpoint is not counted.
 
     The first rank looks at the clock, all ranks follow.
     """

@@ -19,7 +19,7 @@ TOP = 1 - 10.0**-DIGITS  # knots come before the last one, (1, 1)
 class Judged:
     """P predictions: float64 ``scores`` (P,), bool ``right`` (P,), float64 ``iou`` (P,), 0 to 1.
 
-    ``iou``: with the cell that it overlaps best, be it taken or not.
+    ``iou``: with the cell that it overlaps best, whether or not another prediction took it.
     """
 
     scores: np.ndarray

@@ -38,6 +38,10 @@ class ScoreCalibration:
             )
         self.scores, self.probs = table.T
 
+    def map(self, scores: np.ndarray) -> np.ndarray:
+        """Probabilities of float scores in [0, 1], any shape; float64."""
+        return np.interp(scores, self.scores, self.probs)
+
     def __call__(self, found: PredictedInstances) -> PredictedInstances:
         """The instances with other scores; ValueError where one is not in [0, 1]."""
         scores = found.scores.double().numpy()
@@ -45,4 +49,4 @@ class ScoreCalibration:
             raise ValueError(
                 f"scores from {scores.min():g} to {scores.max():g}: only those in [0, 1] can be calibrated"
             )
-        return replace(found, scores=torch.from_numpy(np.interp(scores, self.scores, self.probs)))
+        return replace(found, scores=torch.from_numpy(self.map(scores)))
