@@ -70,6 +70,7 @@ DERIVED = {
     "diskmask/bbbc010_outlines_cpu.py": (64, {1, 2}, 0, True),
     "diskmask/bbbc010_paper.py": (1, {1}, 92 + 92, False),
     "diskmask/nuclei.py": (32, {2}, 0, True),
+    "diskmask/nuclei_calibrated.py": (32, {2}, 0, True),
     "glas/maskrcnn.py": (32, {4}, 0, False),
     "glas/maskrcnn_cpu.py": (32, {4}, 0, False),
     "glas/unet.py": (16, {1}, 0, False),

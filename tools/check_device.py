@@ -1,7 +1,7 @@
-"""What of a GPU works, before days are spent on it: precisions, NCCL, torch.compile, each on a small network.
+"""Which features of a GPU work, before days are spent on it: precisions, NCCL, torch.compile, each on a small network.
 
     python tools/check_device.py          # exit status 1 where no GPU is found
-    python tools/check_device.py --cpu    # the same on the CPU, with gloo in the place of NCCL
+    python tools/check_device.py --cpu    # the same on the CPU, with gloo instead of NCCL
 
 Each line says ok or failed, and what a failure means for the recipes of tools/train_zoo.sh.
 """

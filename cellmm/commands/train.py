@@ -163,14 +163,15 @@ def prepare_config(args: argparse.Namespace) -> Config:
         cfg.load_from = _start_weights(args, Path(cfg.work_dir))
     elif cfg.get("load_from") in shipped_models() or Path(cfg.get("load_from") or "-").is_dir():
         cfg.load_from = str(weights_of(cfg.load_from))
-    for name, hook, minutes in (
-        ("minutes", dict(param_scheduler=dict(type="TimeBudgetHook", minutes=args.minutes)), args.minutes),
-        ("pause-after", dict(pause=dict(type="PauseHook", minutes=args.pause_after)), args.pause_after),
+    for option, minutes, key, hook in (
+        ("--minutes", args.minutes, "param_scheduler", "TimeBudgetHook"),
+        ("--pause-after", args.pause_after, "pause", "PauseHook"),
     ):
         if minutes is not None:
             if not 0 < minutes < math.inf:
-                raise CellMMError(f"--{name} {minutes:g}: give a number above 0")
-            cfg.default_hooks = dict(cfg.get("default_hooks") or {}) | hook
+                raise CellMMError(f"{option} {minutes:g}: give a number above 0")
+            added = {key: dict(type=hook, minutes=minutes)}
+            cfg.default_hooks = dict(cfg.get("default_hooks") or {}) | added
     if args.resume:
         cfg.resume = args.resume
     return cfg

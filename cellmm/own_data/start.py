@@ -6,11 +6,11 @@ from pathlib import Path
 from mmengine.config import Config
 
 from cellmm.config.load import load_config, use_config_names
-from cellmm.config.names import PREFIX, configs_folder
+from cellmm.config.names import PREFIX, configs_folder, find_config
 from cellmm.engine.checkpoints import load_checkpoint
 from cellmm.engine.trained_on import TrainedOn
 from cellmm.errors import CellMMError
-from cellmm.zoo import resolve_model
+from cellmm.zoo import resolve_model, shipped_models
 from cellmm.zoo.resolve import WEIGHTS
 
 TARGETS = ("ReferencePoints", "DiskTargets")
@@ -56,6 +56,8 @@ def start_model(name: str) -> StartModel:
     config, weights = resolve_model(path.parent, path) if of_file else resolve_model(name)
     if weights is None:
         raise CellMMError(f"{name}: its model has no weights to start from; `cellmm models` lists others")
+    if shipped := shipped_models().get(name):
+        config = find_config(shipped.base)
     cfg = load_config(config)
     data = (cfg.get("train_dataloader") or {}).get("dataset") or {}
     if "pipeline" not in data:

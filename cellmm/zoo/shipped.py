@@ -25,6 +25,11 @@ class ShippedModel:
     weights: Path
     card: dict[str, Any]
 
+    @property
+    def base(self) -> str:
+        """The config that trainings from it inherit, without what belongs to these weights alone."""
+        return self.card.get("base", self.config)
+
 
 def shipped_models() -> dict[str, ShippedModel]:
     """Every shipped model by its name."""

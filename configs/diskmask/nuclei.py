@@ -1,4 +1,4 @@
-# The shipped model of nuclei: any modality, scaled so that nuclei are 28 pixels across, on a CPU.
+# Nuclei of any modality, scaled so that nuclei are 28 pixels across, on a CPU.
 _base_ = [
     "../_base_/default_runtime.py",
     "../_base_/models/diskmask_cpu.py",
@@ -30,7 +30,8 @@ train_pipeline = [
     # the size is not known exactly when predicting, and nuclei of an image differ
     dict(type="RescaleToDiameter", diameter=_base_.diameter, scale=(0.6, 1.6)),
     dict(_base_.warp, size=(176, 176), min_area=8),
-    _base_.intensity,
+    # stronger changes hide how bright the edge of a nucleus is
+    dict(_base_.intensity, gamma=0.2, blur=0.5),
     # border=0: nuclei at the edge of an image count too
     dict(type="ReferencePoints", kind="inside", stride=2, border=0),
     dict(type="DiskTargets", radius=3, disk_weight=8.0, between_reach=3),
@@ -44,7 +45,8 @@ train_dataloader = dict(
     dataset=dict(
         _base_.dataset,
         ann_file="instances_train.json",
-        indices=[*range(399), *_base_.rare],  # these are drawn twice as often
+        # drawn twice as often, and six times
+        indices=[*range(399), *_base_.rare, *_base_.wide * 5],
         pipeline=train_pipeline,
     ),
 )

@@ -60,6 +60,7 @@ def test_a_model_to_start_from_keeps_its_network(folders, tmp_path, name):
     own, theirs = (config.model.heads.to_dict() for config in (cfg, load_config(base)))
     windows = own["instances"].pop("windows")["size"], theirs["instances"].pop("windows")["size"]
     assert own == theirs and windows[0] >= windows[1]
+    assert cfg.model.get("calibration") is None  # that of the shipped weights is not theirs
     steps = [
         [step for step in config.train_dataloader.dataset.pipeline if step.type == "DiskTargets"]
         for config in (cfg, load_config(base))

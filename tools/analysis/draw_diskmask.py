@@ -42,7 +42,10 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--checkpoint", help="weights of a training with it")
     parser.add_argument("--index", type=int, default=0, help="which image, from 0")
     parser.add_argument("--out", type=Path, default=Path("pictures"))
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.config is None and (args.checkpoint or args.index):
+        parser.error("--checkpoint and --index need a config")
+    return args
 
 
 def panel(picture: np.ndarray, title: str) -> np.ndarray:

@@ -3,7 +3,7 @@
     python tools/analysis/draw_maps.py CONFIG [MODEL ...] [--target overlap] [--index 0 1] [--out maps.png]
 
 CONFIG says the images and their annotation. MODEL is the work dir of a training, a checkpoint in one, or a
-model that comes with cellmm; of one that gives cells and no such map, the map is made of its cells. Without
+model that comes with cellmm; if it gives only cells, the map is made from them. Without
 MODEL the truth alone is drawn, in red over the image. Red is full from the threshold of SemanticMetric on, .3
 for overlap: light red is found, white is missed, dark red is found where there is nothing. Source:
 sparseseunet, figures 5.1, 5.3, 5.4 (CONFIG with pasted images) and 5.5 (MODELs of several training sets).
@@ -61,7 +61,7 @@ def over_truth(image: np.ndarray, truth: np.ndarray, probs: np.ndarray, full: fl
 
 
 def true_map(sample: CellSample, target: str) -> np.ndarray:
-    """uint8 (H, W) of 0 and 1, of the annotated cells that are no crowd regions."""
+    """uint8 (H, W) of 0 and 1, of the annotated cells that are not crowd regions."""
     shape, cells = sample.ori_shape[:2], sample.eval_instances
     masks = [mask for mask, crowd in zip(cells.masks, cells.ignore, strict=True) if not crowd]
     nuclei = LabelLayers.from_rles(sample.eval_nuclei.masks, shape) if "eval_nuclei" in sample else None
