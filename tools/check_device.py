@@ -1,4 +1,4 @@
-"""Which features of a GPU work, before days are spent on it: precisions, NCCL, torch.compile, each on a small network.
+"""Which features of a GPU work: precisions, NCCL, torch.compile, each on a small network.
 
     python tools/check_device.py          # exit status 1 where no GPU is found
     python tools/check_device.py --cpu    # the same on the CPU, with gloo instead of NCCL

@@ -75,9 +75,7 @@ def halves(images: Sequence[F.Judged]) -> list[F.Judged]:
 def cross_fitted(images: Sequence[F.Judged]) -> F.Judged:
     """All predictions, those of every other image with scores as the rest of the images calibrates them."""
     first, second = halves(images)
-    return F.Judged.join(
-        [calibrated(first, F.fit_knots(second)), calibrated(second, F.fit_knots(first))]
-    )
+    return F.Judged.join([calibrated(first, F.fit_knots(second)), calibrated(second, F.fit_knots(first))])
 
 
 def draw(path: Path, before: F.Judged, after: F.Judged | None, bins: int) -> None:
@@ -127,7 +125,8 @@ def run(args: argparse.Namespace) -> None:
     print(f"\nexpected calibration error: {F.expected_calibration_error(judged, args.bins):.3f}")
     if cfg.model.get("calibration"):
         draw(args.out, judged, None, args.bins)
-        print(f"{args.out}: of scores that model.calibration has calibrated. To fit it anew, give to test, and here,")
+        print(f"{args.out}: of scores that model.calibration has calibrated. To fit it anew, give to test")
+        print("and to this tool")
         print("--cfg-options model.calibration=None")
         return
     if not all(len(part.scores) for part in halves(images)):

@@ -57,8 +57,9 @@ def commands(cfg: Config | None, config_file: Path | None, work_dir: Path) -> di
         resume = f"cellmm train {config} --work-dir {folder} --resume"
         minutes = cfg and minutes_of(cfg)
         pause = cfg and ((cfg.get("default_hooks") or {}).get("pause") or {}).get("minutes")
-        options = (f" --minutes {minutes:g}" if minutes else "") + (f" --pause-after {pause:g}" if pause else "")
-        found["Go on where it was stopped"] = resume + options
+        given = {"--minutes": minutes, "--pause-after": pause}
+        options = [f" {option} {value:g}" for option, value in given.items() if value]
+        found["Go on where it was stopped"] = "".join([resume, *options])
         key, number = _longer(cfg) if cfg else (None, 0)
         if minutes:
             found["Train twice as long"] = f"{resume} --minutes {2 * minutes:g}"

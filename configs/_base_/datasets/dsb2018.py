@@ -30,8 +30,8 @@ rare = [
     197, 211, 220, 224, 228, 242, 243, 253, 256, 260, 265, 270, 272, 274, 275, 279, 283, 294, 303, 304,
     306, 308, 312, 321, 357, 366, 368, 372, 379, 391,
 ]
-# and those of one tissue in which nuclei are outlined where they are a third as bright as in the middle, or less:
-# elsewhere it is a half
+# and those of one tissue in which nuclei are outlined where they are a third as bright as in the middle, or
+# less: elsewhere it is a half
 wide = [39, 61, 74, 85, 97, 121, 147, 164, 235, 250, 263, 313, 316, 349, 360, 373, 375, 395, 396]
 # fmt: on
 test_pipeline = [

@@ -1,5 +1,5 @@
-# SparseSEUNet on worms with 5, 10 and 50 annotated wells, from scratch and after simulated worms. A grid, not a
-# model's config. docs/how_to/simulated_pretraining.md makes data/worms_like and trains the first weights:
+# SparseSEUNet on worms with 5, 10 and 50 annotated wells, from scratch and after simulated worms. A grid, not
+# a model's config. docs/how_to/simulated_pretraining.md makes data/worms_like and trains the first weights:
 #   python tools/analysis/ablate.py tools/analysis/ablations/few_worms_sparseseunet.py
 iters = 180  # ten minutes on one core
 seeds = [0]
