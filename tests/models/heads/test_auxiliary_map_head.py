@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from cellmm.errors import CellMMError
 from cellmm.registry import MODELS
 from cellmm.structures import CellSample
+from cellmm.testing.heads import check_head
 
 HEAD = dict(type="AuxiliaryMapHead", in_channels=(4,), stride=4, hidden=6)
 
@@ -71,3 +72,12 @@ def test_what_is_refused(training):
     with pytest.raises(CellMMError, match=r"a\.tif: no gt_center; add AuxiliaryMaps"):
         head.loss([torch.rand(1, 4, 5, 6)], [sample("boundary")])
     assert np.isfinite(head.loss([torch.rand(1, 4, 5, 6)], [sample("center")])["loss_map"].item())
+
+
+def test_its_contract_does_not_depend_on_an_earlier_training():
+    """At the end of a training its loss has weight 0, and so no gradient."""
+    hub = MessageHub.get_current_instance()
+    hub.update_info("iter", 10)
+    hub.update_info("max_iters", 10)
+    check_head(dict(type="AuxiliaryMapHead", name="center"))
+    assert hub.get_info("iter") == 10
