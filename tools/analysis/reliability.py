@@ -56,8 +56,7 @@ def judged_images(samples: Sequence[dict]) -> tuple[list[F.Judged], int]:
     images, cells = [], 0
     for sample in samples:
         classes = split_classes(*read_sample(sample)[:2]).values()
-        parts = [F.judge(found) for found in classes]
-        images.append(F.Judged.join([F.Judged(np.zeros(0), np.zeros(0, bool), np.zeros(0)), *parts]))
+        images.append(F.Judged.join([F.judge(found) for found in classes]))
         cells += sum(int(np.count_nonzero(~found.gt_crowd)) for found in classes)
     return images, cells
 
@@ -68,8 +67,7 @@ def calibrated(judged: F.Judged, knots: Sequence[tuple[float, float]]) -> F.Judg
 
 def halves(images: Sequence[F.Judged]) -> list[F.Judged]:
     """The predictions of every other image, and those of the rest."""
-    none = F.Judged(np.zeros(0), np.zeros(0, bool), np.zeros(0))
-    return [F.Judged.join([none, *images[start::2]]) for start in (0, 1)]
+    return [F.Judged.join(images[start::2]) for start in (0, 1)]
 
 
 def cross_fitted(images: Sequence[F.Judged]) -> F.Judged:

@@ -1,5 +1,6 @@
 """How well scores say how probable it is that a prediction is right, and the map that makes them say so."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +28,9 @@ class Judged:
     iou: np.ndarray
 
     @classmethod
-    def join(cls, parts: "list[Judged]") -> "Judged":
+    def join(cls, parts: "Sequence[Judged]") -> "Judged":
+        """All predictions of the parts, which may be none."""
+        parts = [cls(np.zeros(0), np.zeros(0, bool), np.zeros(0)), *parts]
         names = ("scores", "right", "iou")
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
